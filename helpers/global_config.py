@@ -1,0 +1,267 @@
+"""Every setting of the project, in one place.
+
+A value is taken from, later ones winning: the default below, a TOML file, the environment
+(`DT_EPOCHS=5`; the broker from `REDIS_URL`), the command line (`--epochs 5`).
+`docs/configuration.md` and the `--help` of the commands are made from this file.
+
+Errors:
+    UserError            something the user can mend: one line, exit status 2
+    └── ConfigError      a setting is wrong: names it, the value received and what is allowed
+"""
+
+import argparse
+import json
+import os
+import tomllib
+from pathlib import Path
+from typing import Annotated, Any, Literal, Self
+
+from pydantic import AliasChoices, BeforeValidator, Field, SecretStr, ValidationError
+from pydantic.fields import FieldInfo
+from pydantic_settings import (
+    BaseSettings,
+    PydanticBaseSettingsSource,
+    SettingsConfigDict,
+    SettingsError,
+    TomlConfigSettingsSource,
+)
+
+
+class UserError(Exception):
+    """Something the user can mend; the message says what and how. Exit status 2."""
+
+
+class ConfigError(UserError):
+    """A setting has a value that is not allowed."""
+
+
+def _as_pair(value: Any) -> Any:
+    """Let `64,64`, `64x64` and `[64,64]` stand for (64, 64) in the environment and on the command line."""
+    if not isinstance(value, str):
+        return value
+    return [part for part in value.strip("[]() ").replace("x", ",").split(",") if part.strip()]
+
+
+def setting(default: Any, description: str, unit: str = "", *, local: bool = False, **limits: Any) -> Any:
+    """Declare one setting.
+
+    Args:
+        default: the value without any other source.
+        description: one sentence, shown in `--help` and in `docs/configuration.md`.
+        unit: what the number counts.
+        local: the value belongs to this machine and never travels with a run.
+        **limits: pydantic limits (`ge`, `gt`, `le`, `lt`, `validation_alias`).
+    """
+    extra: dict[str, Any] = {"unit": unit, "local": local}
+    return Field(default, description=description, json_schema_extra=extra, **limits)
+
+
+class _ReadableDefaults(type(BaseSettings)):  # type: ignore[misc]
+    """Lets `Config.EPOCHS` give the default, as a plain class of constants would."""
+
+    def __getattr__(cls, name: str) -> Any:
+        fields = cls.__dict__.get("__pydantic_fields__", {})
+        if name in fields:
+            return fields[name].default
+        return super().__getattr__(name)
+
+
+Pair = Annotated[tuple[int, int], BeforeValidator(_as_pair)]
+
+
+class Config(BaseSettings, metaclass=_ReadableDefaults):
+    """The settings of one training run and of this machine. Frozen; checked when made."""
+
+    model_config = SettingsConfigDict(
+        env_prefix="DT_",
+        extra="forbid",
+        frozen=True,
+        populate_by_name=True,
+        enable_decoding=False,
+    )
+
+    # The five of the original README.
+    INPUT_SHAPE: Pair = setting((128, 128), "Height and width to which every image is resized.", "pixels")
+    num_workers: int = setting(
+        3, "Number of clients the training rows are divided among, trained in parallel.",
+        "clients", ge=1, le=10_000,
+    )  # fmt: skip
+    EPOCHS: int = setting(
+        10,
+        "Number of rounds; in each, every client trains one epoch on its own rows.",
+        "rounds",
+        ge=1,
+    )
+    BASE_LR: float = setting(0.001, "Learning rate of Adam.", "per step", gt=0, le=10)
+    TRAIN_BATCH_SIZE: int = setting(2, "Images per training step of a client.", "images", ge=1)
+
+    # Training.
+    SEED: int = setting(
+        42, "Seed of the splits, the initial weights, shuffling, dropout and augmentation.", ge=0
+    )
+    LR_SCALING: Literal["none", "linear"] = setting(
+        "none", "`linear` multiplies BASE_LR by num_workers, as the original project did."
+    )
+    AUGMENTATION: Literal["readme", "none"] = setting(
+        "readme", "Online augmentation of the training images: the README's pipeline, or none."
+    )
+    STRATEGY: Literal["fedavg", "fedavg_unweighted"] = setting(
+        "fedavg",
+        "How updates are averaged: weighted by number of examples, or every client alike.",
+    )
+    EVALUATION_BATCH_SIZE: int = setting(32, "Images per prediction step.", "images", ge=1)
+
+    # Data.
+    DATA_DIR: Path = setting(
+        Path("vanitha_mam_breast_cancer_dataset"),
+        "Folder of the images, with `0/` (non-cancerous) and `1/` (cancerous) in it.",
+        local=True,
+    )
+    PREPROCESSED_DIR: Path = setting(
+        Path("preprocessed"), "Folder of the NumPy splits and their manifest.json.", local=True
+    )
+    TEST_FRACTION: float = setting(
+        0.3, "Part of all images kept for the one test at the end.", "of all", gt=0, lt=1
+    )
+    VALIDATION_FRACTION: float = setting(
+        0.1, "Part of the images left after the test split used for validation.", "of the rest",
+        gt=0, lt=1,
+    )  # fmt: skip
+
+    # Cluster.
+    WORKER_TIMEOUT_S: float = setting(
+        300.0, "How long the orchestrator waits for a live worker.", "seconds", gt=0
+    )
+
+    # This machine.
+    REDIS_URL: SecretStr = setting(
+        SecretStr("redis://127.0.0.1:6379/0"),
+        "Address of Redis, the broker and weight store (environment: `REDIS_URL`).",
+        local=True,
+        validation_alias=AliasChoices("REDIS_URL", "DT_REDIS_URL"),
+    )
+    METRICS_DIR: Path = setting(
+        Path("metrics"), "Folder under which every run gets a folder of CSV files.", local=True
+    )
+    MODELS_DIR: Path = setting(
+        Path("models"), "Folder under which every run gets a folder of models.", local=True
+    )
+    THREADS: int = setting(
+        0, "TensorFlow threads of a worker; 0 leaves it to TensorFlow.", "threads",
+        ge=0, local=True,
+    )  # fmt: skip
+
+    @property
+    def learning_rate(self) -> float:
+        """Adam's learning rate after LR_SCALING."""
+        return self.BASE_LR * (self.num_workers if self.LR_SCALING == "linear" else 1)
+
+    def for_run(self) -> dict[str, Any]:
+        """The settings that travel with a run: all but this machine's, JSON-ready."""
+        local = {name for name in type(self).model_fields if describe(name)["local"]}
+        return self.model_dump(mode="json", exclude=local)
+
+    @classmethod
+    def settings_customise_sources(
+        cls,
+        settings_cls: type[BaseSettings],
+        init_settings: PydanticBaseSettingsSource,
+        env_settings: PydanticBaseSettingsSource,
+        dotenv_settings: PydanticBaseSettingsSource,
+        file_secret_settings: PydanticBaseSettingsSource,
+    ) -> tuple[PydanticBaseSettingsSource, ...]:
+        """Command line (init) over environment over TOML file."""
+        return init_settings, env_settings, TomlConfigSettingsSource(settings_cls)
+
+    @classmethod
+    def load(cls, file: Path | None = None, **values: Any) -> Self:
+        """Make a Config from all sources; `values` win.
+
+        Args:
+            file: a TOML file with settings by name, as in this class.
+            **values: settings by name; strings are parsed.
+
+        Raises:
+            ConfigError: naming the setting, what it received and what is allowed.
+        """
+        known = {f"DT_{name.upper()}" for name in cls.model_fields}
+        for name in sorted(os.environ):
+            if name.startswith("DT_") and name.upper() not in known:
+                raise ConfigError(
+                    f"environment variable {name}: there is no such setting; "
+                    "docs/configuration.md lists them all"
+                )
+        if file is not None and not file.is_file():
+            raise ConfigError(f"settings file {file}: not found")
+        maker: Any = cls if file is None else type("Config", (cls,), {}, toml_file=file)
+        try:
+            return maker(**values)  # type: ignore[no-any-return]
+        except ValidationError as error:
+            raise ConfigError("; ".join(_explain(item) for item in error.errors())) from None
+        except (SettingsError, tomllib.TOMLDecodeError) as error:
+            raise ConfigError(f"settings file {file}: {error}") from None
+
+    @classmethod
+    def from_run(cls, settings: dict[str, Any]) -> Self:
+        """The config of a run as this machine sees it: `settings` of the run, local ones from here."""
+        return cls.load(**settings)
+
+
+def _explain(item: Any) -> str:
+    name = ".".join(str(part) for part in item["loc"]) or "settings"
+    if item["type"] == "extra_forbidden":
+        return f"{name}: there is no such setting; docs/configuration.md lists them all"
+    return f"{name}: received {item['input']!r}: {item['msg']}"
+
+
+def describe(name: str) -> dict[str, Any]:
+    """Type, default, unit, range and sentence of one setting, as text; `local` as bool."""
+    field: FieldInfo = Config.model_fields[name]
+    extra: Any = field.json_schema_extra
+    default = field.default
+    if isinstance(default, SecretStr):
+        default = default.get_secret_value()
+    kind = field.annotation
+    choices = getattr(kind, "__args__", ()) if "Literal" in str(kind) else ()
+    limits = [
+        f"{sign} {getattr(limit, attribute):g}"
+        for limit in field.metadata
+        for attribute, sign in (("ge", "≥"), ("gt", ">"), ("le", "≤"), ("lt", "<"))
+        if getattr(limit, attribute, None) is not None
+    ]
+    return {
+        "type": "pair of int" if name == "INPUT_SHAPE" else getattr(kind, "__name__", "choice"),
+        "default": json.dumps(default, default=str),
+        "range": " or ".join(f"`{choice}`" for choice in choices) or ", ".join(limits),
+        "unit": extra["unit"],
+        "local": extra["local"],
+        "description": field.description,
+    }
+
+
+def add_settings(parser: argparse.ArgumentParser, only: tuple[str, ...] = ()) -> None:
+    """Add `--config FILE` and one option for every setting (or those named in `only`)."""
+    parser.add_argument("--config", type=Path, metavar="FILE", help="TOML file with settings")
+    group = parser.add_argument_group("settings (see docs/configuration.md)")
+    for name in only or Config.model_fields:
+        about = describe(name)
+        details = ", ".join(part for part in (about["range"].replace("`", ""), about["unit"]) if part)
+        group.add_argument(
+            "--" + name.lower().replace("_", "-"),
+            dest=name,
+            default=argparse.SUPPRESS,
+            metavar="VALUE",
+            help=f"{about['description']} [{details or about['type']}; default {about['default']}]".replace(
+                "%", "%%"
+            ),
+        )
+
+
+def config_from_arguments(arguments: argparse.Namespace) -> Config:
+    """Make the Config from what `add_settings` parsed.
+
+    Raises:
+        ConfigError: as `Config.load`.
+    """
+    given = {name: value for name, value in vars(arguments).items() if name in Config.model_fields}
+    return Config.load(arguments.config, **given)
