@@ -16,7 +16,7 @@ import tomllib
 from pathlib import Path
 from typing import Annotated, Any, Literal, Self
 
-from pydantic import AliasChoices, BeforeValidator, Field, SecretStr, ValidationError
+from pydantic import AliasChoices, BeforeValidator, Field, PositiveInt, SecretStr, ValidationError
 from pydantic.fields import FieldInfo
 from pydantic_settings import (
     BaseSettings,
@@ -66,7 +66,7 @@ class _ReadableDefaults(type(BaseSettings)):  # type: ignore[misc]
         return super().__getattr__(name)
 
 
-Pair = Annotated[tuple[int, int], BeforeValidator(_as_pair)]
+Pair = Annotated[tuple[PositiveInt, PositiveInt], BeforeValidator(_as_pair)]
 
 
 class Config(BaseSettings, metaclass=_ReadableDefaults):
@@ -214,6 +214,17 @@ def _explain(item: Any) -> str:
     return f"{name}: received {item['input']!r}: {item['msg']}"
 
 
+_TYPE_WORDS: dict[Any, str] = {
+    "INPUT_SHAPE": "pair of int",
+    int: "int",
+    float: "float",
+    bool: "bool",
+    str: "text",
+    Path: "path",
+    SecretStr: "address",
+}
+
+
 def describe(name: str) -> dict[str, Any]:
     """Type, default, unit, range and sentence of one setting, as text; `local` as bool."""
     field: FieldInfo = Config.model_fields[name]
@@ -230,7 +241,7 @@ def describe(name: str) -> dict[str, Any]:
         if getattr(limit, attribute, None) is not None
     ]
     return {
-        "type": "pair of int" if name == "INPUT_SHAPE" else getattr(kind, "__name__", "choice"),
+        "type": _TYPE_WORDS.get(name) or ("choice" if choices else _TYPE_WORDS.get(kind, str(kind))),
         "default": json.dumps(default, default=str),
         "range": " or ".join(f"`{choice}`" for choice in choices) or ", ".join(limits),
         "unit": extra["unit"],
@@ -265,3 +276,35 @@ def config_from_arguments(arguments: argparse.Namespace) -> Config:
     """
     given = {name: value for name, value in vars(arguments).items() if name in Config.model_fields}
     return Config.load(arguments.config, **given)
+
+
+def configuration_page() -> str:
+    """The text of docs/configuration.md; `python -m helpers.global_config` prints it."""
+    head = "| setting | type | default | range | unit | meaning |\n|---|---|---|---|---|---|\n"
+    tables = {True: head, False: head}
+    for name in Config.model_fields:
+        about = describe(name)
+        cells = (name, about["type"], f"`{about['default']}`", about["range"], about["unit"])
+        tables[about["local"]] += f"| {' | '.join(cells)} | {about['description']} |\n"
+    return f"""# Settings
+
+Made from `helpers/global_config.py` by `python -m helpers.global_config > docs/configuration.md`.
+
+A value is taken from, later ones winning: the default, a TOML file (`--config FILE`, settings by name),
+the environment (`DT_` and the name: `DT_EPOCHS=5`, `DT_INPUT_SHAPE=[64,64]`; the broker from `REDIS_URL`),
+the command line (`--epochs 5`). A wrong name or value ends the command with one line and exit status 2.
+
+## Settings of a run
+
+They travel with the run: every worker uses the orchestrator's.
+
+{tables[False]}
+## Settings of a machine
+
+Every machine has its own; they never travel.
+
+{tables[True]}"""
+
+
+if __name__ == "__main__":
+    print(configuration_page(), end="")
