@@ -53,9 +53,8 @@ def stop_all(processes: Sequence[subprocess.Popen[bytes]], grace_s: float = 10.0
 
 def _kill_group(process: subprocess.Popen[bytes]) -> None:
     """Kill a process, with the children it may have left in its session, and wait for its end."""
-    if sys.platform == "win32":
-        process.kill()
-    else:
+    if sys.platform != "win32":
         with contextlib.suppress(ProcessLookupError, PermissionError):
             os.killpg(process.pid, signal.SIGKILL)
+    process.kill()
     process.wait()

@@ -5,6 +5,7 @@ the same folder; `redis-server` or `valkey-server` on PATH; the binary of the pa
 """
 
 import contextlib
+import os
 import shutil
 import socket
 import subprocess
@@ -49,6 +50,11 @@ class RedisServer:
 
     def __exit__(self, *_: object) -> None:
         self.stop()
+
+
+def redis_url_given() -> str:
+    """The address of Redis that the environment sets, or nothing."""
+    return os.environ.get("REDIS_URL") or os.environ.get("DT_REDIS_URL") or ""
 
 
 def find_or_start(

@@ -55,9 +55,13 @@ class Worker:
             self._tail.append(line)
             self._sink(self.name, line)
 
+    def finish_reading(self) -> None:
+        """Wait, shortly, until the rest of what an ended process printed has been read."""
+        self._reader.join(2)
+
     def explain_end(self) -> str:
         """Say how the process ended, with the last lines it printed."""
-        self._reader.join(2)
+        self.finish_reading()
         tail = "\n".join(f"    {line}" for line in self._tail)
         return f"{self.name} ended with status {self.process.returncode}; it printed last:\n{tail}"
 
@@ -117,6 +121,8 @@ class WorkerProcesses:
     def stop(self, grace_s: float = 15.0) -> None:
         """Let every worker finish its task for `grace_s` seconds, then kill it."""
         stop_all([worker.process for worker in self._workers], grace_s)
+        for worker in self._workers:
+            worker.finish_reading()
 
     def __enter__(self) -> Self:
         return self

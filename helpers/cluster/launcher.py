@@ -1,0 +1,135 @@
+"""What `run.py up` and `run.py demo` do: put Redis, workers and commands together, and stop them all."""
+
+import os
+import signal
+import subprocess
+import sys
+import tempfile
+import time
+from collections.abc import Mapping, Sequence
+from pathlib import Path
+from types import FrameType
+
+from helpers.cluster.child_processes import ROOT, stop_all
+from helpers.cluster.connection import connect
+from helpers.cluster.embedded_redis import DATA_DIR, USUAL_PORT, USUAL_URL, find_or_start, redis_url_given
+from helpers.cluster.errors import WorkerDied
+from helpers.cluster.worker_processes import Sink, WorkerProcesses, worker_environment
+
+DEMO_DIR = Path("demo")
+DEMO_WORKERS = 3
+DEMO_SETTINGS = [
+    *("--run", "demo", "--overwrite", "--input-shape", "64,64"),
+    *("--epochs", "8", "--train-batch-size", "8", "--num-workers", str(DEMO_WORKERS)),
+]
+
+
+def up(count: int) -> int:
+    """Run Redis and `count` workers in the foreground until Ctrl-C; return the exit status.
+
+    Raises:
+        ClusterError: Redis or a worker did not start, or every worker has ended.
+    """
+    _stop_in_order_when_terminated()
+    names = [f"worker{number}" for number in range(1, count + 1)]
+    try:
+        with find_or_start(redis_url_given(), ROOT / DATA_DIR, USUAL_PORT) as server:
+            environment = worker_environment(server.url, count)
+            with WorkerProcesses(names, environment, _print_line) as workers:
+                workers.wait_until_ready(connect(server.url))
+                print(f"\n{count} workers are ready; Ctrl-C stops all. {_how_to_train(server.url)}\n")
+                _watch(workers)
+    except KeyboardInterrupt:
+        print("\nstopped")
+    return 0
+
+
+def demo(options: Sequence[str] = ()) -> int:
+    """Prepare the demo images, train on them with three workers and return the exit status.
+
+    Args:
+        options: further options of the training command; they win over the demo's.
+
+    Raises:
+        ClusterError: Redis or a worker did not start.
+    """
+    _stop_in_order_when_terminated()
+    try:
+        with (
+            tempfile.TemporaryDirectory(prefix="demo-redis-") as folder,
+            find_or_start(redis_url_given(), Path(folder)) as server,
+        ):
+            return _demo_with(server.url, options)
+    except KeyboardInterrupt:
+        print("\nstopped")
+        return 128 + signal.SIGINT
+
+
+def _demo_with(redis_url: str, options: Sequence[str]) -> int:
+    prepared = DEMO_DIR / "preprocessed"
+    environment = worker_environment(redis_url, DEMO_WORKERS) | {"DT_PREPROCESSED_DIR": str(prepared)}
+    prepare = ["preprocessing/load_and_create_dataset.py", "--source", "demo"]
+    prepare += ["--data-dir", str(DEMO_DIR / "images"), "--out", str(prepared), "--input-shape", "64,64"]
+    if status := _run_python(prepare, environment):
+        return status
+    names = [f"demo{number}" for number in range(1, DEMO_WORKERS + 1)]
+    print(f"Starting {DEMO_WORKERS} workers (their logs: {DEMO_DIR / 'logs'}) …", flush=True)
+    with WorkerProcesses(names, environment, _log_files(ROOT / DEMO_DIR / "logs", names)) as workers:
+        workers.wait_until_ready(connect(redis_url))
+        status = _run_python(["distributed_training_index.py", *DEMO_SETTINGS, *options], environment)
+        for ending in workers.newly_ended():
+            print(ending, file=sys.stderr)
+    return status
+
+
+def _log_files(folder: Path, names: Sequence[str]) -> Sink:
+    """Make an empty file for each worker; what this returns appends a line to one of them."""
+    folder.mkdir(parents=True, exist_ok=True)
+    for name in names:
+        (folder / f"{name}.log").write_text("")
+
+    def write(name: str, line: str) -> None:
+        with (folder / f"{name}.log").open("a", encoding="utf-8") as file:
+            print(line, file=file)
+
+    return write
+
+
+def _run_python(command: Sequence[str], environment: Mapping[str, str]) -> int:
+    """Run a command of this project in the foreground, its output here; return its exit status."""
+    process = subprocess.Popen([sys.executable, *command], cwd=ROOT, env=environment)
+    try:
+        return process.wait()
+    except BaseException:  # such as Ctrl-C, which the terminal sends to the command as well
+        stop_all([process])
+        raise
+
+
+def _watch(workers: WorkerProcesses) -> None:
+    """Report every worker that ends, until none is left."""
+    while not workers.all_ended():
+        for ending in workers.newly_ended():
+            print(ending, file=sys.stderr, flush=True)
+        time.sleep(1)
+    raise WorkerDied("every worker has ended")
+
+
+def _print_line(name: str, line: str) -> None:
+    print(f"{name} | {line}", flush=True)
+
+
+def _how_to_train(redis_url: str) -> str:
+    python = os.path.relpath(sys.executable, ROOT)
+    setting = "" if redis_url in (USUAL_URL, redis_url_given()) else f"REDIS_URL={redis_url} "
+    return f"To train, in another terminal:\n  {setting}{python} distributed_training_index.py"
+
+
+def _stop_in_order_when_terminated() -> None:
+    """Let a request to terminate, or a closed terminal, unwind the program so that it stops its children."""
+
+    def leave(number: int, _frame: FrameType | None) -> None:
+        sys.exit(128 + number)
+
+    for name in ("SIGTERM", "SIGHUP"):
+        if hasattr(signal, name):
+            signal.signal(getattr(signal, name), leave)

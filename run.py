@@ -1,0 +1,159 @@
+"""Set up and run the project; needs nothing but Python 3.11 to 3.13.
+
+python run.py setup            make the environment .venv and install the pinned packages
+python run.py demo             real mammograms, three workers, eight rounds; then a table of metrics
+python run.py test             every test; further options go to pytest
+python run.py up --workers 3   Redis and workers in the foreground; Ctrl-C stops all
+python run.py doctor           what is there, what is missing, what to do
+"""
+
+from __future__ import annotations  # so that an older Python gets as far as the line that refuses it
+
+import argparse
+import hashlib
+import os
+import subprocess
+import sys
+from pathlib import Path
+
+ROOT = Path(__file__).resolve().parent
+VENV = ROOT / ".venv"
+SUPPORTED = ((3, 11), (3, 12), (3, 13))
+REQUIREMENTS = {"demo": ("requirements.txt", "requirements-demo.txt"), "dev": ("requirements-dev.txt",)}
+LOCK = "requirements.lock"
+
+
+def venv_python() -> Path:
+    """The interpreter of the environment."""
+    return VENV / ("Scripts/python.exe" if os.name == "nt" else "bin/python")
+
+
+def inside_venv() -> bool:
+    """Whether this very process runs in the environment."""
+    return Path(sys.prefix).resolve() == VENV.resolve()
+
+
+def fingerprint() -> str:
+    """A digest of everything that decides what is installed."""
+    digest = hashlib.sha256(f"{sys.version_info[:2]} {VENV}".encode())
+    for file in sorted([*ROOT.glob("requirements*.txt"), ROOT / LOCK]):
+        digest.update(file.name.encode() + b"\0" + file.read_bytes())
+    return digest.hexdigest()
+
+
+def stamp(purpose: str) -> Path:
+    """The file that says with which fingerprint the packages of `purpose` were installed."""
+    return VENV / f"installed-{purpose}.txt"
+
+
+def is_installed(purpose: str) -> bool:
+    """Whether the packages of `purpose` (demo or dev) are there as the requirement files say."""
+    file = stamp(purpose)
+    return venv_python().exists() and file.is_file() and file.read_text() == fingerprint()
+
+
+def make_venv() -> None:
+    """Make the environment, unless it is there for this version of Python."""
+    settings = VENV / "pyvenv.cfg"
+    version = "version = {}.{}.".format(*sys.version_info)
+    if venv_python().exists() and settings.is_file() and version in settings.read_text():
+        return
+    print(f"Making the environment {VENV} …", flush=True)
+    subprocess.run([sys.executable, "-m", "venv", "--clear", str(VENV)], check=True)
+
+
+def install(purpose: str) -> None:
+    """Install the packages of `purpose`; only a complete installation leaves its stamp.
+
+    Raises:
+        subprocess.CalledProcessError: venv or pip failed, having said why.
+    """
+    if not inside_venv():
+        make_venv()
+    stamp(purpose).unlink(missing_ok=True)
+    files = [part for name in REQUIREMENTS[purpose] for part in ("-r", str(ROOT / name))]
+    print("Installing the pinned packages (TensorFlow alone is 600 MB; some minutes) …", flush=True)
+    pip = [str(venv_python()), "-m", "pip", "install", "--disable-pip-version-check", "--no-input"]
+    subprocess.run([*pip, *files, "-c", str(ROOT / LOCK)], check=True)
+    for done in ("demo", purpose):  # dev contains demo
+        stamp(done).write_text(fingerprint())
+
+
+def enter_venv() -> None:
+    """Start this command again with the environment's Python, unless it already runs there."""
+    if inside_venv():
+        return
+    command = [str(venv_python()), str(Path(__file__).resolve()), *sys.argv[1:]]
+    if os.name == "nt":  # there, exec would return to the shell at once
+        sys.exit(subprocess.run(command).returncode)
+    sys.stdout.flush()
+    os.execv(command[0], command)
+
+
+def parse(arguments: list[str]) -> tuple[argparse.Namespace, list[str]]:
+    """The command with its options, and those that go to pytest or to the training command."""
+    parser = argparse.ArgumentParser(
+        description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter, allow_abbrev=False
+    )
+    commands = parser.add_subparsers(dest="command", required=True, metavar="command")
+    commands.add_parser("setup", help="make the environment alone")
+    commands.add_parser("demo", help="train on demo images; further options go to the training command")
+    commands.add_parser("test", help="run every test; further options go to pytest")
+    up = commands.add_parser("up", help="Redis and workers in the foreground")
+    up.add_argument("--workers", type=int, default=3, metavar="N", help="how many workers (default 3)")
+    commands.add_parser("doctor", help="check this machine: each line ok, or what to do")
+    known, further = parser.parse_known_args(arguments)
+    if further and known.command not in ("demo", "test"):
+        parser.error(f"unknown option: {' '.join(further)}")
+    if known.command == "up" and known.workers < 1:
+        parser.error(f"--workers: received {known.workers}; at least 1")
+    return known, further
+
+
+def work(options: argparse.Namespace, further: list[str]) -> int:
+    """Do what the command says, inside the environment; return the exit status."""
+    if options.command == "test":
+        return subprocess.run([sys.executable, "-m", "pytest", *further], cwd=ROOT).returncode
+    from helpers.cluster import doctor, launcher
+    from helpers.cluster.errors import ClusterError
+    from helpers.global_config import UserError
+
+    try:
+        if options.command == "doctor":
+            return doctor.report()
+        return launcher.up(options.workers) if options.command == "up" else launcher.demo(further)
+    except ClusterError as error:
+        print(f"error: {error}", file=sys.stderr)
+        return error.exit_status
+    except UserError as error:
+        print(f"error: {error}", file=sys.stderr)
+        return 2
+
+
+def main(arguments: list[str]) -> int:
+    """Run one command; return the exit status."""
+    options, further = parse(arguments)
+    if sys.version_info[:2] not in SUPPORTED:
+        print(
+            f"error: Python 3.11, 3.12 or 3.13 is needed; this is {sys.version.split()[0]}", file=sys.stderr
+        )
+        return 2
+    purpose = "dev" if options.command == "test" else "demo"
+    if not is_installed(purpose):
+        if options.command == "doctor":
+            print(f"packages   not installed as {LOCK} says: run `python run.py setup`")
+            return 1
+        try:
+            install(purpose)
+        except subprocess.CalledProcessError as error:
+            print(f"error: the installation failed (status {error.returncode}); see above", file=sys.stderr)
+            return 1
+    if options.command == "setup":
+        print(f"The environment {VENV} is ready.")
+        return 0
+    enter_venv()
+    return work(options, further)
+
+
+if __name__ == "__main__":
+    sys.exit(main(sys.argv[1:]))
