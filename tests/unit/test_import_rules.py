@@ -1,0 +1,170 @@
+"""The table "Who may import whom" of docs/architecture.md, enforced; and proof that the checker catches."""
+
+import ast
+import graphlib
+import subprocess
+import sys
+from collections.abc import Iterator, Mapping
+from pathlib import Path
+
+import pytest
+
+ROOT = Path(__file__).resolve().parents[2]
+SCRIPTS = ("run", "celery_app", "distributed_training_index")
+PACKAGES = ("tasks", "preprocessing", "helpers")
+
+ANYTHING = ("run", "distributed_training_index")
+# Parts of the project: what a module may import of it. The longest name that fits counts.
+MAY_IMPORT = {
+    "celery_app": ("helpers.global_config", "helpers.cluster"),
+    "tasks": ("tasks", "celery_app", "helpers", "preprocessing"),
+    "preprocessing": ("preprocessing", "helpers.global_config"),
+    "helpers": ("helpers",),
+    "helpers.federated": ("helpers.federated",),
+}
+# Libraries: the modules that may import them.
+KERAS_USERS = (
+    "helpers.architectures",
+    "helpers.local_training",
+    "helpers.model_instance_helper",
+    "helpers.explaining",
+    "helpers.monitoring.tensorboard",
+    "preprocessing.input_pipeline",
+)
+CELERY_USERS = ("celery_app", "tasks", "helpers.cluster")
+LIBRARY_USERS = {
+    "tensorflow": KERAS_USERS,
+    "keras": KERAS_USERS,
+    "redis": ("helpers.weight_store", "helpers.cluster", "helpers.monitoring.live_progress"),
+    "celery": CELERY_USERS,
+    "kombu": CELERY_USERS,
+}
+# Modules that may import the standard library and these, nothing else from outside the project.
+ONLY_LIBRARIES = {"helpers.federated": ("numpy",)}
+
+Sources = Mapping[str, str]
+
+
+def project_sources() -> dict[str, str]:
+    """The source of every module of the project, by its dotted name."""
+    files = [ROOT / f"{name}.py" for name in SCRIPTS]
+    files += [file for package in PACKAGES for file in sorted((ROOT / package).rglob("*.py"))]
+    names = {file: ".".join(file.relative_to(ROOT).with_suffix("").parts) for file in files}
+    return {name.removesuffix(".__init__"): file.read_text() for file, name in names.items() if file.exists()}
+
+
+def is_within(module: str, prefixes: tuple[str, ...]) -> bool:
+    """Whether a module is one of these, or inside one of these packages."""
+    return any(module == prefix or module.startswith(prefix + ".") for prefix in prefixes)
+
+
+def imports_of(module: str, sources: Sources) -> Iterator[str]:
+    """What a module imports, at its top or inside its functions, each by its full dotted name."""
+    is_package = any(name.startswith(module + ".") for name in sources)
+    for node in ast.walk(ast.parse(sources[module])):
+        if isinstance(node, ast.Import):
+            yield from (alias.name for alias in node.names)
+        elif isinstance(node, ast.ImportFrom):
+            base = module.split(".")
+            base = base[: len(base) - node.level + is_package] if node.level else []
+            origin = ".".join([*base, *filter(None, [node.module])])
+            for alias in node.names:
+                submodule = f"{origin}.{alias.name}"
+                yield submodule if submodule in sources else origin
+
+
+def is_allowed(module: str, target: str) -> bool:
+    """Whether the rules let a module import this."""
+    if module in ANYTHING:
+        return True
+    rule = max((name for name in MAY_IMPORT if is_within(module, (name,))), key=len)
+    library = target.partition(".")[0]
+    if library in (*SCRIPTS, *PACKAGES):
+        return is_within(target, MAY_IMPORT[rule])
+    if library in LIBRARY_USERS:
+        return is_within(module, LIBRARY_USERS[library])
+    allowed = ONLY_LIBRARIES.get(rule)
+    return allowed is None or library in allowed or library in sys.stdlib_module_names
+
+
+def broken_rules(sources: Sources) -> list[str]:
+    """Every import that the rules forbid, as a sentence."""
+    pairs = [(module, target) for module in sources for target in imports_of(module, sources)]
+    return [f"{module} imports {target}" for module, target in pairs if not is_allowed(module, target)]
+
+
+def import_cycle(sources: Sources) -> list[str]:
+    """The modules of one import cycle, if there is any."""
+    graph = {module: set(imports_of(module, sources)) & set(sources) for module in sources}
+    try:
+        graphlib.TopologicalSorter(graph).prepare()
+    except graphlib.CycleError as error:
+        return list(error.args[1])
+    return []
+
+
+def test_every_module_imports_only_what_it_may():
+    assert broken_rules(project_sources()) == []
+
+
+def test_there_is_no_import_cycle():
+    assert import_cycle(project_sources()) == []
+
+
+@pytest.mark.parametrize(
+    ("module", "source"),
+    [
+        ("helpers.federated.rounds", "import tensorflow"),
+        ("helpers.federated.rounds", "from pandas import DataFrame"),
+        ("helpers.federated.rounds", "from helpers.global_config import Config"),
+        ("helpers.federated.rounds", "from ..global_config import Config"),
+        ("helpers.federated.rounds", "def late():\n    import celery"),
+        ("helpers.cluster.launcher", "import keras.layers"),
+        ("helpers.cluster.launcher", "from tasks import train_task"),
+        ("helpers.cluster.launcher", "import celery_app"),
+        ("helpers.local_training.trainer", "from preprocessing.input_pipeline import batches"),
+        ("helpers.run_records.tables", "import redis"),
+        ("helpers.weight_store.codec", "from kombu import Queue"),
+        ("preprocessing.splitting", "from helpers.cluster import errors"),
+        ("preprocessing.splitting", "import tensorflow"),
+        ("celery_app", "from helpers.federated.rounds import run"),
+        ("celery_app", "from tasks import train_task"),
+        ("tasks.train_task", "import redis"),
+    ],
+)
+def test_the_checker_catches(module, source):
+    assert len(broken_rules({module: source})) == 1
+
+
+@pytest.mark.parametrize(
+    ("module", "source"),
+    [
+        ("helpers.federated.rounds", "import json, numpy as np\nfrom helpers.federated.weights import mean"),
+        ("helpers.federated.rounds", "from .weights import mean"),
+        ("preprocessing.input_pipeline", "import tensorflow as tf"),
+        ("preprocessing.splitting", "from helpers.global_config import Config"),
+        ("tasks.train_task", "from celery_app import app\nfrom helpers.weight_store import store"),
+        ("distributed_training_index", "import keras, redis\nfrom tasks import train_task"),
+    ],
+)
+def test_the_checker_allows(module, source):
+    assert broken_rules({module: source}) == []
+
+
+@pytest.mark.parametrize("late", [False, True])
+def test_the_checker_catches_a_cycle(late):
+    back = "def f():\n    from helpers.a import x" if late else "from . import a"
+    sources = {"helpers": "", "helpers.a": "from helpers import b", "helpers.b": back}
+    assert set(import_cycle(sources)) == {"helpers.a", "helpers.b"}
+    assert import_cycle({**sources, "helpers.b": "import json"}) == []
+
+
+def test_federated_needs_nothing_but_numpy():
+    modules = [name for name in project_sources() if is_within(name, ("helpers.federated",))]
+    lines = [f"import {module}" for module in modules]
+    lines += [
+        "import sys",
+        "print({'tensorflow', 'keras', 'celery', 'redis', 'pydantic'} & set(sys.modules))",
+    ]
+    done = subprocess.run([sys.executable, "-c", "\n".join(lines)], cwd=ROOT, capture_output=True, text=True)
+    assert (done.stdout, done.stderr) == ("set()\n", "")
