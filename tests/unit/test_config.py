@@ -1,0 +1,177 @@
+"""Settings: where values come from, what is refused and how it is said, and the page made from them."""
+
+import argparse
+import json
+from pathlib import Path
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from helpers.global_config import (
+    Config,
+    ConfigError,
+    add_settings,
+    config_from_arguments,
+    configuration_page,
+    describe,
+)
+
+PAGE = Path(__file__).resolve().parents[2] / "docs" / "configuration.md"
+
+
+@pytest.fixture(autouse=True)
+def _no_settings_from_outside(monkeypatch):
+    for name in ("REDIS_URL", *(f"DT_{name.upper()}" for name in Config.model_fields)):
+        monkeypatch.delenv(name, raising=False)
+
+
+def from_command_line(*words: str) -> Config:
+    parser = argparse.ArgumentParser()
+    add_settings(parser)
+    return config_from_arguments(parser.parse_args(words))
+
+
+def test_the_five_settings_of_the_original_have_its_names_and_defaults():
+    defaults = (
+        Config.INPUT_SHAPE,
+        Config.num_workers,
+        Config.EPOCHS,
+        Config.BASE_LR,
+        Config.TRAIN_BATCH_SIZE,
+    )
+    assert defaults == ((128, 128), 3, 10, 0.001, 2)
+    made = Config.load()
+    assert defaults == (
+        made.INPUT_SHAPE,
+        made.num_workers,
+        made.EPOCHS,
+        made.BASE_LR,
+        made.TRAIN_BATCH_SIZE,
+    )
+
+
+def test_later_sources_win(tmp_path, monkeypatch):
+    file = tmp_path / "settings.toml"
+    file.write_text("EPOCHS = 2\nTRAIN_BATCH_SIZE = 2\nSEED = 2\n")
+    monkeypatch.setenv("DT_EPOCHS", "3")
+    monkeypatch.setenv("DT_TRAIN_BATCH_SIZE", "3")
+    config = from_command_line("--config", str(file), "--epochs", "4")
+    assert (config.EPOCHS, config.TRAIN_BATCH_SIZE, config.SEED) == (4, 3, 2)
+
+
+@pytest.mark.parametrize("text", ["64,32", "64x32", "[64,32]", "(64, 32)"])
+def test_a_pair_may_be_written_in_several_ways(text, monkeypatch):
+    assert from_command_line("--input-shape", text).INPUT_SHAPE == (64, 32)
+    monkeypatch.setenv("DT_INPUT_SHAPE", text)
+    assert Config.load().INPUT_SHAPE == (64, 32)
+
+
+@pytest.mark.parametrize(
+    ("name", "value", "said"),
+    [
+        ("num_workers", "0", "greater than or equal to 1"),
+        ("EPOCHS", "many", "valid integer"),
+        ("EPOCHS", "1.5", "valid integer"),
+        ("BASE_LR", "0", "greater than 0"),
+        ("BASE_LR", "11", "less than or equal to 10"),
+        ("TEST_FRACTION", "1", "less than 1"),
+        ("LR_SCALING", "cubic", "'none' or 'linear'"),
+        ("INPUT_SHAPE", "0,64", "greater than 0"),
+        ("INPUT_SHAPE", "64", "required"),
+    ],
+)
+def test_a_wrong_value_is_refused_by_setting_value_and_range(name, value, said, monkeypatch):
+    monkeypatch.setenv(f"DT_{name.upper()}", value)
+    with pytest.raises(ConfigError) as caught:
+        Config.load()
+    message = str(caught.value)
+    assert name in message
+    assert value.split(",")[0] in message
+    assert said in message
+    assert "\n" not in message
+
+
+@given(st.integers(max_value=0))
+def test_no_number_below_the_range_is_taken(value):
+    with pytest.raises(ConfigError, match=f"TRAIN_BATCH_SIZE: received '{value}'"):
+        Config.load(TRAIN_BATCH_SIZE=str(value))
+
+
+@given(
+    shape=st.tuples(st.integers(1, 4096), st.integers(1, 4096)),
+    clients=st.integers(1, 10_000),
+    rate=st.floats(1e-9, 10),
+    seed=st.integers(0, 2**32 - 1),
+)
+def test_settings_survive_the_journey_to_a_worker(shape, clients, rate, seed):
+    config = Config.load(INPUT_SHAPE=shape, num_workers=clients, BASE_LR=rate, SEED=seed)
+    sent = json.loads(json.dumps(config.for_run()))
+    assert Config.from_run(sent) == config
+
+
+def test_unknown_names_are_refused(tmp_path, monkeypatch):
+    file = tmp_path / "settings.toml"
+    file.write_text("EPOCH = 2\n")
+    with pytest.raises(ConfigError, match=r"EPOCH: there is no such setting; docs/configuration\.md"):
+        Config.load(file)
+    with pytest.raises(ConfigError, match=r"missing\.toml: not found"):
+        Config.load(tmp_path / "missing.toml")
+    monkeypatch.setenv("DT_EPOCH", "2")
+    with pytest.raises(ConfigError, match="environment variable DT_EPOCH: there is no such setting"):
+        Config.load()
+
+
+def test_a_broken_settings_file_is_named(tmp_path):
+    file = tmp_path / "settings.toml"
+    file.write_text("EPOCHS = = 2\n")
+    with pytest.raises(ConfigError, match=r"settings\.toml"):
+        Config.load(file)
+
+
+@pytest.mark.parametrize("variable", ["REDIS_URL", "DT_REDIS_URL"])
+def test_the_password_of_redis_is_never_shown_and_never_travels(variable, monkeypatch):
+    monkeypatch.setenv(variable, "redis://user:hush@example.org:6379/0")
+    config = Config.load()
+    assert config.REDIS_URL.get_secret_value() == "redis://user:hush@example.org:6379/0"
+    for text in (repr(config), str(config), json.dumps(config.for_run()), repr(config.model_dump())):
+        assert "hush" not in text
+
+
+def test_what_belongs_to_a_machine_does_not_travel():
+    sent = Config.load().for_run()
+    assert {"EPOCHS", "INPUT_SHAPE", "SEED"} <= set(sent)
+    assert not {"REDIS_URL", "DATA_DIR", "PREPROCESSED_DIR", "METRICS_DIR", "MODELS_DIR", "THREADS"} & set(
+        sent
+    )
+
+
+def test_a_worker_keeps_its_own_places(monkeypatch):
+    monkeypatch.setenv("DT_DATA_DIR", "/elsewhere")
+    config = Config.from_run(Config.load(EPOCHS=7).for_run())
+    assert config.EPOCHS == 7
+    assert str(config.DATA_DIR) == "/elsewhere"
+
+
+def test_a_config_cannot_be_changed():
+    with pytest.raises(ValueError, match="frozen"):
+        Config.load().EPOCHS = 5
+
+
+def test_learning_rate_scales_with_the_clients_only_when_asked():
+    assert Config.load(BASE_LR=0.01, num_workers=4).learning_rate == 0.01
+    assert Config.load(BASE_LR=0.01, num_workers=4, LR_SCALING="linear").learning_rate == 0.04
+
+
+def test_every_setting_says_what_it_is_and_has_an_option():
+    parser = argparse.ArgumentParser()
+    add_settings(parser)
+    options = parser.format_help()
+    for name in Config.model_fields:
+        assert describe(name)["description"].endswith((".", ")."))
+        assert "--" + name.lower().replace("_", "-") in options
+
+
+def test_the_configuration_page_is_current():
+    remedy = "renew it: python -m helpers.global_config > docs/configuration.md"
+    assert PAGE.read_text(encoding="utf-8") == configuration_page(), remedy
