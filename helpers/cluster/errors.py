@@ -4,6 +4,8 @@ ClusterError              the cluster could not finish; exit status 3
 ├── RedisUnreachable      Redis does not answer
 ├── ServerNotFound        no Redis runs and none is installed that could be started
 ├── WorkerDied            a worker process ended before it was told to
+├── NameTaken             a live worker has this name
+├── TaskFailed            a task of the run failed on every worker that tried it
 ├── NoWorkers             no live worker within the time allowed
 └── QuorumMissed          too few clients replied in a round
 """
@@ -25,6 +27,14 @@ class ServerNotFound(ClusterError):
 
 class WorkerDied(ClusterError):
     """A worker process ended before it was told to."""
+
+
+class NameTaken(ClusterError):
+    """A live worker has this name."""
+
+
+class TaskFailed(ClusterError):
+    """A task of the run failed on every worker that tried it."""
 
 
 class NoWorkers(ClusterError):

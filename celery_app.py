@@ -1,0 +1,95 @@
+"""The Celery app: its settings, its queues, and what a worker does when it starts and stops."""
+
+import sys
+from typing import Any
+
+from celery import Celery
+from celery.signals import celeryd_init, worker_ready, worker_shutdown
+from kombu.entity import Queue
+
+from helpers.cluster.chord_executor import AGGREGATE_QUEUE, TRAIN_QUEUE
+from helpers.cluster.errors import NameTaken
+from helpers.cluster.worker_session import WorkerSession
+from helpers.global_config import Config
+
+DAY_S = 86_400
+
+
+def _settings() -> dict[str, Any]:
+    """Celery's settings; called when they are first needed, not at import."""
+    url = Config.load().REDIS_URL.get_secret_value()
+    return {
+        "broker_url": url,
+        "result_backend": url,
+        "include": ["tasks.run_task", "tasks.train_task", "tasks.aggregate_task"],
+        # TensorFlow hangs after a fork, so the pool is solo also without --pool.
+        "worker_pool": "solo",
+        "task_queues": [Queue(TRAIN_QUEUE), Queue(AGGREGATE_QUEUE)],
+        "task_default_queue": TRAIN_QUEUE,
+        "worker_direct": True,
+        # Data only: never pickle.
+        "task_serializer": "json",
+        "result_serializer": "json",
+        "accept_content": ["json"],
+        # One task at a time, and none in reserve that another worker could do.
+        "worker_prefetch_multiplier": 1,
+        "worker_disable_prefetch": True,
+        "task_acks_late": False,
+        "result_expires": DAY_S,
+        "timezone": "UTC",
+        "worker_hijack_root_logger": False,
+        # A solo worker acknowledges when the task ends; a shorter time would run long tasks twice.
+        "broker_transport_options": {
+            "visibility_timeout": DAY_S,
+            "health_check_interval": 25,
+            "socket_keepalive": True,
+            "socket_timeout": 60,
+            "socket_connect_timeout": 10,
+        },
+        "result_backend_transport_options": {
+            "retry_policy": {"max_retries": 60, "interval_max": 5},
+            "visibility_timeout": DAY_S,
+        },
+        "result_backend_always_retry": True,
+        "broker_connection_retry_on_startup": True,
+        "broker_connection_max_retries": None,
+    }
+
+
+app = Celery("celery_app")
+app.add_defaults(_settings)
+
+_session: WorkerSession | None = None
+
+
+def worker_session() -> WorkerSession:
+    """What this worker process holds.
+
+    Raises:
+        RuntimeError: this process is no worker.
+    """
+    if _session is None:
+        raise RuntimeError("this process is no Celery worker")
+    return _session
+
+
+@celeryd_init.connect
+def _claim_name(sender: str, **_: Any) -> None:
+    global _session
+    config = Config.load()
+    _session = WorkerSession(sender, config.REDIS_URL.get_secret_value(), config.THREADS)
+    try:
+        _session.begin()
+    except NameTaken as error:
+        sys.exit(f"celery worker: {error}")
+
+
+@worker_ready.connect
+def _show_ready(**_: Any) -> None:
+    worker_session().heartbeat.show_ready()
+
+
+@worker_shutdown.connect
+def _give_name_back(**_: Any) -> None:
+    if _session is not None:
+        _session.heartbeat.stop()

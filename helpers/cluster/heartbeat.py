@@ -1,0 +1,143 @@
+"""How workers show that they live: a key each, renewed while the process runs."""
+
+import contextlib
+import json
+import logging
+import os
+import secrets
+import socket
+import threading
+import time
+from collections.abc import Iterator
+from typing import Any
+
+import redis
+
+from helpers.cluster import keys
+from helpers.cluster.errors import NameTaken
+
+LIFETIME_S = 15
+"""A worker that has not renewed its key for so long is dead, seconds."""
+INTERVAL_S = 5.0
+"""Time between two renewals, seconds."""
+PROGRESS_INTERVAL_S = 1.0
+"""Least time between two renewals that batch progress causes, seconds."""
+
+logger = logging.getLogger(__name__)
+
+
+class Heartbeat:
+    """A worker's claim to its name, renewed by a daemon thread.
+
+    Args:
+        client: connection to Redis.
+        name: the worker's node name, such as worker1@host.
+        about: facts that do not change (threads, …), shown to the orchestrator.
+    """
+
+    def __init__(self, client: redis.Redis, name: str, about: dict[str, Any]) -> None:
+        self._client = client
+        self._key = keys.worker(name)
+        self._name = name
+        self._status: dict[str, Any] = {
+            **about,
+            "token": secrets.token_hex(8),
+            "pid": os.getpid(),
+            "host": socket.gethostname(),
+            "ready": False,
+            "task": None,
+        }
+        self._lock = threading.Lock()
+        self._sent = 0.0
+        self._stop = threading.Event()
+
+    def claim(self) -> None:
+        """Take the name, or refuse to share it.
+
+        Raises:
+            NameTaken: a live worker has it.
+        """
+        if not self._client.set(self._key, self._encoded(), nx=True, ex=LIFETIME_S):
+            holder = _decoded(self._client.get(self._key)) or {}
+            raise NameTaken(
+                f"the name {self._name} is held by a live worker (process {holder.get('pid')} on "
+                f"{holder.get('host')}); start this one with another --hostname. If that worker has "
+                f"just died, its name is free again after {LIFETIME_S} seconds."
+            )
+
+    def start(self) -> None:
+        """Renew the claim from now on, in a daemon thread."""
+        threading.Thread(target=self._run, name="heartbeat", daemon=True).start()
+
+    def show_ready(self) -> None:
+        """From now on the worker takes tasks."""
+        self._status["ready"] = True
+        self._renew()
+
+    def stop(self) -> None:
+        """Give the name back."""
+        self._stop.set()
+        with self._lock, contextlib.suppress(redis.RedisError):
+            if self._is_mine():
+                self._client.delete(self._key)
+
+    @contextlib.contextmanager
+    def working_on(self, **task: Any) -> Iterator[None]:
+        """Show that a task runs, from its start to its end."""
+        self._show({**task, "since": time.time()})
+        try:
+            yield
+        finally:
+            self._show(None)
+
+    def tell_batch(self, batch: int, batches: int) -> None:
+        """Show how far the current task is, at most once a second."""
+        if self._status["task"] is not None:
+            self._status["task"] = {**self._status["task"], "batch": batch, "batches": batches}
+        if time.monotonic() - self._sent >= PROGRESS_INTERVAL_S:
+            self._renew()
+
+    def _show(self, task: dict[str, Any] | None) -> None:
+        self._status["task"] = task
+        self._renew()
+
+    def _run(self) -> None:
+        while not self._stop.wait(INTERVAL_S):
+            self._renew()
+
+    def _renew(self) -> None:
+        with self._lock:
+            self._sent = time.monotonic()
+            try:
+                if not self._stop.is_set() and self._is_mine():
+                    self._client.set(self._key, self._encoded(), ex=LIFETIME_S)
+            except redis.RedisError as error:
+                logger.warning("heartbeat not sent: %s", error)
+
+    def _is_mine(self) -> bool:
+        """Whether nobody else took the name while this process slept."""
+        holder = _decoded(self._client.get(self._key))
+        if holder is None or holder.get("token") == self._status["token"]:
+            return True
+        logger.error("the name %s was taken by process %s", self._name, holder.get("pid"))
+        return False
+
+    def _encoded(self) -> str:
+        return json.dumps(self._status)
+
+
+def _decoded(value: Any) -> dict[str, Any] | None:
+    return None if value is None else json.loads(value)
+
+
+def live_workers(client: redis.Redis) -> dict[str, dict[str, Any]]:
+    """Return what every live worker that takes tasks shows, by node name.
+
+    Raises:
+        redis.RedisError: Redis is out of reach.
+    """
+    prefix = keys.worker("")
+    names = sorted(key.decode() for key in client.scan_iter(prefix + "*", count=1000))
+    values = client.mget(names) if names else []
+    found = {name.removeprefix(prefix): _decoded(value) for name, value in zip(names, values, strict=True)}
+    return {name: status for name, status in found.items() if status and status["ready"]}

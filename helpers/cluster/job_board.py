@@ -1,0 +1,117 @@
+"""Where a run's jobs and their answers are written down, so that every job counts exactly once.
+
+A *job* is one thing a run needs done: a client's training in a round, an aggregation, the start or
+the end of the run. It may be attempted more than once; the board holds which attempt is expected,
+and takes the first answer of that attempt alone. Answers of an earlier attempt, another round or an
+orchestrator that has been replaced are refused.
+"""
+
+import json
+from collections.abc import Iterable
+from typing import Any
+
+import redis
+
+from helpers.cluster import keys
+
+_ANSWER = """
+if redis.call('GET', KEYS[1]) ~= ARGV[1] then return 0 end
+if redis.call('HGET', KEYS[2], ARGV[2]) ~= ARGV[3] then return 0 end
+if redis.call('HSETNX', KEYS[3], ARGV[2], ARGV[4]) == 0 then return 0 end
+redis.call('EXPIRE', KEYS[3], ARGV[5])
+redis.call('RPUSH', KEYS[4], ARGV[2])
+redis.call('EXPIRE', KEYS[4], ARGV[5])
+return 1
+"""
+
+
+class JobBoard:
+    """The board of one run and one orchestrator process (session).
+
+    Args:
+        client: connection to Redis.
+        run: name of the run.
+        session: id of the orchestrator process.
+
+    Every method raises redis.RedisError when Redis is out of reach.
+    """
+
+    def __init__(self, client: redis.Redis, run: str, session: str) -> None:
+        self._client = client
+        self._session = session
+        self._session_key = keys.session(run)
+        self._attempts = keys.of_session(run, session, "attempts")
+        self._answers = keys.of_session(run, session, "answers")
+        self._failures = keys.of_session(run, session, "failures")
+        self._events = keys.of_session(run, session, "events")
+        self._answer_script = client.register_script(_ANSWER)
+
+    # The orchestrator's side
+
+    def take_over(self) -> None:
+        """Make this session the one that owns the run; an earlier one has no effect any more."""
+        self._client.set(self._session_key, self._session, ex=keys.LIFETIME_S)
+
+    def expect(self, jobs: dict[str, int]) -> None:
+        """Wait for these attempts: job -> attempt."""
+        with self._client.pipeline() as pipe:
+            pipe.expire(self._session_key, keys.LIFETIME_S)
+            pipe.hset(self._attempts, mapping={job: str(attempt) for job, attempt in jobs.items()})
+            pipe.expire(self._attempts, keys.LIFETIME_S)
+            pipe.hdel(self._failures, *jobs)
+            pipe.execute()
+
+    def answers(self, jobs: list[str]) -> dict[str, Any]:
+        """The accepted answers so far, by job."""
+        values = self._client.hmget(self._answers, jobs)
+        return {job: json.loads(value) for job, value in zip(jobs, values, strict=True) if value}
+
+    def failures(self, jobs: list[str]) -> dict[str, Any]:
+        """What went wrong in the current attempts, by job: {worker, error}."""
+        values = self._client.hmget(self._failures, jobs)
+        return {job: json.loads(value) for job, value in zip(jobs, values, strict=True) if value}
+
+    def wait(self, seconds: float) -> None:
+        """Return as soon as something was answered or failed, or after `seconds`."""
+        self._client.blpop([self._events], timeout=seconds)
+
+    def forget(self, jobs: Iterable[str]) -> None:
+        """Drop jobs that are over; what still comes for them is refused."""
+        with self._client.pipeline() as pipe:
+            for key in (self._attempts, self._answers, self._failures):
+                pipe.hdel(key, *jobs)
+            pipe.execute()
+
+    def close(self) -> None:
+        """Drop the board: the run is over or given up."""
+        self._client.delete(self._session_key, self._attempts, self._answers, self._failures, self._events)
+
+    # The workers' side
+
+    def expects(self, job: str, attempt: int) -> bool:
+        """Whether an answer to this attempt would be taken."""
+        with self._client.pipeline() as pipe:
+            pipe.get(self._session_key)
+            pipe.hget(self._attempts, job)
+            pipe.hexists(self._answers, job)
+            session, expected, answered = pipe.execute()
+        return session == self._session.encode() and expected == str(attempt).encode() and not answered
+
+    def answer(self, job: str, attempt: int, message: dict[str, Any]) -> bool:
+        """Give the answer of an attempt; False if it was refused."""
+        accepted = self._answer_script(
+            keys=[self._session_key, self._attempts, self._answers, self._events],
+            args=[self._session, job, attempt, json.dumps(message), keys.LIFETIME_S],
+        )
+        return bool(accepted)
+
+    def fail(self, job: str, attempt: int, worker: str, error: str) -> None:
+        """Report that an attempt went wrong; the orchestrator decides what follows."""
+        if not self.expects(job, attempt):
+            return
+        with self._client.pipeline() as pipe:
+            pipe.hset(self._failures, job, json.dumps({"worker": worker, "error": error}))
+            pipe.expire(self._failures, keys.LIFETIME_S)
+            pipe.rpush(self._events, job)
+            pipe.expire(self._events, keys.LIFETIME_S)
+            pipe.execute()

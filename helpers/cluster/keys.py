@@ -1,0 +1,27 @@
+"""The name of every key the project writes into Redis (the broker's own apart). Each has a time to live.
+
+dt:worker:{name}                        a live worker: JSON, renewed by its heartbeat
+dt:run:{run}:session                    id of the orchestrator process that owns the run
+dt:run:{run}:{session}:attempts         hash: job -> the attempt whose answer counts
+dt:run:{run}:{session}:answers          hash: job -> its one accepted answer
+dt:run:{run}:{session}:failures         hash: job -> what went wrong in its current attempt
+dt:run:{run}:{session}:events           list that wakes the orchestrator
+dt:run:{run}:{session}:weights:{round}                     global weights after a round
+dt:run:{run}:{session}:update:{round}:{client}:{attempt}   one client's weights
+dt:run:{run}:{session}:scores:{round}:{client}:{attempt}   its model's validation scores
+"""
+
+LIFETIME_S = 24 * 3600
+"""Time to live of the bookkeeping keys, seconds; renewed by every write."""
+
+
+def worker(name: str) -> str:
+    return f"dt:worker:{name}"
+
+
+def session(run: str) -> str:
+    return f"dt:run:{run}:session"
+
+
+def of_session(run: str, session_id: str, *parts: str | int) -> str:
+    return ":".join(("dt:run", run, session_id, *(str(part) for part in parts)))

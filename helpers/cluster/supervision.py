@@ -1,0 +1,185 @@
+"""Jobs until they are answered: lost ones and failed ones are sent again, nothing waits for ever."""
+
+import time
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass, field
+from typing import Any
+
+import redis
+
+from helpers.cluster import heartbeat
+from helpers.cluster.connection import address
+from helpers.cluster.errors import NoWorkers, RedisUnreachable
+from helpers.cluster.job_board import JobBoard
+
+TICK_S = 1.0
+"""Longest time between two looks at the workers, seconds; an answer wakes the orchestrator at once."""
+PICK_UP_S = 10.0
+"""A job that is in no queue and on no worker so long after it was sent is lost, seconds."""
+
+Workers = dict[str, dict[str, Any]]
+
+
+@dataclass
+class Job:
+    """One thing a run needs done.
+
+    Attributes:
+        name: its name on the board.
+        queue: where `send` puts it unless it is told a worker.
+        send: sends an attempt; arguments are the attempt's number and a worker's name or None.
+        attempt: the current attempt.
+        failed: how many attempts went wrong.
+    """
+
+    name: str
+    queue: str
+    send: Callable[[int, str | None], None]
+    attempt: int = 0
+    failed: int = 0
+    sent_at: float = field(default_factory=time.monotonic)
+    target: str | None = None
+    runner: tuple[str, str] | None = None
+
+
+class Supervisor:
+    """Watches over jobs on a board.
+
+    Args:
+        client: connection to Redis.
+        board: the run's board.
+        patience_s: how long to go on without a live worker, or without Redis, seconds.
+        notice: told in words what a person should know.
+    """
+
+    def __init__(
+        self,
+        client: redis.Redis,
+        board: JobBoard,
+        patience_s: float,
+        notice: Callable[[str], None],
+    ) -> None:
+        self._client = client
+        self._board = board
+        self._patience_s = patience_s
+        self._notice = notice
+        self._alone_since: float | None = None
+        self._redis_lost_at: float | None = None
+        self._heartbeats_count_from = 0.0
+
+    def supervise(
+        self,
+        jobs: Sequence[Job],
+        give_up: Callable[[Job, str], None],
+        tell: Callable[[dict[str, Any], Workers], None] = lambda answers, workers: None,
+    ) -> dict[str, Any]:
+        """Wait until every job is answered.
+
+        Args:
+            jobs: jobs whose current attempt has been sent.
+            give_up: called with a job that went wrong twice and why; answers it or raises.
+            tell: called at every look with the answers so far and the live workers.
+
+        Returns:
+            The answers by job name.
+
+        Raises:
+            NoWorkers: no live worker for `patience_s`.
+            RedisUnreachable: Redis stayed away for `patience_s`.
+        """
+        names = [job.name for job in jobs]
+        while True:
+            try:
+                workers = heartbeat.live_workers(self._client)  # before the answers: see _is_lost
+                answers = self._board.answers(names)
+                tell(answers, workers)
+                if len(answers) == len(jobs):
+                    return answers
+                self._check_for_workers(workers)
+                self._mend([job for job in jobs if job.name not in answers], workers, give_up)
+                self._board.wait(TICK_S)
+                self._redis_lost_at = None
+            except (redis.ConnectionError, redis.TimeoutError) as error:
+                self._sit_out(error)
+
+    def _mend(self, jobs: list[Job], workers: Workers, give_up: Callable[[Job, str], None]) -> None:
+        failures = self._board.failures([job.name for job in jobs]) if jobs else {}
+        for job in jobs:
+            failure = failures.get(job.name)
+            if failure is not None:
+                job.failed += 1
+                self._notice(f"{job.name} failed on {failure['worker']}: {failure['error']}")
+                if job.failed > 1:
+                    give_up(job, failure["error"])
+                else:
+                    self.send_again(job, _another(workers, failure["worker"]))
+            elif self._is_lost(job, workers):
+                where = f" on {job.runner[0]}, which died" if job.runner else ""
+                self._notice(f"{job.name} was lost{where}; it is sent again")
+                self.send_again(job)
+
+    def send_again(self, job: Job, target: str | None = None) -> None:
+        """Send the next attempt of a job; answers of earlier ones are refused from now on."""
+        job.attempt += 1
+        job.target, job.runner, job.sent_at = target, None, time.monotonic()
+        self._board.expect({job.name: job.attempt})
+        job.send(job.attempt, target)
+
+    def _is_lost(self, job: Job, workers: Workers) -> bool:
+        """Whether nobody works on the job and nobody will.
+
+        A worker gives its answer before it stops showing the task, and `workers` was read before
+        the answers: so a job without an answer that its runner no longer shows was dropped.
+        """
+        now = time.monotonic()
+        if now < self._heartbeats_count_from:
+            return False
+        for name, status in workers.items():
+            task = status["task"] or {}
+            if task.get("job") == job.name and task.get("attempt") == job.attempt:
+                job.runner = (name, status["token"])
+                return False
+        if job.runner is not None:
+            return True
+        if now - job.sent_at < PICK_UP_S:
+            return False
+        if job.target is not None:
+            return job.target not in workers
+        return self._client.llen(job.queue) == 0
+
+    def _check_for_workers(self, workers: Workers) -> None:
+        now = time.monotonic()
+        if workers or now < self._heartbeats_count_from:
+            self._alone_since = None
+        elif self._alone_since is None:
+            self._alone_since = now
+            self._notice(f"no live worker: {HOW_TO_START}. Waiting {self._patience_s:g} s for one")
+        elif now - self._alone_since > self._patience_s:
+            raise NoWorkers(f"no live worker for {self._patience_s:g} s: {HOW_TO_START}")
+
+    def _sit_out(self, error: Exception) -> None:
+        """Redis is away: wait for it, and give the workers time to show themselves again."""
+        now = time.monotonic()
+        if self._redis_lost_at is None:
+            self._redis_lost_at = now
+            self._notice(
+                f"Redis at {address(self._client)} does not answer; waiting {self._patience_s:g} s for it"
+            )
+        if now - self._redis_lost_at > self._patience_s:
+            raise RedisUnreachable(
+                f"Redis at {address(self._client)} stayed away for {self._patience_s:g} s ({error})"
+            )
+        self._heartbeats_count_from = now + heartbeat.LIFETIME_S
+        time.sleep(TICK_S)
+
+
+HOW_TO_START = (
+    "start workers with `python run.py up --workers 3`, or each in its terminal with "
+    "`celery --app=celery_app worker --pool=solo --loglevel=info --hostname=worker1@%h`"
+)
+
+
+def _another(workers: Workers, name: str) -> str | None:
+    """A live worker other than `name`, an idle one first."""
+    others = sorted((status["task"] is not None, other) for other, status in workers.items())
+    return next((other for _, other in others if other != name), None)

@@ -1,0 +1,75 @@
+"""What a worker process holds from its start to its end, and how it carries out an order."""
+
+import logging
+import time
+from collections.abc import Callable
+from typing import Any
+
+import redis
+
+from helpers.cluster.connection import address, connect
+from helpers.cluster.heartbeat import Heartbeat
+from helpers.cluster.job_board import JobBoard
+from helpers.federated.messages import Order
+
+logger = logging.getLogger(__name__)
+
+
+class WorkerSession:
+    """A worker's name, connection and heartbeat.
+
+    Args:
+        name: the worker's node name.
+        redis_url: where Redis is.
+        threads: TensorFlow threads the worker was given; 0 leaves it to TensorFlow.
+    """
+
+    def __init__(self, name: str, redis_url: str, threads: int) -> None:
+        self.name = name
+        self.threads = threads
+        self.client = connect(redis_url)
+        self.heartbeat = Heartbeat(self.client, name, {"threads": threads})
+
+    def begin(self) -> None:
+        """Claim the name, waiting for Redis as long as it takes.
+
+        Raises:
+            NameTaken: a live worker has it.
+        """
+        while True:
+            try:
+                self.heartbeat.claim()
+                break
+            except (redis.ConnectionError, redis.TimeoutError) as error:
+                print(f"{self.name}: waiting for Redis at {address(self.client)} ({error})", flush=True)
+                time.sleep(2)
+        self.heartbeat.start()
+
+    def carry_out(self, order: Order, do: Callable[[], dict[str, Any]]) -> dict[str, Any] | None:
+        """Do what an order asks and give the answer.
+
+        Never raises for what `do` raises: a header task of a chord must not. The traceback goes to
+        the worker's log and one line to the orchestrator, which decides what follows.
+
+        Args:
+            order: what to do; shown with the heartbeat meanwhile.
+            do: does it and returns the answer, JSON-ready.
+
+        Returns:
+            The answer if it was taken; None if the order is out of date or failed.
+        """
+        board = JobBoard(self.client, order.run, order.session)
+        if not board.expects(order.job, order.attempt):
+            logger.info("%s, attempt %d: out of date, not done", order.job, order.attempt)
+            return None
+        with self.heartbeat.working_on(run=order.run, job=order.job, attempt=order.attempt):
+            try:
+                answer = do()
+            except Exception as error:  # whatever a training may raise
+                logger.exception("%s, attempt %d, failed", order.job, order.attempt)
+                board.fail(order.job, order.attempt, self.name, f"{type(error).__name__}: {error}")
+                return None
+            if not board.answer(order.job, order.attempt, answer):
+                logger.warning("%s, attempt %d: the answer came too late", order.job, order.attempt)
+                return None
+        return answer

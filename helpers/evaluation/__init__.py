@@ -1,0 +1,1 @@
+"""From labels and scores to metrics."""

@@ -1,0 +1,1 @@
+"""The federated algorithms: weights, messages, averaging, the round loop. NumPy alone."""

@@ -1,0 +1,206 @@
+"""What orchestrator and workers say to each other: ids, numbers and references, never arrays.
+
+Every message is a frozen dataclass with `to_message()` (a JSON-ready dict) and `from_message()`.
+"""
+
+from dataclasses import asdict, dataclass, fields
+from typing import Any, Literal, Self
+
+from helpers.federated.weights import ArraySpec, Schema
+
+
+class MessageError(ValueError):
+    """A message lacks a field, has one too many, or one of the wrong type."""
+
+
+@dataclass(frozen=True)
+class Message:
+    """Base of all messages."""
+
+    def to_message(self) -> dict[str, Any]:
+        return asdict(self)
+
+    @classmethod
+    def from_message(cls, data: Any) -> Self:
+        """Rebuild from `to_message()`.
+
+        Raises:
+            MessageError: `data` is no dict with exactly the fields of this class.
+        """
+        names = {field.name for field in fields(cls)}
+        if not isinstance(data, dict) or set(data) != names:
+            got = sorted(data) if isinstance(data, dict) else type(data).__name__
+            raise MessageError(f"{cls.__name__}: expected the fields {sorted(names)}, received {got}")
+        return cls(**data)
+
+
+@dataclass(frozen=True)
+class Reference(Message):
+    """Where bytes lie in the weight store, and what they must be.
+
+    Attributes:
+        key: the name in the store.
+        length: bytes.
+        sha256: hex digest of the bytes.
+        schema: names, dtypes and shapes of the arrays inside.
+    """
+
+    key: str
+    length: int
+    sha256: str
+    schema: Schema
+
+    @classmethod
+    def from_message(cls, data: Any) -> Self:
+        reference = super().from_message(data)
+        try:
+            schema = tuple(
+                ArraySpec(str(spec["name"]), str(spec["dtype"]), tuple(int(size) for size in spec["shape"]))
+                for spec in data["schema"]
+            )
+        except (TypeError, KeyError, ValueError) as error:
+            raise MessageError(f"Reference: schema not understood: {error}") from None
+        return cls(str(reference.key), int(reference.length), str(reference.sha256), schema)
+
+
+@dataclass(frozen=True)
+class Order(Message):
+    """What every task of a run is told.
+
+    Attributes:
+        run: name of the run.
+        session: id of the orchestrator process; what an earlier one left behind has no effect.
+        settings: `Config.for_run()`.
+        data_digest: sha256 of the manifest of the preprocessed data.
+        attempt: 0, 1, …; only the answer of the expected attempt counts.
+    """
+
+    run: str
+    session: str
+    settings: dict[str, Any]
+    data_digest: str
+    attempt: int
+
+    @property
+    def job(self) -> str:
+        """Name of the one thing this order wants done, the same for all its attempts."""
+        raise NotImplementedError
+
+
+@dataclass(frozen=True)
+class StartOrder(Order):
+    """Make a run ready: from new initial weights, or from where an earlier process stopped."""
+
+    resume: bool
+
+    @property
+    def job(self) -> str:
+        return "start"
+
+
+@dataclass(frozen=True)
+class FinishOrder(Order):
+    """Test the best model and write the models of a run."""
+
+    @property
+    def job(self) -> str:
+        return "finish"
+
+
+@dataclass(frozen=True)
+class RoundOrder(Order):
+    """Aggregate a round.
+
+    Attributes:
+        round: 1, 2, …
+        clients: ids of the participants, in the order their updates are summed.
+        weights: the global weights at the start of the round (a Reference's message).
+        sent_at: when the round was dispatched, seconds since the epoch.
+    """
+
+    round: int
+    clients: list[int]
+    weights: dict[str, Any]
+    sent_at: float
+
+    @property
+    def job(self) -> str:
+        return f"aggregate:{self.round}"
+
+
+@dataclass(frozen=True)
+class TrainOrder(RoundOrder):
+    """Train one client in a round."""
+
+    client: int
+
+    @property
+    def job(self) -> str:
+        return f"train:{self.round}:{self.client}"
+
+
+Status = Literal["ok", "partial", "failed", "missing"]
+
+
+@dataclass(frozen=True)
+class ClientReply(Message):
+    """What became of one client in one round.
+
+    Attributes:
+        status: `ok`, `partial` (stopped early), `failed` (see `error`), `missing` (no answer).
+        num_examples: training images seen.
+        train_loss: mean loss over the steps, as training went on.
+        update: Reference of the local weights, as a message; None unless ok or partial.
+        predictions: Reference of the local model's validation scores, as a message.
+        bytes_down, bytes_up: weight bytes this client read and wrote.
+        seconds: time in the task.
+    """
+
+    round: int
+    client: int
+    worker: str
+    status: Status
+    error: str | None = None
+    num_examples: int = 0
+    train_loss: float | None = None
+    update: dict[str, Any] | None = None
+    predictions: dict[str, Any] | None = None
+    bytes_down: int = 0
+    bytes_up: int = 0
+    seconds: float = 0.0
+
+
+@dataclass(frozen=True)
+class RunState(Message):
+    """How far a run has come: the content of `models/<run>/state.json`.
+
+    Attributes:
+        round: the last finished round; 0 before the first.
+        weights_file: file of the global weights after that round.
+        best_round, best_roc_auc: the best round by validation ROC-AUC so far; None before one.
+        best_weights_file: file of that round's weights.
+    """
+
+    run: str
+    round: int
+    weights_file: str
+    best_round: int | None
+    best_roc_auc: float | None
+    best_weights_file: str | None
+
+
+@dataclass(frozen=True)
+class RoundResult(Message):
+    """What the aggregation reports.
+
+    Attributes:
+        state: the RunState after the round, as a message.
+        weights: Reference of the new global weights, as a message.
+        metrics: the row of rounds.csv.
+        clients: the rows of clients.csv.
+    """
+
+    state: dict[str, Any]
+    weights: dict[str, Any]
+    metrics: dict[str, Any]
+    clients: list[dict[str, Any]]

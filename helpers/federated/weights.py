@@ -1,0 +1,60 @@
+"""Model weights as named arrays, and the schema two parties must agree on."""
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+import numpy as np
+from numpy.typing import NDArray
+
+Weights = list[NDArray[np.generic]]
+"""Arrays in Keras `get_weights()` order."""
+
+
+class SchemaError(ValueError):
+    """Weights do not have the names, shapes or dtypes that were agreed on."""
+
+
+@dataclass(frozen=True)
+class ArraySpec:
+    """What one array must be: its name, NumPy dtype name and shape."""
+
+    name: str
+    dtype: str
+    shape: tuple[int, ...]
+
+    @property
+    def num_bytes(self) -> int:
+        return int(np.prod(self.shape, dtype=np.int64)) * np.dtype(self.dtype).itemsize
+
+
+Schema = tuple[ArraySpec, ...]
+
+
+def schema_of(names: Sequence[str], weights: Sequence[NDArray[np.generic]]) -> Schema:
+    """Describe `weights`: one ArraySpec each, in their order."""
+    return tuple(
+        ArraySpec(name, str(array.dtype), tuple(array.shape))
+        for name, array in zip(names, weights, strict=True)
+    )
+
+
+def num_bytes(schema: Schema) -> int:
+    """Bytes of all arrays of a schema, without any envelope."""
+    return sum(spec.num_bytes for spec in schema)
+
+
+def check_weights(weights: Sequence[NDArray[np.generic]], schema: Schema) -> None:
+    """Refuse weights that do not fit a schema or are not finite.
+
+    Raises:
+        SchemaError: naming the array and what differs.
+    """
+    if len(weights) != len(schema):
+        raise SchemaError(f"{len(weights)} arrays received, the model has {len(schema)}")
+    for array, spec in zip(weights, schema, strict=True):
+        if str(array.dtype) != spec.dtype or tuple(array.shape) != spec.shape:
+            raise SchemaError(
+                f"{spec.name}: received {array.dtype}{tuple(array.shape)}, expected {spec.dtype}{spec.shape}"
+            )
+        if not np.isfinite(array).all():
+            raise SchemaError(f"{spec.name}: NaN or infinite values")

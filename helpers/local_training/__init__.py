@@ -1,0 +1,1 @@
+"""One client's training in Keras, and what its model predicts."""

@@ -1,0 +1,83 @@
+"""One compiled Keras model, kept between rounds: build it, fill it, make it new again."""
+
+import functools
+import tempfile
+from pathlib import Path
+
+import keras
+import numpy as np
+
+from helpers.architectures import ARCHITECTURES
+from helpers.federated.weights import Schema, Weights, schema_of
+from helpers.global_config import Config
+
+
+class ModelInstance:
+    """A compiled model whose traced functions survive from round to round.
+
+    Args:
+        model: compiled with binary cross-entropy and Adam.
+
+    Attributes:
+        model: the same.
+        schema: names, dtypes and shapes of its weights, in `get_weights()` order.
+    """
+
+    def __init__(self, model: keras.Model) -> None:
+        self.model = model
+        self.model.optimizer.build(self.model.trainable_variables)
+        self.schema: Schema = schema_of(self.names, self.model.get_weights())
+
+    @property
+    def names(self) -> list[str]:
+        """Names of the weights, in `get_weights()` order."""
+        return [variable.path for variable in self.model.weights]
+
+    def begin_training(self, weights: Weights, learning_rate: float, seed: list[int]) -> None:
+        """Set weights, and put optimiser and dropout into the state of a newly built model.
+
+        Args:
+            weights: arrays that fit `schema`.
+            learning_rate: Adam's.
+            seed: non-negative integers; the dropout masks follow from them alone.
+        """
+        self.model.set_weights(weights)
+        for variable in self.model.optimizer.variables:
+            variable.assign(np.zeros(variable.shape, variable.dtype))
+        self.model.optimizer.learning_rate = learning_rate
+        for index, layer in enumerate(self.model.layers):
+            if isinstance(layer, keras.layers.Dropout):
+                state = np.random.SeedSequence([*seed, index]).generate_state(2)
+                layer.seed_generator.state.assign(state)
+
+
+def _build(input_shape: tuple[int, int]) -> keras.Model:
+    model = ARCHITECTURES["seed_cnn"]((*input_shape, 3))
+    model.compile(optimizer=keras.optimizers.Adam(), loss="binary_crossentropy")
+    return model
+
+
+@functools.lru_cache(maxsize=2)
+def _instance(input_shape: tuple[int, int]) -> ModelInstance:
+    return ModelInstance(_build(input_shape))
+
+
+def model_for(config: Config) -> ModelInstance:
+    """Return this process' model for `config`, built at the first call."""
+    return _instance(config.INPUT_SHAPE)
+
+
+def initial_weights(config: Config) -> Weights:
+    """Build a new model from `config.SEED` and return its weights."""
+    keras.utils.set_random_seed(config.SEED)
+    return list(_build(config.INPUT_SHAPE).get_weights())
+
+
+def keras_file(config: Config, weights: Weights) -> bytes:
+    """Return a `.keras` file of the model with `weights`; it opens with `keras.models.load_model`."""
+    model = _build(config.INPUT_SHAPE)
+    model.set_weights(weights)
+    with tempfile.TemporaryDirectory() as folder:
+        path = Path(folder) / "model.keras"
+        model.save(path)
+        return path.read_bytes()

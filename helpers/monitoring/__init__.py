@@ -1,0 +1,1 @@
+"""Observers: what a person sees of a run while it goes on."""

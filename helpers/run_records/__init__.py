@@ -1,0 +1,1 @@
+"""What a run leaves on disk: CSV files, weights, models, and the state a resume starts from."""

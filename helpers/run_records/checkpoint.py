@@ -1,0 +1,73 @@
+"""Weights and state of a run on disk: what a resume starts from."""
+
+import hashlib
+import json
+from typing import Any
+
+from helpers.federated.messages import MessageError, RunState
+from helpers.federated.weights import Schema, Weights
+from helpers.run_records.files import RecordError, RunFolders, write_whole
+from helpers.weight_store.codec import CodecError, decode, encode
+
+STATE_FORMAT = 1
+
+
+def save_weights(folders: RunFolders, round_number: int, schema: Schema, weights: Weights) -> str:
+    """Write the global weights after a round; returns the file's name.
+
+    Raises:
+        RecordError: the file could not be written.
+    """
+    data = encode([spec.name for spec in schema], weights)
+    name = f"weights-{round_number:04d}-{hashlib.sha256(data).hexdigest()[:12]}.safetensors"
+    write_whole(folders.models / name, data)
+    return name
+
+
+def load_weights(folders: RunFolders, name: str, schema: Schema) -> Weights:
+    """Read weights that `save_weights` wrote.
+
+    Raises:
+        RecordError: the file is missing, damaged, or of another model.
+    """
+    path = folders.models / name
+    try:
+        data = path.read_bytes()
+        if hashlib.sha256(data).hexdigest()[:12] != path.stem.rpartition("-")[2]:
+            raise RecordError(f"{path} is damaged: its digest differs from the one in its name")
+        return decode(data, schema)
+    except (OSError, CodecError) as error:
+        raise RecordError(f"{path} could not be read: {error}") from error
+
+
+def commit(folders: RunFolders, state: RunState, facts: dict[str, Any]) -> None:
+    """Write state.json, the last step of a round, then drop weights that nothing names any more.
+
+    Args:
+        folders: of the run.
+        state: after the round.
+        facts: what else a resume has to know: settings, data_digest.
+
+    Raises:
+        RecordError: the file could not be written; the round has not happened.
+    """
+    content = {"format": STATE_FORMAT, "state": state.to_message(), **facts}
+    write_whole(folders.state, json.dumps(content, indent=1, sort_keys=True).encode())
+    for file in folders.models.glob("weights-*.safetensors"):
+        if file.name not in (state.weights_file, state.best_weights_file):
+            file.unlink(missing_ok=True)
+
+
+def read_state(folders: RunFolders) -> tuple[RunState, dict[str, Any]]:
+    """Read state.json: the state and the facts.
+
+    Raises:
+        RecordError: there is none, or it is not understood.
+    """
+    try:
+        content = json.loads(folders.state.read_bytes())
+        if content.pop("format") != STATE_FORMAT:
+            raise RecordError(f"{folders.state}: written by another version of this project")
+        return RunState.from_message(content.pop("state")), content
+    except (OSError, ValueError, KeyError, AttributeError, MessageError) as error:
+        raise RecordError(f"{folders.state} could not be read: {error}") from error

@@ -1,0 +1,56 @@
+"""Files written whole or not at all, and where a run keeps its own."""
+
+import contextlib
+import os
+from dataclasses import dataclass
+from pathlib import Path
+
+from helpers.global_config import Config
+
+
+class RecordError(Exception):
+    """A record of a run could not be read or written; the earlier file is as it was."""
+
+
+def write_whole(path: Path, data: bytes) -> None:
+    """Write a file under a temporary name, flush it to the disk, then rename it.
+
+    Raises:
+        RecordError: the disk is full, the folder cannot be written, …
+    """
+    temporary = path.with_name(f".{path.name}.{os.getpid()}.tmp")
+    try:
+        path.parent.mkdir(parents=True, exist_ok=True)
+        with temporary.open("wb") as file:
+            file.write(data)
+            file.flush()
+            os.fsync(file.fileno())
+        temporary.replace(path)
+    except OSError as error:
+        with contextlib.suppress(OSError):
+            temporary.unlink()
+        raise RecordError(f"{path} could not be written: {error.strerror or error}") from error
+
+
+@dataclass(frozen=True)
+class RunFolders:
+    """The two folders of a run.
+
+    Attributes:
+        metrics: `metrics/<run>`: CSV files and scores.
+        models: `models/<run>`: weights, models and state.json.
+    """
+
+    metrics: Path
+    models: Path
+
+    @classmethod
+    def of(cls, config: Config, run: str) -> "RunFolders":
+        return cls(config.METRICS_DIR / run, config.MODELS_DIR / run)
+
+    @property
+    def state(self) -> Path:
+        return self.models / "state.json"
+
+    def exist(self) -> bool:
+        return self.metrics.exists() or self.models.exists()

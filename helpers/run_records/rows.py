@@ -1,0 +1,44 @@
+"""From replies and metrics to the rows of rounds.csv and clients.csv."""
+
+from typing import Any
+
+from helpers.evaluation.metrics import Metrics
+from helpers.federated.messages import ClientReply
+
+
+def round_row(
+    round_number: int, replies: list[ClientReply], metrics: Metrics, seconds: float
+) -> dict[str, Any]:
+    """The row of a round: sums over the clients that count, metrics of the averaged model.
+
+    `train_loss` is the mean over all training images.
+    """
+    counted = [reply for reply in replies if reply.status in ("ok", "partial")]
+    num_examples = sum(reply.num_examples for reply in counted)
+    loss = sum((reply.train_loss or 0.0) * reply.num_examples for reply in counted)
+    return {
+        "round": round_number,
+        "num_clients": len(counted),
+        "num_examples": num_examples,
+        "train_loss": loss / num_examples if num_examples else None,
+        **metrics,
+        "seconds": round(seconds, 3),
+        "bytes_down": sum(reply.bytes_down for reply in replies),
+        "bytes_up": sum(reply.bytes_up for reply in replies),
+    }
+
+
+def client_row(reply: ClientReply, metrics: Metrics) -> dict[str, Any]:
+    """The row of a client: its reply, and how its own model does on validation (empty if unknown)."""
+    return {
+        "round": reply.round,
+        "client": reply.client,
+        "worker": reply.worker,
+        "status": reply.status,
+        "num_examples": reply.num_examples,
+        "train_loss": reply.train_loss,
+        "val_accuracy": metrics.get("accuracy"),
+        "val_roc_auc": metrics.get("roc_auc"),
+        "seconds": round(reply.seconds, 3),
+        "error": reply.error,
+    }

@@ -1,0 +1,77 @@
+"""How a run's records begin, go on after each round, and are picked up again."""
+
+import shutil
+from dataclasses import replace
+from typing import Any
+
+from helpers.federated.messages import Order, RoundOrder, RunState
+from helpers.federated.weights import Schema, Weights
+from helpers.run_records import checkpoint
+from helpers.run_records.files import RecordError, RunFolders
+from helpers.run_records.tables import CLIENT_COLUMNS, ROUND_COLUMNS, trim_table, write_rows
+
+
+def facts_of(order: Order) -> dict[str, Any]:
+    """What has to be the same for a run to go on: its settings and its data."""
+    return {"settings": order.settings, "data_digest": order.data_digest}
+
+
+def begin_run(folders: RunFolders, order: Order, schema: Schema, weights: Weights) -> RunState:
+    """Start the records of a run, in place of whatever its folders held.
+
+    Raises:
+        RecordError: the folders cannot be written.
+    """
+    try:
+        for folder in (folders.models, folders.metrics):
+            if folder.exists():
+                shutil.rmtree(folder)
+            folder.mkdir(parents=True)
+    except OSError as error:
+        raise RecordError(f"{error.filename}: {error.strerror}") from error
+    file = checkpoint.save_weights(folders, 0, schema, weights)
+    state = RunState(order.run, 0, file, None, None, None)
+    checkpoint.commit(folders, state, facts_of(order))
+    return state
+
+
+def resume_run(folders: RunFolders, schema: Schema) -> tuple[RunState, Weights]:
+    """Return the state and global weights after the last finished round; drop rows of later ones.
+
+    Raises:
+        RecordError: the records are missing or damaged.
+    """
+    state, _ = checkpoint.read_state(folders)
+    weights = checkpoint.load_weights(folders, state.weights_file, schema)
+    trim_table(folders.metrics / "rounds.csv", ROUND_COLUMNS, state.round)
+    trim_table(folders.metrics / "clients.csv", CLIENT_COLUMNS, state.round)
+    return state, weights
+
+
+def commit_round(
+    folders: RunFolders,
+    order: RoundOrder,
+    schema: Schema,
+    weights: Weights,
+    metrics: dict[str, Any],
+    clients: list[dict[str, Any]],
+) -> RunState:
+    """Write a finished round: weights, CSV rows and, last, the state.
+
+    Committing the same round twice leaves the same records.
+
+    Raises:
+        RecordError: something could not be written, or the records are not at the round before.
+    """
+    state, facts = checkpoint.read_state(folders)
+    if state.round not in (order.round - 1, order.round):
+        raise RecordError(f"{folders.state} is at round {state.round}, not before {order.round}")
+    file = checkpoint.save_weights(folders, order.round, schema, weights)
+    write_rows(folders.metrics / "rounds.csv", ROUND_COLUMNS, order.round, [metrics])
+    write_rows(folders.metrics / "clients.csv", CLIENT_COLUMNS, order.round, clients)
+    state = replace(state, round=order.round, weights_file=file)
+    auc = metrics["roc_auc"]
+    if auc is not None and (state.best_roc_auc is None or auc > state.best_roc_auc):
+        state = replace(state, best_round=order.round, best_roc_auc=auc, best_weights_file=file)
+    checkpoint.commit(folders, state, facts)
+    return state

@@ -1,0 +1,82 @@
+"""The CSV files of a run."""
+
+import io
+from pathlib import Path
+from typing import Any
+
+import pandas as pd
+
+from helpers.run_records.files import RecordError, write_whole
+
+METRIC_COLUMNS = ["val_loss", "accuracy", "precision", "recall", "f1_score", "roc_auc"]
+ROUND_COLUMNS = [
+    "round",
+    "num_clients",
+    "num_examples",
+    "train_loss",
+    *METRIC_COLUMNS,
+    "seconds",
+    "bytes_down",
+    "bytes_up",
+]
+CLIENT_COLUMNS = [
+    "round",
+    "client",
+    "worker",
+    "status",
+    "num_examples",
+    "train_loss",
+    "val_accuracy",
+    "val_roc_auc",
+    "seconds",
+    "error",
+]
+TEST_COLUMNS = ["model", "round", "threshold", "num_examples", "test_loss", *METRIC_COLUMNS[1:]]
+
+
+def read_table(path: Path, columns: list[str]) -> pd.DataFrame:
+    """Read a CSV file as text; without the file, an empty table with `columns`.
+
+    Raises:
+        RecordError: the file cannot be read.
+    """
+    if not path.exists():
+        return pd.DataFrame(columns=columns)
+    try:
+        return pd.read_csv(path, dtype=str, keep_default_na=False)
+    except (OSError, ValueError) as error:
+        raise RecordError(f"{path} could not be read: {error}") from error
+
+
+def write_rows(path: Path, columns: list[str], round_number: int, rows: list[dict[str, Any]]) -> None:
+    """Add the rows of a round to a CSV file, in place of any rows of that round or a later one.
+
+    Args:
+        path: the file, made when absent.
+        columns: names, in order; every row has just these.
+        round_number: the round of `rows`.
+        rows: values by column; None is written empty.
+
+    Raises:
+        RecordError: the file cannot be read or written; it is as it was.
+    """
+    kept = trimmed(read_table(path, columns), round_number - 1)
+    table = pd.concat([kept, pd.DataFrame(rows, columns=columns, dtype=object)])
+    write_whole(path, to_csv(table))
+
+
+def trim_table(path: Path, columns: list[str], last_round: int) -> None:
+    """Drop the rows after `last_round`: what the run's state does not name has not happened."""
+    if path.exists():
+        write_whole(path, to_csv(trimmed(read_table(path, columns), last_round)))
+
+
+def trimmed(table: pd.DataFrame, last_round: int) -> pd.DataFrame:
+    return table[table["round"].astype(int) <= last_round]
+
+
+def to_csv(table: pd.DataFrame) -> bytes:
+    """UTF-8, one line a row, floats with as many digits as it takes to read them back exactly."""
+    buffer = io.StringIO()
+    table.to_csv(buffer, index=False, lineterminator="\n")
+    return buffer.getvalue().encode()

@@ -1,0 +1,1 @@
+"""Where weights, updates and predictions lie between tasks: bytes under a key, checked on read."""

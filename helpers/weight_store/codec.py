@@ -1,0 +1,94 @@
+"""Named arrays to bytes and back, in the safetensors format: data only, nothing to execute."""
+
+import json
+import struct
+from collections.abc import Sequence
+
+import numpy as np
+from numpy.typing import NDArray
+from safetensors.numpy import save
+
+from helpers.federated.weights import ArraySpec, Schema, Weights
+
+_DTYPES = {
+    "F64": "float64",
+    "F32": "float32",
+    "F16": "float16",
+    "I64": "int64",
+    "I32": "int32",
+    "I8": "int8",
+    "U8": "uint8",
+}
+HEADER_LIMIT = 1 << 20
+"""Largest header accepted, bytes: far above what any registered network needs."""
+
+
+class CodecError(ValueError):
+    """Bytes that are not the arrays they should be."""
+
+
+def encode(names: Sequence[str], arrays: Sequence[NDArray[np.generic]]) -> bytes:
+    """Serialise arrays under their names.
+
+    Raises:
+        CodecError: two arrays share a name.
+    """
+    if len(set(names)) != len(names):
+        raise CodecError("array names are not unique")
+    return save({name: np.ascontiguousarray(array) for name, array in zip(names, arrays, strict=True)})
+
+
+def decode(data: bytes | memoryview, schema: Schema) -> Weights:
+    """Read arrays back, in the order of `schema`, without copying.
+
+    The header is checked against the schema and the length before any array is made, so a
+    hostile length or shape costs nothing.
+
+    Args:
+        data: what `encode` made.
+        schema: names, dtypes and shapes that must be there, no more and no fewer.
+
+    Returns:
+        Read-only arrays that share memory with `data`.
+
+    Raises:
+        CodecError: saying what differs.
+    """
+    offsets, start = _read_header(data)
+    if set(offsets) != {spec.name for spec in schema}:
+        raise CodecError(f"arrays {sorted(offsets)} received, expected {sorted(s.name for s in schema)}")
+    arrays = []
+    for spec in schema:
+        begin, end = offsets[spec.name][1]
+        if offsets[spec.name][0] != spec:
+            raise CodecError(f"received {offsets[spec.name][0]}, expected {spec}")
+        if not 0 <= begin <= end <= len(data) - start or end - begin != spec.num_bytes:
+            raise CodecError(f"{spec.name}: {end - begin} bytes at {begin} do not fit {spec}")
+        count = spec.num_bytes // np.dtype(spec.dtype).itemsize
+        flat = np.frombuffer(data, spec.dtype, count, offset=start + begin)
+        arrays.append(flat.reshape(spec.shape))
+    if start + sum(spec.num_bytes for spec in schema) != len(data):
+        raise CodecError("bytes left over after the arrays")
+    return arrays
+
+
+def _read_header(
+    data: bytes | memoryview,
+) -> tuple[dict[str, tuple[ArraySpec, tuple[int, int]]], int]:
+    if len(data) < 8:
+        raise CodecError(f"{len(data)} bytes are too few")
+    (size,) = struct.unpack("<Q", data[:8])
+    if size > HEADER_LIMIT or size > len(data) - 8:
+        raise CodecError(f"header of {size} bytes in {len(data)}")
+    try:
+        header = json.loads(bytes(data[8 : 8 + size]))
+        header.pop("__metadata__", None)
+        return {
+            str(name): (
+                ArraySpec(str(name), _DTYPES[entry["dtype"]], tuple(int(n) for n in entry["shape"])),
+                (int(entry["data_offsets"][0]), int(entry["data_offsets"][1])),
+            )
+            for name, entry in header.items()
+        }, 8 + size
+    except (ValueError, TypeError, KeyError, AttributeError, IndexError, RecursionError) as error:
+        raise CodecError(f"header not understood: {error}") from None

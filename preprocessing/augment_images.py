@@ -1,0 +1,48 @@
+"""The Albumentations pipelines for training images."""
+
+from collections.abc import Callable
+
+import albumentations as A
+import cv2
+import numpy as np
+from numpy.typing import NDArray
+
+Augment = Callable[[NDArray[np.uint8]], NDArray[np.float32]]
+"""From an image uint8 (H, W, 3) RGB to float32 (H, W, 3) in [0, 1]."""
+
+
+def _readme_transforms(height: int, width: int) -> list[A.BasicTransform | A.OneOf]:
+    return [
+        A.Resize(height, width),
+        A.RandomRotate90(p=0.5),
+        A.HorizontalFlip(p=0.5),
+        A.VerticalFlip(p=0.5),
+        A.OneOf([A.GaussianBlur(), A.MotionBlur()], p=0.3),
+        A.OneOf([A.RandomBrightnessContrast(0.2, 0.2), A.CLAHE(clip_limit=2)], p=0.3),
+        A.ToFloat(max_value=255),
+    ]
+
+
+def _no_transforms(height: int, width: int) -> list[A.BasicTransform | A.OneOf]:
+    return [A.Resize(height, width), A.ToFloat(max_value=255)]
+
+
+AUGMENTATIONS = {"readme": _readme_transforms, "none": _no_transforms}
+
+
+def augmentation(name: str, input_shape: tuple[int, int], seed: int) -> Augment:
+    """Return a pipeline; the n-th image it is given is changed in a way that follows from `seed`.
+
+    Args:
+        name: a key of AUGMENTATIONS.
+        input_shape: height and width of what comes out.
+        seed: any non-negative integer below 2**32.
+    """
+    cv2.setNumThreads(1)  # the images are small; OpenCV's threads would fight TensorFlow's
+    pipeline = A.Compose(AUGMENTATIONS[name](*input_shape), seed=seed)
+
+    def augment(image: NDArray[np.uint8]) -> NDArray[np.float32]:
+        changed: NDArray[np.float32] = pipeline(image=image)["image"]
+        return changed
+
+    return augment

@@ -1,0 +1,82 @@
+"""Rows of the prepared arrays to batches for Keras, made ahead in a thread."""
+
+from collections.abc import Callable, Iterator
+from typing import Any
+
+import numpy as np
+import tensorflow as tf
+from numpy.typing import NDArray
+
+from preprocessing.augment_images import Augment, augmentation
+
+PREFETCHED_BATCHES = 4
+
+
+def training_batches(
+    images: NDArray[np.uint8],
+    labels: NDArray[np.int32],
+    rows: NDArray[np.integer],
+    *,
+    batch_size: int,
+    augmentation_name: str,
+    seed: list[int],
+) -> tf.data.Dataset:
+    """Shuffle and augment rows of the training split for one epoch.
+
+    The same arguments give the same batches, in any process.
+
+    Args:
+        images: (N, H, W, 3), 0-255, usually memory-mapped.
+        labels: (N,), 0 or 1.
+        rows: the client's rows.
+        batch_size: images per batch; the last one may be smaller.
+        augmentation_name: a key of AUGMENTATIONS.
+        seed: non-negative integers, such as (seed, round, client).
+
+    Returns:
+        Batches of images float32 (B, H, W, 3) in [0, 1] and labels float32 (B, 1).
+    """
+    generator = np.random.default_rng(seed)
+    order = generator.permutation(rows)
+    augment = augmentation(augmentation_name, images.shape[1:3], seed=int(generator.integers(2**32)))
+    return _dataset(images, labels, order, batch_size, augment)
+
+
+def evaluation_batches(images: NDArray[np.uint8], batch_size: int) -> tf.data.Dataset:
+    """Batches of all images in order, unchanged but for the scale: float32 (B, H, W, 3) in [0, 1]."""
+
+    def batches() -> Iterator[NDArray[np.float32]]:
+        for start in range(0, len(images), batch_size):
+            yield np.divide(images[start : start + batch_size], 255, dtype=np.float32)
+
+    signature = tf.TensorSpec((None, *images.shape[1:]), tf.float32)
+    return _ahead(batches, signature, num_batches=-(-len(images) // batch_size))
+
+
+def _dataset(
+    images: NDArray[np.uint8],
+    labels: NDArray[np.int32],
+    order: NDArray[np.integer],
+    batch_size: int,
+    augment: Augment,
+) -> tf.data.Dataset:
+    def batches() -> Iterator[tuple[NDArray[np.float32], NDArray[np.float32]]]:
+        for start in range(0, len(order), batch_size):
+            chosen = order[start : start + batch_size]
+            batch = np.empty((len(chosen), *images.shape[1:]), np.float32)
+            for target, row in zip(batch, chosen, strict=True):
+                target[...] = augment(images[row])
+            yield batch, labels[chosen].astype(np.float32).reshape(-1, 1)
+
+    signature = (
+        tf.TensorSpec((None, *images.shape[1:]), tf.float32),
+        tf.TensorSpec((None, 1), tf.float32),
+    )
+    return _ahead(batches, signature, num_batches=-(-len(order) // batch_size))
+
+
+def _ahead(batches: Callable[[], Iterator[Any]], signature: Any, num_batches: int) -> tf.data.Dataset:
+    """Run a generator of batches in a thread of its own, a few batches ahead of the training."""
+    dataset = tf.data.Dataset.from_generator(batches, output_signature=signature)
+    counted = dataset.apply(tf.data.experimental.assert_cardinality(num_batches))
+    return counted.prefetch(PREFETCHED_BATCHES)

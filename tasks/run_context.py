@@ -1,0 +1,64 @@
+"""What every task needs once it knows its order: config, data, model and store of this worker."""
+
+from dataclasses import dataclass
+
+from celery_app import worker_session
+from helpers.cluster import keys
+from helpers.federated.messages import Order
+from helpers.global_config import Config
+from helpers.model_instance_helper import ModelInstance, model_for
+from helpers.run_records.files import RunFolders
+from helpers.weight_store.redis_store import RedisStore
+from helpers.weight_store.store import WeightStore
+from preprocessing.prepared_data import PreparedData
+
+
+class DataDiffersError(Exception):
+    """This worker's prepared data is not the run's."""
+
+
+@dataclass(frozen=True)
+class RunContext:
+    """What a worker works with for one run.
+
+    Attributes:
+        order: as it was received.
+        config: the run's settings with this machine's own.
+        data: the prepared arrays, the same as the orchestrator's.
+        instance: the model, kept from task to task.
+        store: where weights lie.
+        folders: where the run's records lie.
+        worker: name of this worker.
+    """
+
+    order: Order
+    config: Config
+    data: PreparedData
+    instance: ModelInstance
+    store: WeightStore
+    folders: RunFolders
+    worker: str
+
+    @classmethod
+    def of(cls, order: Order) -> "RunContext":
+        """Gather the context of an order.
+
+        Raises:
+            UserError: the data is not there or a local setting is wrong.
+            DataDiffersError: the data is another than the run's.
+        """
+        session = worker_session()
+        config = Config.from_run(order.settings)
+        data = PreparedData.open(config.PREPROCESSED_DIR)
+        if data.digest != order.data_digest:
+            raise DataDiffersError(
+                f"{config.PREPROCESSED_DIR}/manifest.json on {session.name} differs from the "
+                "orchestrator's; prepare the same images with the same settings on both"
+            )
+        folders = RunFolders.of(config, order.run)
+        store = RedisStore(session.client)
+        return cls(order, config, data, model_for(config), store, folders, session.name)
+
+    def key(self, *parts: str | int) -> str:
+        """A key of this run and session in the weight store."""
+        return keys.of_session(self.order.run, self.order.session, *parts)

@@ -1,0 +1,69 @@
+"""One client's part in a round: global weights in, local weights and validation scores out."""
+
+import time
+from typing import Any
+
+from celery.exceptions import Ignore
+
+from celery_app import app, worker_session
+from helpers.federated.messages import ClientReply, Reference, TrainOrder
+from helpers.local_training.trainer import predict_scores, train_locally
+from helpers.weight_store.store import get_arrays, put_arrays
+from preprocessing.input_pipeline import evaluation_batches, training_batches
+from preprocessing.partitioning import partition_rows
+from tasks.run_context import RunContext
+
+
+@app.task(name="tasks.train")
+def train(message: dict[str, Any]) -> dict[str, Any]:
+    """Train one client for a round; see `TrainOrder` and `ClientReply`."""
+    order = TrainOrder.from_message(message)
+    answer = worker_session().carry_out(order, lambda: train_client(order).to_message())
+    if answer is None:
+        raise Ignore()
+    return answer
+
+
+def train_client(order: TrainOrder) -> ClientReply:
+    """Train on the client's rows, predict the validation split, store both and reply."""
+    started = time.monotonic()
+    context = RunContext.of(order)
+    config, data, instance = context.config, context.data, context.instance
+    heartbeat = worker_session().heartbeat
+    weights_in = Reference.from_message(order.weights)
+    rows = partition_rows(data.labels("train"), config.num_workers, config.SEED)[order.client]
+    seed = [config.SEED, order.round, order.client]
+    num_batches = -(-len(rows) // config.TRAIN_BATCH_SIZE)
+    update = train_locally(
+        instance,
+        get_arrays(context.store, weights_in, instance.schema),
+        training_batches(
+            data.images("train"),
+            data.labels("train"),
+            rows,
+            batch_size=config.TRAIN_BATCH_SIZE,
+            augmentation_name=config.AUGMENTATION,
+            seed=seed,
+        ),
+        num_examples=len(rows),
+        learning_rate=config.learning_rate,
+        seed=seed,
+        tell_batch=lambda batch: heartbeat.tell_batch(batch, num_batches),
+    )
+    scores = predict_scores(instance, evaluation_batches(data.images("val"), config.EVALUATION_BATCH_SIZE))
+    place = (order.round, order.client, order.attempt)
+    weights_out = put_arrays(context.store, context.key("update", *place), instance.names, update.weights)
+    predictions = put_arrays(context.store, context.key("scores", *place), ["scores"], [scores])
+    return ClientReply(
+        round=order.round,
+        client=order.client,
+        worker=context.worker,
+        status="ok",
+        num_examples=update.num_examples,
+        train_loss=update.loss,
+        update=weights_out.to_message(),
+        predictions=predictions.to_message(),
+        bytes_down=weights_in.length,
+        bytes_up=weights_out.length,
+        seconds=time.monotonic() - started,
+    )
