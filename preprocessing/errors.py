@@ -1,0 +1,21 @@
+"""The one exception of preprocessing.
+
+UserError                    (helpers.global_config)
+└── PreprocessingError       images or prepared arrays are not as needed: says which and what to do
+"""
+
+from collections.abc import Sequence
+
+from helpers.global_config import UserError
+
+NAMES_SHOWN = 10
+
+
+class PreprocessingError(UserError):
+    """Images or prepared arrays are not as needed; the message says which and what to do."""
+
+
+def name_some(names: Sequence[str]) -> str:
+    """The first ten names, and how many more there are."""
+    more = len(names) - NAMES_SHOWN
+    return ", ".join(names[:NAMES_SHOWN]) + (f" and {more} more" if more > 0 else "")

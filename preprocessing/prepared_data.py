@@ -1,0 +1,104 @@
+"""The prepared arrays on disk, as training reads them.
+
+A folder holds `x_<split>.npy` and `y_<split>.npy` for the splits train, val and test, and manifest.json,
+which is written last: where it is, the arrays are whole and belong to it.
+"""
+
+import hashlib
+import json
+from dataclasses import dataclass
+from functools import lru_cache
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+
+from preprocessing.errors import PreprocessingError
+from preprocessing.splitting import SPLITS
+
+FORMAT_VERSION = 1
+MANIFEST = "manifest.json"
+COMMAND = "python preprocessing/load_and_create_dataset.py"
+
+
+def array_name(kind: str, split: str) -> str:
+    """File name of the images (kind `x`) or labels (`y`) of a split."""
+    return f"{kind}_{split}.npy"
+
+
+@dataclass(frozen=True, eq=False)
+class PreparedData:
+    """Splits of images and labels in a folder; holds no pixels, only where they are.
+
+    Attributes:
+        folder: where the arrays lie.
+        manifest: source, settings, counts per split and class, and every file with its split and row.
+        digest: sha256 of manifest.json, hex: of the settings and of every image file by its sha256.
+    """
+
+    folder: Path
+    manifest: dict[str, Any]
+    digest: str
+
+    @classmethod
+    def open(cls, folder: Path) -> "PreparedData":
+        """Open prepared data; cheap when it is unchanged since the last time.
+
+        Raises:
+            PreprocessingError: missing, incomplete or of another format version.
+        """
+        path = Path(folder).resolve() / MANIFEST
+        try:
+            status = path.stat()
+        except FileNotFoundError:
+            raise PreprocessingError(f"{path}: not found; prepare the images first: {COMMAND}") from None
+        return _open(path, status.st_mtime_ns, status.st_size)
+
+    def images(self, split: str) -> np.ndarray:
+        """The images of `train`, `val` or `test`: uint8 (N, H, W, 3), RGB, 0-255, mapped read-only."""
+        return _map(self.folder / array_name("x", split))
+
+    def labels(self, split: str) -> np.ndarray:
+        """The labels of a split: int32 (N,), 1 = cancerous."""
+        return np.array(_map(self.folder / array_name("y", split)))
+
+    def files(self, split: str) -> list[str]:
+        """Where each image of a split came from, in row order: path relative to the image folder."""
+        entries = [entry for entry in self.manifest["files"] if entry["split"] == split]
+        return [entry["file"] for entry in sorted(entries, key=lambda entry: entry["row"])]
+
+
+@lru_cache(maxsize=4)
+def _open(path: Path, _modified_ns: int, _size: int) -> PreparedData:
+    """Read and check the manifest; the last two arguments make the cache notice a new one."""
+    data = path.read_bytes()
+    try:
+        manifest = json.loads(data)
+        version = manifest["format_version"]
+    except (ValueError, TypeError, KeyError):
+        raise PreprocessingError(f"{path}: damaged; prepare the images again: {COMMAND}") from None
+    if version != FORMAT_VERSION:
+        raise PreprocessingError(
+            f"{path}: format version {version}, expected {FORMAT_VERSION}; prepare again: {COMMAND}"
+        )
+    height, width = manifest["settings"]["INPUT_SHAPE"]
+    for split in SPLITS:
+        count = sum(manifest["counts"][split].values())
+        for kind, shape, dtype in (("x", (count, height, width, 3), np.uint8), ("y", (count,), np.int32)):
+            array = _map(path.parent / array_name(kind, split))
+            if array.shape != shape or array.dtype != dtype:
+                raise PreprocessingError(
+                    f"{path.parent / array_name(kind, split)}: {array.dtype} {array.shape}, expected "
+                    f"{np.dtype(dtype)} {shape}; prepare the images again: {COMMAND}"
+                )
+    return PreparedData(path.parent, manifest, hashlib.sha256(data).hexdigest())
+
+
+def _map(path: Path) -> np.ndarray:
+    try:
+        array: np.ndarray = np.load(path, mmap_mode="r", allow_pickle=False)
+        return array
+    except FileNotFoundError:
+        raise PreprocessingError(f"{path}: not found; prepare the images again: {COMMAND}") from None
+    except (ValueError, EOFError) as error:
+        raise PreprocessingError(f"{path}: {error}; prepare the images again: {COMMAND}") from None

@@ -1,0 +1,151 @@
+"""Images in two folders, `0/` (non-cancerous) and `1/` (cancerous), and an optional manifest.csv."""
+
+import csv
+import hashlib
+from dataclasses import dataclass
+from pathlib import Path, PurePosixPath
+
+import cv2
+import numpy as np
+
+from preprocessing.errors import PreprocessingError, name_some
+from preprocessing.splitting import CLASSES
+
+SUFFIXES = {".png", ".jpg", ".jpeg", ".bmp", ".tif", ".tiff", ".pgm"}
+MANIFEST = "manifest.csv"
+
+
+@dataclass(frozen=True)
+class ImageRecord:
+    """One image: its path relative to the folder, with `/`; 1 = cancerous; the patient if known."""
+
+    file: str
+    label: int
+    patient: str | None = None
+
+
+class UnreadableImageError(PreprocessingError):
+    """One file is not an image that can be used; the message says why, without the file's name."""
+
+
+def find_images(folder: Path) -> list[ImageRecord]:
+    """List the images under `folder/0` and `folder/1`, at any depth, sorted by class and path.
+
+    If `folder/manifest.csv` has a column `patient`, its column `file` (path relative to `folder`)
+    says which patient each image shows.
+
+    Raises:
+        PreprocessingError: the folder or a class is missing or empty, or manifest.csv does not fit.
+    """
+    records = []
+    for label in CLASSES:
+        paths = [path for path in (folder / str(label)).rglob("*") if _is_image(path)]
+        if not paths:
+            raise _nothing_found(folder, label)
+        files = sorted(path.relative_to(folder).as_posix() for path in paths)
+        records += [ImageRecord(file, label) for file in files]
+    patients = _read_patients(folder / MANIFEST)
+    if patients is None:
+        return records
+    missing = [record.file for record in records if not patients.get(record.file)]
+    if missing:
+        raise PreprocessingError(
+            f"{folder / MANIFEST}: no patient for {len(missing)} images: {name_some(missing)}; "
+            "add a row with file and patient for each, or move the images away"
+        )
+    return [ImageRecord(record.file, record.label, patients[record.file]) for record in records]
+
+
+def _is_image(path: Path) -> bool:
+    """Hidden files are passed over: macOS leaves `._image.png` beside images copied to other disks."""
+    return path.suffix.lower() in SUFFIXES and not path.name.startswith(".") and path.is_file()
+
+
+def _nothing_found(folder: Path, label: int) -> PreprocessingError:
+    missing = next((path for path in (folder, folder / str(label)) if not path.is_dir()), None)
+    return PreprocessingError(
+        (f"{missing}: folder not found" if missing else f"{folder / str(label)}: no images in this folder")
+        + f"; expected {folder}/0 with non-cancerous and {folder}/1 with cancerous images "
+        f"({', '.join(sorted(SUFFIXES))}); --data-dir names another folder"
+    )
+
+
+def _read_patients(manifest: Path) -> dict[str, str] | None:
+    """Patient by file, or None where there is no manifest.csv or no column `patient` in it."""
+    if not manifest.exists():
+        return None
+    patients: dict[str, str] = {}
+    try:
+        with manifest.open(encoding="utf-8-sig", newline="") as lines:
+            rows = csv.DictReader(lines)
+            if "patient" not in (rows.fieldnames or ()):
+                return None
+            if "file" not in (rows.fieldnames or ()):
+                raise PreprocessingError(
+                    f"{manifest}: has a column patient but no column file; add it (0/image.png, …)"
+                )
+            for row in rows:
+                file = PurePosixPath((row["file"] or "").strip().replace("\\", "/")).as_posix()
+                patient = (row["patient"] or "").strip()
+                if patients.setdefault(file, patient) != patient:
+                    raise PreprocessingError(f"{manifest}: {file} has two patients; keep one row for it")
+    except (csv.Error, UnicodeDecodeError) as error:
+        raise PreprocessingError(f"{manifest}: {error}; save it as a UTF-8 CSV file") from None
+    return patients
+
+
+def read_image(path: Path, shape: tuple[int, int]) -> tuple[np.ndarray, str]:
+    """Read one image file.
+
+    Args:
+        path: PNG, JPEG, BMP, TIFF or PGM; grey, RGB or RGBA (alpha is dropped); 8 or 16 bit.
+        shape: height and width to resize to.
+
+    Returns:
+        image: uint8 (*shape, 3), RGB, 0-255.  sha256 of the file, hex.
+
+    Raises:
+        UnreadableImageError: empty, damaged, of another kind, or not to be opened.
+    """
+    try:
+        data = path.read_bytes()
+    except OSError as error:
+        raise UnreadableImageError(error.strerror or "cannot be opened") from None
+    if not data:
+        raise UnreadableImageError("empty file")
+    try:
+        pixels = cv2.imdecode(np.frombuffer(data, np.uint8), cv2.IMREAD_UNCHANGED)
+    except cv2.error:
+        pixels = None
+    if pixels is None:
+        raise UnreadableImageError("damaged, or not an image")
+    if pixels.dtype not in (np.uint8, np.uint16):
+        raise UnreadableImageError(f"pixels are {pixels.dtype}, expected 8 or 16 bit whole numbers")
+    return to_rgb(pixels, shape), hashlib.sha256(data).hexdigest()
+
+
+def to_rgb(pixels: np.ndarray, shape: tuple[int, int]) -> np.ndarray:
+    """Resize, reduce to 8 bit and bring to RGB what OpenCV decoded.
+
+    A 16-bit image is not stretched to its own extremes: brightness stays comparable between images.
+
+    Args:
+        pixels: uint8 or uint16 (H, W), (H, W, 1), (H, W, 3) BGR or (H, W, 4) BGRA.
+        shape: height and width of the result.
+
+    Returns:
+        uint8 (*shape, 3), RGB, 0-255.
+    """
+    # Scanners store 12 bits in 16-bit files; such a file would be almost black if 65535 were white.
+    white = 255 if pixels.dtype == np.uint8 else 4095 if pixels.max() <= 4095 else 65535
+    height, width = shape
+    if pixels.shape[:2] != (height, width):
+        shrinks = height < pixels.shape[0] or width < pixels.shape[1]
+        pixels = cv2.resize(
+            pixels, (width, height), interpolation=cv2.INTER_AREA if shrinks else cv2.INTER_LINEAR
+        )
+    if white != 255:
+        pixels = np.rint(pixels * np.float32(255 / white)).astype(np.uint8)
+    if pixels.ndim == 2 or pixels.shape[2] == 1:
+        return cv2.cvtColor(pixels, cv2.COLOR_GRAY2RGB)
+    return cv2.cvtColor(pixels, cv2.COLOR_BGRA2RGB if pixels.shape[2] == 4 else cv2.COLOR_BGR2RGB)

@@ -1,0 +1,110 @@
+"""Which images go to training, validation and test."""
+
+from collections.abc import Sequence
+
+import numpy as np
+
+from preprocessing.errors import PreprocessingError
+
+SPLITS = ("train", "val", "test")
+CLASSES = (0, 1)
+
+
+def split_rows(
+    labels: np.ndarray,
+    patients: Sequence[str] | None,
+    test_fraction: float,
+    validation_fraction: float,
+    seed: int,
+) -> dict[str, np.ndarray]:
+    """Divide images into train, val and test so that every class is in each in like proportion.
+
+    Args:
+        labels: int (N,), 0 or 1.
+        patients: for each image its patient, none of whom will be in two splits; None to ignore patients.
+        test_fraction: part of all images, in (0, 1).
+        validation_fraction: part of the images left after the test split, in (0, 1).
+        seed: the same seed gives the same splits.
+
+    Returns:
+        row numbers by split name, int64, ascending; every row is in exactly one split.
+
+    Raises:
+        PreprocessingError: too few images or patients to have both classes in every split.
+    """
+    if patients is None:
+        splits = _split_stratified(labels, test_fraction, validation_fraction, seed)
+    else:
+        splits = _split_by_patient(labels, patients, test_fraction, validation_fraction, seed)
+    for name, rows in splits.items():
+        for label in CLASSES:
+            if label not in labels[rows]:
+                raise _too_few(labels, f"{name} would have none of class {label}")
+    return splits
+
+
+def _split_stratified(
+    labels: np.ndarray, test_fraction: float, validation_fraction: float, seed: int
+) -> dict[str, np.ndarray]:
+    from sklearn.model_selection import train_test_split  # takes a second, and --help must not wait for it
+
+    random_state = seed % 2**32  # what scikit-learn takes
+    rows = np.arange(len(labels))
+    try:
+        rest, test = train_test_split(
+            rows, test_size=test_fraction, stratify=labels, random_state=random_state
+        )
+        train, val = train_test_split(
+            rest, test_size=validation_fraction, stratify=labels[rest], random_state=random_state
+        )
+    except ValueError as error:
+        raise _too_few(labels, str(error)) from None
+    return {"train": np.sort(train), "val": np.sort(val), "test": np.sort(test)}
+
+
+def _split_by_patient(
+    labels: np.ndarray,
+    patients: Sequence[str],
+    test_fraction: float,
+    validation_fraction: float,
+    seed: int,
+) -> dict[str, np.ndarray]:
+    """Give each patient, those with most images first, to the split where it fits best.
+
+    Best is where the class counts then are nearest to their targets by Pearson's chi-square, so all
+    splits fill at the same pace and a small one is not overfilled by a patient with many images.
+    """
+    names, owner = np.unique(np.asarray(patients), return_inverse=True)
+    if len(names) < len(SPLITS):
+        raise PreprocessingError(
+            f"{len(names)} patients cannot be divided among {len(SPLITS)} splits; "
+            "add images of more patients, or remove the column patient from manifest.csv"
+        )
+    counts = np.zeros((len(names), len(CLASSES)))  # images per patient and class
+    np.add.at(counts, (owner, labels), 1)
+    rest = 1 - test_fraction
+    parts = np.array([rest * (1 - validation_fraction), rest * validation_fraction, test_fraction])
+    targets = np.maximum(np.outer(parts, counts.sum(axis=0)), 1e-9)  # of an absent class: no division by zero
+    filled = np.zeros_like(targets)
+    left = (counts > 0).sum(axis=0)  # patients not yet placed, per class
+
+    order = np.random.default_rng(seed).permutation(len(names))
+    order = order[np.argsort(-counts[order].sum(axis=1), kind="stable")]
+    home = np.empty(len(names), dtype=np.int64)
+    for patient in order:
+        own = counts[patient]
+        growth = (own * (own + 2 * (filled - targets)) / targets).sum(axis=1)  # of the chi-square
+        # The last patients of a class are kept for the splits that still have none of it.
+        needed = ((filled == 0) & (own > 0) & (left <= (filled == 0).sum(axis=0))).any(axis=1)
+        home[patient] = np.argmin(np.where(needed, growth - 1e9, growth))
+        filled[home[patient]] += own
+        left -= own > 0
+    return {name: np.flatnonzero(home[owner] == number) for number, name in enumerate(SPLITS)}
+
+
+def _too_few(labels: np.ndarray, reason: str) -> PreprocessingError:
+    counts = ", ".join(f"{(labels == label).sum()} of class {label}" for label in CLASSES)
+    return PreprocessingError(
+        f"too few images to have both classes in {', '.join(SPLITS)}: {counts} ({reason}); "
+        "add images or patients of the smaller class, or change TEST_FRACTION or VALIDATION_FRACTION"
+    )
