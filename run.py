@@ -99,7 +99,7 @@ def parse(arguments: list[str]) -> tuple[argparse.Namespace, list[str]]:
     commands.add_parser("setup", help="make the environment alone")
     commands.add_parser("demo", help="train on demo images; further options go to the training command")
     commands.add_parser("test", help="run every test; further options go to pytest")
-    up = commands.add_parser("up", help="Redis and workers in the foreground")
+    up = commands.add_parser("up", help="Redis and workers in the foreground", allow_abbrev=False)
     up.add_argument("--workers", type=int, default=3, metavar="N", help="how many workers (default 3)")
     commands.add_parser("doctor", help="check this machine: each line ok, or what to do")
     known, further = parser.parse_known_args(arguments)
