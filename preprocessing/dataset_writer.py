@@ -16,7 +16,7 @@ import numpy as np
 from preprocessing.prepared_data import FORMAT_VERSION, MANIFEST, array_name
 from preprocessing.sources.image_folder import ImageRecord
 
-CHUNK = 64  # images; bounds memory and the wait after Ctrl-C, yet outweighs the cost of handing over
+CHUNK = 16  # images; bounds memory and the wait after Ctrl-C, yet outweighs the cost of handing over
 
 
 def make_array(path: Path, shape: tuple[int, ...], dtype: type) -> None:

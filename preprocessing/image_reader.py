@@ -7,6 +7,7 @@ number of images. An unreadable file is an answer, not an exception: all of them
 import multiprocessing
 import os
 import signal
+import time
 from collections.abc import Callable, Iterator, Sequence
 from concurrent.futures import ProcessPoolExecutor, as_completed
 from concurrent.futures.process import BrokenProcessPool
@@ -22,7 +23,7 @@ from preprocessing.dataset_writer import CHUNK, make_array
 from preprocessing.errors import PreprocessingError
 from preprocessing.sources.image_folder import UnreadableImageError, read_image
 
-FEW_IMAGES = 200  # reading so few takes less time than starting processes
+PATIENCE_S = 1.0  # starting processes takes about as long: what is read sooner needs none
 SILENT = 0  # log level of OpenCV: an unreadable file is reported once, by us
 
 Progress = Callable[[int, int], None]  # called with the number of images done and of all
@@ -58,8 +59,7 @@ def read_images(
     chunks = [(folder, files[start : start + CHUNK], target, start) for start in range(0, len(files), CHUNK)]
     readings = [Reading()] * len(files)
     done = 0
-    run = _run_in_processes if len(files) > FEW_IMAGES else _run_here
-    for start, part in run(chunks):
+    for start, part in _read_chunks(chunks):
         readings[start : start + len(part)] = part
         done += len(part)
         progress(done, len(files))
@@ -79,17 +79,22 @@ def _read_chunk(folder: Path, files: Sequence[str], target: Path, start: int) ->
     return start, readings
 
 
-def _run_here(chunks: Sequence[tuple[Any, ...]]) -> Iterator[tuple[int, list[Reading]]]:
+def _read_chunks(chunks: Sequence[tuple[Any, ...]]) -> Iterator[tuple[int, list[Reading]]]:
+    """Read here at first, and what is left then by several processes; yield results as they come."""
+    started = time.monotonic()
+    done = 0
     level = cv2.utils.logging.setLogLevel(SILENT)
     try:
-        for chunk in chunks:
-            yield _read_chunk(*chunk)
+        while done < len(chunks) and time.monotonic() - started < PATIENCE_S:
+            yield _read_chunk(*chunks[done])
+            done += 1
     finally:
         cv2.utils.logging.setLogLevel(level)
+    if done < len(chunks):
+        yield from _read_in_processes(chunks[done:])
 
 
-def _run_in_processes(chunks: Sequence[tuple[Any, ...]]) -> Iterator[tuple[int, list[Reading]]]:
-    """Yield the results of `_read_chunk` as they come."""
+def _read_in_processes(chunks: Sequence[tuple[Any, ...]]) -> Iterator[tuple[int, list[Reading]]]:
     count = min(os.cpu_count() or 1, len(chunks))
     pool = ProcessPoolExecutor(count, multiprocessing.get_context("spawn"), _start_reading_process)
     try:

@@ -86,7 +86,7 @@ def test_arrays_labels_and_manifest_agree(config):
 
 def test_same_input_and_seed_give_the_same_bytes_also_with_several_processes(config, tmp_path, monkeypatch):
     prepare(config)
-    monkeypatch.setattr(image_reader, "FEW_IMAGES", 0)
+    monkeypatch.setattr(image_reader, "PATIENCE_S", 0)
     again = config.model_copy(update={"PREPROCESSED_DIR": tmp_path / "again"})
     told = []
     prepare(again, progress=lambda done, total: told.append((done, total)))
@@ -241,7 +241,7 @@ def many_images(data):
 
 
 @pytest.mark.skipif(sys.platform == "win32", reason="sends POSIX signals")
-@pytest.mark.parametrize("delay", [0.0, 0.8])  # while processes start, and while they read
+@pytest.mark.parametrize("delay", [0.0, 1.1, 2.0])  # before, while and after processes start
 def test_ctrl_c_ends_with_130_and_leaves_earlier_output(many_images, tmp_path, delay):
     out = tmp_path / "out"
     out.mkdir()
