@@ -7,6 +7,7 @@ number of images. An unreadable file is an answer, not an exception: all of them
 import multiprocessing
 import os
 import signal
+import threading
 import time
 from collections.abc import Callable, Iterator, Sequence
 from concurrent.futures import ProcessPoolExecutor, as_completed
@@ -112,8 +113,17 @@ def _read_in_processes(chunks: Sequence[tuple[Any, ...]]) -> Iterator[tuple[int,
 
 def _start_reading_process() -> None:
     signal.signal(signal.SIGINT, signal.SIG_IGN)  # Ctrl-C reaches all processes; the parent stops the others
+    threading.Thread(target=_end_with_parent, daemon=True).start()
     cv2.setNumThreads(1)  # the processes already fill the processors
     cv2.utils.logging.setLogLevel(SILENT)
+
+
+def _end_with_parent() -> None:
+    """End this process when its parent was killed and can no longer stop it."""
+    parent = multiprocessing.parent_process()
+    if parent is not None:
+        parent.join()
+    os._exit(1)
 
 
 @contextmanager

@@ -235,7 +235,7 @@ def many_images(data):
     """A data set that takes seconds: hard links to one noisy image."""
     noise = np.random.default_rng(0).integers(0, 256, (500, 500, 3), np.uint8)
     (data / "noise").write_bytes(cv2.imencode(".png", noise)[1].tobytes())
-    for number in range(1000, 2500):
+    for number in range(1000, 7000):
         os.link(data / "noise", data / str(number % 2) / f"{number}.png")
     return data
 
