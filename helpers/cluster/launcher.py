@@ -38,7 +38,9 @@ def up(count: int) -> int:
             with WorkerProcesses(names, environment, _print_line) as workers:
                 workers.wait_until_ready(connect(server.url))
                 print(f"\n{count} workers are ready; Ctrl-C stops all. {_how_to_train(server.url)}\n")
-                _watch(workers)
+                while True:
+                    _report_ended(workers)
+                    time.sleep(1)
     except KeyboardInterrupt:
         print("\nstopped")
     return 0
@@ -59,7 +61,8 @@ def demo(options: Sequence[str] = ()) -> int:
             tempfile.TemporaryDirectory(prefix="demo-redis-") as folder,
             find_or_start(redis_url_given(), Path(folder)) as server,
         ):
-            return _demo_with(server.url, options)
+            # Database 1 of a Redis that was running: the user's own workers, on 0, know nothing of the demo.
+            return _demo_with(redis_url_given() or server.url.removesuffix("/0") + "/1", options)
     except KeyboardInterrupt:
         print("\nstopped")
         return 128 + signal.SIGINT
@@ -76,10 +79,8 @@ def _demo_with(redis_url: str, options: Sequence[str]) -> int:
     print(f"Starting {DEMO_WORKERS} workers (their logs: {DEMO_DIR / 'logs'}) …", flush=True)
     with WorkerProcesses(names, environment, _log_files(ROOT / DEMO_DIR / "logs", names)) as workers:
         workers.wait_until_ready(connect(redis_url))
-        status = _run_python(["distributed_training_index.py", *DEMO_SETTINGS, *options], environment)
-        for ending in workers.newly_ended():
-            print(ending, file=sys.stderr)
-    return status
+        train = ["distributed_training_index.py", *DEMO_SETTINGS, *options]
+        return _run_python(train, environment, workers)
 
 
 def _log_files(folder: Path, names: Sequence[str]) -> Sink:
@@ -95,23 +96,35 @@ def _log_files(folder: Path, names: Sequence[str]) -> Sink:
     return write
 
 
-def _run_python(command: Sequence[str], environment: Mapping[str, str]) -> int:
-    """Run a command of this project in the foreground, its output here; return its exit status."""
+def _run_python(
+    command: Sequence[str], environment: Mapping[str, str], workers: WorkerProcesses | None = None
+) -> int:
+    """Run a command of this project in the foreground, its output here; return its exit status.
+
+    Raises:
+        WorkerDied: every one of the workers it needs has ended before it.
+    """
     process = subprocess.Popen([sys.executable, *command], cwd=ROOT, env=environment)
     try:
-        return process.wait()
-    except BaseException:  # such as Ctrl-C, which the terminal sends to the command as well
+        while process.poll() is None:
+            if workers is not None:
+                _report_ended(workers)
+            time.sleep(0.2)
+    finally:  # also after Ctrl-C, which the terminal sends to the command as well
         stop_all([process])
-        raise
+    return process.returncode
 
 
-def _watch(workers: WorkerProcesses) -> None:
-    """Report every worker that ends, until none is left."""
-    while not workers.all_ended():
-        for ending in workers.newly_ended():
-            print(ending, file=sys.stderr, flush=True)
-        time.sleep(1)
-    raise WorkerDied("every worker has ended")
+def _report_ended(workers: WorkerProcesses) -> None:
+    """Say of each worker that has ended how it ended.
+
+    Raises:
+        WorkerDied: none is left.
+    """
+    for ending in workers.newly_ended():
+        print(ending, file=sys.stderr, flush=True)
+    if workers.all_ended():
+        raise WorkerDied("every worker has ended")
 
 
 def _print_line(name: str, line: str) -> None:
