@@ -5,7 +5,7 @@ from typing import Any
 
 from celery import Celery
 from celery.signals import celeryd_init, worker_ready, worker_shutdown
-from kombu.entity import Queue
+from kombu.entity import Exchange, Queue
 
 from helpers.cluster.chord_executor import AGGREGATE_QUEUE, TRAIN_QUEUE
 from helpers.cluster.errors import NameTaken
@@ -24,7 +24,10 @@ def _settings() -> dict[str, Any]:
         "include": ["tasks.run_task", "tasks.train_task", "tasks.aggregate_task"],
         # TensorFlow hangs after a fork, so the pool is solo also without --pool.
         "worker_pool": "solo",
-        "task_queues": [Queue(TRAIN_QUEUE), Queue(AGGREGATE_QUEUE)],
+        # Each with its own exchange: on a shared default one, every message would go to both.
+        "task_queues": [
+            Queue(name, Exchange(name), routing_key=name) for name in (TRAIN_QUEUE, AGGREGATE_QUEUE)
+        ],
         "task_default_queue": TRAIN_QUEUE,
         "worker_direct": True,
         # Data only: never pickle.

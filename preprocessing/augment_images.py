@@ -1,5 +1,6 @@
 """The Albumentations pipelines for training images."""
 
+import random
 from collections.abc import Callable
 
 import albumentations as A
@@ -39,7 +40,10 @@ def augmentation(name: str, input_shape: tuple[int, int], seed: int) -> Augment:
         seed: any non-negative integer below 2**32.
     """
     cv2.setNumThreads(1)  # the images are small; OpenCV's threads would fight TensorFlow's
-    pipeline = A.Compose(AUGMENTATIONS[name](*input_shape), seed=seed)
+    pipeline = A.Compose(AUGMENTATIONS[name](*input_shape))
+    # Not Compose(seed=…): that gives every transform a generator of the same seed, so that a horizontal
+    # flip would always come with a vertical one. One generator shared by all keeps them independent.
+    pipeline.set_random_state(np.random.default_rng(seed), random.Random(seed))
 
     def augment(image: NDArray[np.uint8]) -> NDArray[np.float32]:
         changed: NDArray[np.float32] = pipeline(image=image)["image"]

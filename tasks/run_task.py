@@ -72,6 +72,7 @@ def finish(order: FinishOrder) -> dict[str, Any]:
         **metrics,
     }
     write_rows(folders.metrics / "test.csv", TEST_COLUMNS, 0, [row])
+    context.store.delete([context.key("weights", number) for number in (state.round - 1, state.round)])
     return {"test": row}
 
 

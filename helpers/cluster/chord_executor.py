@@ -97,6 +97,8 @@ class ChordExecutor:
 
         replies = self._supervisor.supervise(trainings, self._mark_failed, tell)
         aggregation = self._job(order, [replies[job.name] for job in trainings])
+        if any(job.attempt or job.failed for job in trainings):
+            self._supervisor.send_again(aggregation)  # the chord has lost a part: it will not fire
         answers = self._supervisor.supervise(
             [aggregation], _refuse, lambda _, workers: tell(replies, workers)
         )

@@ -4,7 +4,7 @@ import hashlib
 import json
 from typing import Any
 
-from helpers.federated.messages import MessageError, RunState
+from helpers.federated.messages import RunState
 from helpers.federated.weights import Schema, Weights
 from helpers.run_records.files import RecordError, RunFolders, write_whole
 from helpers.weight_store.codec import CodecError, decode, encode
@@ -69,5 +69,5 @@ def read_state(folders: RunFolders) -> tuple[RunState, dict[str, Any]]:
         if content.pop("format") != STATE_FORMAT:
             raise RecordError(f"{folders.state}: written by another version of this project")
         return RunState.from_message(content.pop("state")), content
-    except (OSError, ValueError, KeyError, AttributeError, MessageError) as error:
+    except (OSError, ValueError, KeyError, TypeError, AttributeError) as error:
         raise RecordError(f"{folders.state} could not be read: {error}") from error

@@ -35,7 +35,7 @@ def encode(names: Sequence[str], arrays: Sequence[NDArray[np.generic]]) -> bytes
     """
     if len(set(names)) != len(names):
         raise CodecError("array names are not unique")
-    return save({name: np.ascontiguousarray(array) for name, array in zip(names, arrays, strict=True)})
+    return save({name: np.asarray(array, order="C") for name, array in zip(names, arrays, strict=True)})
 
 
 def decode(data: bytes | memoryview, schema: Schema) -> Weights:

@@ -10,7 +10,7 @@ from pathlib import Path
 
 import pytest
 
-from helpers.cluster import worker_processes
+from helpers.cluster import launcher, worker_processes
 from helpers.cluster.connection import connect
 from helpers.cluster.embedded_redis import packaged_binary, start_server
 from helpers.cluster.errors import NoWorkers, WorkerDied
@@ -109,6 +109,28 @@ def test_each_end_is_told_once(stand_in):
             time.sleep(0.02)
         assert len(workers.newly_ended()) == 1
         assert workers.newly_ended() == []
+
+
+def test_a_command_is_stopped_when_every_worker_has_ended(stand_in, capfd):
+    stand_in("print('out of memory')")
+    with (
+        WorkerProcesses(["w1"], dict(os.environ), Lines()) as workers,
+        pytest.raises(WorkerDied, match="every worker has ended"),
+    ):
+        launcher._run_python(["-c", "import time; time.sleep(600)"], dict(os.environ), workers)
+    assert "out of memory" in capfd.readouterr().err
+
+
+def test_a_command_passes_its_exit_status_on():
+    assert launcher._run_python(["-c", "raise SystemExit(5)"], dict(os.environ)) == 5
+
+
+def test_logs_of_workers_are_new_files(tmp_path):
+    (tmp_path / "demo1.log").write_text("of an earlier demo")
+    write = launcher._log_files(tmp_path, ["demo1", "demo2"])
+    write("demo1", "ready")
+    assert (tmp_path / "demo1.log").read_text() == "ready\n"
+    assert (tmp_path / "demo2.log").read_text() == ""
 
 
 @pytest.mark.parametrize(("sent", "status"), [(signal.SIGINT, 0), (signal.SIGTERM, 143)])

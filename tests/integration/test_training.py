@@ -1,0 +1,93 @@
+"""Whole trainings on real workers and a real Redis."""
+
+import json
+import zipfile
+
+import numpy as np
+import pandas as pd
+import pytest
+
+from tests.integration.conftest import Cluster
+
+TIMES = ["seconds"]
+
+
+def test_a_run_leaves_the_promised_files(cluster: Cluster) -> None:
+    done = cluster.train("--run", "files", "--epochs", "3")
+    assert done.returncode == 0, done.stderr
+    rounds = cluster.table("files", "rounds.csv")
+    expected = (
+        "round,num_clients,num_examples,train_loss,val_loss,accuracy,precision,recall,f1_score,roc_auc,"
+        "seconds,bytes_down,bytes_up"
+    )
+    assert list(rounds.columns)[:13] == expected.split(",")
+    assert rounds["round"].tolist() == [1, 2, 3]
+    assert (rounds["num_examples"] == 75).all()  # 120 - 30 % test, - 10 % of the rest
+    assert (rounds["bytes_up"] == rounds["bytes_down"]).all()
+    clients = cluster.table("files", "clients.csv")
+    assert clients.groupby("round")["num_examples"].sum().tolist() == [75, 75, 75]
+    assert set(clients["status"]) == {"ok"}
+    test = cluster.table("files", "test.csv")
+    assert test["model"].tolist() == ["best"]
+    best_round = rounds.loc[rounds["roc_auc"].idxmax(), "round"]
+    assert test["round"].item() == best_round
+    scores = np.load(cluster.folder / "metrics/files/scores.npz", allow_pickle=False)
+    assert len(scores["test_labels"]) == len(scores["test_scores"]) == len(scores["test_files"]) == 36
+    assert zipfile.is_zipfile(cluster.folder / "models/files/best.keras")
+    assert zipfile.is_zipfile(cluster.folder / "models/files/last.keras")
+    assert "Test, used once" in done.stdout
+    assert "metrics/files" in done.stdout
+
+
+def test_the_same_settings_give_the_same_numbers(cluster: Cluster) -> None:
+    for run in ("same-1", "same-2"):
+        assert cluster.train("--run", run, "--epochs", "2").returncode == 0
+    for name, key in (("rounds.csv", ["round"]), ("clients.csv", ["round", "client"])):
+        tables = [
+            cluster.table(run, name).drop(columns=[*TIMES, "worker"], errors="ignore").sort_values(key)
+            for run in ("same-1", "same-2")
+        ]
+        pd.testing.assert_frame_equal(*tables, check_exact=True)
+    assert cluster.weights("same-1") == cluster.weights("same-2")
+    assert cluster.train("--run", "other-seed", "--epochs", "2", "--seed", "7").returncode == 0
+    assert cluster.weights("other-seed").keys() != cluster.weights("same-1").keys()
+
+
+@pytest.mark.parametrize("clients", [1, 2, 5])
+def test_any_number_of_clients(cluster: Cluster, clients: int) -> None:
+    run = f"clients-{clients}"
+    done = cluster.train("--run", run, "--epochs", "1", "--num-workers", str(clients))
+    assert done.returncode == 0, done.stderr
+    assert "lost" not in done.stdout
+    table = cluster.table(run, "clients.csv")
+    assert table["client"].tolist() == list(range(clients))
+    assert table["num_examples"].sum() == 75
+
+
+def test_nothing_is_left_in_redis_but_keys_with_a_time_to_live(cluster: Cluster) -> None:
+    assert cluster.train("--run", "keys", "--epochs", "2").returncode == 0
+    client = cluster.client
+    for key in client.scan_iter("*"):
+        name = key.decode()
+        if not name.startswith("_kombu"):
+            assert client.ttl(key) > 0, name
+    assert client.llen("train") == client.llen("aggregate") == 0
+    assert not list(client.scan_iter("dt:run:keys:*:update:*"))
+    assert not list(client.scan_iter("dt:run:keys:session"))
+
+
+def test_an_existing_name_is_refused(cluster: Cluster) -> None:
+    assert cluster.train("--run", "taken", "--epochs", "1").returncode == 0
+    state = (cluster.folder / "models/taken/state.json").read_bytes()
+    refused = cluster.train("--run", "taken", "--epochs", "1")
+    assert refused.returncode == 2
+    assert "--overwrite" in refused.stderr
+    assert "Traceback" not in refused.stderr
+    assert (cluster.folder / "models/taken/state.json").read_bytes() == state
+    assert json.loads(state)["state"]["round"] == 1
+
+
+def test_images_prepared_at_another_size_are_refused(cluster: Cluster) -> None:
+    refused = cluster.train("--run", "size", "--input-shape", "32,32")
+    assert refused.returncode == 2
+    assert "INPUT_SHAPE" in refused.stderr

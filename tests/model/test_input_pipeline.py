@@ -1,0 +1,71 @@
+"""Batches: the right images with the right labels, the same ones for the same seed."""
+
+from collections import Counter
+
+import numpy as np
+import pytest
+
+from preprocessing.augment_images import AUGMENTATIONS, augmentation
+from preprocessing.input_pipeline import evaluation_batches, training_batches
+
+IMAGES = np.random.default_rng(0).integers(0, 256, (10, 16, 16, 3), dtype=np.uint8)
+IMAGES[:, 0, 0, 0] = np.arange(10)  # every image tells its row
+LABELS = np.arange(10, dtype=np.int32) % 2
+ROWS = np.array([1, 3, 4, 6, 9])
+
+
+def collect(name: str = "none", seed: list[int] | None = None, rows: np.ndarray = ROWS):
+    dataset = training_batches(
+        IMAGES, LABELS, rows, batch_size=2, augmentation_name=name, seed=seed or [1, 2, 3]
+    )
+    batches = [(x.numpy(), y.numpy()) for x, y in dataset]
+    return np.concatenate([x for x, _ in batches]), np.concatenate([y for _, y in batches]), batches
+
+
+def test_every_row_once_with_its_own_label() -> None:
+    images, labels, batches = collect()
+    rows = (images[:, 0, 0, 0] * 255).round().astype(int)
+    assert sorted(rows) == ROWS.tolist()
+    np.testing.assert_array_equal(labels.reshape(-1), LABELS[rows])
+    assert [len(x) for x, _ in batches] == [2, 2, 1]
+    assert images.dtype == labels.dtype == np.float32
+    np.testing.assert_allclose(images, IMAGES[rows] / 255, rtol=1e-6)
+
+
+@pytest.mark.parametrize("name", list(AUGMENTATIONS))
+def test_the_seed_decides_everything(name: str) -> None:
+    first, again, other = collect(name), collect(name), collect(name, [1, 2, 4])
+    np.testing.assert_array_equal(first[0], again[0])
+    np.testing.assert_array_equal(first[1], again[1])
+    assert (first[0] != other[0]).any()
+
+
+def test_the_readmes_pipeline_changes_images_but_not_their_range() -> None:
+    plain, augmented = collect("none"), collect("readme")
+    np.testing.assert_array_equal(plain[1], augmented[1])  # same shuffling
+    assert (plain[0] != augmented[0]).any()
+    assert augmented[0].min() >= 0
+    assert augmented[0].max() <= 1
+
+
+def test_the_readmes_steps_are_independent_and_as_frequent_as_it_says() -> None:
+    image = np.zeros((16, 16, 3), np.uint8)
+    image[2, 5] = 255
+    augment = augmentation("readme", (16, 16), seed=0)
+    sharp = Counter()
+    for _ in range(3000):
+        bright = np.argwhere(augment(image)[..., 0] > 0)
+        sharp[tuple(bright[0].tolist()) if len(bright) == 1 else "blurred"] += 1
+    share = {place: count / 3000 for place, count in sharp.items()}
+    assert share.pop("blurred") == pytest.approx(0.3, abs=0.05)
+    # A flip each way with p .5, after a turn with p .5 by 0, 90, 180 or 270 degrees.
+    straight = [(2, 5), (2, 10), (13, 5), (13, 10)]
+    turned = [(5, 2), (5, 13), (10, 2), (10, 13)]
+    for places, chance in ((straight, 3 / 16), (turned, 1 / 16)):
+        for place in places:
+            assert share[place] == pytest.approx(0.7 * chance, abs=0.04), place
+
+
+def test_evaluation_is_every_image_in_order_and_only_scaled() -> None:
+    images = np.concatenate([batch.numpy() for batch in evaluation_batches(IMAGES, 4)])
+    np.testing.assert_array_equal(images, np.divide(IMAGES, 255, dtype=np.float32))

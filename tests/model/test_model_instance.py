@@ -1,0 +1,111 @@
+"""The network, and the model that is kept between rounds: as good as a new one."""
+
+import keras
+import numpy as np
+import pytest
+
+from helpers.architectures.seed_cnn import build_seed_cnn
+from helpers.global_config import Config
+from helpers.local_training.trainer import predict_scores, train_locally
+from helpers.model_instance_helper import ModelInstance, initial_weights, keras_file, model_for
+
+CONFIG = Config(INPUT_SHAPE=(16, 16))
+IMAGES = np.random.default_rng(0).random((12, 16, 16, 3), np.float32)
+LABELS = (np.arange(12) % 2).astype(np.float32).reshape(-1, 1)
+
+
+def batches() -> list:
+    """A data set of three batches, as Keras' `fit` takes it."""
+    import tensorflow as tf
+
+    return tf.data.Dataset.from_tensor_slices((IMAGES, LABELS)).batch(4)
+
+
+def train(instance: ModelInstance, weights: list, seed: int = 1):
+    return train_locally(instance, weights, batches(), num_examples=12, learning_rate=0.01, seed=[seed])
+
+
+def assert_same(first: list, second: list) -> None:
+    for a, b in zip(first, second, strict=True):
+        np.testing.assert_array_equal(a, b)
+
+
+def test_the_network_is_the_readmes() -> None:
+    model = build_seed_cnn((128, 128, 3))
+    assert model.count_params() == 1_809_985
+    kinds = [type(layer).__name__ for layer in model.layers]
+    feature = ["Conv2D", "MaxPooling2D", "BatchNormalization", "Dropout"]
+    assert kinds == [
+        *feature, *feature, "Conv2D", "BatchNormalization", "Flatten", "Dense", "Dropout", "Dense", "Dense",
+    ]  # fmt: skip
+    convolutions = [layer for layer in model.layers if isinstance(layer, keras.layers.Conv2D)]
+    assert [(layer.filters, layer.kernel_size) for layer in convolutions] == [
+        (128, (3, 3)), (64, (3, 3)), (32, (2, 2)),
+    ]  # fmt: skip
+    dropouts = [layer.rate for layer in model.layers if isinstance(layer, keras.layers.Dropout)]
+    assert dropouts == [0.2, 0.1, 0.1]
+    assert [layer.activation.__name__ for layer in model.layers if hasattr(layer, "activation")] == [
+        "relu", "relu", "relu", "relu", "relu", "sigmoid",
+    ]  # fmt: skip
+
+
+def test_every_process_gives_the_weights_the_same_names() -> None:
+    first, second = (build_seed_cnn((16, 16, 3)) for _ in range(2))
+    names = [variable.path for variable in first.weights]
+    assert names == [variable.path for variable in second.weights]
+    assert len(set(names)) == len(names) == len(first.get_weights())
+
+
+def test_initial_weights_follow_from_the_seed() -> None:
+    assert_same(initial_weights(CONFIG), initial_weights(CONFIG))
+    other = initial_weights(Config(INPUT_SHAPE=(16, 16), SEED=1))
+    assert any((a != b).any() for a, b in zip(initial_weights(CONFIG), other, strict=True))
+
+
+def test_a_used_model_trains_like_a_new_one() -> None:
+    weights = initial_weights(CONFIG)
+    used = model_for(CONFIG)
+    first = train(used, weights)
+    train(used, first.weights, seed=9)
+    again = train(used, weights)
+    new = build_seed_cnn((16, 16, 3))
+    new.compile(optimizer=keras.optimizers.Adam(), loss="binary_crossentropy")
+    fresh = train(ModelInstance(new), weights)
+    assert_same(first.weights, again.weights)
+    assert_same(first.weights, fresh.weights)
+    assert first.loss == again.loss == fresh.loss
+
+
+def test_the_seed_decides_the_dropout() -> None:
+    weights = initial_weights(CONFIG)
+    first, other = (train(model_for(CONFIG), weights, seed) for seed in (1, 2))
+    assert any((a != b).any() for a, b in zip(first.weights, other.weights, strict=True))
+
+
+def test_progress_is_told_batch_by_batch() -> None:
+    told: list[int] = []
+    update = train_locally(
+        model_for(CONFIG), initial_weights(CONFIG), batches(),
+        num_examples=12, learning_rate=0.01, seed=[1], tell_batch=told.append,
+    )  # fmt: skip
+    assert told == [1, 2, 3]
+    assert update.num_examples == 12
+
+
+def test_a_loss_that_is_not_finite_is_an_error() -> None:
+    broken = [np.full_like(layer, np.nan) for layer in initial_weights(CONFIG)]
+    with pytest.raises(FloatingPointError, match="lower BASE_LR"):
+        train(model_for(CONFIG), broken)
+
+
+def test_saved_models_open_in_plain_keras(tmp_path) -> None:
+    weights = train(model_for(CONFIG), initial_weights(CONFIG)).weights
+    path = tmp_path / "best.keras"
+    path.write_bytes(keras_file(CONFIG, weights))
+    opened = keras.models.load_model(path)
+    assert_same(opened.get_weights(), weights)
+    model_for(CONFIG).model.set_weights(weights)
+    expected = predict_scores(model_for(CONFIG), IMAGES)
+    np.testing.assert_array_equal(opened.predict(IMAGES, verbose=0).reshape(-1), expected)
+    opened.evaluate(IMAGES, LABELS, verbose=0)  # compiled
+    assert len(keras_file(CONFIG, weights)) < 2 * sum(layer.nbytes for layer in weights) + 100_000

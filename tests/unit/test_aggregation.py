@@ -1,0 +1,77 @@
+"""The weighted mean: hand-checkable numbers and laws."""
+
+import numpy as np
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from helpers.federated.aggregation import update_factor, weighted_mean
+
+
+def layers(*values: float) -> list[np.ndarray]:
+    return [np.full((2, 2), value, np.float32) for value in values]
+
+
+def test_is_weighted_by_examples_layer_by_layer() -> None:
+    mean = weighted_mean([(layers(1, 10), 1), (layers(4, 40), 2)])
+    np.testing.assert_array_equal(mean[0], np.full((2, 2), 3, np.float32))
+    np.testing.assert_array_equal(mean[1], np.full((2, 2), 30, np.float32))
+    assert [layer.dtype for layer in mean] == [np.float32, np.float32]
+
+
+@given(st.lists(st.floats(-1e6, 1e6, width=32), min_size=1, max_size=5), st.integers(1, 10**6))
+def test_of_one_client_is_that_client(values: list[float], num_examples: int) -> None:
+    update = [np.array(values, np.float32)]
+    np.testing.assert_array_equal(weighted_mean([(update, num_examples)])[0], update[0])
+
+
+@given(st.floats(-1e6, 1e6, width=32), st.lists(st.integers(1, 1000), min_size=1, max_size=8))
+def test_of_equal_clients_is_that_value(value: float, factors: list[int]) -> None:
+    mean = weighted_mean([(layers(value), factor) for factor in factors])
+    np.testing.assert_array_equal(mean[0], layers(value)[0])
+
+
+def test_sums_in_double_precision() -> None:
+    big, small = np.array([2.0**25], np.float32), np.array([1.0], np.float32)
+    updates = [([big], 1.0), *[([small], 1.0) for _ in range(3)]]
+    assert weighted_mean(updates)[0][0] == np.float32((2.0**25 + 3) / 4)
+
+
+def test_reads_one_update_at_a_time() -> None:
+    alive = []
+
+    def updates():
+        for value in range(3):
+            update = [np.full(4, value, np.float32)]
+            alive.append(value)
+            yield update, 1.0
+            assert alive == list(range(value + 1)), "the next update was read too early"
+
+    np.testing.assert_array_equal(weighted_mean(updates())[0], np.ones(4, np.float32))
+
+
+@pytest.mark.parametrize(
+    ("updates", "message"),
+    [
+        ([], "no update"),
+        ([(layers(1), 0)], "positive"),
+        ([(layers(1), float("nan"))], "positive"),
+        ([(layers(1), 1), (layers(1, 2), 1)], "differ"),
+        ([(layers(1), 1), ([np.zeros((2, 1), np.float32)], 1)], "differ"),
+    ],
+)
+def test_refuses(updates: list, message: str) -> None:
+    with pytest.raises(ValueError, match=message):
+        weighted_mean(updates)
+
+
+def test_does_not_change_its_input() -> None:
+    first, second = layers(1), layers(3)
+    weighted_mean([(first, 5), (second, 5)])
+    assert first[0][0, 0] == 1
+    assert second[0][0, 0] == 3
+
+
+def test_unweighted_counts_every_client_alike() -> None:
+    assert update_factor("fedavg", 314) == 314
+    assert update_factor("fedavg_unweighted", 314) == 1

@@ -1,0 +1,163 @@
+"""What a run leaves on disk: whole or not at all, and the same after a resume."""
+
+from pathlib import Path
+
+import numpy as np
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from helpers.federated.messages import ClientReply, RoundOrder
+from helpers.federated.weights import schema_of
+from helpers.run_records import files
+from helpers.run_records.checkpoint import load_weights, read_state, save_weights
+from helpers.run_records.files import RecordError, RunFolders, write_whole
+from helpers.run_records.rows import client_row, round_row
+from helpers.run_records.run_log import begin_run, commit_round, resume_run
+from helpers.run_records.tables import read_table, to_csv, trim_table, write_rows
+
+NAMES = ["a", "b"]
+METRICS = ["val_loss", "accuracy", "precision", "recall", "f1_score"]
+
+
+def weights_of(value: float) -> list[np.ndarray]:
+    return [np.full(3, value, np.float32), np.full((2, 2), -value, np.float32)]
+
+
+SCHEMA = schema_of(NAMES, weights_of(0))
+
+
+def order(round_number: int) -> RoundOrder:
+    return RoundOrder("r", "s", {"EPOCHS": 9}, "digest", 0, round_number, [0], {}, 0.0)
+
+
+def commit(folders: RunFolders, round_number: int, auc: float | None, value: float = 0.0):
+    reply = ClientReply(round_number, 0, "w", "ok", num_examples=5, train_loss=0.1 + 0.2)
+    metrics = dict.fromkeys(METRICS, 0.5) | {"roc_auc": auc}
+    row = round_row(round_number, [reply], metrics, 1.0)
+    clients = [client_row(reply, metrics)]
+    return commit_round(folders, order(round_number), SCHEMA, weights_of(value or round_number), row, clients)
+
+
+@pytest.fixture
+def folders(tmp_path: Path) -> RunFolders:
+    folders = RunFolders(tmp_path / "metrics" / "r", tmp_path / "models" / "r")
+    begin_run(folders, order(0), SCHEMA, weights_of(0))
+    return folders
+
+
+def content(folders: RunFolders) -> dict[str, bytes]:
+    both = (folders.metrics, folders.models)
+    return {file.name: file.read_bytes() for folder in both for file in folder.iterdir()}
+
+
+def test_rounds_become_rows(folders: RunFolders) -> None:
+    commit(folders, 1, 0.6)
+    commit(folders, 2, None)
+    text = (folders.metrics / "rounds.csv").read_text().splitlines()
+    assert text[1] == "1,1,5,0.30000000000000004,0.5,0.5,0.5,0.5,0.5,0.6,1.0,0,0"
+    assert text[2] == "2,1,5,0.30000000000000004,0.5,0.5,0.5,0.5,0.5,,1.0,0,0"
+    assert len((folders.metrics / "clients.csv").read_text().splitlines()) == 3
+
+
+def test_best_is_the_first_round_of_the_highest_auc(folders: RunFolders) -> None:
+    for round_number, auc in enumerate([None, 0.6, 0.8, 0.8, 0.7], start=1):
+        state = commit(folders, round_number, auc)
+    assert (state.best_round, state.best_roc_auc, state.round) == (3, 0.8, 5)
+    best = load_weights(folders, state.best_weights_file, SCHEMA)
+    np.testing.assert_array_equal(best[0], weights_of(3)[0])
+    kept = {file.name for file in folders.models.glob("weights-*")}
+    assert kept == {state.weights_file, state.best_weights_file}
+
+
+def test_the_same_round_twice_changes_nothing(folders: RunFolders) -> None:
+    commit(folders, 1, 0.6)
+    before = content(folders)
+    commit(folders, 1, 0.6)
+    assert content(folders) == before
+
+
+def test_a_round_that_does_not_follow_is_refused(folders: RunFolders) -> None:
+    commit(folders, 1, 0.6)
+    before = content(folders)
+    with pytest.raises(RecordError, match="at round 1, not before 3"):
+        commit(folders, 3, 0.9)
+    assert content(folders) == before
+
+
+def test_resume_drops_what_the_state_does_not_name(folders: RunFolders) -> None:
+    commit(folders, 1, 0.6)
+    before = content(folders)
+    state_file = folders.state.read_bytes()
+    commit(folders, 2, 0.9)
+    folders.state.write_bytes(state_file)  # as if killed before the last step
+    write_whole(folders.models / next(n for n in before if n.startswith("weights")), before[
+        next(n for n in before if n.startswith("weights"))
+    ])  # fmt: skip
+    state, weights = resume_run(folders, SCHEMA)
+    assert state.round == 1
+    np.testing.assert_array_equal(weights[0], weights_of(1)[0])
+    for name in ("rounds.csv", "clients.csv"):
+        assert (folders.metrics / name).read_bytes() == before[name]
+
+
+def test_resumed_equals_uninterrupted(tmp_path: Path, folders: RunFolders) -> None:
+    other = RunFolders(tmp_path / "o" / "metrics", tmp_path / "o" / "models")
+    begin_run(other, order(0), SCHEMA, weights_of(0))
+    for round_number, auc in ((1, 0.7), (2, 0.4)):
+        commit(folders, round_number, auc)
+        commit(other, round_number, auc)
+        resume_run(other, SCHEMA)
+    assert content(other) == content(folders)
+
+
+def test_damaged_weights_are_named(folders: RunFolders) -> None:
+    name = save_weights(folders, 1, SCHEMA, weights_of(1))
+    path = folders.models / name
+    path.write_bytes(path.read_bytes()[:-1] + b"x")
+    with pytest.raises(RecordError, match="damaged"):
+        load_weights(folders, name, SCHEMA)
+    with pytest.raises(RecordError, match="could not be read"):
+        load_weights(folders, "weights-0009-abc.safetensors", SCHEMA)
+
+
+def test_a_damaged_state_is_named(folders: RunFolders) -> None:
+    for text in ("{", "[]", "{}", '{"format": 1, "state": {}}'):
+        folders.state.write_text(text)
+        with pytest.raises(RecordError, match=r"state\.json"):
+            read_state(folders)
+    folders.state.write_text('{"format": 99, "state": {}}')
+    with pytest.raises(RecordError, match="another version"):
+        read_state(folders)
+
+
+def test_a_failed_write_leaves_the_earlier_file(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    path = tmp_path / "file"
+    write_whole(path, b"first")
+
+    def full(_: int) -> None:
+        raise OSError(28, "No space left on device")
+
+    monkeypatch.setattr(files.os, "fsync", full)
+    with pytest.raises(RecordError, match="file could not be written: No space left"):
+        write_whole(path, b"second")
+    assert path.read_bytes() == b"first"
+    assert list(tmp_path.iterdir()) == [path]
+
+
+@given(st.lists(st.floats(allow_nan=False, allow_infinity=False), min_size=1, max_size=5))
+def test_floats_come_back_exactly(tmp_path_factory: pytest.TempPathFactory, values: list[float]) -> None:
+    path = tmp_path_factory.mktemp("csv") / "t.csv"
+    rows = [{"round": 1, "value": value} for value in values]
+    write_rows(path, ["round", "value"], 1, rows)
+    assert [float(text) for text in read_table(path, [])["value"]] == values
+
+
+def test_trimming_keeps_every_digit(tmp_path: Path) -> None:
+    path = tmp_path / "t.csv"
+    for round_number in (1, 2, 3):
+        write_rows(path, ["round", "value"], round_number, [{"round": round_number, "value": 0.1 * 3}])
+    lines = path.read_text().splitlines()
+    trim_table(path, ["round", "value"], 2)
+    assert path.read_text().splitlines() == lines[:3]
+    assert to_csv(read_table(path, [])).decode().splitlines() == lines[:3]
