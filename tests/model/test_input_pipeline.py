@@ -59,9 +59,11 @@ def test_the_readmes_flips_and_turns_are_independent() -> None:
     # A flip each way with p .5, after a turn with p .5 by 0, 90, 180 or 270 degrees.
     straight = [(2, 5), (2, 10), (13, 5), (13, 10)]
     turned = [(5, 2), (5, 13), (10, 2), (10, 13)]
+    seen = sum(places[place] for place in straight + turned)  # the rest was moved by motion blur
+    assert seen > 2000
     for chance, group in ((3 / 16, straight), (1 / 16, turned)):
         for place in group:
-            assert places[place] / 3000 == pytest.approx(chance, abs=0.03), place
+            assert places[place] / seen == pytest.approx(chance, abs=0.03), place
 
 
 def test_evaluation_is_every_image_in_order_and_only_scaled() -> None:
