@@ -121,17 +121,19 @@ class Config(BaseSettings, metaclass=_ReadableDefaults):
         Path("preprocessed"), "Folder of the NumPy splits and their manifest.json.", local=True
     )
     TEST_FRACTION: float = setting(
-        0.3, "Part of all images kept for the one test at the end.", "of all", gt=0, lt=1
-    )
+        0.3, "Part of all images kept for the one test at the end.", "of all",
+        gt=0, lt=1, local=True,
+    )  # fmt: skip
     VALIDATION_FRACTION: float = setting(
         0.1, "Part of the images left after the test split used for validation.", "of the rest",
-        gt=0, lt=1,
+        gt=0, lt=1, local=True,
     )  # fmt: skip
 
     # Cluster.
     WORKER_TIMEOUT_S: float = setting(
-        300.0, "How long the orchestrator waits for a live worker.", "seconds", gt=0
-    )
+        300.0, "How long the orchestrator goes on without a live worker, or without Redis.", "seconds",
+        gt=0, local=True,
+    )  # fmt: skip
 
     # This machine.
     REDIS_URL: SecretStr = setting(
