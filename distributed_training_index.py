@@ -1,6 +1,7 @@
 """The orchestrator: reads the settings, finds Redis and workers, runs the rounds, prints the results."""
 
 import argparse
+import contextlib
 import re
 import sys
 import time
@@ -11,6 +12,8 @@ from typing import TYPE_CHECKING
 from helpers.global_config import Config, ConfigError, UserError, add_settings, config_from_arguments
 
 if TYPE_CHECKING:
+    from helpers.cluster.chord_executor import ChordExecutor
+    from helpers.monitoring.terminal import TerminalObserver
     from preprocessing.prepared_data import PreparedData
 
 # Celery, pandas and the rest are imported where they are used, so that --help answers at once.
@@ -44,66 +47,99 @@ def parse(arguments: Sequence[str] | None) -> argparse.Namespace:
     name = parser.add_mutually_exclusive_group()
     name.add_argument("--run", metavar="NAME", help="name of the run [date and time]")
     name.add_argument("--resume", metavar="NAME", help="go on with a run after its last finished round")
+    parser.add_argument(
+        "--force", action="store_true", help="resume although settings, images or versions have changed"
+    )
     parser.add_argument("--overwrite", action="store_true", help="replace a run of the same name")
     add_settings(parser)
     return parser.parse_args(arguments)
 
 
-def train(options: argparse.Namespace, config: Config) -> None:
+def train(options: argparse.Namespace, config: Config, run: str) -> None:
     """Run a training from its start, or from where it stopped, to its results.
 
     Raises:
         UserError: a setting, a name or the input is wrong.
         ClusterError: the cluster could not finish.
+        KeyboardInterrupt: asked to stop; the records are those of the last finished round.
     """
+    import redis
     from rich.console import Console
 
     from celery_app import app
-    from helpers.cluster.chord_executor import ChordExecutor
+    from helpers.cluster.chord_executor import ChordExecutor, RoundTerms
     from helpers.cluster.connection import check_reachable, connect
     from helpers.cluster.job_board import JobBoard
     from helpers.cluster.supervision import Supervisor
-    from helpers.federated.messages import Reference, RunState
-    from helpers.federated.rounds import run_rounds
+    from helpers.cluster.versions import versions_here
     from helpers.monitoring.terminal import TerminalObserver, print_results
     from helpers.run_records.files import RunFolders
+    from helpers.run_records.resume import check_same, config_to_resume
     from helpers.run_records.tables import ROUND_COLUMNS, read_table
 
-    run = options.resume or options.run or time.strftime("%Y-%m-%d_%H-%M-%S")
     folders = RunFolders.of(config, run)
-    _check_name(run, exists=folders.exist(), resume=bool(options.resume), overwrite=options.overwrite)
+    is_resumed = bool(options.resume)
+    _check_name(run, exists=folders.exist(), resume=is_resumed, overwrite=options.overwrite)
+    if is_resumed:
+        config = config_to_resume(folders, config)
     client = connect(config.REDIS_URL.get_secret_value())
     check_reachable(client)
     data = prepared_data(config)
+    facts = {"settings": config.for_run(), "data_digest": data.digest, "versions": versions_here()}
+    if is_resumed:
+        check_same(folders, facts, force=options.force)
 
     console = Console()
     observer = TerminalObserver(console)
     session = uuid.uuid4().hex[:12]
     board = JobBoard(client, run, session)
-    facts = {
-        "run": run, "session": session, "settings": config.for_run(), "data_digest": data.digest,
-    }  # fmt: skip
     supervisor = Supervisor(client, board, config.WORKER_TIMEOUT_S, observer.notice)
-    executor = ChordExecutor(app, board, supervisor, facts, observer.progress)
+    terms = RoundTerms(config.ROUND_DEADLINE_S, config.MIN_CLIENTS)
+    identity = {"run": run, "session": session}
+    executor = ChordExecutor(app, client, board, supervisor, identity | facts, terms, observer.progress)
     board.take_over()
     try:
-        started = executor.start_run(resume=bool(options.resume))
-        state = RunState.from_message(started["state"])
-        observer.run_started(run, state, config.EPOCHS)
-        run_rounds(
-            state,
-            Reference.from_message(started["weights"]),
-            rounds=config.EPOCHS,
-            num_clients=config.num_workers,
-            executor=executor,
-            observer=observer,
-        )
+        run_all_rounds(config, run, is_resumed, executor, observer)
         test = executor.finish_run()["test"]
     finally:
         observer.close()
-        board.close()
+        with contextlib.suppress(redis.RedisError):
+            board.close()
     rounds = read_table(folders.metrics / "rounds.csv", ROUND_COLUMNS)
     print_results(console, rounds, test, [folders.metrics, folders.models / "best.keras"])
+
+
+def run_all_rounds(
+    config: Config, run: str, is_resumed: bool, executor: "ChordExecutor", observer: "TerminalObserver"
+) -> None:
+    """Start or resume the run and do its rounds, stopping early where that is due or asked for.
+
+    Raises:
+        KeyboardInterrupt: asked to stop before the last round.
+    """
+    from helpers.federated.messages import Reference, RunState
+    from helpers.federated.rounds import has_lost_patience, run_rounds
+    from helpers.monitoring.interruption import Interruption
+
+    started = executor.start_run(resume=is_resumed)
+    state = RunState.from_message(started["state"])
+    observer.run_started(run, state, config.EPOCHS)
+    interruption = Interruption(observer.notice)
+    with interruption.finishing_the_round():
+        state = run_rounds(
+            state,
+            Reference.from_message(started["weights"]),
+            rounds=config.EPOCHS,
+            patience=config.PATIENCE,
+            num_clients=config.num_workers,
+            executor=executor,
+            observer=observer,
+            is_asked_to_stop=lambda: interruption.is_asked_for,
+        )
+    if has_lost_patience(state, config.PATIENCE) and state.round < config.EPOCHS:
+        observer.notice(f"stopped early: no better validation AUC for {config.PATIENCE} rounds")
+    elif interruption.is_asked_for:
+        raise KeyboardInterrupt
 
 
 def prepared_data(config: Config) -> "PreparedData":
@@ -143,6 +179,15 @@ def _check_name(run: str, *, exists: bool, resume: bool, overwrite: bool) -> Non
         )
 
 
+def _how_to_resume(config: Config, run: str) -> str:
+    """The command that goes on, if there is something to go on with."""
+    from helpers.run_records.files import RunFolders
+
+    if not RunFolders.of(config, run).state.exists():
+        return ""
+    return f"\nto go on: python distributed_training_index.py --resume {run}"
+
+
 def main(arguments: Sequence[str] | None = None) -> int:
     """The command; returns its exit status."""
     options = parse(arguments)
@@ -153,16 +198,17 @@ def main(arguments: Sequence[str] | None = None) -> int:
         return 2
     from helpers.cluster.errors import ClusterError
 
+    run = options.resume or options.run or time.strftime("%Y-%m-%d_%H-%M-%S")
     try:
-        train(options, config)
+        train(options, config, run)
     except UserError as error:
         print(f"error: {error}", file=sys.stderr)
         return 2
     except ClusterError as error:
-        print(f"error: {error}", file=sys.stderr)
+        print(f"error: {error}{_how_to_resume(config, run)}", file=sys.stderr)
         return error.exit_status
     except KeyboardInterrupt:
-        print("interrupted", file=sys.stderr)
+        print(f"stopped{_how_to_resume(config, run)}", file=sys.stderr)
         return 130
     return 0
 

@@ -109,6 +109,10 @@ class Config(BaseSettings, metaclass=_ReadableDefaults):
         "fedavg",
         "How updates are averaged: weighted by number of examples, or every client alike.",
     )
+    PATIENCE: int = setting(
+        0, "Stop after so many rounds without a better validation ROC-AUC; 0 never stops early.", "rounds",
+        ge=0,
+    )  # fmt: skip
     EVALUATION_BATCH_SIZE: int = setting(32, "Images per prediction step.", "images", ge=1)
 
     # Data.
@@ -130,6 +134,20 @@ class Config(BaseSettings, metaclass=_ReadableDefaults):
     )  # fmt: skip
 
     # Cluster.
+    ROUND_DEADLINE_S: float = setting(
+        3600.0, "A round closes after this time with the clients that have replied.", "seconds", gt=0
+    )
+    MIN_CLIENTS: float = setting(
+        0.5,
+        "Clients a round needs: below 1 a fraction of them, from 1 a number; with fewer the run stops.",
+        "clients",
+        gt=0,
+    )
+    PARTIAL_UPDATES: bool = setting(
+        True,
+        "A client that would miss the deadline stops early and counts with the images it saw; "
+        "otherwise it does not count.",
+    )
     WORKER_TIMEOUT_S: float = setting(
         300.0, "How long the orchestrator goes on without a live worker, or without Redis.", "seconds",
         gt=0, local=True,

@@ -16,15 +16,16 @@ class ModelInstance:
     """A compiled model whose traced functions survive from round to round.
 
     Args:
-        model: compiled with binary cross-entropy and Adam.
+        model: any; it is compiled here.
 
     Attributes:
-        model: the same.
+        model: the same, with binary cross-entropy and Adam.
         schema: names, dtypes and shapes of its weights, in `get_weights()` order.
     """
 
     def __init__(self, model: keras.Model) -> None:
         self.model = model
+        self.model.compile(optimizer=keras.optimizers.Adam(), loss="binary_crossentropy")
         self.model.optimizer.build(self.model.trainable_variables)
         self.schema: Schema = schema_of(self.names, self.model.get_weights())
 
@@ -52,9 +53,7 @@ class ModelInstance:
 
 
 def _build(input_shape: tuple[int, int]) -> keras.Model:
-    model = ARCHITECTURES["seed_cnn"]((*input_shape, 3))
-    model.compile(optimizer=keras.optimizers.Adam(), loss="binary_crossentropy")
-    return model
+    return ARCHITECTURES["seed_cnn"]((*input_shape, 3))
 
 
 @functools.lru_cache(maxsize=2)
@@ -74,7 +73,10 @@ def initial_weights(config: Config) -> Weights:
 
 
 def keras_file(config: Config, weights: Weights) -> bytes:
-    """Return a `.keras` file of the model with `weights`; it opens with `keras.models.load_model`."""
+    """Return a `.keras` file of the model with `weights`; it opens with `keras.models.load_model`.
+
+    The model in it is not compiled: an optimiser's state would triple the file.
+    """
     model = _build(config.INPUT_SHAPE)
     model.set_weights(weights)
     with tempfile.TemporaryDirectory() as folder:

@@ -1,6 +1,7 @@
 """The start and the end of a run: initial weights, and the one test of the best model."""
 
 import io
+import json
 from typing import Any
 
 import numpy as np
@@ -34,7 +35,7 @@ def start(order: StartOrder) -> dict[str, Any]:
     context = RunContext.of(order)
     schema = context.instance.schema
     if order.resume:
-        state, weights = resume_run(context.folders, schema)
+        state, weights = resume_run(context.folders, order, schema)
     else:
         weights = initial_weights(context.config)
         state = begin_run(context.folders, order, schema, weights)
@@ -72,8 +73,23 @@ def finish(order: FinishOrder) -> dict[str, Any]:
         **metrics,
     }
     write_rows(folders.metrics / "test.csv", TEST_COLUMNS, 0, [row])
+    write_whole(folders.models / "best.json", _provenance(order, row, state.best_roc_auc))
     context.store.delete([context.key("weights", number) for number in (state.round - 1, state.round)])
     return {"test": row}
+
+
+def _provenance(order: FinishOrder, row: dict[str, Any], roc_auc: float | None) -> bytes:
+    """Where best.keras comes from."""
+    content = {
+        "run": order.run,
+        "round": row["round"],
+        "metric": "validation roc_auc",
+        "value": roc_auc,
+        "settings": order.settings,
+        "data_digest": order.data_digest,
+        "versions": order.versions,
+    }
+    return json.dumps(content, indent=1, sort_keys=True).encode()
 
 
 def _scores(context: RunContext, weights: Weights, split: str) -> np.ndarray:

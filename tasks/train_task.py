@@ -11,6 +11,7 @@ from helpers.local_training.trainer import predict_scores, train_locally
 from helpers.weight_store.store import get_arrays, put_arrays
 from preprocessing.input_pipeline import evaluation_batches, training_batches
 from preprocessing.partitioning import partition_rows
+from tasks.attendance import Attendance
 from tasks.run_context import RunContext
 
 
@@ -29,11 +30,10 @@ def train_client(order: TrainOrder) -> ClientReply:
     started = time.monotonic()
     context = RunContext.of(order)
     config, data, instance = context.config, context.data, context.instance
-    heartbeat = worker_session().heartbeat
     weights_in = Reference.from_message(order.weights)
     rows = partition_rows(data.labels("train"), config.num_workers, config.SEED)[order.client]
     seed = [config.SEED, order.round, order.client]
-    num_batches = -(-len(rows) // config.TRAIN_BATCH_SIZE)
+    attendance = Attendance(order, config, num_batches=-(-len(rows) // config.TRAIN_BATCH_SIZE))
     update = train_locally(
         instance,
         get_arrays(context.store, weights_in, instance.schema),
@@ -45,11 +45,11 @@ def train_client(order: TrainOrder) -> ClientReply:
             augmentation_name=config.AUGMENTATION,
             seed=seed,
         ),
-        num_examples=len(rows),
         learning_rate=config.learning_rate,
         seed=seed,
-        tell_batch=lambda batch: heartbeat.tell_batch(batch, num_batches),
+        go_on=attendance.go_on,
     )
+    attendance.check(update.num_batches)
     scores = predict_scores(instance, evaluation_batches(data.images("val"), config.EVALUATION_BATCH_SIZE))
     place = (order.round, order.client, order.attempt)
     weights_out = put_arrays(context.store, context.key("update", *place), instance.names, update.weights)
@@ -57,12 +57,14 @@ def train_client(order: TrainOrder) -> ClientReply:
     return ClientReply(
         round=order.round,
         client=order.client,
+        attempt=order.attempt,
         worker=context.worker,
-        status="ok",
-        num_examples=update.num_examples,
+        status="ok" if update.num_batches == attendance.num_batches else "partial",
+        num_examples=min(update.num_batches * config.TRAIN_BATCH_SIZE, len(rows)),
         train_loss=update.loss,
         update=weights_out.to_message(),
         predictions=predictions.to_message(),
+        threads=worker_session().threads,
         bytes_down=weights_in.length,
         bytes_up=weights_out.length,
         seconds=time.monotonic() - started,

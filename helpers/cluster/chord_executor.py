@@ -3,16 +3,18 @@
 import time
 import uuid
 from collections.abc import Callable
-from dataclasses import replace
+from dataclasses import dataclass, replace
 from typing import Any
 
+import redis
 from celery import Celery, chord
 from celery.utils.nodenames import worker_direct
 from kombu.exceptions import OperationalError
 
-from helpers.cluster.errors import TaskFailed
+from helpers.cluster.connection import redis_time
+from helpers.cluster.errors import QuorumMissed, TaskFailed
 from helpers.cluster.job_board import JobBoard
-from helpers.cluster.supervision import Job, Supervisor, Workers
+from helpers.cluster.supervision import Deadline, Job, Supervisor, Workers
 from helpers.federated.messages import (
     ClientReply,
     FinishOrder,
@@ -21,9 +23,12 @@ from helpers.federated.messages import (
     RoundOrder,
     RoundResult,
     StartOrder,
+    Status,
     TrainOrder,
 )
 from helpers.federated.observers import RoundProgress
+from helpers.federated.quorum import clients_needed
+from helpers.federated.replies import USABLE, read_replies
 
 TRAIN_QUEUE = "train"
 AGGREGATE_QUEUE = "aggregate"
@@ -36,29 +41,48 @@ TASK_OF: dict[type[Order], tuple[str, str]] = {
 """Which task does what an order asks for, and the queue it is sent to."""
 
 
+@dataclass(frozen=True)
+class RoundTerms:
+    """When a round is over.
+
+    Attributes:
+        deadline_s: it closes after so many seconds with those who have replied.
+        min_clients: how many usable replies it needs; see `clients_needed`.
+    """
+
+    deadline_s: float
+    min_clients: float
+
+
 class ChordExecutor:
     """Sends the orders of one run and waits for their answers.
 
     Args:
         app: the Celery app.
+        client: connection to Redis.
         board: the run's board, of this session.
         supervisor: watches the jobs.
-        facts: what every order of the run says: run, session, settings, data_digest.
+        facts: what every order of the run says: run, session, settings, data_digest, versions.
+        terms: when a round closes, and how many clients it needs.
         tell_progress: told how a round stands, at least once a second.
     """
 
     def __init__(
         self,
         app: Celery,
+        client: redis.Redis,
         board: JobBoard,
         supervisor: Supervisor,
         facts: dict[str, Any],
+        terms: RoundTerms,
         tell_progress: Callable[[RoundProgress], None],
     ) -> None:
         self._app = app
+        self._client = client
         self._board = board
         self._supervisor = supervisor
         self._facts = facts
+        self._terms = terms
         self._tell_progress = tell_progress
 
     def start_run(self, *, resume: bool) -> dict[str, Any]:
@@ -78,31 +102,36 @@ class ChordExecutor:
         Raises:
             ClusterError: the round cannot be finished.
         """
+        patiently = self._supervisor.patiently
         about_round: dict[str, Any] = {
             **self._facts,
             "attempt": 0,
             "round": round_number,
             "clients": clients,
             "weights": weights.to_message(),
-            "sent_at": time.time(),
+            "sent_at": patiently(lambda: redis_time(self._client)),
         }
         order = RoundOrder(**about_round)
         train_orders = [TrainOrder(**about_round, client=client) for client in clients]
         trainings = [self._job(train_order) for train_order in train_orders]
-        self._board.expect({job.name: 0 for job in trainings} | {order.job: 0})
+        patiently(lambda: self._board.expect({job.name: 0 for job in trainings} | {order.job: 0}))
         self._send(lambda: self._send_chord(train_orders, order))
 
         def tell(answers: dict[str, Any], workers: Workers) -> None:
             self._tell_progress(RoundProgress(round_number, len(answers), len(clients), workers))
 
-        replies = self._supervisor.supervise(trainings, self._mark_failed, tell)
-        aggregation = self._job(order, [replies[job.name] for job in trainings])
-        if any(job.attempt or job.failed for job in trainings):
-            self._supervisor.send_again(aggregation)  # the chord has lost a part: it will not fire
+        deadline = Deadline(time.monotonic() + self._terms.deadline_s, self._mark_missing)
+        replies = self._supervisor.supervise(trainings, self._mark_failed, tell, deadline)
+        messages = [replies[job.name] for job in trainings]
+        self._check_quorum(round_number, read_replies(round_number, clients, messages))
+        aggregation = self._job(order, messages)
+        if any(job.attempt or job.was_answered_for for job in trainings):
+            # The chord has lost a part: it will not fire.
+            patiently(lambda: self._supervisor.send_again(aggregation))
         answers = self._supervisor.supervise(
             [aggregation], _refuse, lambda _, workers: tell(replies, workers)
         )
-        self._board.forget([job.name for job in trainings] + [order.job])
+        patiently(lambda: self._board.forget([job.name for job in trainings] + [order.job]))
         return RoundResult.from_message(answers[order.job])
 
     def _send_chord(self, train_orders: list[TrainOrder], order: RoundOrder) -> None:
@@ -113,10 +142,10 @@ class ChordExecutor:
 
     def _do(self, order: Order) -> dict[str, Any]:
         job = self._job(order)
-        self._board.expect({job.name: 0})
+        self._supervisor.patiently(lambda: self._board.expect({job.name: 0}))
         job.send(0, None)
         answer: dict[str, Any] = self._supervisor.supervise([job], _refuse)[job.name]
-        self._board.forget([job.name])
+        self._supervisor.patiently(lambda: self._board.forget([job.name]))
         return answer
 
     def _job(self, order: Order, *arguments: Any) -> Job:
@@ -137,13 +166,34 @@ class ChordExecutor:
         """Send; what does not get through while Redis is away is found lost and sent again."""
         try:
             send()
-        except OperationalError:
+        except (OperationalError, redis.RedisError):
             return
 
     def _mark_failed(self, job: Job, error: str) -> None:
+        self._answer_for(job, "failed", error)
+
+    def _mark_missing(self, job: Job) -> None:
+        self._answer_for(job, "missing", f"no reply within {self._terms.deadline_s:g} s")
+
+    def _answer_for(self, job: Job, status: Status, error: str) -> None:
         _, round_number, client = job.name.split(":")
-        reply = ClientReply(int(round_number), int(client), "", "failed", error)
-        self._board.answer(job.name, job.attempt, reply.to_message())
+        worker = job.runner[0] if job.runner else ""
+        reply = ClientReply(int(round_number), int(client), job.attempt, worker, status, error)
+        if self._board.answer(job.name, job.attempt, reply.to_message()):
+            job.was_answered_for = True
+            self._supervisor.notice(f"round {round_number}: client {client} is {status}: {error}")
+
+    def _check_quorum(self, round_number: int, replies: list[ClientReply]) -> None:
+        absent = [reply for reply in replies if reply.status not in USABLE]
+        needed = clients_needed(self._terms.min_clients, len(replies))
+        if len(replies) - len(absent) < needed:
+            reasons = "; ".join(
+                f"client {r.client} on {r.worker or '?'} {r.status}: {r.error}" for r in absent
+            )
+            raise QuorumMissed(
+                f"round {round_number}: {len(replies) - len(absent)} of {len(replies)} clients replied, "
+                f"MIN_CLIENTS asks for {needed} ({reasons})"
+            )
 
 
 def _refuse(job: Job, error: str) -> None:

@@ -44,6 +44,12 @@ def answers(client: redis.Redis) -> bool:
         return False
 
 
+def redis_time(client: redis.Redis) -> float:
+    """Seconds since the epoch on Redis' clock, the one clock that all machines of a run share."""
+    seconds, microseconds = client.time()
+    return float(seconds + microseconds / 1e6)
+
+
 def check_reachable(client: redis.Redis) -> None:
     """Make sure that Redis answers.
 

@@ -90,12 +90,14 @@ class Heartbeat:
         finally:
             self._show(None)
 
-    def tell_batch(self, batch: int, batches: int) -> None:
-        """Show how far the current task is, at most once a second."""
+    def tell_batch(self, batch: int, batches: int) -> bool:
+        """Show how far the current task is, at most once a second; return whether it was shown now."""
         if self._status["task"] is not None:
             self._status["task"] = {**self._status["task"], "batch": batch, "batches": batches}
-        if time.monotonic() - self._sent >= PROGRESS_INTERVAL_S:
+        is_time = time.monotonic() - self._sent >= PROGRESS_INTERVAL_S
+        if is_time:
             self._renew()
+        return is_time
 
     def _show(self, task: dict[str, Any] | None) -> None:
         self._status["task"] = task

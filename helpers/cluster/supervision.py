@@ -3,7 +3,7 @@
 import time
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
-from typing import Any
+from typing import Any, TypeVar
 
 import redis
 
@@ -17,6 +17,7 @@ TICK_S = 1.0
 PICK_UP_S = 10.0
 """A job that is in no queue and on no worker so long after it was sent is lost, seconds."""
 
+Answer = TypeVar("Answer")
 Workers = dict[str, dict[str, Any]]
 
 
@@ -30,6 +31,7 @@ class Job:
         send: sends an attempt; arguments are the attempt's number and a worker's name or None.
         attempt: the current attempt.
         failed: how many attempts went wrong.
+        was_answered_for: the answer is not a worker's.
     """
 
     name: str
@@ -40,6 +42,24 @@ class Job:
     sent_at: float = field(default_factory=time.monotonic)
     target: str | None = None
     runner: tuple[str, str] | None = None
+    was_answered_for: bool = False
+
+
+@dataclass(frozen=True)
+class Deadline:
+    """The end of waiting.
+
+    Attributes:
+        at: when, on `time.monotonic()`.
+        close: called with every job that has no answer by then; gives one in its place.
+    """
+
+    at: float
+    close: Callable[[Job], None]
+
+    def seconds_left(self, at_most: float) -> float:
+        """Time to the deadline, seconds, at least a hundredth (0 would mean for ever to Redis)."""
+        return max(0.01, min(at_most, self.at - time.monotonic()))
 
 
 class Supervisor:
@@ -62,7 +82,7 @@ class Supervisor:
         self._client = client
         self._board = board
         self._patience_s = patience_s
-        self._notice = notice
+        self.notice = notice
         self._alone_since: float | None = None
         self._redis_lost_at: float | None = None
         self._heartbeats_count_from = 0.0
@@ -72,6 +92,7 @@ class Supervisor:
         jobs: Sequence[Job],
         give_up: Callable[[Job, str], None],
         tell: Callable[[dict[str, Any], Workers], None] = lambda answers, workers: None,
+        deadline: Deadline | None = None,
     ) -> dict[str, Any]:
         """Wait until every job is answered.
 
@@ -79,6 +100,7 @@ class Supervisor:
             jobs: jobs whose current attempt has been sent.
             give_up: called with a job that went wrong twice and why; answers it or raises.
             tell: called at every look with the answers so far and the live workers.
+            deadline: when not to wait longer, and what to do then with a job without an answer.
 
         Returns:
             The answers by job name.
@@ -95,10 +117,29 @@ class Supervisor:
                 tell(answers, workers)
                 if len(answers) == len(jobs):
                     return answers
+                open_jobs = [job for job in jobs if job.name not in answers]
+                if deadline is not None and time.monotonic() >= deadline.at:
+                    for job in open_jobs:
+                        deadline.close(job)
+                    continue
                 self._check_for_workers(workers)
-                self._mend([job for job in jobs if job.name not in answers], workers, give_up)
-                self._board.wait(TICK_S)
+                self._mend(open_jobs, workers, give_up)
+                self._board.wait(TICK_S if deadline is None else deadline.seconds_left(TICK_S))
                 self._redis_lost_at = None
+            except (redis.ConnectionError, redis.TimeoutError) as error:
+                self._sit_out(error)
+
+    def patiently(self, ask: Callable[[], Answer]) -> Answer:
+        """Ask something of Redis, waiting for it as long as `supervise` does.
+
+        Raises:
+            RedisUnreachable: Redis stayed away.
+        """
+        while True:
+            try:
+                answer = ask()
+                self._redis_lost_at = None
+                return answer
             except (redis.ConnectionError, redis.TimeoutError) as error:
                 self._sit_out(error)
 
@@ -108,14 +149,14 @@ class Supervisor:
             failure = failures.get(job.name)
             if failure is not None:
                 job.failed += 1
-                self._notice(f"{job.name} failed on {failure['worker']}: {failure['error']}")
+                self.notice(f"{job.name} failed on {failure['worker']}: {failure['error']}")
                 if job.failed > 1:
                     give_up(job, failure["error"])
                 else:
                     self.send_again(job, _another(workers, failure["worker"]))
             elif self._is_lost(job, workers):
                 where = f" on {job.runner[0]}, which died" if job.runner else ""
-                self._notice(f"{job.name} was lost{where}; it is sent again")
+                self.notice(f"{job.name} was lost{where}; it is sent again")
                 self.send_again(job)
 
     def send_again(self, job: Job, target: str | None = None) -> None:
@@ -153,7 +194,7 @@ class Supervisor:
             self._alone_since = None
         elif self._alone_since is None:
             self._alone_since = now
-            self._notice(f"no live worker: {HOW_TO_START}. Waiting {self._patience_s:g} s for one")
+            self.notice(f"no live worker: {HOW_TO_START}. Waiting {self._patience_s:g} s for one")
         elif now - self._alone_since > self._patience_s:
             raise NoWorkers(f"no live worker for {self._patience_s:g} s: {HOW_TO_START}")
 
@@ -162,7 +203,7 @@ class Supervisor:
         now = time.monotonic()
         if self._redis_lost_at is None:
             self._redis_lost_at = now
-            self._notice(
+            self.notice(
                 f"Redis at {address(self._client)} does not answer; waiting {self._patience_s:g} s for it"
             )
         if now - self._redis_lost_at > self._patience_s:

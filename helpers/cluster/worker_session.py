@@ -10,7 +10,13 @@ import redis
 from helpers.cluster.connection import address, connect
 from helpers.cluster.heartbeat import Heartbeat
 from helpers.cluster.job_board import JobBoard
+from helpers.cluster.versions import explain_difference, versions_here
 from helpers.federated.messages import Order
+
+
+class VersionsDiffer(Exception):
+    """This worker's code or packages are not the run's."""
+
 
 logger = logging.getLogger(__name__)
 
@@ -27,6 +33,7 @@ class WorkerSession:
     def __init__(self, name: str, redis_url: str, threads: int) -> None:
         self.name = name
         self.threads = threads
+        self.versions = versions_here()
         self.client = connect(redis_url)
         self.heartbeat = Heartbeat(self.client, name, {"threads": threads})
 
@@ -44,6 +51,24 @@ class WorkerSession:
                 print(f"{self.name}: waiting for Redis at {address(self.client)} ({error})", flush=True)
                 time.sleep(2)
         self.heartbeat.start()
+
+    def check_versions(self, order: Order) -> None:
+        """Refuse an order of a run with other code or packages.
+
+        Raises:
+            VersionsDiffer: saying what differs.
+        """
+        if difference := explain_difference(order.versions, self.versions):
+            raise VersionsDiffer(
+                f"{self.name} has {difference}; update it, restart it and its like, or start the run anew"
+            )
+
+    def still_expects(self, order: Order) -> bool:
+        """Whether an answer to the order would be taken; True while Redis is away."""
+        try:
+            return JobBoard(self.client, order.run, order.session).expects(order.job, order.attempt)
+        except redis.RedisError:
+            return True
 
     def carry_out(self, order: Order, do: Callable[[], dict[str, Any]]) -> dict[str, Any] | None:
         """Do what an order asks and give the answer.
@@ -64,6 +89,7 @@ class WorkerSession:
             return None
         with self.heartbeat.working_on(run=order.run, job=order.job, attempt=order.attempt):
             try:
+                self.check_versions(order)
                 answer = do()
             except Exception as error:  # whatever a training may raise
                 logger.exception("%s, attempt %d, failed", order.job, order.attempt)

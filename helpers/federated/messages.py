@@ -72,6 +72,7 @@ class Order(Message):
         session: id of the orchestrator process; what an earlier one left behind has no effect.
         settings: `Config.for_run()`.
         data_digest: sha256 of the manifest of the preprocessed data.
+        versions: of the code and of the packages that matter; a worker with others refuses.
         attempt: 0, 1, …; only the answer of the expected attempt counts.
     """
 
@@ -79,6 +80,7 @@ class Order(Message):
     session: str
     settings: dict[str, Any]
     data_digest: str
+    versions: dict[str, str]
     attempt: int
 
     @property
@@ -115,7 +117,7 @@ class RoundOrder(Order):
         round: 1, 2, …
         clients: ids of the participants, in the order their updates are summed.
         weights: the global weights at the start of the round (a Reference's message).
-        sent_at: when the round was dispatched, seconds since the epoch.
+        sent_at: when the round was dispatched, seconds since the epoch on Redis' clock.
     """
 
     round: int
@@ -152,12 +154,14 @@ class ClientReply(Message):
         train_loss: mean loss over the steps, as training went on.
         update: Reference of the local weights, as a message; None unless ok or partial.
         predictions: Reference of the local model's validation scores, as a message.
+        threads: TensorFlow threads of the worker; 0 where it was left to TensorFlow.
         bytes_down, bytes_up: weight bytes this client read and wrote.
         seconds: time in the task.
     """
 
     round: int
     client: int
+    attempt: int
     worker: str
     status: Status
     error: str | None = None
@@ -165,6 +169,7 @@ class ClientReply(Message):
     train_loss: float | None = None
     update: dict[str, Any] | None = None
     predictions: dict[str, Any] | None = None
+    threads: int = 0
     bytes_down: int = 0
     bytes_up: int = 0
     seconds: float = 0.0

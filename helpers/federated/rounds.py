@@ -1,5 +1,6 @@
 """The round loop: order, wait, take the result, go on. Who does the work is passed in."""
 
+from collections.abc import Callable
 from typing import Protocol
 
 from helpers.federated.messages import Reference, RoundResult, RunState
@@ -18,28 +19,40 @@ def run_rounds(
     weights: Reference,
     *,
     rounds: int,
+    patience: int,
     num_clients: int,
     executor: RoundExecutor,
     observer: Observer,
+    is_asked_to_stop: Callable[[], bool] = lambda: False,
 ) -> RunState:
-    """Run the rounds after `state.round` up to `rounds`.
+    """Run the rounds after `state.round` up to `rounds`, or until it is time to stop.
 
     Args:
         state: how far the run has come.
         weights: reference of the global weights at that point.
         rounds: the last round's number.
+        patience: stop after so many rounds without a better one; 0 never does.
         num_clients: clients 0 … num_clients-1 take part in every round.
         executor: runs one round.
         observer: told of every round.
+        is_asked_to_stop: asked after every round.
 
     Returns:
         The state after the last round.
     """
     clients = list(range(num_clients))
-    for round_number in range(state.round + 1, rounds + 1):
+    while state.round < rounds and not has_lost_patience(state, patience):
+        round_number = state.round + 1
         observer.round_started(round_number, clients)
         result = executor.run_round(round_number, clients, weights)
         state = RunState.from_message(result.state)
         weights = Reference.from_message(result.weights)
         observer.round_finished(result)
+        if is_asked_to_stop():
+            break
     return state
+
+
+def has_lost_patience(state: RunState, patience: int) -> bool:
+    """Whether the last `patience` rounds brought no better model; never where `patience` is 0."""
+    return 0 < patience <= state.round - (state.best_round or 0)

@@ -19,24 +19,27 @@ class LocalUpdate:
 
     Attributes:
         weights: arrays in model order.
-        num_examples: training images seen.
+        num_batches: training steps made.
         loss: mean binary cross-entropy over the images, as training went on.
     """
 
     weights: Weights
-    num_examples: int
+    num_batches: int
     loss: float
 
 
-class _Progress(keras.callbacks.Callback):
-    """Tell after every batch how many are done."""
+class _AskEveryBatch(keras.callbacks.Callback):
+    """Tell after every batch how many are done, and stop if the answer is no."""
 
-    def __init__(self, tell: Callable[[int], None]) -> None:
+    def __init__(self, go_on: Callable[[int], bool]) -> None:
         super().__init__()
-        self._tell = tell
+        self._go_on = go_on
+        self.num_batches = 0
 
     def on_train_batch_end(self, batch: int, logs: Any = None) -> None:
-        self._tell(batch + 1)
+        self.num_batches = batch + 1
+        if not self._go_on(self.num_batches):
+            self.model.stop_training = True
 
 
 def train_locally(
@@ -44,10 +47,9 @@ def train_locally(
     weights: Weights,
     batches: Any,
     *,
-    num_examples: int,
     learning_rate: float,
     seed: list[int],
-    tell_batch: Callable[[int], None] = lambda batch: None,
+    go_on: Callable[[int], bool] = lambda num_batches: True,
 ) -> LocalUpdate:
     """Train one epoch from `weights` with a fresh Adam.
 
@@ -55,22 +57,20 @@ def train_locally(
         instance: the model; its weights are overwritten.
         weights: the global weights, in model order.
         batches: what Keras' `fit` takes: images float32 (B, H, W, C) in [0, 1], labels (B, 1).
-        num_examples: how many images `batches` hold.
         learning_rate: Adam's.
         seed: determines the dropout masks.
-        tell_batch: called after every batch with the number of batches done.
+        go_on: asked after every batch, with the number of batches done; False ends the training there.
 
     Raises:
         FloatingPointError: the loss is not finite.
     """
     instance.begin_training(weights, learning_rate, seed)
-    history = instance.model.fit(
-        batches, epochs=1, shuffle=False, verbose=0, callbacks=[_Progress(tell_batch)]
-    )
+    asking = _AskEveryBatch(go_on)
+    history = instance.model.fit(batches, epochs=1, shuffle=False, verbose=0, callbacks=[asking])
     loss = float(history.history["loss"][0])
     if not math.isfinite(loss):
         raise FloatingPointError(f"the training loss became {loss}; lower BASE_LR")
-    return LocalUpdate(list(instance.model.get_weights()), num_examples, loss)
+    return LocalUpdate(list(instance.model.get_weights()), asking.num_batches, loss)
 
 
 def predict_scores(instance: ModelInstance, batches: Any) -> NDArray[np.float32]:

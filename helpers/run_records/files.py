@@ -5,10 +5,10 @@ import os
 from dataclasses import dataclass
 from pathlib import Path
 
-from helpers.global_config import Config
+from helpers.global_config import Config, UserError
 
 
-class RecordError(Exception):
+class RecordError(UserError):
     """A record of a run could not be read or written; the earlier file is as it was."""
 
 

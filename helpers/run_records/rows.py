@@ -4,6 +4,7 @@ from typing import Any
 
 from helpers.evaluation.metrics import Metrics
 from helpers.federated.messages import ClientReply
+from helpers.federated.replies import USABLE
 
 
 def round_row(
@@ -13,7 +14,7 @@ def round_row(
 
     `train_loss` is the mean over all training images.
     """
-    counted = [reply for reply in replies if reply.status in ("ok", "partial")]
+    counted = [reply for reply in replies if reply.status in USABLE]
     num_examples = sum(reply.num_examples for reply in counted)
     loss = sum((reply.train_loss or 0.0) * reply.num_examples for reply in counted)
     return {
@@ -40,5 +41,7 @@ def client_row(reply: ClientReply, metrics: Metrics) -> dict[str, Any]:
         "val_accuracy": metrics.get("accuracy"),
         "val_roc_auc": metrics.get("roc_auc"),
         "seconds": round(reply.seconds, 3),
+        "attempt": reply.attempt,
+        "threads": reply.threads,
         "error": reply.error,
     }

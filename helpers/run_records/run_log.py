@@ -13,7 +13,7 @@ from helpers.run_records.tables import CLIENT_COLUMNS, ROUND_COLUMNS, trim_table
 
 def facts_of(order: Order) -> dict[str, Any]:
     """What has to be the same for a run to go on: its settings and its data."""
-    return {"settings": order.settings, "data_digest": order.data_digest}
+    return {"settings": order.settings, "data_digest": order.data_digest, "versions": order.versions}
 
 
 def begin_run(folders: RunFolders, order: Order, schema: Schema, weights: Weights) -> RunState:
@@ -35,7 +35,7 @@ def begin_run(folders: RunFolders, order: Order, schema: Schema, weights: Weight
     return state
 
 
-def resume_run(folders: RunFolders, schema: Schema) -> tuple[RunState, Weights]:
+def resume_run(folders: RunFolders, order: Order, schema: Schema) -> tuple[RunState, Weights]:
     """Return the state and global weights after the last finished round; drop rows of later ones.
 
     Raises:
@@ -45,6 +45,7 @@ def resume_run(folders: RunFolders, schema: Schema) -> tuple[RunState, Weights]:
     weights = checkpoint.load_weights(folders, state.weights_file, schema)
     trim_table(folders.metrics / "rounds.csv", ROUND_COLUMNS, state.round)
     trim_table(folders.metrics / "clients.csv", CLIENT_COLUMNS, state.round)
+    checkpoint.commit(folders, state, facts_of(order))  # they may have been changed by force
     return state, weights
 
 

@@ -29,6 +29,8 @@ CLIENT_COLUMNS = [
     "val_accuracy",
     "val_roc_auc",
     "seconds",
+    "attempt",
+    "threads",
     "error",
 ]
 TEST_COLUMNS = ["model", "round", "threshold", "num_examples", "test_loss", *METRIC_COLUMNS[1:]]

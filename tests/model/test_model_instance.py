@@ -22,7 +22,7 @@ def batches() -> list:
 
 
 def train(instance: ModelInstance, weights: list, seed: int = 1):
-    return train_locally(instance, weights, batches(), num_examples=12, learning_rate=0.01, seed=[seed])
+    return train_locally(instance, weights, batches(), learning_rate=0.01, seed=[seed])
 
 
 def assert_same(first: list, second: list) -> None:
@@ -69,7 +69,6 @@ def test_a_used_model_trains_like_a_new_one() -> None:
     train(used, first.weights, seed=9)
     again = train(used, weights)
     new = build_seed_cnn((16, 16, 3))
-    new.compile(optimizer=keras.optimizers.Adam(), loss="binary_crossentropy")
     fresh = train(ModelInstance(new), weights)
     assert_same(first.weights, again.weights)
     assert_same(first.weights, fresh.weights)
@@ -82,14 +81,18 @@ def test_the_seed_decides_the_dropout() -> None:
     assert any((a != b).any() for a, b in zip(first.weights, other.weights, strict=True))
 
 
-def test_progress_is_told_batch_by_batch() -> None:
-    told: list[int] = []
-    update = train_locally(
-        model_for(CONFIG), initial_weights(CONFIG), batches(),
-        num_examples=12, learning_rate=0.01, seed=[1], tell_batch=told.append,
-    )  # fmt: skip
-    assert told == [1, 2, 3]
-    assert update.num_examples == 12
+def test_it_is_asked_after_every_batch_and_stops_at_a_no() -> None:
+    asked: list[int] = []
+
+    def go_on(num_batches: int) -> bool:
+        asked.append(num_batches)
+        return num_batches < 2
+
+    weights = initial_weights(CONFIG)
+    update = train_locally(model_for(CONFIG), weights, batches(), learning_rate=0.01, seed=[1], go_on=go_on)
+    assert asked == [1, 2]
+    assert update.num_batches == 2
+    assert train(model_for(CONFIG), weights).num_batches == 3
 
 
 def test_a_loss_that_is_not_finite_is_an_error() -> None:
@@ -107,5 +110,4 @@ def test_saved_models_open_in_plain_keras(tmp_path) -> None:
     model_for(CONFIG).model.set_weights(weights)
     expected = predict_scores(model_for(CONFIG), IMAGES)
     np.testing.assert_array_equal(opened.predict(IMAGES, verbose=0).reshape(-1), expected)
-    opened.evaluate(IMAGES, LABELS, verbose=0)  # compiled
     assert len(keras_file(CONFIG, weights)) < 2 * sum(layer.nbytes for layer in weights) + 100_000

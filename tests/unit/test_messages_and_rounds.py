@@ -3,6 +3,8 @@
 import json
 
 import pytest
+from hypothesis import given
+from hypothesis import strategies as st
 
 from helpers.federated.messages import (
     ClientReply,
@@ -13,10 +15,19 @@ from helpers.federated.messages import (
     RunState,
     TrainOrder,
 )
-from helpers.federated.rounds import run_rounds
+from helpers.federated.quorum import clients_needed
+from helpers.federated.replies import read_replies
+from helpers.federated.rounds import has_lost_patience, run_rounds
 from helpers.federated.weights import ArraySpec
 
-FACTS = {"run": "r", "session": "s", "settings": {"EPOCHS": 2}, "data_digest": "d", "attempt": 0}
+FACTS = {
+    "run": "r",
+    "session": "s",
+    "settings": {"EPOCHS": 2},
+    "data_digest": "d",
+    "versions": {},
+    "attempt": 0,
+}
 ROUND = {**FACTS, "round": 3, "clients": [0, 1], "weights": {}, "sent_at": 1.5}
 
 
@@ -25,7 +36,7 @@ ROUND = {**FACTS, "round": 3, "clients": [0, 1], "weights": {}, "sent_at": 1.5}
     [
         TrainOrder(**ROUND, client=1),
         RoundOrder(**ROUND),
-        ClientReply(3, 1, "worker1@host", "ok", train_loss=0.25),
+        ClientReply(3, 1, 0, "worker1@host", "ok", train_loss=0.25),
         Reference("k", 3, "ab", (ArraySpec("a", "float32", (2, 3)),)),
         RunState("r", 3, "file", None, None, None),
     ],
@@ -76,6 +87,7 @@ def test_rounds_follow_each_other_from_where_the_run_is() -> None:
         RunState("r", 2, "f", None, None, None),
         Reference("weights-2", 1, "x", ()),
         rounds=4,
+        patience=0,
         num_clients=2,
         executor=recorder,
         observer=recorder,
@@ -90,7 +102,75 @@ def test_rounds_follow_each_other_from_where_the_run_is() -> None:
 def test_a_finished_run_does_nothing() -> None:
     recorder = Recorder()
     state = RunState("r", 4, "f", None, None, None)
-    weights = Reference("weights-4", 1, "x", ())
-    same = run_rounds(state, weights, rounds=4, num_clients=2, executor=recorder, observer=recorder)
-    assert same == state
+    assert rounds_after(state, recorder) == state
     assert recorder.seen == []
+
+
+def rounds_after(state: RunState, recorder: Recorder, **options) -> RunState:
+    options = {"rounds": 4, "patience": 0, "num_clients": 2} | options
+    weights = Reference(f"weights-{state.round}", 1, "x", ())
+    return run_rounds(state, weights, executor=recorder, observer=recorder, **options)
+
+
+def test_it_stops_after_rounds_without_a_better_one() -> None:
+    recorder = Recorder()  # whose best round stays the first
+    state = rounds_after(RunState("r", 0, "f", None, None, None), recorder, rounds=9, patience=3)
+    assert state.round == 4
+    assert has_lost_patience(state, 3)
+    assert not has_lost_patience(state, 4)
+    assert not has_lost_patience(state, 0)
+    assert rounds_after(state, recorder, rounds=9, patience=3) == state  # also when resumed
+
+
+def test_it_stops_after_the_round_when_asked_to() -> None:
+    recorder = Recorder()
+    state = rounds_after(RunState("r", 0, "f", None, None, None), recorder, is_asked_to_stop=lambda: True)
+    assert state.round == 1
+
+
+@pytest.mark.parametrize(
+    ("min_clients", "num_clients", "needed"),
+    [(0.5, 3, 2), (0.5, 4, 2), (0.01, 3, 1), (0.99, 3, 3), (1, 3, 1), (2, 3, 2), (9, 3, 3)],
+)
+def test_quorum(min_clients: float, num_clients: int, needed: int) -> None:
+    assert clients_needed(min_clients, num_clients) == needed
+
+
+GOOD = ClientReply(3, 1, 0, "w", "ok", None, 5, 0.5, {"key": "u"}, {"key": "s"}).to_message()
+
+
+def test_a_good_reply_is_read_as_it_is() -> None:
+    assert read_replies(3, [1], [GOOD]) == [ClientReply.from_message(GOOD)]
+
+
+@pytest.mark.parametrize(
+    "change",
+    [
+        {"round": 2}, {"client": 0}, {"num_examples": "5"}, {"num_examples": -1}, {"num_examples": True},
+        {"num_examples": 10**30}, {"attempt": None}, {"status": "fine"}, {"train_loss": float("nan")},
+        {"train_loss": "low"}, {"seconds": float("inf")}, {"update": None}, {"predictions": None},
+        {"worker": 7}, {"error": ["x"]}, {"extra": 1},
+    ],
+)  # fmt: skip
+def test_a_bad_reply_is_a_failed_client_and_no_error(change: dict) -> None:
+    (reply,) = read_replies(3, [1], [GOOD | change])
+    assert (reply.status, reply.client, reply.round) == ("failed", 1, 3)
+    assert "not understood" in reply.error
+
+
+@given(
+    st.recursive(
+        st.none() | st.booleans() | st.floats() | st.text(),
+        lambda inner: st.lists(inner) | st.dictionaries(st.text(), inner),
+    )
+)
+def test_any_reply_is_a_failed_client(message) -> None:
+    assert read_replies(3, [1], [message])[0].status == "failed"
+
+
+@given(
+    st.sampled_from(sorted(GOOD)), st.none() | st.integers() | st.floats() | st.text() | st.lists(st.none())
+)
+def test_any_value_in_any_field_is_read_or_refused(field: str, value) -> None:
+    (reply,) = read_replies(3, [1], [GOOD | {field: value}])
+    assert (reply.client, reply.round) == (1, 3)

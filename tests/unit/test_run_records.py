@@ -28,11 +28,11 @@ SCHEMA = schema_of(NAMES, weights_of(0))
 
 
 def order(round_number: int) -> RoundOrder:
-    return RoundOrder("r", "s", {"EPOCHS": 9}, "digest", 0, round_number, [0], {}, 0.0)
+    return RoundOrder("r", "s", {"EPOCHS": 9}, "digest", {}, 0, round_number, [0], {}, 0.0)
 
 
 def commit(folders: RunFolders, round_number: int, auc: float | None, value: float = 0.0):
-    reply = ClientReply(round_number, 0, "w", "ok", num_examples=5, train_loss=0.1 + 0.2)
+    reply = ClientReply(round_number, 0, 0, "w", "ok", num_examples=5, train_loss=0.1 + 0.2)
     metrics = dict.fromkeys(METRICS, 0.5) | {"roc_auc": auc}
     row = round_row(round_number, [reply], metrics, 1.0)
     clients = [client_row(reply, metrics)]
@@ -94,7 +94,7 @@ def test_resume_drops_what_the_state_does_not_name(folders: RunFolders) -> None:
     write_whole(folders.models / next(n for n in before if n.startswith("weights")), before[
         next(n for n in before if n.startswith("weights"))
     ])  # fmt: skip
-    state, weights = resume_run(folders, SCHEMA)
+    state, weights = resume_run(folders, order(0), SCHEMA)
     assert state.round == 1
     np.testing.assert_array_equal(weights[0], weights_of(1)[0])
     for name in ("rounds.csv", "clients.csv"):
@@ -107,7 +107,7 @@ def test_resumed_equals_uninterrupted(tmp_path: Path, folders: RunFolders) -> No
     for round_number, auc in ((1, 0.7), (2, 0.4)):
         commit(folders, round_number, auc)
         commit(other, round_number, auc)
-        resume_run(other, SCHEMA)
+        resume_run(other, order(0), SCHEMA)
     assert content(other) == content(folders)
 
 

@@ -1,0 +1,15 @@
+"""How many clients a round needs."""
+
+import math
+
+
+def clients_needed(min_clients: float, num_clients: int) -> int:
+    """Return the least number of usable updates.
+
+    Args:
+        min_clients: below 1 a fraction of the clients, rounded up; from 1 a number, at most all of them.
+        num_clients: participants of the round.
+    """
+    if min_clients < 1:
+        return max(1, math.ceil(min_clients * num_clients))
+    return min(num_clients, math.ceil(min_clients))

@@ -1,0 +1,52 @@
+"""Replies as they come in: nothing in them is trusted."""
+
+import math
+from collections.abc import Sequence
+from typing import Any
+
+from helpers.federated.messages import ClientReply, MessageError
+
+USABLE = ("ok", "partial")
+STATUSES = (*USABLE, "failed", "missing")
+
+
+def read_replies(round_number: int, clients: Sequence[int], messages: Sequence[Any]) -> list[ClientReply]:
+    """Read the replies of a round; one that is not understood becomes `failed` with the reason.
+
+    Args:
+        round_number: the round they must be of.
+        clients: the participants, in order.
+        messages: one for each of them, in the same order.
+
+    Raises:
+        MessageError: not one message a client.
+    """
+    if len(messages) != len(clients):
+        raise MessageError(f"{len(messages)} replies for {len(clients)} clients")
+    return [_read(round_number, *pair) for pair in zip(clients, messages, strict=True)]
+
+
+def _read(round_number: int, client: int, message: Any) -> ClientReply:
+    try:
+        reply = ClientReply.from_message(message)
+        _check(reply)
+        if (reply.round, reply.client) != (round_number, client):
+            raise MessageError(f"is of round {reply.round}, client {reply.client}")
+    except MessageError as error:
+        return ClientReply(round_number, client, 0, "", "failed", f"reply not understood: {error}")
+    return reply
+
+
+def _check(reply: ClientReply) -> None:
+    counts = (reply.attempt, reply.num_examples, reply.bytes_down, reply.bytes_up, reply.threads)
+    if not all(type(count) is int and 0 <= count < 1 << 53 for count in counts):
+        raise MessageError("a count is no whole number, or negative")
+    if reply.status not in STATUSES:
+        raise MessageError(f"status {reply.status!r}")
+    if not isinstance(reply.worker, str) or not isinstance(reply.error, str | None):
+        raise MessageError("worker or error is no text")
+    numbers = [reply.seconds] if reply.train_loss is None else [reply.seconds, reply.train_loss]
+    if not all(isinstance(number, float | int) and math.isfinite(number) for number in numbers):
+        raise MessageError("loss or seconds is no finite number")
+    if reply.status in USABLE and None in (reply.train_loss, reply.update, reply.predictions):
+        raise MessageError(f"is {reply.status} without loss, update or predictions")

@@ -1,0 +1,51 @@
+"""Whether a run may go on: only as the run it was."""
+
+from collections.abc import Mapping
+from typing import Any
+
+from helpers.global_config import Config, ConfigError
+from helpers.run_records.checkpoint import read_state
+from helpers.run_records.files import RunFolders
+
+
+def config_to_resume(folders: RunFolders, config: Config) -> Config:
+    """Return the config of an earlier run, for what was not set this time; set values win.
+
+    Raises:
+        RecordError: the run's state cannot be read.
+    """
+    _, facts = read_state(folders)
+    given = {name: getattr(config, name) for name in config.model_fields_set}
+    return Config.load(**(facts["settings"] | given))
+
+
+def check_same(folders: RunFolders, facts: Mapping[str, Any], *, force: bool) -> None:
+    """Refuse to go on with other settings, data, code or packages.
+
+    Args:
+        folders: of the run.
+        facts: `settings`, `data_digest` and `versions` as they are now.
+        force: go on all the same.
+
+    Raises:
+        ConfigError: naming every difference.
+        RecordError: the run's state cannot be read.
+    """
+    _, before = read_state(folders)
+    differences = [
+        f"{name} was {old!r}, is {new!r}"
+        for part in ("settings", "versions")
+        for name, old, new in _changed(before.get(part, {}), facts[part])
+    ]
+    if before.get("data_digest") != facts["data_digest"]:
+        differences.append("the prepared images are others (manifest.json)")
+    if differences and not force:
+        raise ConfigError(
+            f"--resume {folders.models.name}: {'; '.join(differences)}. Set it back, or go on all the same "
+            "with --force: the numbers are then not those of an uninterrupted run"
+        )
+
+
+def _changed(before: Mapping[str, Any], now: Mapping[str, Any]) -> list[tuple[str, Any, Any]]:
+    names = sorted(before.keys() | now.keys())
+    return [(name, before.get(name), now.get(name)) for name in names if before.get(name) != now.get(name)]
