@@ -7,6 +7,7 @@ from celery import Celery
 from celery.signals import celeryd_init, worker_ready, worker_shutdown
 from kombu.entity import Exchange, Queue
 
+from helpers.cluster.allocator import keep_freed_memory
 from helpers.cluster.chord_executor import AGGREGATE_QUEUE, TRAIN_QUEUE
 from helpers.cluster.errors import NameTaken
 from helpers.cluster.worker_session import WorkerSession
@@ -79,6 +80,7 @@ def worker_session() -> WorkerSession:
 @celeryd_init.connect
 def _claim_name(sender: str, **_: Any) -> None:
     global _session
+    keep_freed_memory()
     config = Config.load()
     _session = WorkerSession(sender, config.REDIS_URL.get_secret_value(), config.THREADS)
     try:

@@ -6,6 +6,7 @@ from pathlib import Path
 
 import keras
 import numpy as np
+import tensorflow as tf
 
 from helpers.architectures import ARCHITECTURES
 from helpers.federated.weights import Schema, Weights, schema_of
@@ -56,6 +57,14 @@ def _build(input_shape: tuple[int, int]) -> keras.Model:
     return ARCHITECTURES["seed_cnn"]((*input_shape, 3))
 
 
+@functools.cache
+def _limit_threads(threads: int) -> None:
+    """Give TensorFlow so many threads; possible only before it has computed anything."""
+    if threads:
+        tf.config.threading.set_intra_op_parallelism_threads(threads)
+        tf.config.threading.set_inter_op_parallelism_threads(threads)
+
+
 @functools.lru_cache(maxsize=2)
 def _instance(input_shape: tuple[int, int]) -> ModelInstance:
     return ModelInstance(_build(input_shape))
@@ -63,6 +72,7 @@ def _instance(input_shape: tuple[int, int]) -> ModelInstance:
 
 def model_for(config: Config) -> ModelInstance:
     """Return this process' model for `config`, built at the first call."""
+    _limit_threads(config.THREADS)
     return _instance(config.INPUT_SHAPE)
 
 

@@ -20,7 +20,7 @@ DEMO_DIR = Path("demo")
 DEMO_WORKERS = 3
 DEMO_SETTINGS = [
     *("--run", "demo", "--overwrite", "--input-shape", "64,64"),
-    *("--epochs", "8", "--train-batch-size", "8", "--num-workers", str(DEMO_WORKERS)),
+    *("--epochs", "8", "--train-batch-size", "4", "--num-workers", str(DEMO_WORKERS)),
 ]
 
 

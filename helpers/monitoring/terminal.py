@@ -88,15 +88,18 @@ def print_results(console: Console, rounds: pd.DataFrame, test: dict[str, Any], 
     """
     headers = [name.replace("_", " ") for name in SHOWN]
     table = Table(
-        "round", "clients", "images", *headers, "seconds", title="Validation, averaged model", box=SIMPLE
-    )
+        "round", "clients", *headers, "seconds",
+        title="Validation, averaged model", box=SIMPLE, padding=(0, 1, 0, 0),
+    )  # fmt: skip
     for row in rounds.to_dict("records"):
-        counts = [str(row[name]) for name in ("round", "num_clients", "num_examples")]
+        counts = [str(row[name]) for name in ("round", "num_clients")]
         table.add_row(*counts, *(_shown(row[name]) for name in SHOWN), _shown(row["seconds"], 1))
     console.print(table)
     names = ("threshold", "accuracy", "precision", "recall", "f1_score", "roc_auc")
     headers = [name.replace("_", " ") for name in names]
-    table = Table("model", "of round", "images", *headers, title="Test, used once", box=SIMPLE)
+    table = Table(
+        "model", "of round", "images", *headers, title="Test, used once", box=SIMPLE, padding=(0, 1, 0, 0)
+    )
     cells = [_shown(test[name]) for name in names]
     table.add_row(str(test["model"]), str(test["round"]), str(test["num_examples"]), *cells)
     console.print(table)
