@@ -13,8 +13,9 @@ KEPT = {M_TOP_PAD: 64 << 20, M_TRIM_THRESHOLD: 256 << 20, M_MMAP_THRESHOLD: 1 <<
 def keep_freed_memory() -> bool:
     """Let glibc keep freed memory for the next training step; return whether it could be told.
 
-    TensorFlow frees the activations of every step. By default glibc gives them back to the kernel and gets them
-    again, zeroed page by page: in a worker up to half of the processor's time. Elsewhere nothing is done.
+    TensorFlow frees the activations of every step. By default glibc gives them back to the kernel and
+    gets them again, zeroed page by page: in a worker up to half of the processor's time. Elsewhere
+    nothing is done.
     """
     if not sys.platform.startswith("linux"):
         return False

@@ -5,7 +5,6 @@ from pathlib import Path
 from typing import Any
 
 import pandas as pd
-from rich.box import SIMPLE
 from rich.console import Console
 from rich.progress import BarColumn, Progress, TaskID, TextColumn, TimeElapsedColumn
 from rich.table import Table
@@ -89,7 +88,7 @@ def print_results(console: Console, rounds: pd.DataFrame, test: dict[str, Any], 
     headers = [name.replace("_", " ") for name in SHOWN]
     table = Table(
         "round", "clients", *headers, "seconds",
-        title="Validation, averaged model", box=SIMPLE, padding=(0, 1, 0, 0),
+        title="Validation, averaged model", box=None, pad_edge=False,
     )  # fmt: skip
     for row in rounds.to_dict("records"):
         counts = [str(row[name]) for name in ("round", "num_clients")]
