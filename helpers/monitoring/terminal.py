@@ -96,9 +96,7 @@ def print_results(console: Console, rounds: pd.DataFrame, test: dict[str, Any], 
     console.print(table)
     names = ("threshold", "accuracy", "precision", "recall", "f1_score", "roc_auc")
     headers = [name.replace("_", " ") for name in names]
-    table = Table(
-        "model", "of round", "images", *headers, title="Test, used once", box=SIMPLE, padding=(0, 1, 0, 0)
-    )
+    table = Table("model", "of round", "images", *headers, title="Test, used once", box=None, pad_edge=False)
     cells = [_shown(test[name]) for name in names]
     table.add_row(str(test["model"]), str(test["round"]), str(test["num_examples"]), *cells)
     console.print(table)
