@@ -5,6 +5,8 @@ python run.py demo             real mammograms, three workers, eight rounds; the
 python run.py test             every test; further options go to pytest
 python run.py up --workers 3   Redis and workers in the foreground; Ctrl-C stops all
 python run.py doctor           what is there, what is missing, what to do
+python run.py predict models/first/best.keras image.png folder/
+                               probability, decision and Grad-CAM picture of images; no diagnosis
 """
 
 from __future__ import annotations  # so that an older Python gets as far as the line that refuses it
@@ -102,6 +104,15 @@ def parse(arguments: list[str]) -> tuple[argparse.Namespace, list[str]]:
     up = commands.add_parser("up", help="Redis and workers in the foreground", allow_abbrev=False)
     up.add_argument("--workers", type=int, default=3, metavar="N", help="how many workers (default 3)")
     commands.add_parser("doctor", help="check this machine: each line ok, or what to do")
+    predict = commands.add_parser("predict", help="predict images with a trained model", allow_abbrev=False)
+    predict.add_argument("model", type=Path, metavar="MODEL", help="such as models/first/best.keras")
+    predict.add_argument(
+        "images", type=Path, nargs="+", metavar="IMAGE", help="image files, or folders of them"
+    )
+    predict.add_argument(
+        "--out", type=Path, default=Path("predictions"), metavar="DIR",
+        help="where to write predictions.csv and the pictures (default predictions/)",
+    )  # fmt: skip
     known, further = parser.parse_known_args(arguments)
     if further and known.command not in ("demo", "test"):
         parser.error(f"unknown option: {' '.join(further)}")
@@ -114,20 +125,35 @@ def work(options: argparse.Namespace, further: list[str]) -> int:
     """Do what the command says, inside the environment; return the exit status."""
     if options.command == "test":
         return subprocess.run([sys.executable, "-m", "pytest", *further], cwd=ROOT).returncode
-    from helpers.cluster import doctor, launcher
     from helpers.cluster.errors import ClusterError
     from helpers.global_config import UserError
 
     try:
-        if options.command == "doctor":
-            return doctor.report()
-        return launcher.up(options.workers) if options.command == "up" else launcher.demo(further)
+        return dispatch(options, further)
     except ClusterError as error:
         print(f"error: {error}", file=sys.stderr)
         return error.exit_status
     except UserError as error:
         print(f"error: {error}", file=sys.stderr)
         return 2
+    except KeyboardInterrupt:
+        print("stopped", file=sys.stderr)
+        return 130
+
+
+def dispatch(options: argparse.Namespace, further: list[str]) -> int:
+    """Call what the command names; each imports only what it needs itself."""
+    if options.command == "predict":
+        os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "2")  # before TensorFlow is imported
+        from commands.predict import predict
+
+        predict(options.model, options.images, options.out)
+        return 0
+    from helpers.cluster import doctor, launcher
+
+    if options.command == "doctor":
+        return doctor.report()
+    return launcher.up(options.workers) if options.command == "up" else launcher.demo(further)
 
 
 def main(arguments: list[str]) -> int:

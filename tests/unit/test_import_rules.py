@@ -11,13 +11,14 @@ import pytest
 
 ROOT = Path(__file__).resolve().parents[2]
 SCRIPTS = ("run", "celery_app", "distributed_training_index")
-PACKAGES = ("tasks", "preprocessing", "helpers")
+PACKAGES = ("tasks", "preprocessing", "helpers", "commands")
 
 ANYTHING = ("run", "distributed_training_index")
 # Parts of the project: what a module may import of it. The longest name that fits counts.
 MAY_IMPORT = {
     "celery_app": ("helpers.global_config", "helpers.cluster"),
     "tasks": ("tasks", "celery_app", "helpers", "preprocessing"),
+    "commands": (*SCRIPTS, *PACKAGES),
     "preprocessing": ("preprocessing", "helpers.global_config"),
     "helpers": ("helpers",),
     "helpers.federated": ("helpers.federated",),
@@ -27,9 +28,10 @@ KERAS_USERS = (
     "helpers.architectures",
     "helpers.local_training",
     "helpers.model_instance_helper",
-    "helpers.explaining",
+    "helpers.explaining.grad_cam",
     "helpers.monitoring.tensorboard",
     "preprocessing.input_pipeline",
+    "commands.predict",
 )
 CELERY_USERS = ("celery_app", "tasks", "helpers.cluster")
 LIBRARY_USERS = {
@@ -130,6 +132,9 @@ def test_there_is_no_import_cycle():
         ("celery_app", "from helpers.federated.rounds import run"),
         ("celery_app", "from tasks import train_task"),
         ("tasks.train_task", "import redis"),
+        ("helpers.explaining.overlay", "import keras"),
+        ("helpers.cluster.launcher", "from commands.predict import predict"),
+        ("commands.runs", "import keras"),
     ],
 )
 def test_the_checker_catches(module, source):
@@ -144,6 +149,7 @@ def test_the_checker_catches(module, source):
         ("preprocessing.input_pipeline", "import tensorflow as tf"),
         ("preprocessing.splitting", "from helpers.global_config import Config"),
         ("tasks.train_task", "from celery_app import app\nfrom helpers.weight_store import store"),
+        ("commands.predict", "import keras\nfrom preprocessing import errors\nfrom helpers.a import b"),
         ("distributed_training_index", "import keras, redis\nfrom tasks import train_task"),
     ],
 )

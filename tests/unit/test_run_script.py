@@ -20,7 +20,7 @@ def test_needs_only_the_standard_library_until_the_environment_exists():
     at_import = {name for node in tree.body for name in names_imported(node)}
     later = {name for node in ast.walk(tree) for name in names_imported(node)} - at_import
     assert {name.partition(".")[0] for name in at_import} <= sys.stdlib_module_names
-    assert {name.partition(".")[0] for name in later} <= {"helpers"}
+    assert {name.partition(".")[0] for name in later} <= {"helpers", "commands"}
 
 
 def names_imported(node: ast.AST) -> set[str]:
@@ -34,7 +34,7 @@ def test_help_teaches_at_once():
     done = subprocess.run([sys.executable, str(ROOT / "run.py"), "--help"], capture_output=True, text=True)
     assert time.monotonic() - started < 2
     assert done.returncode == 0
-    for command in ("setup", "demo", "test", "up --workers 3", "doctor"):
+    for command in ("setup", "demo", "test", "up --workers 3", "doctor", "predict models"):
         assert f"python run.py {command}" in done.stdout
 
 
@@ -43,6 +43,8 @@ def test_help_teaches_at_once():
     [
         (["up", "--workers", "0"], "--workers: received 0"),
         (["up", "--worker", "2"], "unknown option: --worker 2"),
+        (["predict", "best.keras"], "required: IMAGE"),
+        (["predict", "best.keras", "a.png", "--outt", "x"], "unknown option: --outt x"),
         (["dance"], "invalid choice"),
         ([], "required"),
     ],

@@ -1,0 +1,1 @@
+"""The commands of run.py that look at finished runs, one a module."""

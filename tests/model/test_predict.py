@@ -1,0 +1,144 @@
+"""The command predict: the scores of training, for files, with a decision and pictures."""
+
+import json
+import subprocess
+import sys
+from pathlib import Path
+from types import SimpleNamespace
+
+import cv2
+import keras
+import numpy as np
+import pandas as pd
+import pytest
+
+import run
+from commands.predict import CAUTION
+from helpers.architectures.seed_cnn import build_seed_cnn
+from helpers.global_config import Config
+from helpers.local_training.trainer import predict_scores
+from helpers.model_instance_helper import ModelInstance
+from preprocessing.input_pipeline import evaluation_batches
+from preprocessing.load_and_create_dataset import prepare
+from preprocessing.prepared_data import PreparedData
+
+SHAPE = (20, 24)
+
+
+@pytest.fixture(scope="module")
+def place(tmp_path_factory) -> SimpleNamespace:
+    """An image folder, prepared, and a model in models/one/best.keras without best.json."""
+    folder = tmp_path_factory.mktemp("predict")
+    generator = np.random.default_rng(0)
+    for number in range(24):
+        image = generator.integers(0, 256, (30, 40, 3), np.uint8)
+        file = folder / "images" / str(number % 2) / f"{number}.png"
+        file.parent.mkdir(parents=True, exist_ok=True)
+        cv2.imwrite(str(file), image)
+    (folder / "images" / "notes.txt").write_text("no image")
+    keras.utils.set_random_seed(0)
+    model = build_seed_cnn((*SHAPE, 3))
+    model_file = folder / "models" / "one" / "best.keras"
+    model_file.parent.mkdir(parents=True)
+    model.save(model_file)
+    return SimpleNamespace(folder=folder, images=folder / "images", model=model, model_file=model_file)
+
+
+@pytest.fixture
+def named_threshold(place):
+    """best.json beside the model."""
+    file = place.model_file.with_name("best.json")
+    yield lambda text: file.write_text(text)
+    file.unlink(missing_ok=True)
+
+
+def predict(*words: object) -> int:
+    """What `python run.py predict …` does inside the environment."""
+    return run.work(*run.parse(["predict", *map(str, words)]))
+
+
+def test_a_folder_gets_the_scores_that_training_stored(place, tmp_path, capsys) -> None:
+    config = Config(INPUT_SHAPE=SHAPE, DATA_DIR=place.images, PREPROCESSED_DIR=tmp_path / "prepared", SEED=1)
+    prepare(config)
+    data = PreparedData.open(config.PREPROCESSED_DIR)
+    stored = {}
+    for split in ("train", "val", "test"):
+        batches = evaluation_batches(data.images(split), config.EVALUATION_BATCH_SIZE)
+        scores = predict_scores(ModelInstance(place.model), batches)
+        stored |= dict(zip(data.files(split), scores, strict=True))
+    assert predict(place.model_file, place.images, "--out", tmp_path / "out") == 0
+    table = pd.read_csv(tmp_path / "out" / "predictions.csv")
+    files = [Path(file).relative_to(place.images).as_posix() for file in table["file"]]
+    assert files == sorted(stored)
+    np.testing.assert_allclose(table["probability"], [stored[file] for file in files], rtol=0, atol=1e-6)
+    assert set(table["note"]) == {CAUTION}
+    for name in table["picture"]:
+        assert cv2.imread(str(tmp_path / "out" / name)).shape[0] == 384
+    shown = capsys.readouterr().out
+    assert CAUTION in shown
+    assert f"threshold 0.5 (the default: there is no {place.model_file.with_name('best.json')})" in shown
+
+
+def test_the_decision_is_at_the_stored_threshold(place, named_threshold, tmp_path, capsys) -> None:
+    image = place.images / "0" / "0.png"
+    decisions = []
+    for threshold in (0.001, 0.999):
+        named_threshold(json.dumps({"threshold": threshold}))
+        assert predict(place.model_file, image, "--out", tmp_path) == 0
+        assert f"threshold {threshold} (of " in capsys.readouterr().out
+        decisions += list(pd.read_csv(tmp_path / "predictions.csv")["decision"])
+    assert decisions == ["1 cancerous", "0 non-cancerous"]
+
+
+def test_best_json_without_a_threshold_means_one_half(place, named_threshold, tmp_path, capsys) -> None:
+    named_threshold('{"run": "one"}')
+    assert predict(place.model_file, place.images / "0" / "0.png", "--out", tmp_path) == 0
+    assert "best.json names none" in capsys.readouterr().out
+
+
+def test_a_long_list_is_cut_in_the_terminal_alone(place, tmp_path, capsys) -> None:
+    assert predict(place.model_file, place.images, place.images, "--out", tmp_path) == 0
+    assert "… and 8 more" in capsys.readouterr().out
+    assert len(pd.read_csv(tmp_path / "predictions.csv")) == 48
+
+
+def test_a_wrong_path_is_answered_without_tensorflow(tmp_path) -> None:
+    program = f"""
+import sys, run
+status = run.work(*run.parse(["predict", {str(tmp_path / "none.keras")!r}, {str(tmp_path)!r}]))
+print(status, "tensorflow" in sys.modules)
+"""
+    (tmp_path / "image.png").touch()
+    done = subprocess.run([sys.executable, "-c", program], cwd=run.ROOT, capture_output=True, text=True)
+    assert done.stdout == "2 False\n"
+    assert done.stderr.startswith("error: ")
+    assert done.stderr.count("\n") == 1
+
+
+def refused(capsys, *words: object) -> str:
+    """The one line with which a command is refused."""
+    assert predict(*words) == 2
+    (line,) = capsys.readouterr().err.splitlines()
+    assert line.startswith("error: ")
+    return line
+
+
+def test_bad_input_is_refused_with_one_line(place, named_threshold, tmp_path, capsys) -> None:
+    image, out = place.images / "0" / "0.png", ("--out", tmp_path / "out")
+    text = place.images / "notes.txt"
+    empty = tmp_path / "empty"
+    empty.mkdir()
+    other = tmp_path / "other.keras"
+    keras.Sequential([keras.Input((4,)), keras.layers.Dense(1)]).save(other)
+    (tmp_path / "broken.keras").write_bytes(b"PK no model")
+    assert "none.png: not found" in refused(capsys, place.model_file, tmp_path / "none.png", *out)
+    assert "no images in this folder" in refused(capsys, place.model_file, empty, *out)
+    assert "notes.txt (damaged, or not an image)" in refused(capsys, place.model_file, text, image, *out)
+    assert "none.keras: not found" in refused(capsys, tmp_path / "none.keras", image, *out)
+    assert "no Keras model" in refused(capsys, tmp_path / "broken.keras", image, *out)
+    assert "no Keras model" in refused(capsys, text, image, *out)
+    assert "expected (None, H, W, 3)" in refused(capsys, other, image, *out)
+    assert "could not be written" in refused(capsys, place.model_file, image, "--out", text)
+    named_threshold("no json")
+    assert "no threshold can be read" in refused(capsys, place.model_file, image, *out)
+    assert not (tmp_path / "out").exists()

@@ -1,0 +1,47 @@
+"""The surest decisions, and heat laid over an image; without TensorFlow."""
+
+import numpy as np
+import pytest
+
+from helpers.explaining.cases import surest_cases
+from helpers.explaining.overlay import STRONGEST, overlay
+
+
+def test_the_surest_come_first_right_and_wrong_apart() -> None:
+    labels = np.array([1, 0, 1, 0, 0, 1])
+    scores = np.array([0.6, 0.1, 0.2, 0.9, 0.55, 0.95])
+    right, wrong = surest_cases(labels, scores, 0.5, count=2)
+    assert right.tolist() == [5, 1]
+    assert wrong.tolist() == [3, 2]
+    right, wrong = surest_cases(labels, scores, 0.5, count=9)
+    assert right.tolist() == [5, 1, 0]
+    assert wrong.tolist() == [3, 2, 4]
+
+
+def test_sureness_is_relative_to_the_room_a_threshold_leaves() -> None:
+    right, _ = surest_cases(np.array([0, 1]), np.array([0.0, 0.9]), 0.2, count=2)
+    assert right.tolist() == [0, 1]  # all of the way to 0, seven eighths of the way to 1
+
+
+@pytest.mark.parametrize("threshold", [0.0, 1.0, 1.1])
+def test_a_threshold_at_the_edge_leaves_no_room_and_no_warning(threshold: float) -> None:
+    right, wrong = surest_cases(np.array([0, 1, 1]), np.array([0.0, 0.5, 1.0]), threshold, count=3)
+    assert sorted([*right, *wrong]) == [0, 1, 2]
+
+
+def test_no_heat_leaves_the_image_and_most_heat_shines() -> None:
+    image = np.random.default_rng(0).integers(0, 256, (4, 5, 3), np.uint8)
+    heatmap = np.zeros((4, 5), np.float32)
+    heatmap[1, 2] = 1
+    over = overlay(image, heatmap)
+    assert over.dtype == np.uint8
+    changed = (over != image).any(axis=-1)
+    assert np.argwhere(changed).tolist() == [[1, 2]]
+    yellow = np.array([253, 231, 37])  # the brightest colour of viridis, RGB
+    expected = (1 - STRONGEST) * image[1, 2] + STRONGEST * yellow
+    np.testing.assert_allclose(over[1, 2], expected, atol=1.5)
+
+
+def test_refuses_heat_of_another_size() -> None:
+    with pytest.raises(ValueError, match="does not fit"):
+        overlay(np.zeros((4, 5, 3), np.uint8), np.zeros((5, 4), np.float32))
