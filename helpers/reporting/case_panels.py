@@ -1,0 +1,61 @@
+"""Images beside their Grad-CAM heatmap, as data URIs."""
+
+import base64
+from dataclasses import dataclass
+from typing import Any
+
+import cv2
+import numpy as np
+from numpy.typing import NDArray
+
+from helpers.explaining.overlay import overlay
+
+MOST_OF_A_KIND = 6
+LARGEST = 224  # pixels
+
+
+@dataclass(frozen=True)
+class Panel:
+    """One case.
+
+    Attributes:
+        kind: `right` or `wrong`.
+        file: which image.
+        label, score: what it is, and the model's probability of class 1.
+        source: data URI of a PNG: the image, and beside it the image under its heatmap.
+    """
+
+    kind: str
+    file: str
+    label: int
+    score: float
+    source: str
+
+    @property
+    def truth(self) -> str:
+        return "cancerous" if self.label else "non-cancerous"
+
+
+def panels(cases: dict[str, NDArray[Any]]) -> list[Panel]:
+    """The surest cases of cases.npz, right ones first.
+
+    Raises:
+        KeyError: an array is missing.
+        ValueError: images and heatmaps do not fit each other.
+    """
+    found = []
+    for kind in ("right", "wrong"):
+        for index in np.flatnonzero(cases["kinds"] == kind)[:MOST_OF_A_KIND]:
+            image = cases["images"][index]
+            pair = np.concatenate([image, overlay(image, cases["heatmaps"][index])], axis=1)
+            score, label = float(cases["scores"][index]), int(cases["labels"][index])
+            found.append(Panel(kind, str(cases["files"][index]), label, score, _data_uri(pair)))
+    return found
+
+
+def _data_uri(image: NDArray[np.uint8]) -> str:
+    scale = LARGEST / image.shape[0]
+    if scale < 1:
+        image = cv2.resize(image, None, fx=scale, fy=scale, interpolation=cv2.INTER_AREA).astype(np.uint8)
+    _, data = cv2.imencode(".png", image[..., ::-1])
+    return "data:image/png;base64," + base64.b64encode(data.tobytes()).decode()

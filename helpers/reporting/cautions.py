@@ -1,0 +1,136 @@
+"""What a reader should know before believing the numbers, in words."""
+
+import math
+from collections.abc import Iterator
+from typing import Any
+
+from helpers.reporting.run_files import RunFiles
+
+FEW_ROUNDS = 5
+WIDE_INTERVAL = 0.1
+COARSE_AUC = 0.03
+POOR_CALIBRATION = 0.1
+
+
+def auc_standard_error(auc: float, positives: int, negatives: int) -> float:
+    """Standard error of an AUC (Hanley & McNeil 1982, Radiology 143, equation 2)."""
+    q1, q2 = auc / (2 - auc), 2 * auc**2 / (1 + auc)
+    spread = auc * (1 - auc) + (positives - 1) * (q1 - auc**2) + (negatives - 1) * (q2 - auc**2)
+    return math.sqrt(max(0.0, spread) / (positives * negatives))
+
+
+def cautions(files: RunFiles) -> list[str]:
+    """The sentences, gravest first: the data, then the clients, then the numbers."""
+    parts = (_about_data, _about_clients, _about_validation, _about_rounds, _about_test)
+    return [*files.unreadable, *(sentence for part in parts for sentence in part(files))]
+
+
+def _about_data(files: RunFiles) -> Iterator[str]:
+    data = files.data
+    found = data.get("audit") or {}
+    if found.get("label_conflicts"):
+        yield f"{_number(found['label_conflicts'], 'image')} lie in both classes: one of the labels is wrong."
+    if found.get("split_patients"):
+        text = _number(found["split_patients"], "patient")
+        yield f"{text} with images in more than one split: the test flatters the model."
+    if found.get("exact_duplicates"):
+        yield f"{_number(found['exact_duplicates'], 'exact duplicate')} found among the images."
+    if found.get("near_duplicates"):
+        text = _number(found["near_duplicates"], "near duplicate")
+        yield f"{text} found among the images: the data hold less than their number says."
+    if data and not data.get("patients"):
+        yield (
+            "Patients are unknown: images of one patient may be in training and in test, and the test then "
+            "flatters the model."
+        )
+    one_class = [name for name, counts in files.partition.items() if _lacks_one(counts)]
+    if one_class:
+        yield f"{_clients(one_class)} only images of one class."
+
+
+def _about_clients(files: RunFiles) -> Iterator[str]:
+    bad = files.clients[files.clients["status"].isin(["failed", "missing"])]
+    for (client, status), rows in bad.groupby(["client", "status"], sort=True):
+        rounds = [f"{number:.0f}" for number in rows["round"]]
+        shown = ", ".join(rounds[:8]) + (" …" if len(rounds) > 8 else "")
+        error = next((text for text in rows["error"] if text), "")
+        verb = "failed" if status == "failed" else "did not answer"
+        reason = f": {error[:200]}" if error else "."
+        yield f"Client {client} {verb} in round{'s' * (len(rounds) > 1)} {shown}{reason}"
+
+
+def _about_validation(files: RunFiles) -> Iterator[str]:
+    counts = (files.data.get("counts") or {}).get("val") or {}
+    negatives, positives = int(counts.get("0", 0)), int(counts.get("1", 0))
+    if "val" in files.scores:
+        positives = int(files.scores["val"].labels.sum())
+        negatives = len(files.scores["val"].labels) - positives
+    auc = files.rounds["roc_auc"].max()
+    if not positives or not negatives or math.isnan(auc):
+        return
+    error = 1.96 * auc_standard_error(float(auc), positives, negatives)
+    if error >= COARSE_AUC:
+        yield (
+            f"Validation has {positives + negatives} images ({positives} cancerous): its AUC is known to "
+            f"± {error:.2f} (95 %, Hanley & McNeil 1982); rounds that differ by less cannot be told apart."
+        )
+
+
+def _about_rounds(files: RunFiles) -> Iterator[str]:
+    rounds = files.rounds
+    if not len(rounds):
+        return
+    if files.is_finished and len(rounds) < FEW_ROUNDS:
+        yield f"Only {_number(len(rounds), 'round')}: the curves may not have settled."
+    elif files.is_finished and files.best_round == rounds["round"].max():
+        yield "The best round is the last one: more rounds might give a better model."
+    none = rounds["precision"].isna() & (rounds["recall"] == 0)
+    every = (rounds["specificity"] == 0) & (rounds["recall"] == 1)
+    lopsided = rounds[none | every]
+    if len(lopsided):
+        text = _number(len(lopsided), "round")
+        yield f"In {text} the averaged model puts every validation image into one class at threshold 0.5."
+    threshold = _value(files.test, "threshold")
+    if threshold is not None and threshold != 0.5:
+        yield (
+            "Accuracy, precision, recall and F1 of the rounds are at threshold 0.5, while the test uses the "
+            f"threshold chosen on validation, {threshold:.3f}: the two cannot be compared."
+        )
+
+
+def _about_test(files: RunFiles) -> Iterator[str]:
+    test = files.test
+    auc, low, high = (_value(test, name) for name in ("roc_auc", "roc_auc_low", "roc_auc_high"))
+    if auc is not None and low is not None and high is not None:
+        if low <= 0.5 <= high:
+            yield f"The test AUC's interval, {low:.3f} to {high:.3f}, holds 0.5: this may be guessing."
+        elif high - low > WIDE_INTERVAL:
+            yield f"The test AUC is {auc:.3f}, but its 95 % interval is wide: {low:.3f} to {high:.3f}."
+        best = files.rounds["roc_auc"].max()
+        if best > high:
+            yield (
+                f"The best validation AUC, {best:.3f}, lies above the test's interval: the best of many "
+                "rounds looks better than it is. Believe the test."
+            )
+    error = _value(test, "calibration_error")
+    if error is not None and error > POOR_CALIBRATION:
+        yield f"Calibration error {error:.2f}: the scores rank images, but are no probabilities."
+
+
+def _value(row: dict[str, Any], name: str) -> float | None:
+    """A number of a table's row; None where there is none."""
+    value = row.get(name)
+    return None if value is None or isinstance(value, str) or math.isnan(value) else float(value)
+
+
+def _lacks_one(counts: dict[str, int]) -> bool:
+    return not (counts.get("0") and counts.get("1"))
+
+
+def _clients(names: list[str]) -> str:
+    shown = ", ".join(names[:8]) + (" …" if len(names) > 8 else "")
+    return f"Client {shown} has" if len(names) == 1 else f"Clients {shown} have"
+
+
+def _number(count: Any, noun: str) -> str:
+    return f"{int(count)} {noun}{'' if int(count) == 1 else 's'}"

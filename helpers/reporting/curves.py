@@ -1,0 +1,96 @@
+"""Curves over the rounds: one run with its clients, or several runs beside each other."""
+
+from collections.abc import Mapping
+from typing import TYPE_CHECKING
+
+import pandas as pd
+
+from helpers.reporting.pictures import DASHES, MUTED, SERIES, Picture, new_axes, to_picture
+
+if TYPE_CHECKING:
+    from matplotlib.axes import Axes
+
+
+def draw_auc(rounds: pd.DataFrame, clients: pd.DataFrame, best_round: int | None) -> Picture:
+    """Validation AUC of the averaged model, and between which values the clients' own models lie."""
+    figure, axes = new_axes("round", "validation AUC")
+    local = clients.groupby("round")["val_roc_auc"].agg(["min", "max"]).dropna()
+    if len(local):
+        axes.fill_between(
+            local.index, local["min"], local["max"],
+            color=SERIES[1], alpha=0.25, linewidth=0, label="clients, lowest to highest",
+        )  # fmt: skip
+        axes.plot(local.index, local["min"], color=SERIES[1], linewidth=0.8)
+        axes.plot(local.index, local["max"], color=SERIES[1], linewidth=0.8)
+    _plot(axes, rounds["round"], rounds["roc_auc"], SERIES[0], "averaged model")
+    alt = "Validation AUC per round"
+    if best_round is not None:
+        best = float(rounds.loc[rounds["round"] == best_round, "roc_auc"].iloc[0])
+        axes.plot([best_round], [best], "o", markersize=10, mfc="none", mec=SERIES[0], mew=1.5)
+        alt += f"; the averaged model is best in round {best_round} with {best:.3f}"
+    _finish(axes, rounds["round"])
+    return to_picture(figure, "auc", alt)
+
+
+def draw_losses(rounds: pd.DataFrame) -> Picture:
+    """Training and validation loss."""
+    figure, axes = new_axes("round", "binary cross-entropy")
+    _plot(axes, rounds["round"], rounds["train_loss"], SERIES[2], "training", "--")
+    _plot(axes, rounds["round"], rounds["val_loss"], SERIES[0], "validation")
+    _finish(axes, rounds["round"])
+    last = rounds.iloc[-1]
+    alt = f"Losses per round; last: training {last['train_loss']:.3f}, validation {last['val_loss']:.3f}"
+    return to_picture(figure, "losses", alt)
+
+
+def draw_rates(rounds: pd.DataFrame) -> Picture:
+    """Sensitivity and specificity at the threshold 0.5."""
+    figure, axes = new_axes("round", "validation, at threshold 0.5")
+    _plot(axes, rounds["round"], rounds["recall"], SERIES[1], "sensitivity (recall)")
+    _plot(axes, rounds["round"], rounds["specificity"], SERIES[0], "specificity", "--")
+    axes.set_ylim(-0.03, 1.03)
+    _finish(axes, rounds["round"])
+    return to_picture(figure, "rates", "Sensitivity and specificity on validation per round at threshold 0.5")
+
+
+def draw_calibration_errors(rounds: pd.DataFrame) -> Picture:
+    """How far scores are from being probabilities."""
+    figure, axes = new_axes("round", "validation, lower is better")
+    _plot(axes, rounds["round"], rounds["brier_score"], SERIES[0], "Brier score")
+    _plot(axes, rounds["round"], rounds["calibration_error"], SERIES[3], "calibration error", "--")
+    axes.set_ylim(bottom=0)
+    _finish(axes, rounds["round"])
+    return to_picture(figure, "calibration", "Brier score and calibration error on validation per round")
+
+
+def draw_runs(tables: Mapping[str, pd.DataFrame], column: str, label: str) -> Picture:
+    """One column of rounds.csv for several runs, by name."""
+    figure, axes = new_axes("round", label)
+    for number, (run, rounds) in enumerate(tables.items()):
+        dashes = DASHES[number % len(DASHES)]
+        _plot(axes, rounds["round"], rounds[column], SERIES[number % len(SERIES)], run, dashes)
+    _finish(axes, pd.concat([table["round"] for table in tables.values()]))
+    return to_picture(figure, column, f"{label} per round for the runs {', '.join(tables)}")
+
+
+def _plot(
+    axes: "Axes", x: "pd.Series[float]", y: "pd.Series[float]", colour: str, label: str, dashes: str = "-"
+) -> None:
+    if y.notna().any():
+        axes.plot(x, y, dashes, color=colour, label=label, marker="o" if len(x) <= 30 else "")
+
+
+def _finish(axes: "Axes", rounds: "pd.Series[float]") -> None:
+    """Whole rounds below, the legend above the curves; a sentence where there is no value at all."""
+    from matplotlib.ticker import MaxNLocator
+
+    axes.xaxis.set_major_locator(MaxNLocator(integer=True))
+    axes.yaxis.set_major_locator(MaxNLocator(6))
+    axes.set_xlim(rounds.min() - 0.3, rounds.max() + 0.3)
+    handles, _ = axes.get_legend_handles_labels()
+    if handles:
+        axes.legend(
+            loc="lower left", bbox_to_anchor=(-0.02, 0.98), ncols=2, borderaxespad=0, handlelength=1.8
+        )
+    else:
+        axes.text(0.5, 0.5, "not recorded in this run", transform=axes.transAxes, ha="center", color=MUTED)

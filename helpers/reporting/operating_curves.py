@@ -1,0 +1,129 @@
+"""ROC and precision-recall curves with bootstrap bands over patients."""
+
+from collections.abc import Callable
+from dataclasses import dataclass
+
+import numpy as np
+from numpy.typing import NDArray
+
+from helpers.reporting.pictures import DASHES, MUTED, SERIES, Picture, new_axes, to_picture
+from helpers.reporting.run_files import SplitScores
+
+RESAMPLES = 400
+GRID = np.linspace(0, 1, 101)
+
+Floats = NDArray[np.float64]
+
+
+@dataclass(frozen=True, eq=False)
+class RankedScores:
+    """Scores from the highest down, sorted once for all resamples.
+
+    Attributes:
+        order: int (N,), indices that sort.
+        labels: float (N,), in that order.
+        ends: the last index of every group of equal scores.
+    """
+
+    order: NDArray[np.int64]
+    labels: Floats
+    ends: NDArray[np.int64]
+
+    @classmethod
+    def of(cls, split: SplitScores) -> "RankedScores":
+        order = np.argsort(-split.scores, kind="stable")
+        ranked = split.scores[order]
+        ends = np.flatnonzero(np.append(ranked[1:] != ranked[:-1], True))
+        return cls(order, split.labels[order].astype(np.float64), ends)
+
+    def counts(self, weights: Floats) -> tuple[Floats, Floats]:
+        """True and false positives at every threshold, the strictest first, each (T + 1,) from 0."""
+        true = np.cumsum(weights * self.labels)[self.ends]
+        false = np.cumsum(weights * (1 - self.labels))[self.ends]
+        return np.append(0.0, true), np.append(0.0, false)
+
+
+def roc(true: Floats, false: Floats) -> tuple[Floats, Floats]:
+    """False positive rate and sensitivity."""
+    return false / false[-1], true / true[-1]
+
+
+def precision_recall(true: Floats, false: Floats) -> tuple[Floats, Floats]:
+    """Recall and precision."""
+    return (true / true[-1])[1:], (true / (true + false).clip(1e-12))[1:]
+
+
+def roc_on_grid(true: Floats, false: Floats) -> Floats:
+    x, y = roc(true, false)
+    curve: Floats = np.interp(GRID, x, y)
+    return curve
+
+
+def precision_on_grid(true: Floats, false: Floats) -> Floats:
+    """Precision at the first threshold that reaches each recall of GRID."""
+    recall, precision = precision_recall(true, false)
+    curve: Floats = precision[np.searchsorted(recall, GRID).clip(max=len(recall) - 1)]
+    return curve
+
+
+def band(split: SplitScores, on_grid: Callable[[Floats, Floats], Floats]) -> tuple[Floats, Floats]:
+    """The 2.5th and 97.5th percentile of a curve over GRID when patients are drawn with replacement.
+
+    Resamples without both classes are left out.
+    """
+    ranked = RankedScores.of(split)
+    names, patient_of = np.unique(split.patients, return_inverse=True)
+    generator = np.random.default_rng(0)
+    curves = []
+    for _ in range(RESAMPLES):
+        drawn = np.bincount(generator.integers(len(names), size=len(names)), minlength=len(names))
+        true, false = ranked.counts(drawn[patient_of][ranked.order].astype(np.float64))
+        if true[-1] > 0 and false[-1] > 0:
+            curves.append(on_grid(true, false))
+    low, high = np.percentile(curves, [2.5, 97.5], axis=0)
+    return low, high
+
+
+def draw_roc(split: SplitScores, name: str) -> Picture:
+    """The ROC curve of a split that has both classes."""
+    figure, axes = new_axes("1 − specificity", "sensitivity")
+    ranked = RankedScores.of(split)
+    x, y = roc(*ranked.counts(np.ones(len(split.labels))))
+    axes.plot([0, 1], [0, 1], ":", color=MUTED, linewidth=1, label="guessing")
+    axes.fill_between(GRID, *band(split, roc_on_grid), color=SERIES[0], alpha=0.2, linewidth=0)
+    auc = float(np.trapezoid(y, x))
+    axes.plot(x, y, color=SERIES[0], label=f"{name}, AUC {auc:.3f}", clip_on=False)
+    axes.set(xlim=(0, 1), ylim=(0, 1))
+    axes.legend(loc="lower right")
+    return to_picture(figure, f"roc-{name}", f"ROC curve on {name}; the area under it is {auc:.3f}")
+
+
+def draw_precision_recall(split: SplitScores, name: str) -> Picture:
+    """The precision-recall curve of a split that has both classes."""
+    figure, axes = new_axes("recall (sensitivity)", "precision")
+    ranked = RankedScores.of(split)
+    x, y = precision_recall(*ranked.counts(np.ones(len(split.labels))))
+    share = float(split.labels.mean())
+    axes.axhline(share, linestyle=":", color=MUTED, linewidth=1, label=f"guessing, {share:.2f}")
+    axes.fill_between(
+        GRID, *band(split, precision_on_grid), color=SERIES[0], alpha=0.2, linewidth=0, step="pre"
+    )
+    average = float(np.sum(np.diff(x, prepend=0.0) * y))
+    axes.step(x, y, color=SERIES[0], where="pre", label=f"{name}, average {average:.3f}", clip_on=False)
+    axes.set(xlim=(0, 1), ylim=(0, 1))
+    axes.legend(loc="lower left")
+    alt = f"Precision-recall curve on {name}; the average precision is {average:.3f}"
+    return to_picture(figure, f"pr-{name}", alt)
+
+
+def draw_roc_of_runs(splits: dict[str, SplitScores]) -> Picture:
+    """The test ROC curves of several runs, by name."""
+    figure, axes = new_axes("1 − specificity", "sensitivity")
+    for number, (run, split) in enumerate(splits.items()):
+        x, y = roc(*RankedScores.of(split).counts(np.ones(len(split.labels))))
+        colour, dashes = SERIES[number % len(SERIES)], DASHES[number % len(DASHES)]
+        axes.plot(x, y, dashes, color=colour, label=f"{run}, {np.trapezoid(y, x):.3f}", clip_on=False)
+    axes.plot([0, 1], [0, 1], ":", color=MUTED, linewidth=1)
+    axes.set(xlim=(0, 1), ylim=(0, 1))
+    axes.legend(loc="lower right")
+    return to_picture(figure, "roc-of-runs", f"Test ROC curves of the runs {', '.join(splits)}")

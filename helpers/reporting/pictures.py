@@ -1,0 +1,121 @@
+"""Matplotlib figures as inline SVG that takes its colours from the page: dark and light from one picture.
+
+Everything is drawn in stand-in colours; in the SVG each becomes a CSS variable of `templates/style.css`.
+"""
+
+import io
+import re
+import warnings
+from collections.abc import Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Any
+
+from markupsafe import Markup, escape
+
+if TYPE_CHECKING:
+    from matplotlib.axes import Axes
+    from matplotlib.figure import Figure
+
+INK, MUTED, GRID, PAPER = "#010101", "#010102", "#010103", "#010104"
+SERIES = tuple(f"#0102{number:02d}" for number in range(1, 7))
+DASHES = ("-", "--", "-.", ":")
+VARIABLES = {INK: "--ink", MUTED: "--muted", GRID: "--grid", PAPER: "--paper"} | {
+    colour: f"--series-{number}" for number, colour in enumerate(SERIES, 1)
+}
+HALF = (4.4, 3.3)  # inches; two fit beside each other
+STYLE: Any = {
+    "svg.fonttype": "none",
+    "text.parse_math": False,  # names of workers and files are no formulas
+    "font.size": 9,
+    "text.color": INK,
+    "axes.labelcolor": MUTED,
+    "axes.edgecolor": GRID,
+    "axes.titlesize": 9,
+    "axes.spines.top": False,
+    "axes.spines.right": False,
+    "axes.grid": True,
+    "axes.axisbelow": True,
+    "axes.formatter.useoffset": False,
+    "grid.color": GRID,
+    "grid.linewidth": 0.6,
+    "xtick.color": GRID,
+    "ytick.color": GRID,
+    "xtick.labelcolor": MUTED,
+    "ytick.labelcolor": MUTED,
+    "lines.linewidth": 1.8,
+    "lines.markersize": 4,
+    "legend.frameon": False,
+    "legend.fontsize": 8.5,
+    "legend.labelcolor": INK,
+    "hatch.color": PAPER,
+    "hatch.linewidth": 1.0,
+}
+
+
+@dataclass(frozen=True)
+class Picture:
+    """A drawing for the page.
+
+    Attributes:
+        svg: the element, safe to insert.
+        is_wide: takes the whole width and scrolls on a phone.
+    """
+
+    svg: Markup
+    is_wide: bool = False
+
+
+@contextmanager
+def drawing() -> Iterator[None]:
+    """While this lasts, figures have the style of the page."""
+    import matplotlib as mpl
+
+    with mpl.rc_context(STYLE), warnings.catch_warnings():
+        warnings.simplefilter("ignore", UserWarning)  # letters the measuring font lacks; the browser has them
+        yield
+
+
+def new_figure(size: tuple[float, float] = HALF, left: float = 0.62, bottom: float = 0.5) -> "Figure":
+    """An empty figure without pyplot; `size` and the margins for labels in inches."""
+    from matplotlib.figure import Figure
+
+    figure = Figure(size)
+    width, height = size
+    top = 1 - 0.3 / height
+    figure.subplots_adjust(left=left / width, right=1 - 0.12 / width, bottom=bottom / height, top=top)
+    return figure
+
+
+def new_axes(xlabel: str, ylabel: str) -> "tuple[Figure, Axes]":
+    """A figure of half the page's width with one pair of axes."""
+    figure = new_figure()
+    axes = figure.add_subplot()
+    axes.set(xlabel=xlabel, ylabel=ylabel)
+    return figure, axes
+
+
+def to_picture(figure: "Figure", name: str, alt: str, *, is_wide: bool = False) -> Picture:
+    """Write a figure as SVG; the same figure always gives the same text.
+
+    Args:
+        figure: drawn within `drawing()`.
+        name: differs for every picture of a page; keeps their ids apart.
+        alt: what the picture shows, for those who do not see it.
+        is_wide: see Picture.
+    """
+    import matplotlib as mpl
+
+    buffer = io.StringIO()
+    with mpl.rc_context({"svg.hashsalt": name}):
+        nothing = dict.fromkeys(("Date", "Creator", "Format", "Type"))
+        figure.savefig(buffer, format="svg", transparent=True, metadata=nothing)
+    svg = buffer.getvalue()
+    svg = svg[svg.index("<svg") :]
+    svg = re.sub(r"<metadata>.*?</metadata>", "", svg, flags=re.DOTALL)
+    svg = re.sub(r' id="[A-Za-z0-9.]+_\d+"', "", svg)  # of groups; what is referred to has no underscore
+    svg = re.sub(r"\n\s*", "\n", svg)
+    for colour, variable in VARIABLES.items():
+        svg = svg.replace(colour, f"var({variable})")
+    svg = svg.replace("<svg ", f'<svg role="img" aria-label="{escape(alt)}" ', 1)
+    return Picture(Markup(svg), is_wide)

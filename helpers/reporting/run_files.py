@@ -1,0 +1,195 @@
+"""The files of a run, read so that a page can be made whatever is there: missing ones are empty."""
+
+import json
+import math
+import zipfile
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pandas as pd
+from numpy.typing import NDArray
+
+WORDS = ("client", "worker", "status", "error", "model", "kind", "file", "other", "detail")
+ROUND_COLUMNS = (
+    "round", "num_clients", "num_examples", "train_loss", "val_loss", "accuracy", "precision", "recall",
+    "f1_score", "roc_auc", "seconds", "bytes_down", "bytes_up", "average_precision", "specificity",
+    "balanced_accuracy", "brier_score", "calibration_error", "aggregation_started_at",
+)  # fmt: skip
+CLIENT_COLUMNS = (
+    "round", "client", "worker", "status", "num_examples", "train_loss", "val_accuracy", "val_roc_auc",
+    "seconds", "started_at", "transfer_seconds", "attempt", "threads", "error",
+)  # fmt: skip
+TEST_COLUMNS = (
+    "round", "threshold", "num_examples", "num_patients", "recall", "specificity", "roc_auc", "roc_auc_low",
+    "roc_auc_high",
+)  # fmt: skip
+AUDIT_COLUMNS = ("kind", "file", "other", "detail")
+
+
+@dataclass(frozen=True, eq=False)
+class SplitScores:
+    """What the best model said about a split.
+
+    Attributes:
+        labels: int (N,), 0 or 1.
+        scores: float (N,), probability of class 1.
+        patients: str (N,).
+    """
+
+    labels: NDArray[np.int64]
+    scores: NDArray[np.float64]
+    patients: NDArray[np.str_]
+
+
+@dataclass(frozen=True, eq=False)
+class RunFiles:
+    """A run as its files tell it.
+
+    Attributes:
+        run: its name.
+        rounds, clients: the tables, all known columns, NaN where a value is missing.
+        test: the row of test.csv, NaN where a value is missing; empty before the end.
+        scores: by split.
+        cases: the arrays of cases.npz; empty before the end.
+        facts: run.json.
+        state: `state` of models/<run>/state.json.
+        best: models/<run>/best.json.
+        audit: what the leakage guard listed.
+        unreadable: a sentence for each file that is there but could not be read.
+    """
+
+    run: str
+    rounds: pd.DataFrame
+    clients: pd.DataFrame
+    test: dict[str, Any] = field(default_factory=dict)
+    scores: dict[str, SplitScores] = field(default_factory=dict)
+    cases: dict[str, NDArray[Any]] = field(default_factory=dict)
+    facts: dict[str, Any] = field(default_factory=dict)
+    state: dict[str, Any] = field(default_factory=dict)
+    best: dict[str, Any] = field(default_factory=dict)
+    audit: pd.DataFrame = field(default_factory=pd.DataFrame)
+    unreadable: list[str] = field(default_factory=list)
+
+    @property
+    def is_finished(self) -> bool:
+        return bool(self.test)
+
+    @property
+    def settings(self) -> dict[str, Any]:
+        return _names_and_values(self.facts.get("settings") or self.best.get("settings"))
+
+    @property
+    def data(self) -> dict[str, Any]:
+        return _names_and_values(self.facts.get("data"))
+
+    @property
+    def partition(self) -> dict[str, Any]:
+        return _names_and_values(self.facts.get("partition"))
+
+    @property
+    def versions(self) -> dict[str, Any]:
+        return _names_and_values(self.facts.get("versions") or self.best.get("versions"))
+
+    @property
+    def best_round(self) -> int | None:
+        """The round of the tested model; before the test, the one with the highest validation AUC so far."""
+        tested = self.test.get("round")
+        if tested is not None and not math.isnan(tested):
+            return int(tested)
+        known = self.rounds.dropna(subset="roc_auc")
+        return int(known["round"].iloc[int(known["roc_auc"].argmax())]) if len(known) else None
+
+    @property
+    def threshold(self) -> float:
+        """Scores at or above it count as cancerous; 0.5 before one is chosen."""
+        for known in (self.test.get("threshold"), self.best.get("threshold")):
+            if known is not None and not math.isnan(known):
+                return float(known)
+        return 0.5
+
+
+def read_run(metrics_dir: Path, models_dir: Path, run: str, audit_csv: Path | None = None) -> RunFiles:
+    """Read whatever a run has left so far; nothing here raises because of a file."""
+    unreadable: list[str] = []
+    metrics, models = metrics_dir / run, models_dir / run
+    test = _table(metrics / "test.csv", TEST_COLUMNS, unreadable)
+    arrays = _arrays(metrics / "scores.npz", unreadable)
+    facts = _json(metrics / "run.json", unreadable)
+    state = _json(models / "state.json", unreadable)
+    return RunFiles(
+        run=run,
+        rounds=_table(metrics / "rounds.csv", ROUND_COLUMNS, unreadable).dropna(subset="round"),
+        clients=_table(metrics / "clients.csv", CLIENT_COLUMNS, unreadable).dropna(subset="round"),
+        test=dict(test.iloc[0]) if len(test) else {},
+        scores=_scores(arrays, unreadable),
+        cases=_arrays(metrics / "cases.npz", unreadable),
+        facts={"settings": state.get("settings"), "versions": state.get("versions"), **facts},
+        state=state.get("state") or {},
+        best=_json(models / "best.json", unreadable),
+        audit=_table(audit_csv, AUDIT_COLUMNS, unreadable),
+        unreadable=unreadable,
+    )
+
+
+def _names_and_values(content: Any) -> dict[str, Any]:
+    """What a JSON file holds, if it is an object; otherwise it counts as not recorded."""
+    return content if isinstance(content, dict) else {}
+
+
+def _table(path: Path | None, columns: tuple[str, ...], unreadable: list[str]) -> pd.DataFrame:
+    """A CSV file with at least `columns`: text where the column says words, otherwise float."""
+    table = pd.DataFrame(dtype=str)
+    if path is not None and path.exists():
+        try:
+            table = pd.read_csv(path, dtype=str, keep_default_na=False)
+        except (OSError, ValueError) as error:
+            unreadable.append(f"{path.name} could not be read: {error}")
+    names = [*table.columns, *(name for name in columns if name not in table.columns)]
+    table = table.reindex(columns=names, fill_value="")
+    for name in table.columns:
+        if name not in WORDS:
+            table[name] = pd.to_numeric(table[name], errors="coerce").astype(float)
+    return table
+
+
+def _json(path: Path, unreadable: list[str]) -> dict[str, Any]:
+    if not path.exists():
+        return {}
+    try:
+        content = json.loads(path.read_bytes())
+    except (OSError, ValueError) as error:
+        unreadable.append(f"{path.name} could not be read: {error}")
+        return {}
+    if not isinstance(content, dict):
+        unreadable.append(f"{path.name} holds no names and values")
+        return {}
+    return content
+
+
+def _arrays(path: Path, unreadable: list[str]) -> dict[str, NDArray[Any]]:
+    if not path.exists():
+        return {}
+    try:
+        with np.load(path, allow_pickle=False) as file:
+            return {name: file[name] for name in file.files}
+    except (OSError, ValueError, AttributeError, EOFError, zipfile.BadZipFile) as error:
+        unreadable.append(f"{path.name} could not be read: {error}")
+        return {}
+
+
+def _scores(arrays: dict[str, NDArray[Any]], unreadable: list[str]) -> dict[str, SplitScores]:
+    """By split, where labels and scores are there and fit each other; older runs know no patients."""
+    found = {}
+    for split in ("val", "test"):
+        labels, scores = arrays.get(f"{split}_labels"), arrays.get(f"{split}_scores")
+        if labels is None or scores is None or len(labels) == 0:
+            continue
+        files = arrays.get(f"{split}_files", np.arange(len(labels)).astype(str))
+        patients = arrays.get(f"{split}_patients", files)
+        if not len(labels) == len(scores) == len(patients) or not np.isfinite(scores).all():
+            unreadable.append(f"scores.npz: labels, scores and patients of {split} do not fit each other")
+            continue
+        found[split] = SplitScores(labels.astype(np.int64), scores.astype(np.float64), patients.astype(str))
+    return found

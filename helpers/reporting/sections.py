@@ -1,0 +1,177 @@
+"""What stands in each section of a run's report, or the sentence that says why nothing does."""
+
+from collections.abc import Callable
+from typing import Any
+
+from helpers.reporting import curves, operating_curves, tables
+from helpers.reporting.calibration import draw_calibration
+from helpers.reporting.case_panels import panels
+from helpers.reporting.cautions import cautions
+from helpers.reporting.run_files import RunFiles, SplitScores
+from helpers.reporting.shares import draw_shares
+from helpers.reporting.timeline import draw_timeline
+
+MOST_FINDINGS = 50
+KINDS = {
+    "exact_duplicate": "exact duplicate",
+    "near_duplicate": "near duplicate",
+    "label_conflict": "in both classes",
+    "patient_in_two_splits": "patient in two splits",
+}
+LATER = "comes with the test, when the last round is done."
+
+Section = dict[str, Any]
+
+
+class NothingToShow(Exception):
+    """The files hold nothing for a section; the message is the sentence to show instead."""
+
+
+def all_sections(files: RunFiles) -> dict[str, Section]:
+    """Every section by name; one whose files are missing or damaged has just a sentence, `missing`."""
+    return {name: _built(build, files) for name, build in BUILDERS.items()}
+
+
+def _built(build: Callable[[RunFiles], Section], files: RunFiles) -> Section:
+    try:
+        return {"missing": None, **build(files)}
+    except NothingToShow as reason:
+        return {"missing": str(reason)}
+    except (ArithmeticError, AttributeError, LookupError, TypeError, ValueError) as error:
+        return {"missing": f"The files of this section are not as expected: {type(error).__name__}: {error}"}
+
+
+def headline(files: RunFiles) -> Section:
+    rounds, test = files.rounds, files.test
+    planned = files.settings.get("EPOCHS")
+    return {
+        "is_finished": files.is_finished,
+        "done": len(rounds),
+        "planned": planned,
+        "best_round": files.best_round,
+        "best_validation_auc": rounds["roc_auc"].max(),
+        "test": test,
+        "seconds": rounds["seconds"].sum(),
+        "threshold_rule": files.best.get("threshold_rule"),
+        "megabytes": (rounds["bytes_down"].sum() + rounds["bytes_up"].sum()) / 1e6,
+    }
+
+
+def warnings(files: RunFiles) -> Section:
+    return {"sentences": cautions(files)}
+
+
+def rounds(files: RunFiles) -> Section:
+    if not len(files.rounds):
+        raise NothingToShow("No round is finished yet.")
+    headers, rows = tables.round_rows(files.rounds)
+    pictures = [
+        curves.draw_auc(files.rounds, files.clients, files.best_round),
+        curves.draw_losses(files.rounds),
+        curves.draw_rates(files.rounds),
+        curves.draw_calibration_errors(files.rounds),
+    ]
+    return {"pictures": pictures, "headers": headers, "rows": rows}
+
+
+def decisions(files: RunFiles) -> Section:
+    """ROC, precision-recall, calibration, and the confusion matrix."""
+    name, split = _scored_split(files)
+    if len(set(split.labels)) < 2:
+        raise NothingToShow(f"The {name} images are all of one class: there is no curve to draw.")
+    pictures = [
+        operating_curves.draw_roc(split, name),
+        operating_curves.draw_precision_recall(split, name),
+        draw_calibration(split, name),
+    ]
+    return {
+        "split": name,
+        "pictures": pictures,
+        "threshold": files.threshold,
+        "confusion": tables.confusion(split, files.threshold).rows,
+        "has_patients": bool(files.data.get("patients")),
+    }
+
+
+def _scored_split(files: RunFiles) -> tuple[str, SplitScores]:
+    for split in ("test", "val"):
+        if split in files.scores:
+            return tables.SPLITS[split], files.scores[split]
+    raise NothingToShow(f"This {LATER}" if not files.is_finished else "scores.npz holds no scores.")
+
+
+def test(files: RunFiles) -> Section:
+    if not files.is_finished:
+        raise NothingToShow(f"This {LATER}")
+    return {"metrics": tables.test_metrics(files.test), "row": files.test}
+
+
+def clients(files: RunFiles) -> Section:
+    if not len(files.clients):
+        raise NothingToShow("No client has reported yet.")
+    return {"rows": tables.client_rows(files)}
+
+
+def timeline(files: RunFiles) -> Section:
+    if not len(files.rounds) or not files.clients["started_at"].notna().any():
+        raise NothingToShow("When each client began is not recorded in this run.")
+    picture, first = draw_timeline(files.rounds, files.clients)
+    return {"pictures": [picture], "first": first, "is_cut": first > files.rounds["round"].min()}
+
+
+def cases(files: RunFiles) -> Section:
+    if not files.cases:
+        raise NothingToShow(f"This {LATER}" if not files.is_finished else "This run kept no cases.")
+    found = panels(files.cases)
+    return {kind: [panel for panel in found if panel.kind == kind] for kind in ("right", "wrong")}
+
+
+def data(files: RunFiles) -> Section:
+    if not files.data:
+        raise NothingToShow("What the data were is not recorded in this run.")
+    return {
+        "source": files.data.get("source"),
+        "grouped_by": files.data.get("grouped_by"),
+        "left_out": files.data.get("left_out") or [],
+        "digest": files.facts.get("data_digest"),
+        "rows": tables.split_rows(files.data),
+        "pictures": [draw_shares(files.partition)] if files.partition else [],
+    }
+
+
+def audit(files: RunFiles) -> Section:
+    counts = files.data.get("audit")
+    if not counts and not len(files.audit):
+        raise NothingToShow("The images were not audited for duplicates, or the audit found nothing to list.")
+    findings = files.audit.sort_values("kind", kind="stable").head(MOST_FINDINGS).to_dict("records")
+    for finding in findings:
+        finding["kind"] = KINDS.get(finding["kind"], finding["kind"])
+    return {"counts": counts or {}, "findings": findings, "further": len(files.audit) - len(findings)}
+
+
+def settings(files: RunFiles) -> Section:
+    if not files.settings:
+        raise NothingToShow("The settings of this run are not recorded.")
+    return {"rows": sorted(files.settings.items(), key=lambda item: item[0].upper())}
+
+
+def versions(files: RunFiles) -> Section:
+    if not files.versions:
+        raise NothingToShow("The versions this run was made with are not recorded.")
+    return {"rows": sorted(files.versions.items())}
+
+
+BUILDERS: dict[str, Callable[[RunFiles], Section]] = {
+    "headline": headline,
+    "warnings": warnings,
+    "test": test,
+    "rounds": rounds,
+    "decisions": decisions,
+    "cases": cases,
+    "clients": clients,
+    "timeline": timeline,
+    "data": data,
+    "audit": audit,
+    "settings": settings,
+    "versions": versions,
+}

@@ -1,0 +1,47 @@
+"""Which classes lie with which client."""
+
+from typing import TYPE_CHECKING
+
+from helpers.reporting.pictures import PAPER, SERIES, Picture, new_figure, to_picture
+
+if TYPE_CHECKING:
+    from matplotlib.axes import Axes
+
+CLASSES = {"0": "non-cancerous", "1": "cancerous"}
+ROOM_FOR_NUMBERS = 0.06  # of the longest bar
+
+
+def draw_shares(partition: dict[str, dict[str, int]]) -> Picture:
+    """A bar for each client: its images of class 0, then of class 1."""
+    clients = list(partition)
+    height = min(12.0, 0.95 + 0.3 * len(clients))
+    figure = new_figure((9.0, height), left=1.1)
+    axes = figure.add_subplot()
+    ends = [0] * len(clients)
+    longest = max(sum(counts.values()) for counts in partition.values())
+    for (label, name), colour, hatch in zip(CLASSES.items(), SERIES[:2], ("", "////"), strict=True):
+        sizes = [partition[client].get(label, 0) for client in clients]
+        axes.barh(
+            range(len(clients)), sizes, 0.72, ends, color=colour, hatch=hatch, edgecolor=PAPER, linewidth=0,
+            label=name,
+        )  # fmt: skip
+        if len(clients) <= 30:
+            _write_numbers(axes, sizes, ends, colour, longest)
+        ends = [end + size for end, size in zip(ends, sizes, strict=True)]
+    if len(clients) <= 30:
+        axes.set_yticks(range(len(clients)), [f"client {client}"[:20] for client in clients])
+    axes.set(xlabel="training images", ylabel="" if len(clients) <= 30 else "clients")
+    axes.set_ylim(len(clients) - 0.5, -0.5)
+    axes.tick_params(axis="y", length=0)
+    axes.grid(axis="y", visible=False)
+    axes.legend(loc="lower left", bbox_to_anchor=(-0.01, 1), ncols=2, borderaxespad=0.2)
+    smallest, largest = min(ends), max(ends)
+    alt = f"Images of each class at each of {len(clients)} clients, {smallest} to {largest} images a client"
+    return to_picture(figure, "shares", alt, is_wide=True)
+
+
+def _write_numbers(axes: "Axes", sizes: list[int], ends: list[int], colour: str, longest: int) -> None:
+    for y, (size, left) in enumerate(zip(sizes, ends, strict=True)):
+        if size > ROOM_FOR_NUMBERS * longest:
+            text = axes.text(left + size / 2, y, str(size), ha="center", va="center", color=PAPER)
+            text.set_bbox({"facecolor": colour, "edgecolor": "none", "pad": 2.5})

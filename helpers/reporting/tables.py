@@ -1,0 +1,125 @@
+"""The tables of a page, as rows of plain values."""
+
+from dataclasses import dataclass
+from typing import Any
+
+import pandas as pd
+
+from helpers.reporting.run_files import RunFiles, SplitScores
+
+NAMES = {  # of metrics, in the order they are shown
+    "roc_auc": "ROC-AUC",
+    "average_precision": "average precision",
+    "accuracy": "accuracy",
+    "balanced_accuracy": "balanced accuracy",
+    "precision": "precision",
+    "recall": "sensitivity (recall)",
+    "specificity": "specificity",
+    "sensitivity_at_90_specificity": "sensitivity at 90 % specificity",
+    "f1_score": "F1",
+    "brier_score": "Brier score",
+    "calibration_error": "calibration error",
+}
+SPLITS = {"train": "training", "val": "validation", "test": "test"}
+
+
+@dataclass(frozen=True)
+class Confusion:
+    """Counts of decisions against truth at a threshold."""
+
+    true_negatives: int
+    false_positives: int
+    false_negatives: int
+    true_positives: int
+
+    @property
+    def rows(self) -> list[tuple[str, list[tuple[int, float | None]]]]:
+        """Truth, then for each decision its count and its share of that truth."""
+        table = [
+            ("non-cancerous", self.true_negatives, self.false_positives),
+            ("cancerous", self.false_negatives, self.true_positives),
+        ]
+        return [
+            (truth, [(count, count / (no + yes) if no + yes else None) for count in (no, yes)])
+            for truth, no, yes in table
+        ]
+
+
+def confusion(split: SplitScores, threshold: float) -> Confusion:
+    """Scores at or above the threshold count as cancerous."""
+    said, true = split.scores >= threshold, split.labels == 1
+    return Confusion(
+        true_negatives=int((~said & ~true).sum()),
+        false_positives=int((said & ~true).sum()),
+        false_negatives=int((~said & true).sum()),
+        true_positives=int((said & true).sum()),
+    )
+
+
+@dataclass(frozen=True)
+class Metric:
+    """A test metric with its 95 % interval, where known."""
+
+    name: str
+    value: float
+    low: float
+    high: float
+
+
+def test_metrics(test: dict[str, Any]) -> list[Metric]:
+    """Every metric that test.csv has a column for."""
+    missing = float("nan")
+    return [
+        Metric(text, test[name], test.get(f"{name}_low", missing), test.get(f"{name}_high", missing))
+        for name, text in NAMES.items()
+        if name in test
+    ]
+
+
+def client_rows(files: RunFiles) -> list[dict[str, Any]]:
+    """For each client: its images, how its rounds went, and its own model on validation."""
+    rows = []
+    for client, table in files.clients.groupby("client", sort=False):
+        auc = table["val_roc_auc"].dropna()
+        counts = files.partition.get(str(client)) or {}
+        rows.append(
+            {
+                "client": client,
+                "workers": ", ".join(sorted(set(table["worker"]) - {""})),
+                "negatives": counts.get("0"),
+                "positives": counts.get("1"),
+                "statuses": dict(table["status"].value_counts()),
+                "rounds": len(table),
+                "seconds": table["seconds"].mean(),
+                "transfer": table["transfer_seconds"].mean(),
+                "last_auc": auc.iloc[-1] if len(auc) else None,
+                "best_auc": auc.max(),
+            }
+        )
+    return sorted(rows, key=lambda row: (len(str(row["client"])), str(row["client"])))
+
+
+def split_rows(data: dict[str, Any]) -> list[dict[str, Any]]:
+    """Images and patients of every split."""
+    patients = data.get("patients") or {}
+    rows = []
+    for split, counts in (data.get("counts") or {}).items():
+        negatives, positives = int(counts.get("0", 0)), int(counts.get("1", 0))
+        total = negatives + positives
+        rows.append(
+            {
+                "split": SPLITS.get(split, split),
+                "total": total,
+                "negatives": negatives,
+                "positives": positives,
+                "share": positives / total if total else None,
+                "patients": patients.get(split),
+            }
+        )
+    return rows
+
+
+def round_rows(rounds: pd.DataFrame) -> tuple[list[str], list[list[float]]]:
+    """Headers and rows of the table of rounds: columns without any value are left out."""
+    shown = rounds.dropna(axis="columns", how="all")
+    return [name.replace("_", " ") for name in shown.columns], shown.to_numpy().tolist()
