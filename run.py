@@ -5,6 +5,8 @@ python run.py demo             real mammograms, three workers, eight rounds; the
 python run.py test             every test; further options go to pytest
 python run.py up --workers 3   Redis and workers in the foreground; Ctrl-C stops all
 python run.py doctor           what is there, what is missing, what to do
+python run.py runs             every run, best first
+python run.py compare RUN RUN  metrics beside each other; curves in metrics/compare-….html
 python run.py predict models/first/best.keras image.png folder/
                                probability, decision and Grad-CAM picture of images; no diagnosis
 """
@@ -104,6 +106,9 @@ def parse(arguments: list[str]) -> tuple[argparse.Namespace, list[str]]:
     up = commands.add_parser("up", help="Redis and workers in the foreground", allow_abbrev=False)
     up.add_argument("--workers", type=int, default=3, metavar="N", help="how many workers (default 3)")
     commands.add_parser("doctor", help="check this machine: each line ok, or what to do")
+    commands.add_parser("runs", help="every run in a table, best first")
+    compare = commands.add_parser("compare", help="several runs beside each other", allow_abbrev=False)
+    compare.add_argument("runs", nargs="+", metavar="RUN", help="names of runs, at least two")
     predict = commands.add_parser("predict", help="predict images with a trained model", allow_abbrev=False)
     predict.add_argument("model", type=Path, metavar="MODEL", help="such as models/first/best.keras")
     predict.add_argument(
@@ -116,6 +121,8 @@ def parse(arguments: list[str]) -> tuple[argparse.Namespace, list[str]]:
     known, further = parser.parse_known_args(arguments)
     if further and known.command not in ("demo", "test"):
         parser.error(f"unknown option: {' '.join(further)}")
+    if known.command == "compare" and len(set(known.runs)) < 2:
+        parser.error("compare: name at least two different runs; `python run.py runs` lists them")
     if known.command == "up" and known.workers < 1:
         parser.error(f"--workers: received {known.workers}; at least 1")
     return known, further
@@ -148,6 +155,16 @@ def dispatch(options: argparse.Namespace, further: list[str]) -> int:
         from commands.predict import predict
 
         predict(options.model, options.images, options.out)
+        return 0
+    if options.command == "runs":
+        from commands.runs import runs
+
+        runs()
+        return 0
+    if options.command == "compare":
+        from commands.compare import compare
+
+        compare(options.runs)
         return 0
     from helpers.cluster import doctor, launcher
 

@@ -34,7 +34,8 @@ def test_help_teaches_at_once():
     done = subprocess.run([sys.executable, str(ROOT / "run.py"), "--help"], capture_output=True, text=True)
     assert time.monotonic() - started < 2
     assert done.returncode == 0
-    for command in ("setup", "demo", "test", "up --workers 3", "doctor", "predict models"):
+    commands = "setup", "demo", "test", "up --workers 3", "doctor", "predict models", "runs", "compare RUN RUN"
+    for command in commands:
         assert f"python run.py {command}" in done.stdout
 
 
@@ -44,6 +45,7 @@ def test_help_teaches_at_once():
         (["up", "--workers", "0"], "--workers: received 0"),
         (["up", "--worker", "2"], "unknown option: --worker 2"),
         (["predict", "best.keras"], "required: IMAGE"),
+        (["compare", "a", "a"], "at least two different runs"),
         (["predict", "best.keras", "a.png", "--outt", "x"], "unknown option: --outt x"),
         (["dance"], "invalid choice"),
         ([], "required"),

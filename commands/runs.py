@@ -1,0 +1,41 @@
+"""`python run.py runs`: every run in a table, best first."""
+
+from rich.console import Console
+from rich.table import Table
+from rich.text import Text
+
+from helpers.global_config import Config
+from helpers.reporting.page import number
+from helpers.reporting.summaries import Summary, summarise
+
+HEADERS = ("run", "test\nAUC", "best val\nAUC", "rounds", "clients", "when", "state")
+
+
+def runs(console: Console | None = None) -> None:
+    """Print the runs in METRICS_DIR: by test AUC, then those not yet tested by validation AUC.
+
+    Raises:
+        ConfigError: a setting is wrong.
+    """
+    config = Config.load()
+    console = console or Console()
+    summaries = summarise(config.METRICS_DIR, config.MODELS_DIR)
+    if not summaries:
+        text = f"no run in {config.METRICS_DIR} yet: python distributed_training_index.py trains one"
+        console.print(text, markup=False, soft_wrap=True)
+        return
+    table = Table(box=None, pad_edge=False)
+    for header in HEADERS:
+        is_text = header in ("run", "when", "state")
+        table.add_column(
+            header, justify="left" if is_text else "right", overflow="fold", no_wrap=header != "run"
+        )
+    for summary in summaries:
+        table.add_row(*(Text(cell) for cell in _cells(summary)))  # names are no markup
+    console.print(table)
+
+
+def _cells(summary: Summary) -> list[str]:
+    rounds = f"{summary.rounds}/{summary.planned}" if summary.planned else str(summary.rounds)
+    aucs = [number(summary.test_auc), number(summary.best_validation_auc)]
+    return [summary.run, *aucs, rounds, str(summary.clients), summary.when, summary.state]
