@@ -1,0 +1,132 @@
+"""A run for TensorBoard: scalars per round and client, augmented images, the settings as text.
+
+Written with TensorBoard's own record writer: TensorFlow is not imported. To look at all runs:
+`tensorboard --logdir metrics`.
+"""
+
+import time
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from helpers.federated.messages import RoundResult, RunState
+from helpers.federated.observers import RoundProgress
+
+AVERAGED = "averaged"
+ROUND_TAGS = {  # columns of rounds.csv: tags; a client's curve of the same tag lies in the same diagram
+    "train_loss": "loss/training",
+    "val_loss": "loss/validation",
+    "roc_auc": "validation/roc_auc",
+    "accuracy": "validation/accuracy",
+    "precision": "validation/precision",
+    "recall": "validation/recall",
+    "f1_score": "validation/f1_score",
+    "average_precision": "validation/average_precision",
+    "specificity": "validation/specificity",
+    "balanced_accuracy": "validation/balanced_accuracy",
+    "brier_score": "validation/brier_score",
+    "calibration_error": "validation/calibration_error",
+    "seconds": "time/seconds",
+}
+CLIENT_TAGS = {
+    "train_loss": "loss/training",
+    "val_roc_auc": "validation/roc_auc",
+    "val_accuracy": "validation/accuracy",
+    "seconds": "time/seconds",
+}
+
+
+class TensorBoardObserver:
+    """Writes a run's event files; the averaged model and every client are a run of TensorBoard each.
+
+    Args:
+        folder: made when needed, such as metrics/<run>/tensorboard.
+        settings: the run's settings, shown as text.
+    """
+
+    def __init__(self, folder: Path, settings: dict[str, Any]) -> None:
+        self._folder = folder
+        self._settings = settings
+        self._begun: dict[str, Path] = {}
+        self._first_round = 1
+
+    def run_started(self, run: str, state: RunState, rounds: int) -> None:
+        self._first_round = state.round + 1
+        rows = [f"| {name} | {value} |" for name, value in self._settings.items()]
+        table = "\n".join(["| setting | value |", "|-|-|", *rows])
+        self._write(AVERAGED, state.round, [_text("settings", table)])
+
+    def round_started(self, round_number: int, clients: list[int]) -> None: ...
+
+    def progress(self, progress: RoundProgress) -> None: ...
+
+    def round_finished(self, result: RoundResult) -> None:
+        step = int(result.metrics["round"])
+        self._write(AVERAGED, step, _scalars(result.metrics, ROUND_TAGS))
+        for row in result.clients:
+            self._write(f"client-{row['client']}", step, _scalars(row, CLIENT_TAGS))
+
+    def notice(self, text: str) -> None: ...
+
+    def show_images(self, name: str, images: NDArray[np.generic], step: int = 0) -> None:
+        """Write images, such as an augmented batch.
+
+        Args:
+            name: the tag, such as `augmented/client-0`.
+            images: uint8 0-255 or float 0-1, (N, H, W, 3), RGB.
+            step: the round.
+        """
+        self._write(AVERAGED, step, [_image(f"{name}/{index}", image) for index, image in enumerate(images)])
+
+    def close(self) -> None: ...
+
+    def _write(self, part: str, step: int, values: list[Any]) -> None:
+        """Append values to the event file of a part; not kept open: there may be thousands of clients."""
+        from tensorboard.compat.proto.event_pb2 import Event, SessionLog
+        from tensorboard.compat.proto.summary_pb2 import Summary
+        from tensorboard.summary.writer.record_writer import RecordWriter
+
+        now = time.time()
+        events = [Event(wall_time=now, step=step, summary=Summary(value=values))] if values else []
+        if part not in self._begun:
+            self._begun[part] = self._folder / part / f"events.out.tfevents.{now:.6f}"
+            self._begun[part].parent.mkdir(parents=True, exist_ok=True)
+            # From here on, what an interrupted session wrote about these rounds no longer counts.
+            restart = SessionLog(status=SessionLog.START)
+            begin = Event(wall_time=now, step=self._first_round, session_log=restart)
+            events = [Event(wall_time=now, file_version="brain.Event:2"), begin, *events]
+        with self._begun[part].open("ab") as file:
+            writer = RecordWriter(file)
+            for event in events:
+                writer.write(event.SerializeToString())
+            writer.flush()
+
+
+def _scalars(row: dict[str, Any], tags: dict[str, str]) -> list[Any]:
+    """What is defined of a row."""
+    from tensorboard.compat.proto.summary_pb2 import Summary
+
+    known = {tag: row.get(name) for name, tag in tags.items()}
+    return [Summary.Value(tag=tag, simple_value=value) for tag, value in known.items() if value is not None]
+
+
+def _text(tag: str, markdown: str) -> Any:
+    from tensorboard.compat.proto.summary_pb2 import Summary
+    from tensorboard.plugins.text.metadata import create_summary_metadata
+    from tensorboard.util.tensor_util import make_tensor_proto
+
+    tensor = make_tensor_proto(np.array([markdown.encode()], dtype=object))
+    return Summary.Value(tag=tag, tensor=tensor, metadata=create_summary_metadata("", ""))
+
+
+def _image(tag: str, image: NDArray[np.generic]) -> Any:
+    import cv2
+    from tensorboard.compat.proto.summary_pb2 import Summary
+
+    pixels = image if image.dtype == np.uint8 else (np.clip(image, 0, 1) * 255).round().astype(np.uint8)
+    height, width, _ = pixels.shape
+    _, data = cv2.imencode(".png", np.ascontiguousarray(pixels[..., ::-1]))
+    png = Summary.Image(height=height, width=width, colorspace=3, encoded_image_string=data.tobytes())
+    return Summary.Value(tag=tag, image=png)
