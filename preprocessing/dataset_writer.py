@@ -1,4 +1,4 @@
-"""Arrays and manifest.json on disk, written through memory maps and put in place as a whole.
+"""Arrays, audit.csv and manifest.json on disk, written through memory maps and put in place as a whole.
 
 Every array is reserved on disk before it is filled, in chunks, each through a map of its own: memory
 does not grow with the data set, and a full disk is an error instead of the end of the process.
@@ -8,15 +8,27 @@ import json
 import os
 from collections import Counter
 from collections.abc import Sequence
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 
+from preprocessing.audit import AUDIT, Finding, count_findings, write_audit
 from preprocessing.prepared_data import FORMAT_VERSION, MANIFEST, array_name
 from preprocessing.sources.image_folder import ImageRecord
 
 CHUNK = 16  # images; bounds memory and the wait after Ctrl-C, yet outweighs the cost of handing over
+
+
+@dataclass(frozen=True)
+class Example:
+    """An image to be written: where it came from, its row among all pixels, sha256 of its file, its group."""
+
+    record: ImageRecord
+    row: int
+    sha256: str
+    group: int
 
 
 def make_array(path: Path, shape: tuple[int, ...], dtype: type) -> None:
@@ -35,53 +47,69 @@ def write_dataset(
     folder: Path,
     scratch: Path,
     pixels: Path,
-    rows: dict[str, np.ndarray],
-    records: Sequence[ImageRecord],
-    checksums: Sequence[str],
+    splits: dict[str, np.ndarray],
+    examples: Sequence[Example],
+    findings: Sequence[Finding],
     about: dict[str, Any],
 ) -> None:
-    """Write the arrays of all splits and the manifest to `scratch`, then move them to `folder`.
+    """Write the arrays of all splits, the audit and the manifest to `scratch`, then move them to `folder`.
 
     The old manifest goes first and the new one comes last, so that at no moment a manifest lies
     beside arrays it does not describe.
 
     Args:
         scratch: on the same disk as `folder`.
-        pixels: .npy file, uint8 (N, H, W, 3), RGB: all images in the order of `records`.
-        rows: for each split, its rows of `pixels`.
-        checksums: sha256 of each image file, hex, in the order of `records`.
+        pixels: .npy file, uint8 (N, H, W, 3), RGB: the rows of `examples`, maybe others.
+        splits: for each split, the places of its images in `examples`.
+        findings: the rows of audit.csv.
         about: more for the manifest. Nothing of time or machine is in it, nor may be in
             `about`: the same input gives the same bytes.
 
     Raises:
         OSError: the disk is full or cannot be written.
     """
-    for split, own in rows.items():
-        _copy_rows(pixels, own, scratch / array_name("x", split))
-        np.save(scratch / array_name("y", split), np.array([records[row].label for row in own], np.int32))
-    grouped = all(record.patient is not None for record in records)
-    manifest = {
-        "format_version": FORMAT_VERSION,
-        **about,
-        "grouped_by": "patient" if grouped else None,
-        "counts": {
-            split: dict(sorted(Counter(str(records[row].label) for row in own).items()))
-            for split, own in rows.items()
-        },
-        "files": [
-            {**vars(records[row]), "split": split, "row": place, "sha256": checksums[row]}
-            for split, own in rows.items()
-            for place, row in enumerate(own)
-        ],
-    }
+    chosen = {split: [examples[place] for place in own] for split, own in splits.items()}
+    for split, own in chosen.items():
+        _copy_rows(pixels, np.array([example.row for example in own]), scratch / array_name("x", split))
+        np.save(scratch / array_name("y", split), np.array([item.record.label for item in own], np.int32))
+    write_audit(scratch / AUDIT, findings)
+    manifest = _describe(chosen, findings, about)
     text = json.dumps(manifest, indent=1, ensure_ascii=False) + "\n"
     (scratch / MANIFEST).write_text(text, encoding="utf-8", newline="\n")
 
     (folder / MANIFEST).unlink(missing_ok=True)
-    for split in rows:
-        for kind in ("x", "y"):
-            (scratch / array_name(kind, split)).replace(folder / array_name(kind, split))
-    (scratch / MANIFEST).replace(folder / MANIFEST)
+    for name in (*(array_name(kind, split) for split in splits for kind in "xy"), AUDIT, MANIFEST):
+        (scratch / name).replace(folder / name)
+
+
+def _describe(
+    chosen: dict[str, list[Example]], findings: Sequence[Finding], about: dict[str, Any]
+) -> dict[str, Any]:
+    """The content of manifest.json."""
+    grouped = all(example.record.patient is not None for own in chosen.values() for example in own)
+    patients = {split: len({example.record.patient for example in own}) for split, own in chosen.items()}
+    return {
+        "format_version": FORMAT_VERSION,
+        **about,
+        "grouped_by": "patient" if grouped else None,
+        "audit": count_findings(findings),
+        "counts": {
+            split: dict(sorted(Counter(str(example.record.label) for example in own).items()))
+            for split, own in chosen.items()
+        },
+        "patients": patients if grouped else None,
+        "files": [
+            {
+                **vars(example.record),
+                "split": split,
+                "row": row,
+                "group": example.group,
+                "sha256": example.sha256,
+            }
+            for split, own in chosen.items()
+            for row, example in enumerate(own)
+        ],
+    }
 
 
 def _copy_rows(source: Path, rows: np.ndarray, target: Path) -> None:

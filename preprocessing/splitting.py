@@ -12,7 +12,7 @@ CLASSES = (0, 1)
 
 def split_rows(
     labels: np.ndarray,
-    patients: Sequence[str] | None,
+    groups: Sequence[str] | np.ndarray | None,
     test_fraction: float,
     validation_fraction: float,
     seed: int,
@@ -21,7 +21,8 @@ def split_rows(
 
     Args:
         labels: int (N,), 0 or 1.
-        patients: for each image its patient, none of whom will be in two splits; None to ignore patients.
+        groups: for each image its group (a patient, or images and their copies); no group will be in
+            two splits. None: each image may go anywhere.
         test_fraction: part of all images, in (0, 1).
         validation_fraction: part of the images left after the test split, in (0, 1).
         seed: the same seed gives the same splits.
@@ -30,17 +31,41 @@ def split_rows(
         row numbers by split name, int64, ascending; every row is in exactly one split.
 
     Raises:
-        PreprocessingError: too few images or patients to have both classes in every split.
+        PreprocessingError: too few images or groups to have both classes in every split.
     """
-    if patients is None:
+    if groups is None:
         splits = _split_stratified(labels, test_fraction, validation_fraction, seed)
     else:
-        splits = _split_by_patient(labels, patients, test_fraction, validation_fraction, seed)
-    for name, rows in splits.items():
-        for label in CLASSES:
-            if label not in labels[rows]:
-                raise _too_few(labels, f"{name} would have none of class {label}")
+        splits = _split_by_group(labels, groups, test_fraction, validation_fraction, seed)
+    for name, label in _lacking(labels, splits):
+        raise _too_few(labels, f"{name} would have none of class {label}")
     return splits
+
+
+def use_given_splits(labels: np.ndarray, given: Sequence[str]) -> dict[str, np.ndarray]:
+    """Take the splits as the user gave them.
+
+    Args:
+        labels: int (N,), 0 or 1.
+        given: for each image one of SPLITS.
+
+    Returns:
+        as `split_rows`.
+
+    Raises:
+        PreprocessingError: a split lacks a class.
+    """
+    splits = {name: np.flatnonzero(np.asarray(given) == name) for name in SPLITS}
+    lacking = [f"{name} has none of class {label}" for name, label in _lacking(labels, splits)]
+    if lacking:
+        raise PreprocessingError(
+            f"column split of manifest.csv: {', '.join(lacking)}; every split needs both"
+        )
+    return splits
+
+
+def _lacking(labels: np.ndarray, splits: dict[str, np.ndarray]) -> list[tuple[str, int]]:
+    return [(name, label) for name, rows in splits.items() for label in CLASSES if label not in labels[rows]]
 
 
 def _split_stratified(
@@ -62,42 +87,43 @@ def _split_stratified(
     return {"train": np.sort(train), "val": np.sort(val), "test": np.sort(test)}
 
 
-def _split_by_patient(
+def _split_by_group(
     labels: np.ndarray,
-    patients: Sequence[str],
+    groups: Sequence[str] | np.ndarray,
     test_fraction: float,
     validation_fraction: float,
     seed: int,
 ) -> dict[str, np.ndarray]:
-    """Give each patient, those with most images first, to the split where it fits best.
+    """Give each group, those with most images first, to the split where it fits best.
 
     Best is where the class counts then are nearest to their targets by Pearson's chi-square, so all
-    splits fill at the same pace and a small one is not overfilled by a patient with many images.
+    splits fill at the same pace and a small one is not overfilled by a group of many images.
     """
-    names, owner = np.unique(np.asarray(patients), return_inverse=True)
+    names, owner = np.unique(np.asarray(groups), return_inverse=True)
     if len(names) < len(SPLITS):
         raise PreprocessingError(
-            f"{len(names)} patients cannot be divided among {len(SPLITS)} splits; "
-            "add images of more patients, or remove the column patient from manifest.csv"
+            f"{len(names)} patients cannot be divided among {len(SPLITS)} splits (images that are copies "
+            "count as one patient's); add images of more patients, "
+            "or remove the column patient from manifest.csv"
         )
-    counts = np.zeros((len(names), len(CLASSES)))  # images per patient and class
+    counts = np.zeros((len(names), len(CLASSES)))  # images per group and class
     np.add.at(counts, (owner, labels), 1)
     rest = 1 - test_fraction
     parts = np.array([rest * (1 - validation_fraction), rest * validation_fraction, test_fraction])
     targets = np.maximum(np.outer(parts, counts.sum(axis=0)), 1e-9)  # of an absent class: no division by zero
     filled = np.zeros_like(targets)
-    left = (counts > 0).sum(axis=0)  # patients not yet placed, per class
+    left = (counts > 0).sum(axis=0)  # groups not yet placed, per class
 
     order = np.random.default_rng(seed).permutation(len(names))
     order = order[np.argsort(-counts[order].sum(axis=1), kind="stable")]
     home = np.empty(len(names), dtype=np.int64)
-    for patient in order:
-        own = counts[patient]
+    for group in order:
+        own = counts[group]
         growth = (own * (own + 2 * (filled - targets)) / targets).sum(axis=1)  # of the chi-square
-        # The last patients of a class are kept for the splits that still have none of it.
+        # The last groups of a class are kept for the splits that still have none of it.
         needed = ((filled == 0) & (own > 0) & (left <= (filled == 0).sum(axis=0))).any(axis=1)
-        home[patient] = np.argmin(np.where(needed, growth - 1e9, growth))
-        filled[home[patient]] += own
+        home[group] = np.argmin(np.where(needed, growth - 1e9, growth))
+        filled[home[group]] += own
         left -= own > 0
     return {name: np.flatnonzero(home[owner] == number) for number, name in enumerate(SPLITS)}
 

@@ -7,29 +7,44 @@ from rich.console import Console
 from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeRemainingColumn
 from rich.table import Table
 
+from preprocessing.audit import AUDIT
 from preprocessing.errors import name_some
 from preprocessing.prepared_data import PreparedData
 
 
 @contextmanager
-def progress_bar() -> Iterator[Callable[[int, int], None]]:
+def progress_bar() -> Iterator[Callable[[str, int, int], None]]:
     """A progress bar on standard error, to be handed to `prepare`; nothing where that is no terminal."""
     console = Console(stderr=True)
-    columns = (TextColumn("Reading images"), BarColumn(), MofNCompleteColumn(), TimeRemainingColumn())
+    columns = (TextColumn("{task.description}"), BarColumn(), MofNCompleteColumn(), TimeRemainingColumn())
     with Progress(*columns, console=console, disable=not console.is_terminal) as bar:
         task = bar.add_task("", total=None)
-        yield lambda done, total: bar.update(task, completed=done, total=total)
+        yield lambda step, done, total: bar.update(task, description=step, completed=done, total=total)
 
 
 def print_summary(prepared: PreparedData) -> None:
-    """Print the number of images per split and class, what was left out, and where the files lie."""
+    """Print images and patients per split, what the audit found, what was left out, where the files lie."""
     console = Console(highlight=False, soft_wrap=True)
-    table = Table("split", "0 non-cancerous", "1 cancerous", "images")
+    patients = prepared.manifest["patients"]
+    table = Table("split", "0 non-cancerous", "1 cancerous", "images", *(["patients"] if patients else []))
     for name, counts in prepared.manifest["counts"].items():
-        table.add_row(name, str(counts["0"]), str(counts["1"]), str(sum(counts.values())))
+        row = [counts["0"], counts["1"], sum(counts.values()), *([patients[name]] if patients else [])]
+        table.add_row(name, *map(str, row))
     console.print(table)
+    console.print(_audit_in_words(prepared.manifest["audit"]))
     left_out = [f"{entry['file']} ({entry['reason']})" for entry in prepared.manifest["left_out"]]
     if left_out:
         console.print(f"Left out, unreadable: {name_some(left_out)}", markup=False)
     height, width = prepared.manifest["settings"]["INPUT_SHAPE"]
     console.print(f"{height}x{width} pixels, in {prepared.folder}", markup=False)
+
+
+def _audit_in_words(counts: dict[str, int]) -> str:
+    names = {
+        "exact_duplicates": "exact copies",
+        "near_duplicates": "near copies",
+        "label_conflicts": "copies in the other class",
+        "split_patients": "patients in two splits",
+    }
+    found = ", ".join(f"{words} {counts[key]}" for key, words in names.items() if counts[key])
+    return f"Audit: {found}; listed in {AUDIT}" if found else "Audit: no copies, no patient in two splits"

@@ -2,14 +2,15 @@
 
 import csv
 import hashlib
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path, PurePosixPath
+from typing import Any
 
 import cv2
 import numpy as np
 
 from preprocessing.errors import PreprocessingError, name_some
-from preprocessing.splitting import CLASSES
+from preprocessing.splitting import CLASSES, SPLITS
 
 SUFFIXES = {".png", ".jpg", ".jpeg", ".bmp", ".tif", ".tiff", ".pgm"}
 MANIFEST = "manifest.csv"
@@ -17,11 +18,12 @@ MANIFEST = "manifest.csv"
 
 @dataclass(frozen=True)
 class ImageRecord:
-    """One image: its path relative to the folder, with `/`; 1 = cancerous; the patient if known."""
+    """One image: its path relative to the folder, with `/`; 1 = cancerous; patient and split if given."""
 
     file: str
     label: int
     patient: str | None = None
+    split: str | None = None
 
 
 class UnreadableImageError(PreprocessingError):
@@ -31,8 +33,8 @@ class UnreadableImageError(PreprocessingError):
 def find_images(folder: Path) -> list[ImageRecord]:
     """List the images under `folder/0` and `folder/1`, at any depth, sorted by class and path.
 
-    If `folder/manifest.csv` has a column `patient`, its column `file` (path relative to `folder`)
-    says which patient each image shows.
+    `folder/manifest.csv` may say, by its column `file` (path relative to `folder`), which `patient` each
+    image shows and which `split` it belongs to.
 
     Raises:
         PreprocessingError: the folder or a class is missing or empty, or manifest.csv does not fit.
@@ -44,16 +46,21 @@ def find_images(folder: Path) -> list[ImageRecord]:
             raise _nothing_found(folder, label)
         files = sorted(path.relative_to(folder).as_posix() for path in paths)
         records += [ImageRecord(file, label) for file in files]
-    patients = _read_patients(folder / MANIFEST)
-    if patients is None:
-        return records
-    missing = [record.file for record in records if not patients.get(record.file)]
-    if missing:
+    for column, values in _read_columns(folder / MANIFEST).items():
+        missing = [record.file for record in records if not values.get(record.file)]
+        if missing:
+            raise PreprocessingError(
+                f"{folder / MANIFEST}: no {column} for {len(missing)} images: {name_some(missing)}; "
+                f"add a row with file and {column} for each, or move the images away"
+            )
+        records = [replace(record, **{column: values[record.file]}) for record in records]
+    unknown = [f"{item.file} ({item.split})" for item in records if item.split not in (None, *SPLITS)]
+    if unknown:
         raise PreprocessingError(
-            f"{folder / MANIFEST}: no patient for {len(missing)} images: {name_some(missing)}; "
-            "add a row with file and patient for each, or move the images away"
+            f"{folder / MANIFEST}: column split: expected {', '.join(SPLITS)}, "
+            f"received something else for {len(unknown)} images: {name_some(unknown)}"
         )
-    return [ImageRecord(record.file, record.label, patients[record.file]) for record in records]
+    return records
 
 
 def _is_image(path: Path) -> bool:
@@ -70,28 +77,29 @@ def _nothing_found(folder: Path, label: int) -> PreprocessingError:
     )
 
 
-def _read_patients(manifest: Path) -> dict[str, str] | None:
-    """Patient by file, or None where there is no manifest.csv or no column `patient` in it."""
+def _read_columns(manifest: Path) -> dict[str, dict[str, Any]]:
+    """The columns `patient` and `split`, where manifest.csv has them: their values by file."""
     if not manifest.exists():
-        return None
-    patients: dict[str, str] = {}
+        return {}
     try:
         with manifest.open(encoding="utf-8-sig", newline="") as lines:
             rows = csv.DictReader(lines)
-            if "patient" not in (rows.fieldnames or ()):
-                return None
-            if "file" not in (rows.fieldnames or ()):
+            names = rows.fieldnames or ()
+            columns: dict[str, dict[str, Any]] = {name: {} for name in ("patient", "split") if name in names}
+            if columns and "file" not in names:
                 raise PreprocessingError(
-                    f"{manifest}: has a column patient but no column file; add it (0/image.png, …)"
+                    f"{manifest}: has a column {' and '.join(columns)} but no column file; "
+                    "add it (0/image.png, …)"
                 )
-            for row in rows:
+            for row in rows if columns else ():
                 file = PurePosixPath((row["file"] or "").strip().replace("\\", "/")).as_posix()
-                patient = (row["patient"] or "").strip()
-                if patients.setdefault(file, patient) != patient:
-                    raise PreprocessingError(f"{manifest}: {file} has two patients; keep one row for it")
+                for name, values in columns.items():
+                    value = (row[name] or "").strip()
+                    if values.setdefault(file, value) != value:
+                        raise PreprocessingError(f"{manifest}: {file} has two {name}s; keep one row for it")
     except (csv.Error, UnicodeDecodeError) as error:
         raise PreprocessingError(f"{manifest}: {error}; save it as a UTF-8 CSV file") from None
-    return patients
+    return columns
 
 
 def read_image(path: Path, shape: tuple[int, int]) -> tuple[np.ndarray, str]:

@@ -113,6 +113,14 @@ def test_patients_come_from_the_manifest(two_images):
     assert [record.patient for record in find_images(two_images)] == ["7", "8"]
 
 
+def test_splits_come_from_the_manifest(two_images):
+    (two_images / "manifest.csv").write_text("file,split,patient\n1/b.png, test ,8\n0/a.png,train,7\n")
+    assert find_images(two_images) == [
+        ImageRecord("0/a.png", 0, "7", "train"),
+        ImageRecord("1/b.png", 1, "8", "test"),
+    ]
+
+
 def test_a_manifest_without_patients_changes_nothing(two_images):
     (two_images / "manifest.csv").write_text("file,device\n")
     assert [record.patient for record in find_images(two_images)] == [None, None]
@@ -125,6 +133,12 @@ def test_a_manifest_without_patients_changes_nothing(two_images):
         ("file,patient\n0/a.png,7\n1/b.png,\n", r"no patient for 1 images: 1/b.png"),
         ("file,patient\n0/a.png,7\n0/a.png,8\n1/b.png,8\n", r"0/a.png has two patients"),
         ("name,patient\n", r"no column file"),
+        ("file,split\n0/a.png,train\n1/b.png,\n", r"no split for 1 images: 1/b.png; add a row"),
+        (
+            "file,split\n0/a.png,Train\n1/b.png,val\n",
+            r"split: expected train, val, test, received .* 1 images: 0/a.png \(Train\)",
+        ),
+        ("file,split\n0/a.png,val\n0/a.png,test\n1/b.png,val\n", r"0/a.png has two splits"),
     ],
 )
 def test_a_manifest_that_does_not_fit_is_refused(two_images, manifest, message):

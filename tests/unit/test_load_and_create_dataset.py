@@ -89,9 +89,10 @@ def test_same_input_and_seed_give_the_same_bytes_also_with_several_processes(con
     monkeypatch.setattr(image_reader, "PATIENCE_S", 0)
     again = config.model_copy(update={"PREPROCESSED_DIR": tmp_path / "again"})
     told = []
-    prepare(again, progress=lambda done, total: told.append((done, total)))
+    prepare(again, progress=lambda *progress: told.append(progress))
     assert contents(config.PREPROCESSED_DIR) == contents(again.PREPROCESSED_DIR)
-    assert told[-1] == (100, 100)
+    assert ("Reading images", 100, 100) in told
+    assert ("Reducing images", 100, 100) in told
     other = config.model_copy(update={"PREPROCESSED_DIR": tmp_path / "other", "SEED": 7})
     assert prepare(other).digest != PreparedData.open(config.PREPROCESSED_DIR).digest
 
@@ -194,7 +195,8 @@ def test_a_crash_while_files_are_moved_leaves_no_manifest(config, monkeypatch):
     with pytest.raises(KeyboardInterrupt):
         prepare(config.model_copy(update={"SEED": 1}))
     assert {path.name for path in config.PREPROCESSED_DIR.iterdir()} == {
-        f"{kind}_{split}.npy" for kind in "xy" for split in ("train", "val", "test")
+        *(f"{kind}_{split}.npy" for kind in "xy" for split in ("train", "val", "test")),
+        "audit.csv",
     }
 
 
@@ -274,7 +276,8 @@ if __name__ == "__main__":
         for label in ("0", "1"):
             (data / label).mkdir(parents=True)
             for number in range(count):
-                (data / label / f"{number}.pgm").write_bytes(b"P5 2 2 255\n\x00\x40\x80\xff")
+                pixels = np.random.default_rng([int(label), number]).bytes(64)
+                (data / label / f"{number}.pgm").write_bytes(b"P5 8 8 255\n" + pixels)
         command = [sys.executable, str(tmp_path / "measure.py"), "--input-shape", "224,224"]
         command += ["--data-dir", str(data), "--out", str(data / "out")]
         environment = {**os.environ, "PYTHONPATH": str(ROOT)}

@@ -4,7 +4,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from preprocessing.errors import PreprocessingError
-from preprocessing.splitting import SPLITS, split_rows
+from preprocessing.splitting import SPLITS, split_rows, use_given_splits
 
 
 def sizes(splits):
@@ -67,6 +67,16 @@ def test_classes_stay_balanced_by_patient_even_when_one_patient_has_many_images(
 def test_three_patients_with_both_classes_get_a_split_each():
     splits = split_rows(np.array([0, 1] * 3), ["a", "a", "b", "b", "c", "c"], 0.3, 0.1, seed=0)
     assert sizes(splits) == {"train": 2, "val": 2, "test": 2}
+
+
+def test_given_splits_are_used_as_they_are():
+    given = ["test", "train", "val", "val", "train", "test"]
+    splits = use_given_splits(np.array([0, 0, 0, 1, 1, 1]), given)
+    assert {name: rows.tolist() for name, rows in splits.items()} == {
+        "train": [1, 4], "val": [2, 3], "test": [0, 5],
+    }  # fmt: skip
+    with pytest.raises(PreprocessingError, match=r"column split .*val has none of class 1, test has none of"):
+        use_given_splits(np.array([0, 1, 0, 0]), ["train", "train", "val", "test"])
 
 
 def test_fewer_patients_than_splits_is_refused():

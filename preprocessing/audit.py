@@ -1,0 +1,143 @@
+"""What could make a model look better than it is: copies, two classes for one image, split patients.
+
+All of it is written to audit.csv. Two things are refused unless permitted: one image in two classes, and
+splits given by the user that part a patient, or copies.
+"""
+
+import csv
+from collections import Counter
+from collections.abc import Collection, Iterable, Sequence
+from pathlib import Path
+from typing import NamedTuple
+
+import numpy as np
+from numpy.typing import NDArray
+
+from preprocessing.duplicates import Copy
+from preprocessing.errors import PreprocessingError, name_some
+from preprocessing.sources.image_folder import ImageRecord
+
+AUDIT = "audit.csv"
+COUNT_NAMES = {
+    "exact_duplicate": "exact_duplicates",
+    "near_duplicate": "near_duplicates",
+    "label_conflict": "label_conflicts",
+    "patient_in_two_splits": "split_patients",
+}
+
+
+class Finding(NamedTuple):
+    """One row of audit.csv: a key of COUNT_NAMES, two image files, and what shows it."""
+
+    kind: str
+    file: str
+    other: str
+    detail: str
+
+
+def audit_images(records: Sequence[ImageRecord], copies: Sequence[Copy]) -> list[Finding]:
+    """List copies, copies in two classes and patients in two given splits.
+
+    Args:
+        records: all images.
+        copies: by place in `records`.
+    """
+    findings = []
+    for copy in copies:
+        one, other = records[copy.row], records[copy.other]
+        kind = "exact_duplicate" if copy.exact else "near_duplicate"
+        parted = f"; in {one.split} and {other.split}" if one.split != other.split else ""
+        findings.append(Finding(kind, one.file, other.file, copy.detail + parted))
+        if one.label != other.label:
+            detail = f"class {one.label} and {other.label}; {copy.detail}"
+            findings.append(Finding("label_conflict", one.file, other.file, detail))
+    return findings + _find_split_patients(records)
+
+
+def _find_split_patients(records: Sequence[ImageRecord]) -> list[Finding]:
+    first: dict[str, ImageRecord] = {}
+    findings: dict[str, Finding] = {}
+    for record in records:
+        if record.patient is None:
+            continue
+        other = first.setdefault(record.patient, record)
+        if record.split != other.split:
+            detail = f"patient {record.patient}; in {record.split} and {other.split}"
+            finding = Finding("patient_in_two_splits", record.file, other.file, detail)
+            findings.setdefault(record.patient, finding)
+    return list(findings.values())
+
+
+def refuse_findings(
+    records: Sequence[ImageRecord], findings: Sequence[Finding], allow: Collection[str]
+) -> None:
+    """Stop at one image in two classes, and at a patient or copies in two given splits.
+
+    Args:
+        records: all images, with their given splits.
+        findings: of `audit_images`.
+        allow: `leaks` and `label_conflicts` to let these pass.
+
+    Raises:
+        PreprocessingError: lists the first ten of each and names the flag that permits them.
+    """
+    split = {record.file: record.split for record in records}
+    conflicts = [item for item in findings if item.kind == "label_conflict"]
+    leaks = [
+        item for item in findings if item.kind != "label_conflict" and split[item.file] != split[item.other]
+    ]
+    problems = []
+    if leaks and "leaks" not in allow:
+        problems.append(
+            f"the column split of manifest.csv lets training see what it is tested on, {len(leaks)} times: "
+            f"{_list(leaks)}; correct it, or keep it with --allow-leaks"
+        )
+    if conflicts and "label_conflicts" not in allow:
+        problems.append(
+            f"{len(conflicts)} images are in both classes: {_list(conflicts)}; "
+            "remove the wrong ones, or keep both with --allow-label-conflicts"
+        )
+    if problems:
+        raise PreprocessingError(f"{'; '.join(problems)} ({AUDIT} then lists all)")
+
+
+def _list(findings: Sequence[Finding]) -> str:
+    return name_some([f"{item.file} and {item.other} ({item.detail})" for item in findings])
+
+
+def group_images(records: Sequence[ImageRecord], copies: Iterable[Copy]) -> NDArray[np.int64]:
+    """Number the groups of images that must stay together: of one patient, or copies, and so on from those.
+
+    Args:
+        records: all images.
+        copies: by place in `records`.
+
+    Returns:
+        int64 (N,), group of each image, from 0 in order of first appearance.
+    """
+    first: dict[str, int] = {}
+    pairs = [(copy.row, copy.other) for copy in copies]
+    for row, record in enumerate(records):
+        if record.patient is not None:
+            pairs.append((row, first.setdefault(record.patient, row)))
+    groups = np.arange(len(records))
+    for row, other in pairs:
+        low, high = sorted((groups[row], groups[other]))
+        if low != high:
+            groups[groups == high] = low
+    numbers: NDArray[np.int64] = np.unique(groups, return_inverse=True)[1]
+    return numbers
+
+
+def count_findings(findings: Iterable[Finding]) -> dict[str, int]:
+    """How many of each kind, by the plural names used in manifest.json."""
+    counts = Counter(item.kind for item in findings)
+    return {name: counts[kind] for kind, name in COUNT_NAMES.items()}
+
+
+def write_audit(path: Path, findings: Iterable[Finding]) -> None:
+    """Write audit.csv, UTF-8, with a header also where nothing was found."""
+    with path.open("w", encoding="utf-8", newline="") as file:
+        writer = csv.writer(file, lineterminator="\n")
+        writer.writerow(Finding._fields)
+        writer.writerows(findings)
