@@ -112,6 +112,8 @@ def _about_test(files: RunFiles) -> Iterator[str]:
                 f"The best validation AUC, {best:.3f}, lies above the test's interval: the best of many "
                 "rounds looks better than it is. Believe the test."
             )
+    if test.get("recall") == 0:
+        yield f"At the threshold {files.threshold:.3f} the model finds none of the cancerous test images."
     error = _value(test, "calibration_error")
     if error is not None and error > POOR_CALIBRATION:
         yield f"Calibration error {error:.2f}: the scores rank images, but are no probabilities."

@@ -34,7 +34,7 @@ def test_help_teaches_at_once():
     done = subprocess.run([sys.executable, str(ROOT / "run.py"), "--help"], capture_output=True, text=True)
     assert time.monotonic() - started < 2
     assert done.returncode == 0
-    commands = "setup", "demo", "test", "up --workers 3", "doctor", "predict models", "runs", "compare RUN RUN"
+    commands = ("setup", "demo", "test", "up --workers 3", "doctor", "predict models", "runs", "compare RUN")
     for command in commands:
         assert f"python run.py {command}" in done.stdout
 
