@@ -3,7 +3,6 @@
 from typing import Any
 
 from celery_app import app, worker_session
-from helpers.cluster.connection import redis_time
 from helpers.evaluation.metrics import binary_metrics
 from helpers.federated.aggregation import weighted_mean
 from helpers.federated.messages import ClientReply, RoundOrder, RoundResult
@@ -13,6 +12,7 @@ from helpers.run_records.rows import round_row
 from helpers.run_records.run_log import commit_round
 from helpers.weight_store.store import put_arrays
 from preprocessing.input_pipeline import evaluation_batches
+from tasks.round_clock import RoundClock
 from tasks.run_context import RunContext
 from tasks.update_intake import UpdateIntake
 
@@ -41,15 +41,14 @@ def aggregate_round(order: RoundOrder, replies: list[ClientReply]) -> RoundResul
         RecordError: the records could not be written; the round has not happened.
     """
     context = RunContext.of(order)
-    instance = context.instance
+    instance, clock = context.instance, RoundClock(order)
     intake = UpdateIntake(context, order, replies)
     weights = weighted_mean(intake.updates())
     instance.model.set_weights(weights)
     batches = evaluation_batches(context.data.images("val"), context.config.EVALUATION_BATCH_SIZE)
     metrics = binary_metrics(context.data.labels("val"), predict_scores(instance, batches))
     reference = put_arrays(context.store, context.key("weights", order.round), instance.names, weights)
-    seconds = redis_time(worker_session().client) - order.sent_at
-    row = round_row(order.round, intake.replies, metrics, seconds)
+    row = round_row(order.round, intake.replies, metrics, clock.now(), clock.started_at)
     state = commit_round(context.folders, order, instance.schema, weights, row, intake.rows)
     intake.forget()
     return RoundResult(state.to_message(), reference.to_message(), row, intake.rows)

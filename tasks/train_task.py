@@ -1,17 +1,18 @@
 """One client's part in a round: global weights in, local weights and validation scores out."""
 
-import time
 from typing import Any
 
+import numpy as np
 from celery.exceptions import Ignore
 
 from celery_app import app, worker_session
 from helpers.federated.messages import ClientReply, Reference, TrainOrder
-from helpers.local_training.trainer import predict_scores, train_locally
+from helpers.federated.weights import Weights
+from helpers.local_training.trainer import LocalUpdate, predict_scores, train_locally
 from helpers.weight_store.store import get_arrays, put_arrays
 from preprocessing.input_pipeline import evaluation_batches, training_batches
 from preprocessing.partitioning import partition_rows
-from tasks.attendance import Attendance
+from tasks.round_clock import Attendance, RoundClock
 from tasks.run_context import RunContext
 
 
@@ -27,33 +28,26 @@ def train(message: dict[str, Any]) -> dict[str, Any]:
 
 def train_client(order: TrainOrder) -> ClientReply:
     """Train on the client's rows, predict the validation split, store both and reply."""
-    started = time.monotonic()
+    clock = RoundClock(order)
     context = RunContext.of(order)
     config, data, instance = context.config, context.data, context.instance
-    weights_in = Reference.from_message(order.weights)
     rows = partition_rows(data.labels("train"), config.num_workers, config.SEED)[order.client]
-    seed = [config.SEED, order.round, order.client]
-    attendance = Attendance(order, config, num_batches=-(-len(rows) // config.TRAIN_BATCH_SIZE))
-    update = train_locally(
-        instance,
-        get_arrays(context.store, weights_in, instance.schema),
-        training_batches(
-            data.images("train"),
-            data.labels("train"),
-            rows,
-            batch_size=config.TRAIN_BATCH_SIZE,
-            augmentation_name=config.AUGMENTATION,
-            seed=seed,
-        ),
-        learning_rate=config.learning_rate,
-        seed=seed,
-        go_on=attendance.go_on,
-    )
+    attendance = Attendance(order, clock, config, num_batches=-(-len(rows) // config.TRAIN_BATCH_SIZE))
+
+    began = clock.now()
+    weights_in = Reference.from_message(order.weights)
+    weights = get_arrays(context.store, weights_in, instance.schema)
+    transfer = clock.now() - began
+
+    update = _train(context, order, weights, rows, attendance)
     attendance.check(update.num_batches)
     scores = predict_scores(instance, evaluation_batches(data.images("val"), config.EVALUATION_BATCH_SIZE))
+
+    began = clock.now()
     place = (order.round, order.client, order.attempt)
     weights_out = put_arrays(context.store, context.key("update", *place), instance.names, update.weights)
     predictions = put_arrays(context.store, context.key("scores", *place), ["scores"], [scores])
+    transfer += clock.now() - began
     return ClientReply(
         round=order.round,
         client=order.client,
@@ -67,5 +61,30 @@ def train_client(order: TrainOrder) -> ClientReply:
         threads=worker_session().threads,
         bytes_down=weights_in.length,
         bytes_up=weights_out.length,
-        seconds=time.monotonic() - started,
+        started_at=clock.started_at,
+        seconds=clock.now() - clock.started_at,
+        transfer_seconds=transfer,
+    )
+
+
+def _train(
+    context: RunContext, order: TrainOrder, weights: Weights, rows: np.ndarray, attendance: Attendance
+) -> LocalUpdate:
+    config, data = context.config, context.data
+    seed = [config.SEED, order.round, order.client]
+    batches = training_batches(
+        data.images("train"),
+        data.labels("train"),
+        rows,
+        batch_size=config.TRAIN_BATCH_SIZE,
+        augmentation_name=config.AUGMENTATION,
+        seed=seed,
+    )
+    return train_locally(
+        context.instance,
+        weights,
+        batches,
+        learning_rate=config.learning_rate,
+        seed=seed,
+        go_on=attendance.go_on,
     )

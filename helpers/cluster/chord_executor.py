@@ -115,7 +115,8 @@ class ChordExecutor:
         train_orders = [TrainOrder(**about_round, client=client) for client in clients]
         trainings = [self._job(train_order) for train_order in train_orders]
         patiently(lambda: self._board.expect({job.name: 0 for job in trainings} | {order.job: 0}))
-        self._send(lambda: self._send_chord(train_orders, order))
+        header = [self._signature(train_order) for train_order in train_orders]
+        self._send(lambda: chord(header, app=self._app)(self._signature(order)))
 
         def tell(answers: dict[str, Any], workers: Workers) -> None:
             self._tell_progress(RoundProgress(round_number, len(answers), len(clients), workers))
@@ -132,13 +133,16 @@ class ChordExecutor:
             [aggregation], _refuse, lambda _, workers: tell(replies, workers)
         )
         patiently(lambda: self._board.forget([job.name for job in trainings] + [order.job]))
-        return RoundResult.from_message(answers[order.job])
+        patiently(lambda: [self._app.backend.forget(signature.id) for signature in header])
+        result = RoundResult.from_message(answers[order.job])
+        self._tell_refused(result, messages)
+        return result
 
-    def _send_chord(self, train_orders: list[TrainOrder], order: RoundOrder) -> None:
-        chord(
-            [self._signature(train_order) for train_order in train_orders],
-            app=self._app,
-        )(self._signature(order))
+    def _tell_refused(self, result: RoundResult, messages: list[Any]) -> None:
+        """Say whose update the aggregation could not use, unless it was known before."""
+        for row, message in zip(result.clients, messages, strict=True):
+            if row["status"] == "failed" and message["status"] in USABLE:
+                self._supervisor.notice(f"round {row['round']}: client {row['client']}: {row['error']}")
 
     def _do(self, order: Order) -> dict[str, Any]:
         job = self._job(order)

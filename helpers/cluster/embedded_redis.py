@@ -180,6 +180,9 @@ def _free_port(wanted: int) -> int:
     """The wanted port of 127.0.0.1 if it is free, else any free one."""
     for port in (wanted, 0):
         with socket.socket() as probe, contextlib.suppress(OSError):
+            # As Redis does: else a port is not free for a minute after a server on it has died.
+            if sys.platform != "win32":
+                probe.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
             probe.bind(("127.0.0.1", port))
             return int(probe.getsockname()[1])
     raise RedisUnreachable("there is no free port on 127.0.0.1")

@@ -3,14 +3,21 @@
 Every message is a frozen dataclass with `to_message()` (a JSON-ready dict) and `from_message()`.
 """
 
+import re
 from dataclasses import asdict, dataclass, fields
 from typing import Any, Literal, Self
 
 from helpers.federated.weights import ArraySpec, Schema
 
+RUN_NAME = re.compile(r"[A-Za-z0-9][A-Za-z0-9._-]{0,99}")
+"""What a run may be called: the name becomes that of folders and keys, so it leads nowhere else."""
+
 
 class MessageError(ValueError):
-    """A message lacks a field, has one too many, or one of the wrong type."""
+    """A message lacks a field, has one too many, or one of the wrong type; cut, as it may quote it."""
+
+    def __init__(self, reason: str) -> None:
+        super().__init__(reason[:500])
 
 
 @dataclass(frozen=True)
@@ -29,7 +36,7 @@ class Message:
         """
         names = {field.name for field in fields(cls)}
         if not isinstance(data, dict) or set(data) != names:
-            got = sorted(data) if isinstance(data, dict) else type(data).__name__
+            got = sorted(data, key=str) if isinstance(data, dict) else type(data).__name__
             raise MessageError(f"{cls.__name__}: expected the fields {sorted(names)}, received {got}")
         return cls(**data)
 
@@ -58,9 +65,9 @@ class Reference(Message):
                 ArraySpec(str(spec["name"]), str(spec["dtype"]), tuple(int(size) for size in spec["shape"]))
                 for spec in data["schema"]
             )
-        except (TypeError, KeyError, ValueError) as error:
-            raise MessageError(f"Reference: schema not understood: {error}") from None
-        return cls(str(reference.key), int(reference.length), str(reference.sha256), schema)
+            return cls(str(reference.key), int(reference.length), str(reference.sha256), schema)
+        except (TypeError, KeyError, ValueError, OverflowError) as error:
+            raise MessageError(f"Reference: not understood: {error}") from None
 
 
 @dataclass(frozen=True)
@@ -82,6 +89,15 @@ class Order(Message):
     data_digest: str
     versions: dict[str, str]
     attempt: int
+
+    @classmethod
+    def from_message(cls, data: Any) -> Self:
+        order = super().from_message(data)
+        if not isinstance(order.run, str) or not RUN_NAME.fullmatch(order.run):
+            raise MessageError(f"{cls.__name__}: run {order.run!r} is no name of a run")
+        if not isinstance(order.settings, dict):
+            raise MessageError(f"{cls.__name__}: settings are no table")
+        return order
 
     @property
     def job(self) -> str:
@@ -156,7 +172,8 @@ class ClientReply(Message):
         predictions: Reference of the local model's validation scores, as a message.
         threads: TensorFlow threads of the worker; 0 where it was left to TensorFlow.
         bytes_down, bytes_up: weight bytes this client read and wrote.
-        seconds: time in the task.
+        started_at: when the task began, seconds after the round was dispatched.
+        seconds: time in the task; `transfer_seconds` of it went into reading and writing weights.
     """
 
     round: int
@@ -172,7 +189,9 @@ class ClientReply(Message):
     threads: int = 0
     bytes_down: int = 0
     bytes_up: int = 0
+    started_at: float = 0.0
     seconds: float = 0.0
+    transfer_seconds: float = 0.0
 
 
 @dataclass(frozen=True)

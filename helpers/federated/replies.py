@@ -1,6 +1,5 @@
 """Replies as they come in: nothing in them is trusted."""
 
-import math
 from collections.abc import Sequence
 from typing import Any
 
@@ -8,6 +7,8 @@ from helpers.federated.messages import ClientReply, MessageError
 
 USABLE = ("ok", "partial")
 STATUSES = (*USABLE, "failed", "missing")
+TOO_LARGE = 1e100
+"""No loss or time is as large; a whole number beyond what a float can hold is refused as well."""
 
 
 def read_replies(round_number: int, clients: Sequence[int], messages: Sequence[Any]) -> list[ClientReply]:
@@ -45,8 +46,9 @@ def _check(reply: ClientReply) -> None:
         raise MessageError(f"status {reply.status!r}")
     if not isinstance(reply.worker, str) or not isinstance(reply.error, str | None):
         raise MessageError("worker or error is no text")
-    numbers = [reply.seconds] if reply.train_loss is None else [reply.seconds, reply.train_loss]
-    if not all(isinstance(number, float | int) and math.isfinite(number) for number in numbers):
-        raise MessageError("loss or seconds is no finite number")
+    loss = 0.0 if reply.train_loss is None else reply.train_loss
+    numbers = (reply.started_at, reply.seconds, reply.transfer_seconds, loss)
+    if not all(type(number) in (float, int) and abs(number) < TOO_LARGE for number in numbers):
+        raise MessageError("loss or a time is no finite number")
     if reply.status in USABLE and None in (reply.train_loss, reply.update, reply.predictions):
         raise MessageError(f"is {reply.status} without loss, update or predictions")

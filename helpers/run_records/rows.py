@@ -8,11 +8,15 @@ from helpers.federated.replies import USABLE
 
 
 def round_row(
-    round_number: int, replies: list[ClientReply], metrics: Metrics, seconds: float
+    round_number: int,
+    replies: list[ClientReply],
+    metrics: Metrics,
+    seconds: float,
+    aggregation_started_at: float,
 ) -> dict[str, Any]:
     """The row of a round: sums over the clients that count, metrics of the averaged model.
 
-    `train_loss` is the mean over all training images.
+    `train_loss` is the mean over all training images; both times are seconds after the dispatch.
     """
     counted = [reply for reply in replies if reply.status in USABLE]
     num_examples = sum(reply.num_examples for reply in counted)
@@ -26,6 +30,7 @@ def round_row(
         "seconds": round(seconds, 3),
         "bytes_down": sum(reply.bytes_down for reply in replies),
         "bytes_up": sum(reply.bytes_up for reply in replies),
+        "aggregation_started_at": round(aggregation_started_at, 3),
     }
 
 
@@ -41,6 +46,8 @@ def client_row(reply: ClientReply, metrics: Metrics) -> dict[str, Any]:
         "val_accuracy": metrics.get("accuracy"),
         "val_roc_auc": metrics.get("roc_auc"),
         "seconds": round(reply.seconds, 3),
+        "started_at": round(reply.started_at, 3),
+        "transfer_seconds": round(reply.transfer_seconds, 3),
         "attempt": reply.attempt,
         "threads": reply.threads,
         "error": reply.error,

@@ -18,6 +18,7 @@ ROUND_COLUMNS = [
     "seconds",
     "bytes_down",
     "bytes_up",
+    "aggregation_started_at",
 ]
 CLIENT_COLUMNS = [
     "round",
@@ -29,6 +30,8 @@ CLIENT_COLUMNS = [
     "val_accuracy",
     "val_roc_auc",
     "seconds",
+    "started_at",
+    "transfer_seconds",
     "attempt",
     "threads",
     "error",

@@ -24,7 +24,10 @@ HEADER_LIMIT = 1 << 20
 
 
 class CodecError(ValueError):
-    """Bytes that are not the arrays they should be."""
+    """Bytes that are not the arrays they should be; the reason is cut, as it may quote them."""
+
+    def __init__(self, reason: str) -> None:
+        super().__init__(reason[:500])
 
 
 def encode(names: Sequence[str], arrays: Sequence[NDArray[np.generic]]) -> bytes:
@@ -55,8 +58,8 @@ def decode(data: bytes | memoryview, schema: Schema) -> Weights:
         CodecError: saying what differs.
     """
     offsets, start = _read_header(data)
-    if set(offsets) != {spec.name for spec in schema}:
-        raise CodecError(f"arrays {sorted(offsets)} received, expected {sorted(s.name for s in schema)}")
+    if wrong := sorted(set(offsets) ^ {spec.name for spec in schema}):
+        raise CodecError(f"{len(wrong)} names missing or unexpected, such as {wrong[0]!r}")
     arrays = []
     for spec in schema:
         begin, end = offsets[spec.name][1]
@@ -90,5 +93,5 @@ def _read_header(
             )
             for name, entry in header.items()
         }, 8 + size
-    except (ValueError, TypeError, KeyError, AttributeError, IndexError, RecursionError) as error:
+    except (ValueError, TypeError, LookupError, AttributeError, OverflowError, RecursionError) as error:
         raise CodecError(f"header not understood: {error}") from None

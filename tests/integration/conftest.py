@@ -2,7 +2,8 @@
 
 import subprocess
 import sys
-from collections.abc import Callable, Iterator
+import time
+from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -15,9 +16,9 @@ import redis
 from helpers.cluster.child_processes import ROOT
 from helpers.cluster.connection import connect
 from helpers.cluster.embedded_redis import RedisServer, find_binary, start_server
-from helpers.cluster.worker_processes import WorkerProcesses, worker_environment
+from helpers.cluster.heartbeat import live_workers
+from helpers.cluster.worker_processes import Sink, WorkerProcesses, worker_environment
 
-WORKERS = ["alpha", "beta", "gamma"]
 SMALL = ["--input-shape", "16,16", "--train-batch-size", "8"]
 
 
@@ -33,24 +34,56 @@ def write_images(folder: Path, count: int, seed: int = 0) -> None:
         cv2.imwrite(str(folder / str(label) / f"{number:04d}.png"), image)
 
 
-@dataclass(frozen=True)
+@dataclass
 class Cluster:
     """A running Redis with three workers, and the training command against them.
 
     Attributes:
         folder: images, prepared data, metrics and models lie here.
         environment: what every process of the cluster has in its environment.
-        workers: the worker processes, in the order of WORKERS.
+        server: the Redis; tests that restart it put the new one here.
+        groups: worker processes, all stopped at the end.
     """
 
     folder: Path
     environment: dict[str, str]
     server: RedisServer
-    workers: WorkerProcesses
+    groups: list[WorkerProcesses]
 
     @property
     def client(self) -> redis.Redis:
         return connect(self.server.url)
+
+    def pids(self) -> dict[str, int]:
+        """Process ids of the live workers, by name; one that was just killed does not count."""
+        found = {name: status["pid"] for name, status in live_workers(self.client).items()}
+        return {name: pid for name, pid in found.items() if is_running(pid)}
+
+    def have_workers(self, count: int) -> None:
+        """Start workers, under new names, until `count` are there."""
+        missing = count - len(self.pids())
+        if missing > 0:
+            self.add_workers(missing)
+
+    def add_workers(self, count: int, **environment: str) -> list[str]:
+        """Start workers under new names and wait until they are ready; returns their node names."""
+        names = [f"extra{len(self.groups)}-{number}" for number in range(count)]
+        log = self.folder / f"{names[0]}.log"
+        workers = WorkerProcesses(names, self.environment | environment, log_to(log))
+        self.groups.append(workers)
+        workers.wait_until_ready(self.client)
+        return [name for name in live_workers(self.client) if name.partition("@")[0] in names]
+
+    def wait_for_task(self, job: str, timeout_s: float = 60.0) -> tuple[str, int]:
+        """Wait until a worker shows a job that begins with `job`; returns its name and process id."""
+        deadline = time.monotonic() + timeout_s
+        client = self.client
+        while time.monotonic() < deadline:
+            for name, status in live_workers(client).items():
+                if (status["task"] or {}).get("job", "").startswith(job):
+                    return name, status["pid"]
+            time.sleep(0.002)
+        raise AssertionError(f"no worker showed {job} within {timeout_s} s")
 
     def train(self, *arguments: str) -> subprocess.CompletedProcess[str]:
         """Run the training command to its end."""
@@ -60,8 +93,9 @@ class Cluster:
 
     def start_training(self, *arguments: str) -> subprocess.Popen[str]:
         """Start the training command."""
+        small = [] if "--resume" in arguments else SMALL  # a resumed run has its own settings
         return subprocess.Popen(
-            [sys.executable, "distributed_training_index.py", *SMALL, *arguments],
+            [sys.executable, "distributed_training_index.py", *small, *arguments],
             cwd=ROOT,
             env=self.environment,
             stdout=subprocess.PIPE,
@@ -78,12 +112,31 @@ class Cluster:
         return {file.name: file.read_bytes() for file in (self.folder / "models" / run).glob("weights-*")}
 
 
+def log_to(path: Path) -> Sink:
+    """What appends the lines that workers print to a file."""
+
+    def write(name: str, line: str) -> None:
+        with path.open("a") as file:
+            print(name, line, file=file)
+
+    return write
+
+
+def is_running(pid: int) -> bool:
+    """Whether a process runs, or is stopped; a zombie does neither."""
+    try:
+        state = Path(f"/proc/{pid}/stat").read_text().rpartition(")")[2].split()[0]
+    except FileNotFoundError:
+        return False
+    return state != "Z"
+
+
 @pytest.fixture(scope="session")
 def cluster(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Cluster]:
     folder = tmp_path_factory.mktemp("cluster")
-    write_images(folder / "images", 120)
+    write_images(folder / "images", 900)
     with start_server(find_binary(), folder / "redis") as server:
-        environment = worker_environment(server.url, len(WORKERS)) | {
+        environment = worker_environment(server.url, 3) | {
             "DT_DATA_DIR": str(folder / "images"),
             "DT_PREPROCESSED_DIR": str(folder / "preprocessed"),
             "DT_METRICS_DIR": str(folder / "metrics"),
@@ -92,18 +145,11 @@ def cluster(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Cluster]:
         }
         prepare = [sys.executable, "preprocessing/load_and_create_dataset.py", "--input-shape", "16,16"]
         subprocess.run(prepare, cwd=ROOT, env=environment, check=True, capture_output=True)
-        log = folder / "workers.log"
-
-        def write(name: str, line: str) -> None:
-            with log.open("a") as file:
-                print(name, line, file=file)
-
-        with WorkerProcesses(WORKERS, environment, write) as workers:
-            workers.wait_until_ready(connect(server.url))
-            yield Cluster(folder, environment, server, workers)
-
-
-@pytest.fixture
-def run_name(request: pytest.FixtureRequest) -> Callable[[str], str]:
-    """Names of runs that belong to this test."""
-    return lambda suffix="": f"{request.node.name.replace('[', '-').rstrip(']')}{suffix}"
+        cluster = Cluster(folder, environment, server, [])
+        try:
+            cluster.add_workers(3)
+            yield cluster
+        finally:
+            for group in cluster.groups:
+                group.stop(grace_s=5)
+            cluster.server.stop()

@@ -9,7 +9,7 @@ import pytest
 
 from tests.integration.conftest import Cluster
 
-TIMES = ["seconds"]
+TIMES = ["seconds", "started_at", "transfer_seconds", "aggregation_started_at"]
 
 
 def test_a_run_leaves_the_promised_files(cluster: Cluster) -> None:
@@ -22,17 +22,17 @@ def test_a_run_leaves_the_promised_files(cluster: Cluster) -> None:
     )
     assert list(rounds.columns)[:13] == expected.split(",")
     assert rounds["round"].tolist() == [1, 2, 3]
-    assert (rounds["num_examples"] == 75).all()  # 120 - 30 % test, - 10 % of the rest
+    assert (rounds["num_examples"] == 567).all()  # 900 - 30 % test, - 10 % of the rest
     assert (rounds["bytes_up"] == rounds["bytes_down"]).all()
     clients = cluster.table("files", "clients.csv")
-    assert clients.groupby("round")["num_examples"].sum().tolist() == [75, 75, 75]
+    assert clients.groupby("round")["num_examples"].sum().tolist() == [567] * 3
     assert set(clients["status"]) == {"ok"}
     test = cluster.table("files", "test.csv")
     assert test["model"].tolist() == ["best"]
     best_round = rounds.loc[rounds["roc_auc"].idxmax(), "round"]
     assert test["round"].item() == best_round
     scores = np.load(cluster.folder / "metrics/files/scores.npz", allow_pickle=False)
-    assert len(scores["test_labels"]) == len(scores["test_scores"]) == len(scores["test_files"]) == 36
+    assert len(scores["test_labels"]) == len(scores["test_scores"]) == len(scores["test_files"]) == 270
     assert zipfile.is_zipfile(cluster.folder / "models/files/best.keras")
     assert zipfile.is_zipfile(cluster.folder / "models/files/last.keras")
     assert "Test, used once" in done.stdout
@@ -61,7 +61,7 @@ def test_any_number_of_clients(cluster: Cluster, clients: int) -> None:
     assert "lost" not in done.stdout
     table = cluster.table(run, "clients.csv")
     assert table["client"].tolist() == list(range(clients))
-    assert table["num_examples"].sum() == 75
+    assert table["num_examples"].sum() == 567
 
 
 def test_nothing_is_left_in_redis_but_keys_with_a_time_to_live(cluster: Cluster) -> None:

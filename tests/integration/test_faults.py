@@ -1,0 +1,338 @@
+"""Dead, stopped and slow workers, a Redis that goes away, a killed orchestrator: what a round makes of it."""
+
+import json
+import os
+import re
+import signal
+import subprocess
+import sys
+import time
+from collections.abc import Callable
+from pathlib import Path
+
+import pandas as pd
+import pytest
+
+from helpers.cluster.child_processes import ROOT, start_apart
+from helpers.cluster.embedded_redis import find_binary, start_server
+from helpers.cluster.heartbeat import live_workers
+from tests.integration.conftest import Cluster, is_running
+
+SLOW = ["--train-batch-size", "1", "--epochs", "2"]
+"""A round of about a second, so that there is time to disturb it."""
+
+
+@pytest.fixture(autouse=True)
+def _three_workers(cluster: Cluster) -> None:
+    cluster.have_workers(3)
+
+
+@pytest.fixture(scope="module")
+def calm(cluster: Cluster) -> dict[str, bytes]:
+    """The weights that an undisturbed run of SLOW ends with."""
+    cluster.have_workers(3)
+    done = cluster.train("--run", "calm", *SLOW)
+    assert done.returncode == 0, done.stderr
+    return cluster.weights("calm")
+
+
+def finish(process: subprocess.Popen[str], timeout_s: float = 120) -> tuple[int, str]:
+    """Wait for a training command; returns its status and all it printed."""
+    output, errors = process.communicate(timeout=timeout_s)
+    return process.returncode, output + errors
+
+
+def test_a_killed_worker_costs_time_and_no_bit(cluster: Cluster, calm: dict[str, bytes]) -> None:
+    training = cluster.start_training("--run", "killed", *SLOW)
+    name, pid = cluster.wait_for_task("train:1")
+    os.kill(pid, signal.SIGKILL)
+    killed_at = time.monotonic()
+    name_2, _ = cluster.wait_for_task("train:2")
+    assert time.monotonic() - killed_at < 15 + 10  # the lapse, one retraining, one aggregation
+    status, printed = finish(training)
+    assert status == 0, printed
+    assert f"was lost on {name}, which died" in printed
+    assert name_2 != name
+    assert cluster.weights("killed") == calm
+    rows = cluster.table("killed", "clients.csv")
+    assert sorted(rows.loc[rows["round"] == 1, "attempt"]) == [0, 0, 1]
+    assert set(rows["status"]) == {"ok"}
+
+
+def test_a_stopped_worker_counts_as_dead_and_serves_again_when_woken(
+    cluster: Cluster, calm: dict[str, bytes]
+) -> None:
+    training = cluster.start_training("--run", "stopped", *SLOW[:-1], "2")
+    name, pid = cluster.wait_for_task("train:1")
+    os.kill(pid, signal.SIGSTOP)
+    try:
+        cluster.wait_for_task("train:2")
+    finally:
+        os.kill(pid, signal.SIGCONT)
+    status, printed = finish(training)
+    assert status == 0, printed
+    assert f"lost on {name}" in printed
+    assert cluster.weights("stopped") == calm
+    again = cluster.train("--run", "woken", "--num-workers", "6", "--epochs", "2", "--train-batch-size", "1")
+    assert again.returncode == 0
+    assert name in set(cluster.table("woken", "clients.csv")["worker"])
+    assert len(cluster.table("stopped", "clients.csv")) == 6
+
+
+@pytest.mark.parametrize("blow", [signal.SIGKILL, signal.SIGSTOP], ids=["killed", "stopped"])
+def test_whoever_aggregates_may_die_too(cluster: Cluster, calm: dict[str, bytes], blow: int) -> None:
+    run = f"aggregate-{blow.name}"
+    training = cluster.start_training("--run", run, *SLOW)
+    _, pid = cluster.wait_for_task("aggregate:1")
+    os.kill(pid, blow)
+    status, printed = finish(training)
+    if blow == signal.SIGSTOP:
+        os.kill(pid, signal.SIGCONT)
+    assert status == 0, printed
+    assert cluster.weights(run) == calm
+    state = json.loads((cluster.folder / "models" / run / "state.json").read_text())
+    assert state["state"]["round"] == 2
+
+
+@pytest.fixture
+def _warm_workers(cluster: Cluster) -> None:
+    """Let every worker trace its model, so that the deadlines below fall into the training."""
+    assert cluster.train("--overwrite", "--run", "warm", "--epochs", "2").returncode == 0
+
+
+@pytest.mark.usefixtures("_warm_workers")
+def test_a_slow_client_counts_with_what_it_saw(cluster: Cluster) -> None:
+    limits = ("--round-deadline-s", "2", "--min-clients", "1")
+    done = cluster.train("--run", "partial", *SLOW, "--num-workers", "1", *limits)
+    assert done.returncode == 0, done.stderr
+    rows = cluster.table("partial", "clients.csv")
+    assert set(rows["status"]) == {"partial"}
+    assert rows["num_examples"].between(1, 566).all()
+    rounds = cluster.table("partial", "rounds.csv")
+    assert rounds["num_examples"].tolist() == rows["num_examples"].tolist()
+    assert (rounds["seconds"] < 2 + 1).all()
+
+
+@pytest.mark.usefixtures("_warm_workers")
+def test_too_few_clients_at_the_deadline_stop_the_run(cluster: Cluster) -> None:
+    limits = ("--round-deadline-s", "1", "--min-clients", "2", "--partial-updates", "false")
+    done = cluster.train("--run", "quorum", *SLOW, "--num-workers", "2", *limits)
+    assert done.returncode == 3
+    assert "MIN_CLIENTS asks for 2" in done.stderr
+    assert "missing: no reply within 1 s" in done.stderr or "batches until the deadline" in done.stderr
+    assert "--resume quorum" in done.stderr
+
+
+def test_without_a_worker_it_says_so_and_gives_up(cluster: Cluster) -> None:
+    elsewhere = cluster.environment | {"REDIS_URL": cluster.server.url.replace("/0", "/1")}
+    command = [sys.executable, "distributed_training_index.py", "--run", "alone", "--input-shape", "16,16"]
+    done = subprocess.run(
+        [*command, "--worker-timeout-s", "3"],
+        cwd=ROOT, env=elsewhere, capture_output=True, text=True, timeout=60,
+    )  # fmt: skip
+    assert done.returncode == 3
+    assert "no live worker" in done.stdout
+    assert "celery --app=celery_app worker" in done.stdout
+    assert "no live worker for 3 s" in done.stderr
+    assert "--resume" not in done.stderr  # nothing to resume
+
+
+def test_redis_killed_and_restarted_within_a_round(cluster: Cluster, calm: dict[str, bytes]) -> None:
+    training = cluster.start_training("--run", "restart", *SLOW)
+    cluster.wait_for_task("train:1")
+    port = int(cluster.server.url.rpartition(":")[2].partition("/")[0])
+    assert cluster.server.process is not None
+    time.sleep(1.1)  # the append-only file reaches the disk every second
+    cluster.server.process.kill()
+    cluster.server.process.wait()
+    time.sleep(2)
+    cluster.server = start_server(find_binary(), cluster.folder / "redis", port)
+    assert cluster.server.url.endswith(f":{port}/0")
+    status, printed = finish(training)
+    assert status == 0, printed
+    assert "does not answer" in printed
+    assert cluster.weights("restart") == calm
+
+
+def test_a_redis_that_stays_away_ends_the_run(cluster: Cluster, tmp_path: Path) -> None:
+    with start_server(find_binary(), tmp_path / "redis") as server:
+        environment = cluster.environment | {"REDIS_URL": server.url}
+        command = [sys.executable, "distributed_training_index.py", "--run", "away", "--input-shape", "16,16"]
+        training = subprocess.Popen(
+            [*command, "--worker-timeout-s", "3"],
+            cwd=ROOT, env=environment, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True,
+        )  # fmt: skip
+        assert training.stdout is not None
+        line = training.stdout.readline()
+        assert "no live worker" in line
+    status, printed = finish(training)
+    assert status == 3
+    assert "stayed away for 3 s" in printed
+
+
+def rows_without_times(cluster: Cluster, run: str, name: str) -> pd.DataFrame:
+    table = cluster.table(run, name)
+    table = table.drop(columns=[c for c in table.columns if c in TIMES]).reset_index(drop=True)
+    return table.drop(columns=["worker", "attempt"], errors="ignore")
+
+
+TIMES = ("seconds", "started_at", "transfer_seconds", "aggregation_started_at")
+
+
+@pytest.mark.parametrize("job", ["train:1", "train:3", "aggregate:3", "finish"])
+def test_a_killed_orchestrator_is_resumed_to_the_digit(cluster: Cluster, job: str) -> None:
+    if not (cluster.folder / "models/whole").exists():
+        assert cluster.train("--run", "whole", "--epochs", "4", "--train-batch-size", "2").returncode == 0
+    run = f"resumed-{job.replace(':', '-')}"
+    training = cluster.start_training("--run", run, "--epochs", "4", "--train-batch-size", "2")
+    cluster.wait_for_task(job)
+    training.kill()
+    finish(training)
+    resumed = cluster.train("--resume", run)
+    assert resumed.returncode == 0, resumed.stderr
+    for name in ("rounds.csv", "clients.csv", "test.csv"):
+        pd.testing.assert_frame_equal(
+            rows_without_times(cluster, run, name), rows_without_times(cluster, "whole", name)
+        )
+    assert cluster.weights(run) == cluster.weights("whole")
+    best, expected = (
+        json.loads((cluster.folder / "models" / name / "best.json").read_text()) for name in (run, "whole")
+    )
+    assert best | {"run": ""} == expected | {"run": ""}
+
+
+def test_only_the_same_run_is_resumed(cluster: Cluster) -> None:
+    assert cluster.train("--run", "config", "--epochs", "1").returncode == 0
+    refused = cluster.train("--resume", "config", "--base-lr", "0.5", "--epochs", "2")
+    assert refused.returncode == 2
+    assert "BASE_LR was 0.001, is 0.5" in refused.stderr
+    assert "EPOCHS was 1, is 2" in refused.stderr
+    assert "--force" in refused.stderr
+    forced = cluster.train("--resume", "config", "--epochs", "2", "--force")
+    assert forced.returncode == 0, forced.stderr
+    assert cluster.table("config", "rounds.csv")["round"].tolist() == [1, 2]
+    state = cluster.folder / "models/config/state.json"
+    state.write_text(state.read_text().replace('"data_digest": "', '"data_digest": "0'))
+    refused = cluster.train("--resume", "config")
+    assert refused.returncode == 2
+    assert "prepared images are others" in refused.stderr
+    assert cluster.train("--resume", "never-was").returncode == 2
+
+
+@pytest.mark.parametrize("times", [1, 2])
+def test_ctrl_c_keeps_the_finished_rounds(cluster: Cluster, times: int) -> None:
+    run = f"interrupted-{times}"
+    training = cluster.start_training("--run", run, "--epochs", "50", "--train-batch-size", "1")
+    cluster.wait_for_task("train:2")
+    for _ in range(times):
+        training.send_signal(signal.SIGINT)
+        time.sleep(0.2)
+    status, printed = finish(training)
+    assert status == 130
+    assert f"--resume {run}" in printed
+    assert "Traceback" not in printed
+    rounds = cluster.table(run, "rounds.csv")["round"].tolist()
+    assert rounds == [1, 2] if times == 1 else rounds == [1]
+    assert not is_running(training.pid)
+    assert not list(cluster.client.scan_iter(f"dt:run:{run}:session"))
+
+
+def test_a_spoiled_update_fails_its_client_and_the_others_count(cluster: Cluster) -> None:
+    options = ("--num-workers", "6", "--epochs", "1", "--train-batch-size", "1")
+    training = cluster.start_training("--run", "spoiled", *options)
+    client, key = cluster.client, None
+    while key is None:
+        key = next(client.scan_iter("dt:run:spoiled:*:update:1:*"), None)
+    client.setrange(key, client.strlen(key) - 40, b"\xff" * 16)
+    status, printed = finish(training)
+    assert status == 0, printed
+    rows = cluster.table("spoiled", "clients.csv").set_index("client")
+    spoiled = int(key.decode().split(":")[-2])
+    assert rows.loc[spoiled, "status"] == "failed"
+    assert "sha256 differs" in rows.loc[spoiled, "error"]
+    assert (rows.drop(spoiled)["status"] == "ok").all()
+    assert "sha256 differs" in printed
+    assert cluster.table("spoiled", "rounds.csv")["num_clients"].tolist() == [5]
+
+
+def test_a_worker_with_other_data_is_refused_and_its_part_done_elsewhere(
+    cluster: Cluster, tmp_path: Path
+) -> None:
+    command = [sys.executable, "preprocessing/load_and_create_dataset.py", "--input-shape", "16,16"]
+    other = cluster.environment | {"DT_PREPROCESSED_DIR": str(tmp_path)}
+    subprocess.run([*command, "--seed", "9"], cwd=ROOT, env=other, check=True, capture_output=True)
+    (name,) = cluster.add_workers(1, DT_PREPROCESSED_DIR=str(tmp_path))
+    pid = cluster.pids()[name]
+    try:
+        done = cluster.train(
+            "--run", "other-data", "--num-workers", "8", "--epochs", "2", "--train-batch-size", "4"
+        )
+    finally:
+        os.kill(pid, signal.SIGTERM)
+    assert done.returncode == 0, done.stderr
+    assert f"manifest.json on {name} differs" in " ".join(done.stdout.split())
+    rows = cluster.table("other-data", "clients.csv")
+    assert set(rows["status"]) == {"ok"}
+    assert name not in set(rows["worker"])
+    log = next(cluster.folder.glob(f"{name.partition('@')[0]}.log")).read_text()
+    assert "Traceback" in log
+    assert "Traceback" not in done.stdout + done.stderr
+
+
+def test_a_task_that_fails_everywhere_ends_the_run_with_one_line(cluster: Cluster) -> None:
+    (cluster.folder / "models").mkdir(exist_ok=True)
+    blocked = cluster.folder / "models/blocked"
+    blocked.write_text("in the way")
+    done = cluster.train("--run", "blocked", "--overwrite")
+    assert done.returncode == 3
+    assert re.search(r"error: start failed twice; .*RecordError", done.stderr)
+    assert "Traceback" not in done.stderr
+    assert blocked.read_text() == "in the way"
+
+
+def test_early_stopping(cluster: Cluster) -> None:
+    done = cluster.train("--run", "patience", "--epochs", "40", "--patience", "2")
+    assert done.returncode == 0, done.stderr
+    rounds = cluster.table("patience", "rounds.csv")
+    best = rounds.loc[rounds["roc_auc"].idxmax(), "round"]
+    assert len(rounds) == best + 2 < 40
+    assert "stopped early" in done.stdout
+    provenance = json.loads((cluster.folder / "models/patience/best.json").read_text())
+    assert provenance["round"] == best
+    assert provenance["value"] == rounds["roc_auc"].max()
+    assert provenance["settings"]["PATIENCE"] == 2
+    assert {"code", "tensorflow", "keras", "numpy"} <= provenance["versions"].keys()
+
+
+def test_redis_does_not_grow(cluster: Cluster) -> None:
+    used = {}
+    for rounds in (2, 20):
+        assert cluster.train("--run", f"grow-{rounds}", "--epochs", str(rounds)).returncode == 0
+        used[rounds] = cluster.client.info("memory")["used_memory"]
+    assert used[20] <= 1.1 * used[2]
+
+
+def test_a_dead_workers_name_is_free_after_its_heartbeat_lapses(cluster: Cluster) -> None:
+    name, pid = next(iter(cluster.pids().items()))
+    command = [sys.executable, "-m", "celery", "--app=celery_app", "worker", f"--hostname={name}"]
+    refused = subprocess.run(
+        command, cwd=ROOT, env=cluster.environment, capture_output=True, text=True, timeout=60
+    )
+    assert refused.returncode != 0
+    assert f"the name {name} is held by a live worker (process {pid}" in refused.stderr
+    os.kill(pid, signal.SIGKILL)
+    while name in live_workers(cluster.client):
+        time.sleep(0.2)
+    taken = start_apart(command, subprocess.DEVNULL, cluster.environment)
+    try:
+        wait_until(lambda: cluster.pids().get(name) == taken.pid)
+    finally:
+        taken.terminate()
+        taken.wait(30)
+
+
+def wait_until(holds: Callable[[], bool], timeout_s: float = 60) -> None:
+    deadline = time.monotonic() + timeout_s
+    while not holds():
+        assert time.monotonic() < deadline, "waited in vain"
+        time.sleep(0.05)
