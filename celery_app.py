@@ -11,7 +11,7 @@ from helpers.cluster.allocator import keep_freed_memory
 from helpers.cluster.chord_executor import AGGREGATE_QUEUE, TRAIN_QUEUE
 from helpers.cluster.errors import NameTaken
 from helpers.cluster.worker_session import WorkerSession
-from helpers.global_config import Config
+from helpers.global_config import Config, ConfigError
 
 DAY_S = 86_400
 
@@ -81,11 +81,11 @@ def worker_session() -> WorkerSession:
 def _claim_name(sender: str, **_: Any) -> None:
     global _session
     keep_freed_memory()
-    config = Config.load()
-    _session = WorkerSession(sender, config.REDIS_URL.get_secret_value(), config.THREADS)
     try:
+        config = Config.load()
+        _session = WorkerSession(sender, config.REDIS_URL.get_secret_value(), config.THREADS)
         _session.begin()
-    except NameTaken as error:
+    except (NameTaken, ConfigError) as error:
         sys.exit(f"celery worker: {error}")
 
 

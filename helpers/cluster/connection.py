@@ -1,6 +1,6 @@
 """One way to connect to Redis, with time limits, and to speak of its address without the password."""
 
-from urllib.parse import urlsplit
+import re
 
 import redis
 
@@ -22,18 +22,18 @@ def connect(url: str) -> redis.Redis:
             socket_connect_timeout=10,
             health_check_interval=30,
         )
-    except ValueError as error:
-        raise ConfigError(f"REDIS_URL: received {redact(url)!r}: {error}") from None
+    except ValueError:  # its text may hold a part of the password
+        raise ConfigError(
+            f"REDIS_URL: received {redact(url)!r}; expected redis://host:port/0 or "
+            "rediss://user:password@host:port/0, in the password %2F for /, %40 for @, %3A for :, %23 for #, "
+            "%3F for ?, %25 for %"
+        ) from None
 
 
 def redact(url: str) -> str:
-    """The same address with the password, if there is one, replaced by `***`."""
-    parts = urlsplit(url)
-    password_and_host = parts.netloc.rpartition("@")
-    if not password_and_host[1]:
-        return url
-    user = password_and_host[0].partition(":")[0]
-    return parts._replace(netloc=f"{user}:***@{password_and_host[2]}").geturl()
+    """The same address, be it well formed or not, with every password in it replaced by `***`."""
+    url = re.sub(r"(?<=://)([^:/@?#]*):.*@", r"\1:***@", url, flags=re.DOTALL)
+    return re.sub(r"(?<=password=)[^&]*", "***", url)
 
 
 def answers(client: redis.Redis) -> bool:
@@ -54,14 +54,32 @@ def check_reachable(client: redis.Redis) -> None:
     """Make sure that Redis answers.
 
     Raises:
+        ConfigError: it refuses us, or we do not trust it.
         RedisUnreachable: saying where it was looked for, why it failed and what to start.
     """
     try:
         client.ping()
     except redis.RedisError as error:
+        check_not_refused(client, error)
+        tls = client.connection_pool.connection_class is redis.SSLConnection
         raise RedisUnreachable(
             f"Redis at {address(client)} does not answer ({error}). Start it (`redis-server`, or "
             "`python run.py up --workers 3` for Redis and workers together), or set REDIS_URL"
+            + (" (does it speak TLS, and do the certificates fit? See docs/security.md)" if tls else "")
+        ) from None
+
+
+def check_not_refused(client: redis.Redis, error: redis.RedisError) -> None:
+    """Tell a Redis that is away, and may come back, from one that REDIS_URL will never open.
+
+    Raises:
+        ConfigError: user, password, permissions or certificates are wrong.
+    """
+    refusals = redis.AuthenticationError | redis.exceptions.NoPermissionError
+    if isinstance(error, refusals) or "certificate verify failed" in str(error):
+        raise ConfigError(
+            f"REDIS_URL: no admittance to Redis at {address(client)} ({error}). Check the user, password and "
+            "certificates there; docs/security.md sets them out"
         ) from None
 
 

@@ -7,11 +7,12 @@ from typing import Any
 
 import redis
 
-from helpers.cluster.connection import address, connect
+from helpers.cluster.connection import address, check_not_refused, connect
 from helpers.cluster.heartbeat import Heartbeat
 from helpers.cluster.job_board import JobBoard
 from helpers.cluster.versions import explain_difference, versions_here
-from helpers.federated.messages import Order
+from helpers.federated.messages import MessageError, Order
+from helpers.global_config import Config
 
 
 class VersionsDiffer(Exception):
@@ -42,12 +43,14 @@ class WorkerSession:
 
         Raises:
             NameTaken: a live worker has it.
+            ConfigError: Redis refuses us, or we do not trust it.
         """
         while True:
             try:
                 self.heartbeat.claim()
                 break
-            except (redis.ConnectionError, redis.TimeoutError) as error:
+            except redis.RedisError as error:
+                check_not_refused(self.client, error)
                 print(f"{self.name}: waiting for Redis at {address(self.client)} ({error})", flush=True)
                 time.sleep(2)
         self.heartbeat.start()
@@ -62,6 +65,15 @@ class WorkerSession:
             raise VersionsDiffer(
                 f"{self.name} has {difference}; update it, restart it and its like, or start the run anew"
             )
+
+    def check_settings(self, order: Order) -> None:
+        """Refuse an order that would set what is this machine's alone, such as where files are written.
+
+        Raises:
+            MessageError: naming those settings.
+        """
+        if wrong := sorted(set(order.settings) - set(Config.load().for_run())):
+            raise MessageError(f"{wrong} are no settings of a run")
 
     def still_expects(self, order: Order) -> bool:
         """Whether an answer to the order would be taken; True while Redis is away."""
@@ -90,6 +102,7 @@ class WorkerSession:
         with self.heartbeat.working_on(run=order.run, job=order.job, attempt=order.attempt):
             try:
                 self.check_versions(order)
+                self.check_settings(order)
                 answer = do()
             except Exception as error:  # whatever a training may raise
                 logger.exception("%s, attempt %d, failed", order.job, order.attempt)
