@@ -2,18 +2,20 @@
 
 import argparse
 import contextlib
-import re
 import sys
 import time
 import uuid
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from typing import TYPE_CHECKING
 
 from helpers.global_config import Config, ConfigError, UserError, add_settings, config_from_arguments
 
 if TYPE_CHECKING:
+    from rich.console import Console
+
     from helpers.cluster.chord_executor import ChordExecutor
-    from helpers.monitoring.terminal import TerminalObserver
+    from helpers.federated.observers import Observer
+    from helpers.run_records.files import RunFolders
     from preprocessing.prepared_data import PreparedData
 
 # Celery, pandas and the rest are imported where they are used, so that --help answers at once.
@@ -36,7 +38,6 @@ examples:
 
 exit status: 0 done; 2 a setting or input is wrong; 3 the cluster could not finish; 130 interrupted
 """
-RUN_NAME = re.compile(r"[A-Za-z0-9][A-Za-z0-9._-]{0,99}")
 
 
 def parse(arguments: Sequence[str] | None) -> argparse.Namespace:
@@ -50,6 +51,12 @@ def parse(arguments: Sequence[str] | None) -> argparse.Namespace:
     parser.add_argument(
         "--force", action="store_true", help="resume although settings, images or versions have changed"
     )
+    parser.add_argument(
+        "--compare",
+        action="store_true",
+        help="spend the same budget three ways: federated, pooled in one process, each client alone",
+    )
+    parser.add_argument("--tensorboard", action="store_true", help="write metrics/<run>/tensorboard too")
     parser.add_argument("--overwrite", action="store_true", help="replace a run of the same name")
     add_settings(parser)
     return parser.parse_args(arguments)
@@ -72,7 +79,8 @@ def train(options: argparse.Namespace, config: Config, run: str) -> None:
     from helpers.cluster.job_board import JobBoard
     from helpers.cluster.supervision import Supervisor
     from helpers.cluster.versions import versions_here
-    from helpers.monitoring.terminal import TerminalObserver, print_results
+    from helpers.monitoring.terminal import print_results
+    from helpers.reporting.report import write_report
     from helpers.run_records.files import RunFolders
     from helpers.run_records.resume import check_same, config_to_resume
     from helpers.run_records.tables import ROUND_COLUMNS, read_table
@@ -89,8 +97,12 @@ def train(options: argparse.Namespace, config: Config, run: str) -> None:
     if is_resumed:
         check_same(folders, facts, force=options.force)
 
+    def report() -> object:
+        audit = config.PREPROCESSED_DIR / "audit.csv"
+        return write_report(config.METRICS_DIR, config.MODELS_DIR, run, audit)
+
     console = Console()
-    observer = TerminalObserver(console)
+    observer = _observers(console, config, data, folders, report, with_tensorboard=options.tensorboard)
     session = uuid.uuid4().hex[:12]
     board = JobBoard(client, run, session)
     supervisor = Supervisor(client, board, config.WORKER_TIMEOUT_S, observer.notice)
@@ -105,12 +117,39 @@ def train(options: argparse.Namespace, config: Config, run: str) -> None:
         observer.close()
         with contextlib.suppress(redis.RedisError):
             board.close()
+    report()
     rounds = read_table(folders.metrics / "rounds.csv", ROUND_COLUMNS)
-    print_results(console, rounds, test, [folders.metrics, folders.models / "best.keras"])
+    places = [folders.metrics, folders.metrics / "report.html", folders.models / "best.keras"]
+    print_results(console, rounds, test, places)
+
+
+def _observers(
+    console: "Console",
+    config: Config,
+    data: "PreparedData",
+    folders: "RunFolders",
+    report: Callable[[], object],
+    *,
+    with_tensorboard: bool,
+) -> "Observer":
+    """Who is told of the run: the terminal, the report and, if asked for, TensorBoard."""
+    from helpers.federated.observers import Observer, Observers
+    from helpers.monitoring.report_observer import ReportObserver
+    from helpers.monitoring.terminal import TerminalObserver
+
+    observers: list[Observer] = [TerminalObserver(console, config.TRAIN_BATCH_SIZE), ReportObserver(report)]
+    if with_tensorboard:
+        from helpers.monitoring.tensorboard import TensorBoardObserver
+        from preprocessing.augment_images import augmented_examples
+
+        settings = config.for_run()
+        examples = augmented_examples(data.images("train"), config.AUGMENTATION, config.SEED)
+        observers.append(TensorBoardObserver(folders.metrics / "tensorboard", settings, examples))
+    return Observers(observers)
 
 
 def run_all_rounds(
-    config: Config, run: str, is_resumed: bool, executor: "ChordExecutor", observer: "TerminalObserver"
+    config: Config, run: str, is_resumed: bool, executor: "ChordExecutor", observer: "Observer"
 ) -> None:
     """Start or resume the run and do its rounds, stopping early where that is due or asked for.
 
@@ -131,15 +170,44 @@ def run_all_rounds(
             Reference.from_message(started["weights"]),
             rounds=config.EPOCHS,
             patience=config.PATIENCE,
-            num_clients=config.num_workers,
+            clients=config.clients,
             executor=executor,
             observer=observer,
             is_asked_to_stop=lambda: interruption.is_asked_for,
         )
-    if has_lost_patience(state, config.PATIENCE) and state.round < config.EPOCHS:
+    if state.round == config.EPOCHS:
+        return
+    if has_lost_patience(state, config.PATIENCE):
         observer.notice(f"stopped early: no better validation AUC for {config.PATIENCE} rounds")
-    elif interruption.is_asked_for:
+    else:
         raise KeyboardInterrupt
+
+
+def compare(options: argparse.Namespace, config: Config, run: str) -> None:
+    """Spend the same budget three ways, federated, pooled and each client alone, and compare the tests.
+
+    Raises:
+        UserError, ClusterError, KeyboardInterrupt: as `train`.
+    """
+    from rich.console import Console
+
+    from helpers.monitoring.terminal import print_comparison
+    from helpers.run_records.comparison import compare_runs, write_comparison
+    from helpers.run_records.files import RunFolders
+
+    ways: dict[str, dict[str, object]] = {"federated": {}, "pooled": {"num_workers": 1}}
+    ways |= {f"client {client} alone": {"CLIENTS": (client,)} for client in config.clients}
+    runs: dict[str, str] = {}
+    for name, changes in ways.items():
+        runs[name] = run if not changes else f"{run}-{name.replace(' ', '-')}"
+        exists = RunFolders.of(config, runs[name]).state.exists()
+        resume = runs[name] if options.resume and exists else None
+        each = argparse.Namespace(**{**vars(options), "resume": resume})
+        train(each, config.model_copy(update=changes), runs[name])
+    table = compare_runs(config.METRICS_DIR, runs, config.SEED)
+    path = config.METRICS_DIR / run / "compare.csv"
+    write_comparison(path, table)
+    print_comparison(Console(), table, path)
 
 
 def prepared_data(config: Config) -> "PreparedData":
@@ -168,6 +236,8 @@ def prepared_data(config: Config) -> "PreparedData":
 
 
 def _check_name(run: str, *, exists: bool, resume: bool, overwrite: bool) -> None:
+    from helpers.federated.messages import RUN_NAME
+
     if not RUN_NAME.fullmatch(run):
         raise ConfigError(f"--run {run!r}: use letters, digits, `.`, `_`, `-`, at most 100")
     if resume and not exists:
@@ -200,7 +270,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
 
     run = options.resume or options.run or time.strftime("%Y-%m-%d_%H-%M-%S")
     try:
-        train(options, config, run)
+        (compare if options.compare else train)(options, config, run)
     except UserError as error:
         print(f"error: {error}", file=sys.stderr)
         return 2

@@ -16,7 +16,16 @@ import tomllib
 from pathlib import Path
 from typing import Annotated, Any, Literal, Self
 
-from pydantic import AliasChoices, BeforeValidator, Field, PositiveInt, SecretStr, ValidationError
+from pydantic import (
+    AliasChoices,
+    BeforeValidator,
+    Field,
+    NonNegativeInt,
+    PositiveInt,
+    SecretStr,
+    ValidationError,
+    model_validator,
+)
 from pydantic.fields import FieldInfo
 from pydantic_settings import (
     BaseSettings,
@@ -35,7 +44,7 @@ class ConfigError(UserError):
     """A setting has a value that is not allowed."""
 
 
-def _as_pair(value: Any) -> Any:
+def _as_list(value: Any) -> Any:
     """Let `64,64`, `64x64` and `[64,64]` stand for (64, 64) in the environment and on the command line."""
     if not isinstance(value, str):
         return value
@@ -66,7 +75,8 @@ class _ReadableDefaults(type(BaseSettings)):  # type: ignore[misc]
         return super().__getattr__(name)
 
 
-Pair = Annotated[tuple[PositiveInt, PositiveInt], BeforeValidator(_as_pair)]
+ClientList = Annotated[tuple[NonNegativeInt, ...], BeforeValidator(_as_list)]
+Pair = Annotated[tuple[PositiveInt, PositiveInt], BeforeValidator(_as_list)]
 
 
 class Config(BaseSettings, metaclass=_ReadableDefaults):
@@ -113,6 +123,19 @@ class Config(BaseSettings, metaclass=_ReadableDefaults):
         0, "Stop after so many rounds without a better validation ROC-AUC; 0 never stops early.", "rounds",
         ge=0,
     )  # fmt: skip
+    CLASS_WEIGHT: Literal["none", "balanced", "balanced_global"] = setting(
+        "none",
+        "Weights the rarer class up in the training loss: by each client's own counts, or by those of all.",
+    )
+    THRESHOLD: str = setting(
+        "youden",
+        "How the decision threshold for the test is chosen on validation: `youden`, `sensitivity>=0.90`, "
+        "`specificity>=0.90`, or a number.",
+        pattern=r"^(youden|((sensitivity|specificity)>=)?(0?\.[0-9]*[1-9][0-9]*))$",
+    )
+    CLIENTS: ClientList = setting(
+        (), "Which clients take part, such as `0,2`; empty means all.", "client ids"
+    )
     EVALUATION_BATCH_SIZE: int = setting(32, "Images per prediction step.", "images", ge=1)
 
     # Data.
@@ -171,6 +194,21 @@ class Config(BaseSettings, metaclass=_ReadableDefaults):
         ge=0, local=True,
     )  # fmt: skip
 
+    @model_validator(mode="after")
+    def _check_clients(self) -> Self:
+        if any(client >= self.num_workers for client in self.CLIENTS):
+            raise ValueError(
+                f"CLIENTS: received {self.CLIENTS}, num_workers is {self.num_workers}: ids below that"
+            )
+        if len(set(self.CLIENTS)) < len(self.CLIENTS):
+            raise ValueError(f"CLIENTS: received {self.CLIENTS}: an id stands there twice")
+        return self
+
+    @property
+    def clients(self) -> list[int]:
+        """Ids of the clients that take part."""
+        return list(self.CLIENTS) or list(range(self.num_workers))
+
     @property
     def learning_rate(self) -> float:
         """Adam's learning rate after LR_SCALING."""
@@ -228,7 +266,9 @@ class Config(BaseSettings, metaclass=_ReadableDefaults):
 
 
 def _explain(item: Any) -> str:
-    name = ".".join(str(part) for part in item["loc"]) or "settings"
+    name = ".".join(str(part) for part in item["loc"])
+    if not name:  # a rule over several settings, which names them itself
+        return str(item["msg"].removeprefix("Value error, "))
     if item["type"] == "extra_forbidden":
         return f"{name}: there is no such setting; docs/configuration.md lists them all"
     return f"{name}: received {item['input']!r}: {item['msg']}"
@@ -236,6 +276,7 @@ def _explain(item: Any) -> str:
 
 _TYPE_WORDS: dict[Any, str] = {
     "INPUT_SHAPE": "pair of int",
+    "CLIENTS": "list of int",
     int: "int",
     float: "float",
     bool: "bool",
@@ -274,7 +315,8 @@ def add_settings(parser: argparse.ArgumentParser, only: tuple[str, ...] = ()) ->
     """Add `--config FILE` and one option for every setting (or those named in `only`)."""
     parser.add_argument("--config", type=Path, metavar="FILE", help="TOML file with settings")
     group = parser.add_argument_group("settings (see docs/configuration.md)")
-    for name in only or Config.model_fields:
+    # Not REDIS_URL: a command line is for all to see, and workers read the environment alone.
+    for name in only or [name for name in Config.model_fields if name != "REDIS_URL"]:
         about = describe(name)
         details = ", ".join(part for part in (about["range"].replace("`", ""), about["unit"]) if part)
         group.add_argument(

@@ -50,3 +50,20 @@ def augmentation(name: str, input_shape: tuple[int, int], seed: int) -> Augment:
         return changed
 
     return augment
+
+
+def augmented_examples(
+    images: NDArray[np.uint8], name: str, seed: int, count: int = 16
+) -> NDArray[np.float32]:
+    """Some training images as the model sees them: float32 (count, H, W, 3) in [0, 1].
+
+    Args:
+        images: (N, H, W, 3), 0-255.
+        name: a key of AUGMENTATIONS.
+        seed: decides which images, and how they are changed.
+        count: how many, at most N.
+    """
+    generator = np.random.default_rng(seed)
+    rows = generator.choice(len(images), min(count, len(images)), replace=False)
+    augment = augmentation(name, images.shape[1:3], int(generator.integers(2**32)))
+    return np.stack([augment(images[row]) for row in rows])

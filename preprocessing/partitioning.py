@@ -27,3 +27,23 @@ def partition_rows(labels: np.ndarray, num_clients: int, seed: int) -> list[np.n
         )
     shuffled = np.random.default_rng(seed).permutation(len(labels))
     return [np.sort(rows) for rows in np.array_split(shuffled, num_clients)]
+
+
+def class_weight(kind: str, labels: np.ndarray, rows: np.ndarray) -> dict[int, float] | None:
+    """What an image of either class counts in a client's loss: inverse to how frequent the class is.
+
+    As scikit-learn's `balanced`: N / (2 · N_class), so that the mean over the images counted is 1.
+
+    Args:
+        kind: `none`, `balanced` (by the client's own labels) or `balanced_global` (by all).
+        labels: int32 (N,), of all training rows.
+        rows: the client's.
+
+    Returns:
+        {0: weight, 1: weight}; None for `none`. A class without an image has weight 1.
+    """
+    if kind == "none":
+        return None
+    counted = labels if kind == "balanced_global" else labels[rows]
+    counts = np.bincount(counted, minlength=2)
+    return {label: float(len(counted) / (2 * count)) if count else 1.0 for label, count in enumerate(counts)}

@@ -64,8 +64,15 @@ class PreparedData:
 
     def files(self, split: str) -> list[str]:
         """Where each image of a split came from, in row order: path relative to the image folder."""
+        return [entry["file"] for entry in self._entries(split)]
+
+    def patients(self, split: str) -> list[str]:
+        """The patient of each image of a split, in row order; the file's own name where none is known."""
+        return [entry.get("patient") or entry["file"] for entry in self._entries(split)]
+
+    def _entries(self, split: str) -> list[dict[str, Any]]:
         entries = [entry for entry in self.manifest["files"] if entry["split"] == split]
-        return [entry["file"] for entry in sorted(entries, key=lambda entry: entry["row"])]
+        return sorted(entries, key=lambda entry: int(entry["row"]))
 
 
 @lru_cache(maxsize=4)

@@ -25,11 +25,11 @@ def aggregate(replies: Any, message: dict[str, Any]) -> None:
         replies: the header tasks' results; a chord of one task hands over a single result.
         message: the order.
     """
-    order = RoundOrder.from_message(message)
     listed = replies if isinstance(replies, list) else [replies]
     worker_session().carry_out(
-        order,
-        lambda: aggregate_round(order, read_replies(order.round, order.clients, listed)).to_message(),
+        RoundOrder,
+        message,
+        lambda order: aggregate_round(order, read_replies(order.round, order.clients, listed)).to_message(),
     )
 
 

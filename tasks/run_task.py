@@ -7,27 +7,22 @@ from typing import Any
 import numpy as np
 
 from celery_app import app, worker_session
-from helpers.evaluation.metrics import binary_metrics
-from helpers.federated.messages import FinishOrder, StartOrder
-from helpers.federated.weights import Weights
-from helpers.local_training.trainer import predict_scores
+from helpers.federated.messages import FinishOrder, RunState, StartOrder
 from helpers.model_instance_helper import initial_weights, keras_file
 from helpers.run_records.checkpoint import load_weights, read_state
 from helpers.run_records.files import write_whole
 from helpers.run_records.run_log import begin_run, resume_run
 from helpers.run_records.tables import TEST_COLUMNS, write_rows
 from helpers.weight_store.store import put_arrays
-from preprocessing.input_pipeline import evaluation_batches
+from preprocessing.partitioning import partition_rows
+from tasks.final_test import explained_cases, score_splits, test_row
 from tasks.run_context import RunContext
-
-THRESHOLD = 0.5
 
 
 @app.task(name="tasks.start_run", ignore_result=True)
 def start_run(message: dict[str, Any]) -> None:
     """Make a run ready; see `StartOrder`. The answer is {state, weights}."""
-    order = StartOrder.from_message(message)
-    worker_session().carry_out(order, lambda: start(order))
+    worker_session().carry_out(StartOrder, message, start)
 
 
 def start(order: StartOrder) -> dict[str, Any]:
@@ -39,6 +34,7 @@ def start(order: StartOrder) -> dict[str, Any]:
     else:
         weights = initial_weights(context.config)
         state = begin_run(context.folders, order, schema, weights)
+    write_whole(context.folders.metrics / "run.json", _to_json(_description(context)))
     key = context.key("weights", state.round)
     reference = put_arrays(context.store, key, context.instance.names, weights)
     return {"state": state.to_message(), "weights": reference.to_message()}
@@ -47,12 +43,11 @@ def start(order: StartOrder) -> dict[str, Any]:
 @app.task(name="tasks.finish_run", ignore_result=True)
 def finish_run(message: dict[str, Any]) -> None:
     """Test the best model and write the models; see `FinishOrder`. The answer is {test}."""
-    order = FinishOrder.from_message(message)
-    worker_session().carry_out(order, lambda: finish(order))
+    worker_session().carry_out(FinishOrder, message, finish)
 
 
 def finish(order: FinishOrder) -> dict[str, Any]:
-    """Write best.keras, last.keras, test.csv and scores.npz."""
+    """Write best.keras, last.keras, best.json, scores.npz, cases.npz and, last, test.csv."""
     context = RunContext.of(order)
     config, folders, schema = context.config, context.folders, context.instance.schema
     state, _ = read_state(folders)
@@ -60,50 +55,58 @@ def finish(order: FinishOrder) -> dict[str, Any]:
     best = load_weights(folders, state.best_weights_file or state.weights_file, schema)
     write_whole(folders.models / "last.keras", keras_file(config, last))
     write_whole(folders.models / "best.keras", keras_file(config, best))
-    scores = {split: _scores(context, best, split) for split in ("val", "test")}
-    _write_scores(context, scores)
-    labels = context.data.labels("test")
-    metrics = binary_metrics(labels, scores["test"], THRESHOLD)
-    row = {
-        "model": "best",
-        "round": state.best_round or state.round,
-        "threshold": THRESHOLD,
-        "num_examples": len(labels),
-        "test_loss": metrics.pop("val_loss"),
-        **metrics,
-    }
+    arrays = score_splits(context, best)
+    row = test_row(context, arrays, state.best_round or state.round)
+    write_whole(folders.models / "best.json", _to_json(_provenance(order, state, row)))
+    write_whole(folders.metrics / "scores.npz", _to_npz(arrays))
+    cases = explained_cases(context, arrays, row["threshold"])
+    if cases is not None:
+        write_whole(folders.metrics / "cases.npz", _to_npz(cases))
     write_rows(folders.metrics / "test.csv", TEST_COLUMNS, 0, [row])
-    write_whole(folders.models / "best.json", _provenance(order, row, state.best_roc_auc))
     context.store.delete([context.key("weights", number) for number in (state.round - 1, state.round)])
     return {"test": row}
 
 
-def _provenance(order: FinishOrder, row: dict[str, Any], roc_auc: float | None) -> bytes:
-    """Where best.keras comes from."""
-    content = {
+def _provenance(order: FinishOrder, state: RunState, row: dict[str, Any]) -> dict[str, Any]:
+    """Where best.keras comes from, and how its scores become decisions."""
+    return {
         "run": order.run,
         "round": row["round"],
         "metric": "validation roc_auc",
-        "value": roc_auc,
+        "value": state.best_roc_auc,
+        "threshold": row["threshold"],
+        "threshold_rule": order.settings["THRESHOLD"],
         "settings": order.settings,
         "data_digest": order.data_digest,
         "versions": order.versions,
     }
+
+
+def _description(context: RunContext) -> dict[str, Any]:
+    """What was trained on what, for a person to read."""
+    order, config, manifest = context.order, context.config, context.data.manifest
+    labels = context.data.labels("train")
+    shares = partition_rows(labels, config.num_workers, config.SEED)
+    about_data = ("source", "grouped_by", "counts", "patients", "left_out", "audit")
+    return {
+        "run": order.run,
+        "settings": order.settings,
+        "data_digest": order.data_digest,
+        "versions": order.versions,
+        "num_workers": config.num_workers,
+        "data": {name: manifest.get(name) for name in about_data},
+        "partition": {
+            client: {label: int(np.sum(labels[rows] == label)) for label in (0, 1)}
+            for client, rows in enumerate(shares)
+        },
+    }
+
+
+def _to_json(content: dict[str, Any]) -> bytes:
     return json.dumps(content, indent=1, sort_keys=True).encode()
 
 
-def _scores(context: RunContext, weights: Weights, split: str) -> np.ndarray:
-    context.instance.model.set_weights(weights)
-    images = context.data.images(split)
-    return predict_scores(context.instance, evaluation_batches(images, context.config.EVALUATION_BATCH_SIZE))
-
-
-def _write_scores(context: RunContext, scores: dict[str, np.ndarray]) -> None:
-    arrays: dict[str, np.ndarray] = {}
-    for split, values in scores.items():
-        arrays[f"{split}_labels"] = context.data.labels(split)
-        arrays[f"{split}_scores"] = values
-        arrays[f"{split}_files"] = np.array(context.data.files(split))
+def _to_npz(arrays: dict[str, np.ndarray]) -> bytes:
     buffer = io.BytesIO()
     np.savez_compressed(buffer, allow_pickle=False, **arrays)
-    write_whole(context.folders.metrics / "scores.npz", buffer.getvalue())
+    return buffer.getvalue()

@@ -11,7 +11,7 @@ from helpers.federated.weights import Weights
 from helpers.local_training.trainer import LocalUpdate, predict_scores, train_locally
 from helpers.weight_store.store import get_arrays, put_arrays
 from preprocessing.input_pipeline import evaluation_batches, training_batches
-from preprocessing.partitioning import partition_rows
+from preprocessing.partitioning import class_weight, partition_rows
 from tasks.round_clock import Attendance, RoundClock
 from tasks.run_context import RunContext
 
@@ -19,8 +19,7 @@ from tasks.run_context import RunContext
 @app.task(name="tasks.train")
 def train(message: dict[str, Any]) -> dict[str, Any]:
     """Train one client for a round; see `TrainOrder` and `ClientReply`."""
-    order = TrainOrder.from_message(message)
-    answer = worker_session().carry_out(order, lambda: train_client(order).to_message())
+    answer = worker_session().carry_out(TrainOrder, message, lambda order: train_client(order).to_message())
     if answer is None:
         raise Ignore()
     return answer
@@ -86,5 +85,6 @@ def _train(
         batches,
         learning_rate=config.learning_rate,
         seed=seed,
+        class_weight=class_weight(config.CLASS_WEIGHT, data.labels("train"), rows),
         go_on=attendance.go_on,
     )

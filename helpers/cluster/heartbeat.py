@@ -49,6 +49,7 @@ class Heartbeat:
         }
         self._lock = threading.Lock()
         self._sent = 0.0
+        self._task_began = 0.0
         self._stop = threading.Event()
 
     def claim(self) -> None:
@@ -84,7 +85,8 @@ class Heartbeat:
     @contextlib.contextmanager
     def working_on(self, **task: Any) -> Iterator[None]:
         """Show that a task runs, from its start to its end."""
-        self._show({**task, "since": time.time()})
+        self._task_began = time.monotonic()
+        self._show(task)
         try:
             yield
         finally:
@@ -93,7 +95,9 @@ class Heartbeat:
     def tell_batch(self, batch: int, batches: int) -> bool:
         """Show how far the current task is, at most once a second; return whether it was shown now."""
         if self._status["task"] is not None:
-            self._status["task"] = {**self._status["task"], "batch": batch, "batches": batches}
+            seconds = time.monotonic() - self._task_began
+            progress = {"batch": batch, "batches": batches, "seconds": round(seconds, 2)}
+            self._status["task"] = {**self._status["task"], **progress}
         is_time = time.monotonic() - self._sent >= PROGRESS_INTERVAL_S
         if is_time:
             self._renew()

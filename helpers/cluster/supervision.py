@@ -17,6 +17,9 @@ TICK_S = 1.0
 PICK_UP_S = 10.0
 """A job that is in no queue and on no worker so long after it was sent is lost, seconds."""
 
+MOST_LOSSES = 5
+"""A job that was lost more often is given up: something takes the messages and does nothing."""
+
 Answer = TypeVar("Answer")
 Workers = dict[str, dict[str, Any]]
 
@@ -31,6 +34,7 @@ class Job:
         send: sends an attempt; arguments are the attempt's number and a worker's name or None.
         attempt: the current attempt.
         failed: how many attempts went wrong.
+        lost: how many attempts were lost.
         was_answered_for: the answer is not a worker's.
     """
 
@@ -39,6 +43,7 @@ class Job:
     send: Callable[[int, str | None], None]
     attempt: int = 0
     failed: int = 0
+    lost: int = 0
     sent_at: float = field(default_factory=time.monotonic)
     target: str | None = None
     runner: tuple[str, str] | None = None
@@ -156,8 +161,12 @@ class Supervisor:
                     self.send_again(job, _another(workers, failure["worker"]))
             elif self._is_lost(job, workers):
                 where = f" on {job.runner[0]}, which died" if job.runner else ""
-                self.notice(f"{job.name} was lost{where}; it is sent again")
-                self.send_again(job)
+                job.lost += 1
+                if job.lost > MOST_LOSSES:
+                    give_up(job, f"lost {job.lost} times: no worker keeps it")
+                else:
+                    self.notice(f"{job.name} was lost{where}; it is sent again")
+                    self.send_again(job)
 
     def send_again(self, job: Job, target: str | None = None) -> None:
         """Send the next attempt of a job; answers of earlier ones are refused from now on."""

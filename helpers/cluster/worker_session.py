@@ -3,7 +3,7 @@
 import logging
 import time
 from collections.abc import Callable
-from typing import Any
+from typing import Any, TypeVar
 
 import redis
 
@@ -18,6 +18,8 @@ from helpers.global_config import Config
 class VersionsDiffer(Exception):
     """This worker's code or packages are not the run's."""
 
+
+AnyOrder = TypeVar("AnyOrder", bound=Order)
 
 logger = logging.getLogger(__name__)
 
@@ -82,19 +84,27 @@ class WorkerSession:
         except redis.RedisError:
             return True
 
-    def carry_out(self, order: Order, do: Callable[[], dict[str, Any]]) -> dict[str, Any] | None:
+    def carry_out(
+        self, kind: type[AnyOrder], message: Any, do: Callable[[AnyOrder], dict[str, Any]]
+    ) -> dict[str, Any] | None:
         """Do what an order asks and give the answer.
 
         Never raises for what `do` raises: a header task of a chord must not. The traceback goes to
         the worker's log and one line to the orchestrator, which decides what follows.
 
         Args:
-            order: what to do; shown with the heartbeat meanwhile.
+            kind: which order `message` is.
+            message: what to do; shown with the heartbeat meanwhile.
             do: does it and returns the answer, JSON-ready.
 
         Returns:
-            The answer if it was taken; None if the order is out of date or failed.
+            The answer if it was taken; None if the order is out of date, not understood or failed.
         """
+        try:
+            order = kind.from_message(message)
+        except MessageError as error:
+            self._refuse(message, error)
+            return None
         board = JobBoard(self.client, order.run, order.session)
         if not board.expects(order.job, order.attempt):
             logger.info("%s, attempt %d: out of date, not done", order.job, order.attempt)
@@ -103,7 +113,7 @@ class WorkerSession:
             try:
                 self.check_versions(order)
                 self.check_settings(order)
-                answer = do()
+                answer = do(order)
             except Exception as error:  # whatever a training may raise
                 logger.exception("%s, attempt %d, failed", order.job, order.attempt)
                 board.fail(order.job, order.attempt, self.name, f"{type(error).__name__}: {error}")
@@ -112,3 +122,11 @@ class WorkerSession:
                 logger.warning("%s, attempt %d: the answer came too late", order.job, order.attempt)
                 return None
         return answer
+
+    def _refuse(self, message: Any, error: MessageError) -> None:
+        """Report an order that is not understood, as one of another version of the project is not."""
+        logger.error("order not understood: %s", error)
+        names = ("run", "session", "job", "attempt")
+        match [message.get(name) for name in names] if isinstance(message, dict) else None:
+            case [str(run), str(session), str(job), int(attempt)]:
+                JobBoard(self.client, run, session).fail(job, attempt, self.name, f"not understood: {error}")

@@ -90,8 +90,14 @@ class Order(Message):
     versions: dict[str, str]
     attempt: int
 
+    def to_message(self) -> dict[str, Any]:
+        """With the job's name, so that a worker of another version can still say which one it refuses."""
+        return {**super().to_message(), "job": self.job}
+
     @classmethod
     def from_message(cls, data: Any) -> Self:
+        if isinstance(data, dict):
+            data = {name: value for name, value in data.items() if name != "job"}
         order = super().from_message(data)
         if not isinstance(order.run, str) or not RUN_NAME.fullmatch(order.run):
             raise MessageError(f"{cls.__name__}: run {order.run!r} is no name of a run")

@@ -20,7 +20,7 @@ def run_rounds(
     *,
     rounds: int,
     patience: int,
-    num_clients: int,
+    clients: list[int],
     executor: RoundExecutor,
     observer: Observer,
     is_asked_to_stop: Callable[[], bool] = lambda: False,
@@ -32,7 +32,7 @@ def run_rounds(
         weights: reference of the global weights at that point.
         rounds: the last round's number.
         patience: stop after so many rounds without a better one; 0 never does.
-        num_clients: clients 0 … num_clients-1 take part in every round.
+        clients: ids of those that take part in every round, in the order their updates are summed.
         executor: runs one round.
         observer: told of every round.
         is_asked_to_stop: asked after every round.
@@ -40,7 +40,6 @@ def run_rounds(
     Returns:
         The state after the last round.
     """
-    clients = list(range(num_clients))
     while state.round < rounds and not has_lost_patience(state, patience):
         round_number = state.round + 1
         observer.round_started(round_number, clients)

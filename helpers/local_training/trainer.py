@@ -49,6 +49,7 @@ def train_locally(
     *,
     learning_rate: float,
     seed: list[int],
+    class_weight: dict[int, float] | None = None,
     go_on: Callable[[int], bool] = lambda num_batches: True,
 ) -> LocalUpdate:
     """Train one epoch from `weights` with a fresh Adam.
@@ -59,6 +60,7 @@ def train_locally(
         batches: what Keras' `fit` takes: images float32 (B, H, W, C) in [0, 1], labels (B, 1).
         learning_rate: Adam's.
         seed: determines the dropout masks.
+        class_weight: what an image of either class counts in the loss; None counts all alike.
         go_on: asked after every batch, with the number of batches done; False ends the training there.
 
     Raises:
@@ -66,7 +68,9 @@ def train_locally(
     """
     instance.begin_training(weights, learning_rate, seed)
     asking = _AskEveryBatch(go_on)
-    history = instance.model.fit(batches, epochs=1, shuffle=False, verbose=0, callbacks=[asking])
+    history = instance.model.fit(
+        batches, epochs=1, shuffle=False, class_weight=class_weight, verbose=0, callbacks=[asking]
+    )
     loss = float(history.history["loss"][0])
     if not math.isfinite(loss):
         raise FloatingPointError(f"the training loss became {loss}; lower BASE_LR")

@@ -44,11 +44,13 @@ class TensorBoardObserver:
     Args:
         folder: made when needed, such as metrics/<run>/tensorboard.
         settings: the run's settings, shown as text.
+        examples: augmented training images, shown once; as `show_images` takes them.
     """
 
-    def __init__(self, folder: Path, settings: dict[str, Any]) -> None:
+    def __init__(self, folder: Path, settings: dict[str, Any], examples: NDArray[np.generic]) -> None:
         self._folder = folder
         self._settings = settings
+        self._examples = examples
         self._begun: dict[str, Path] = {}
         self._first_round = 1
 
@@ -57,6 +59,7 @@ class TensorBoardObserver:
         rows = [f"| {name} | {value} |" for name, value in self._settings.items()]
         table = "\n".join(["| setting | value |", "|-|-|", *rows])
         self._write(AVERAGED, state.round, [_text("settings", table)])
+        self.show_images("augmented", self._examples, state.round)
 
     def round_started(self, round_number: int, clients: list[int]) -> None: ...
 

@@ -1,79 +1,114 @@
-"""A run in the terminal: a bar for the round while it lasts, a line when it is done, tables at the end."""
+"""A run in the terminal: a live view while it lasts, a line a round, tables at the end."""
 
 import time
+from collections import deque
 from pathlib import Path
 from typing import Any
 
 import pandas as pd
-from rich.console import Console
-from rich.progress import BarColumn, Progress, TaskID, TextColumn, TimeElapsedColumn
+from rich.console import Console, Group, RenderableType
+from rich.live import Live
+from rich.progress_bar import ProgressBar
 from rich.table import Table
+from rich.text import Text
 
 from helpers.federated.messages import RoundResult, RunState
 from helpers.federated.observers import RoundProgress
 
 SHOWN = ("train_loss", "val_loss", "accuracy", "precision", "recall", "f1_score", "roc_auc")
+LATE = 1.5
+"""A client that takes so many times as long as the slowest of the round before is called late."""
+BLOCKS = "▁▂▃▄▅▆▇█"
 
 
 class TerminalObserver:
-    """Prints a run to `console`; the bar shows only where that is a terminal."""
+    """Prints a run to `console`; the live view is only there where that is a terminal.
 
-    def __init__(self, console: Console) -> None:
+    Args:
+        console: where to.
+        batch_size: images per batch, to tell the speed of a worker.
+    """
+
+    def __init__(self, console: Console, batch_size: int) -> None:
         self._console = console
+        self._batch_size = batch_size
         self._rounds = 0
-        self._started = time.monotonic()
         self._first_round = 1
-        self._bar = Progress(
-            TextColumn("{task.description}"),
-            BarColumn(),
-            TextColumn("{task.fields[workers]}"),
-            TimeElapsedColumn(),
-            console=console,
-            transient=True,
-            disable=not console.is_terminal,
+        self._round = 0
+        self._started = time.monotonic()
+        self._usual_s = float("inf")
+        self._aucs: deque[float] = deque(maxlen=60)
+        self._seen: set[str] = set()
+        self._live = (
+            Live(console=console, transient=True, auto_refresh=False) if console.is_terminal else None
         )
-        self._task: TaskID | None = None
 
     def run_started(self, run: str, state: RunState, rounds: int) -> None:
         self._rounds, self._first_round = rounds, state.round + 1
         self._started = time.monotonic()
         done = f", {state.round} of them done" if state.round else ""
         self._console.print(f"Run [bold]{run}[/]: {rounds} rounds{done}")
-        self._bar.start()
+        if self._live is not None:
+            self._live.start()
 
     def round_started(self, round_number: int, clients: list[int]) -> None:
-        text = f"Round {round_number}/{self._rounds}"
-        self._task = self._bar.add_task(text, total=len(clients), workers="")
+        self._round = round_number
 
     def progress(self, progress: RoundProgress) -> None:
-        if self._task is None:
-            return
-        tasks = {name: status["task"] for name, status in progress.workers.items() if status["task"]}
-        parts = {name.partition("@")[0]: _of_its_batches(task) for name, task in tasks.items()}
-        done = progress.replied + sum(part for part in parts.values() if part < 1)
-        shown = "  ".join(f"{name} {part:.0%}" for name, part in parts.items())
-        self._bar.update(self._task, completed=min(done, progress.clients), workers=shown)
+        if self._live is not None:
+            self._live.update(self._view(progress), refresh=True)
 
     def round_finished(self, result: RoundResult) -> None:
-        if self._task is not None:
-            self._bar.remove_task(self._task)
         row = result.metrics
-        done = row["round"] - self._first_round + 1
-        left = (time.monotonic() - self._started) / done * (self._rounds - row["round"])
+        self._usual_s = max((client["seconds"] for client in result.clients), default=self._usual_s)
+        self._aucs.append(row["roc_auc"] or 0.5)
         best = "  [green]best so far[/]" if result.state["best_round"] == row["round"] else ""
+        left = f"{row['seconds']:.1f} s, {self._left_s(row['round']):.0f} s left"
         self._console.print(
             f"Round {row['round']}/{self._rounds}  loss {_shown(row['train_loss'])}  "
             f"validation: loss {_shown(row['val_loss'])}  accuracy {_shown(row['accuracy'])}  "
-            f"AUC {_shown(row['roc_auc'])}  {row['seconds']:.1f} s, {left:.0f} s left{best}",
+            f"AUC {_shown(row['roc_auc'])}  {left}{best}",
             highlight=False,
             soft_wrap=True,
         )
 
     def notice(self, text: str) -> None:
-        self._console.print(f"[yellow]{time.strftime('%H:%M:%S')}[/] {text}", highlight=False, soft_wrap=True)
+        line = Text(time.strftime("%H:%M:%S "), style="yellow").append(text, style="default")
+        self._console.print(line, soft_wrap=True)
 
     def close(self) -> None:
-        self._bar.stop()
+        if self._live is not None:
+            self._live.stop()
+
+    def _left_s(self, rounds_done: int) -> float:
+        done = rounds_done - self._first_round + 1
+        return (time.monotonic() - self._started) / done * (self._rounds - rounds_done)
+
+    def _view(self, progress: RoundProgress) -> RenderableType:
+        head = Text(
+            f"Round {progress.round}/{self._rounds}, {progress.replied} of {progress.clients} clients done"
+        )
+        if progress.round > self._first_round:
+            head.append(f", {self._left_s(progress.round - 1):.0f} s left")
+        table = Table(box=None, pad_edge=False, show_header=False)
+        for name, status in progress.workers.items():
+            table.add_row(name, *self._of_worker(status["task"]))
+        self._seen.update(progress.workers)
+        for name in sorted(self._seen - progress.workers.keys()):
+            table.add_row(name, "[red]no sign of life[/]")
+        curve = Text("validation AUC " + "".join(_block(auc) for auc in self._aucs), style="cyan")
+        return Group(head, table, *([curve] if self._aucs else []))
+
+    def _of_worker(self, task: dict[str, Any] | None) -> tuple[RenderableType, ...]:
+        if task is None:
+            return ("idle",)
+        batch, batches, seconds = task.get("batch", 0), task.get("batches", 0), task.get("seconds", 0.0)
+        what = task["job"].replace("train:", "client ").replace(f"client {self._round}:", "client ")
+        if not batches:
+            return (what,)
+        speed = f"{batch * self._batch_size / seconds:.0f} images/s" if seconds > 0 and batch else ""
+        late = "[yellow]late[/]" if seconds > LATE * self._usual_s else ""
+        return (what, ProgressBar(batches, batch, width=20), f"batch {batch}/{batches}", speed, late)
 
 
 def print_results(console: Console, rounds: pd.DataFrame, test: dict[str, Any], paths: list[Path]) -> None:
@@ -87,25 +122,42 @@ def print_results(console: Console, rounds: pd.DataFrame, test: dict[str, Any], 
     """
     headers = [name.replace("_", " ") for name in SHOWN]
     table = Table(
-        "round", "clients", *headers, "seconds",
-        title="Validation, averaged model", box=None, pad_edge=False,
-    )  # fmt: skip
+        "round", "clients", *headers, "s", title="Validation, averaged model", box=None, pad_edge=False
+    )
     for row in rounds.to_dict("records"):
         counts = [str(row[name]) for name in ("round", "num_clients")]
         table.add_row(*counts, *(_shown(row[name]) for name in SHOWN), _shown(row["seconds"], 1))
     console.print(table)
-    names = ("threshold", "accuracy", "precision", "recall", "f1_score", "roc_auc")
-    headers = [name.replace("_", " ") for name in names]
-    table = Table("model", "of round", "images", *headers, title="Test, used once", box=None, pad_edge=False)
-    cells = [_shown(test[name]) for name in names]
-    table.add_row(str(test["model"]), str(test["round"]), str(test["num_examples"]), *cells)
+    title = f"Test of the best model (round {test['round']}), used once: {test['num_examples']} images"
+    table = Table("metric", "value", "95 % interval", title=title, box=None, pad_edge=False)
+    table.add_row("decision threshold, from validation", _shown(test["threshold"]))
+    for name in (*SHOWN[2:], "specificity", "sensitivity_at_90_specificity", "calibration_error"):
+        interval = f"{_shown(test[f'{name}_low'])} to {_shown(test[f'{name}_high'])}"
+        table.add_row(name.replace("_", " "), _shown(test[name]), interval)
     console.print(table)
     for path in paths:
         console.print(f"  {path}", highlight=False, soft_wrap=True)
 
 
-def _of_its_batches(task: dict[str, Any]) -> float:
-    return float(task.get("batch", 0) / max(1, task.get("batches", 1)))
+def print_comparison(console: Console, table: pd.DataFrame, path: Path) -> None:
+    """Print what `compare_runs` returned, and where it lies."""
+    title = "The same budget spent several ways: test ROC-AUC, and how much better the first is"
+    view = Table(
+        "model", "AUC", "95 % interval", "difference", "95 % interval", title=title, box=None, pad_edge=False
+    )
+    for row in table.fillna("").to_dict("records"):
+        own, gap = (
+            f"{_shown(row[f'{name}_low'])} to {_shown(row[f'{name}_high'])}"
+            for name in ("roc_auc", "difference")
+        )
+        view.add_row(row["model"], _shown(row["roc_auc"]), own, _shown(row["difference"]), gap)
+    console.print(view)
+    console.print(f"  {path}", highlight=False, soft_wrap=True)
+
+
+def _block(auc: float) -> str:
+    """A bar for an AUC between .5 (empty) and 1."""
+    return BLOCKS[min(len(BLOCKS) - 1, max(0, int((auc - 0.5) * 2 * len(BLOCKS))))]
 
 
 def _shown(value: Any, digits: int = 3) -> str:

@@ -6,18 +6,22 @@ from typing import Any
 
 import pandas as pd
 
+from helpers.evaluation.metrics import METRIC_NAMES
 from helpers.run_records.files import RecordError, write_whole
 
-METRIC_COLUMNS = ["val_loss", "accuracy", "precision", "recall", "f1_score", "roc_auc"]
+BASIC_METRICS = list(METRIC_NAMES[:6])
+MORE_METRICS = list(METRIC_NAMES[6:])
+WITH_INTERVALS = [*BASIC_METRICS[1:], *MORE_METRICS, "sensitivity_at_90_specificity"]
 ROUND_COLUMNS = [
     "round",
     "num_clients",
     "num_examples",
     "train_loss",
-    *METRIC_COLUMNS,
+    *BASIC_METRICS,
     "seconds",
     "bytes_down",
     "bytes_up",
+    *MORE_METRICS,
     "aggregation_started_at",
 ]
 CLIENT_COLUMNS = [
@@ -36,7 +40,16 @@ CLIENT_COLUMNS = [
     "threads",
     "error",
 ]
-TEST_COLUMNS = ["model", "round", "threshold", "num_examples", "test_loss", *METRIC_COLUMNS[1:]]
+TEST_COLUMNS = [
+    "model",
+    "round",
+    "threshold",
+    "num_examples",
+    "num_patients",
+    "test_loss",
+    *WITH_INTERVALS,
+    *(f"{name}_{end}" for name in WITH_INTERVALS for end in ("low", "high")),
+]
 
 
 def read_table(path: Path, columns: list[str]) -> pd.DataFrame:

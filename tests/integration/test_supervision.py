@@ -14,6 +14,8 @@ from helpers.cluster.errors import NoWorkers
 from helpers.cluster.heartbeat import Heartbeat
 from helpers.cluster.job_board import JobBoard
 from helpers.cluster.supervision import Deadline, Job, Supervisor
+from helpers.cluster.worker_session import WorkerSession
+from helpers.federated.messages import TrainOrder
 
 
 @pytest.fixture(scope="module")
@@ -197,3 +199,35 @@ def test_an_answer_wakes_the_orchestrator(
     began = time.monotonic()
     supervisor.supervise([sent.job], refuse)
     assert time.monotonic() - began < supervision.TICK_S / 2
+
+
+def test_a_worker_refuses_an_order_it_does_not_understand_by_name(
+    client: redis.Redis, board: JobBoard, supervisor: Supervisor, notices: list[str]
+) -> None:
+    address = f"redis://127.0.0.1:{client.connection_pool.connection_kwargs['port']}/0"
+    session = WorkerSession("old@host", address, 0)
+    session.heartbeat.claim()
+    session.heartbeat.show_ready()
+    order = TrainOrder("run", "session", {}, "digest", {}, 0, 1, [0], {}, 0.0, 0)
+    message = order.to_message() | {"field of a later version": 1}
+
+    def send(attempt: int, target: str | None) -> None:
+        session.carry_out(TrainOrder, message | {"attempt": attempt}, lambda order: {})
+
+    job = Job(order.job, "train", send)
+    job.send(0, None)
+    with pytest.raises(RuntimeError, match="gave up: not understood: TrainOrder: expected the fields"):
+        supervisor.supervise([job], refuse)
+    assert "failed on old@host" in notices[0]
+
+
+def test_a_job_that_is_lost_again_and_again_is_given_up(
+    client: redis.Redis, board: JobBoard, supervisor: Supervisor, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(supervision, "PICK_UP_S", 0.0)
+    monkeypatch.setattr(supervision, "TICK_S", 0.01)
+    live(client, "here@host")
+    sent = Sent(board)
+    with pytest.raises(RuntimeError, match="no worker keeps it"):
+        supervisor.supervise([sent.job], refuse)
+    assert len(sent.attempts) == supervision.MOST_LOSSES + 1

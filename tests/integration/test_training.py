@@ -6,6 +6,7 @@ import zipfile
 import numpy as np
 import pandas as pd
 import pytest
+import sklearn.metrics as sk
 
 from tests.integration.conftest import Cluster
 
@@ -91,3 +92,53 @@ def test_images_prepared_at_another_size_are_refused(cluster: Cluster) -> None:
     refused = cluster.train("--run", "size", "--input-shape", "32,32")
     assert refused.returncode == 2
     assert "INPUT_SHAPE" in refused.stderr
+
+
+def test_the_reported_metrics_are_scikit_learns_on_the_stored_scores(cluster: Cluster) -> None:
+    assert cluster.train("--run", "metrics", "--epochs", "2").returncode == 0
+    scores = np.load(cluster.folder / "metrics/metrics/scores.npz", allow_pickle=False)
+    rounds = cluster.table("metrics", "rounds.csv")
+    best = rounds.loc[rounds["roc_auc"].idxmax()]
+    test = cluster.table("metrics", "test.csv").iloc[0]
+    rows = (("val", best, 0.5), ("test", test, test["threshold"]))
+    for split, row, threshold in rows:
+        labels, values = scores[f"{split}_labels"], scores[f"{split}_scores"].astype(float)
+        decisions = values >= threshold
+        undefined = {"zero_division": np.nan}
+        expected = {
+            "accuracy": sk.accuracy_score(labels, decisions),
+            "precision": sk.precision_score(labels, decisions, **undefined),
+            "recall": sk.recall_score(labels, decisions, **undefined),
+            "f1_score": sk.f1_score(labels, decisions, **undefined),
+            "roc_auc": sk.roc_auc_score(labels, values),
+            "average_precision": sk.average_precision_score(labels, values),
+            "specificity": sk.recall_score(1 - labels, ~decisions, **undefined),
+            "balanced_accuracy": sk.balanced_accuracy_score(labels, decisions),
+            "brier_score": sk.brier_score_loss(labels, values),
+        }
+        for name, value in expected.items():
+            np.testing.assert_allclose(row[name], value, rtol=1e-9, err_msg=f"{split} {name}")
+    intervals = [name for name in test.index if name.endswith("_low")]
+    assert len(intervals) == 10
+    for name in intervals:
+        plain = name.removesuffix("_low")
+        if not np.isnan(test[name]):
+            assert test[name] <= test[f"{plain}_high"]
+
+
+def test_the_same_budget_three_ways(cluster: Cluster) -> None:
+    options = ("--epochs", "1", "--num-workers", "2", "--class-weight", "balanced", "--tensorboard")
+    done = cluster.train("--run", "ways", "--compare", *options)
+    assert done.returncode == 0, done.stderr
+    table = cluster.table("ways", "compare.csv")
+    assert table["model"].tolist() == ["federated", "pooled", "client 0 alone", "client 1 alone"]
+    assert np.isnan(table["difference"][0])
+    assert table["roc_auc"].between(table["roc_auc_low"], table["roc_auc_high"]).all()
+    clients = cluster.table("ways-client-1-alone", "clients.csv")
+    assert clients["client"].tolist() == [1]
+    assert clients["num_examples"].sum() < 567 / 2 + 1
+    assert cluster.table("ways-pooled", "rounds.csv")["num_examples"].tolist() == [567]
+    assert list((cluster.folder / "metrics/ways/tensorboard").rglob("events.*"))
+    report = (cluster.folder / "metrics/ways/report.html").read_text()
+    assert "http-equiv" not in report or "refresh" not in report
+    assert "data:image/png" in report

@@ -88,7 +88,7 @@ def test_rounds_follow_each_other_from_where_the_run_is() -> None:
         Reference("weights-2", 1, "x", ()),
         rounds=4,
         patience=0,
-        num_clients=2,
+        clients=[0, 1],
         executor=recorder,
         observer=recorder,
     )
@@ -107,7 +107,7 @@ def test_a_finished_run_does_nothing() -> None:
 
 
 def rounds_after(state: RunState, recorder: Recorder, **options) -> RunState:
-    options = {"rounds": 4, "patience": 0, "num_clients": 2} | options
+    options = {"rounds": 4, "patience": 0, "clients": [0, 1]} | options
     weights = Reference(f"weights-{state.round}", 1, "x", ())
     return run_rounds(state, weights, executor=recorder, observer=recorder, **options)
 

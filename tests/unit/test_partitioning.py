@@ -4,7 +4,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from preprocessing.errors import PreprocessingError
-from preprocessing.partitioning import partition_rows
+from preprocessing.partitioning import class_weight, partition_rows
 
 
 @given(data=st.data(), num_rows=st.integers(1, 300), seed=st.integers(0, 2**40))
@@ -36,3 +36,12 @@ def test_the_seed_decides():
 def test_a_client_without_rows_is_refused(num_clients):
     with pytest.raises(PreprocessingError, match=f"num_workers: received {num_clients} for 3 training"):
         partition_rows(np.zeros(3), num_clients, seed=0)
+
+
+def test_class_weights_by_hand():
+    labels = np.array([0, 0, 0, 1, 1, 0, 0, 0])
+    rows = np.array([0, 1, 2, 3])
+    assert class_weight("none", labels, rows) is None
+    assert class_weight("balanced", labels, rows) == {0: 4 / 6, 1: 2.0}
+    assert class_weight("balanced_global", labels, rows) == {0: 8 / 12, 1: 2.0}
+    assert class_weight("balanced", labels, np.array([0, 1])) == {0: 1.0, 1: 1.0}

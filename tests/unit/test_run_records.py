@@ -34,7 +34,7 @@ def order(round_number: int) -> RoundOrder:
 def commit(folders: RunFolders, round_number: int, auc: float | None, value: float = 0.0):
     reply = ClientReply(round_number, 0, 0, "w", "ok", num_examples=5, train_loss=0.1 + 0.2)
     metrics = dict.fromkeys(METRICS, 0.5) | {"roc_auc": auc}
-    row = round_row(round_number, [reply], metrics, 1.0)
+    row = round_row(round_number, [reply], metrics, 1.0, 0.5)
     clients = [client_row(reply, metrics)]
     return commit_round(folders, order(round_number), SCHEMA, weights_of(value or round_number), row, clients)
 
@@ -55,8 +55,8 @@ def test_rounds_become_rows(folders: RunFolders) -> None:
     commit(folders, 1, 0.6)
     commit(folders, 2, None)
     text = (folders.metrics / "rounds.csv").read_text().splitlines()
-    assert text[1] == "1,1,5,0.30000000000000004,0.5,0.5,0.5,0.5,0.5,0.6,1.0,0,0"
-    assert text[2] == "2,1,5,0.30000000000000004,0.5,0.5,0.5,0.5,0.5,,1.0,0,0"
+    assert text[1] == "1,1,5,0.30000000000000004,0.5,0.5,0.5,0.5,0.5,0.6,1.0,0,0,,,,,,0.5"
+    assert text[2] == "2,1,5,0.30000000000000004,0.5,0.5,0.5,0.5,0.5,,1.0,0,0,,,,,,0.5"
     assert len((folders.metrics / "clients.csv").read_text().splitlines()) == 3
 
 

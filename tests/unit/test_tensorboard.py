@@ -19,7 +19,7 @@ IMAGES = np.linspace(0, 1, 2 * 4 * 5 * 3, dtype=np.float32).reshape(2, 4, 5, 3)
 
 def train(folder: Path, first: int, auc: float) -> None:
     """Rounds `first` to 3 of a run with one client."""
-    observer = TensorBoardObserver(folder, {"EPOCHS": 3})
+    observer = TensorBoardObserver(folder, {"EPOCHS": 3}, IMAGES[:0])
     observer.run_started("r", SimpleNamespace(round=first - 1), 3)
     observer.show_images("augmented", IMAGES, first)
     for number in range(first, 4):
@@ -74,10 +74,11 @@ def test_a_resumed_run_replaces_what_was_written_of_its_rounds(tmp_path):
 
 def test_tensorflow_is_not_imported(tmp_path):
     code = (
-        "import sys; from pathlib import Path; from types import SimpleNamespace\n"
+        "import sys; import numpy as np; from pathlib import Path; from types import SimpleNamespace\n"
         "from helpers.monitoring.tensorboard import TensorBoardObserver\n"
         "assert 'tensorboard' not in sys.modules\n"
-        f"TensorBoardObserver(Path({str(tmp_path)!r}), {{}}).run_started('r', SimpleNamespace(round=0), 1)\n"
+        f"TensorBoardObserver(Path({str(tmp_path)!r}), {{}}, np.zeros((1, 4, 4, 3)))"
+        ".run_started('r', SimpleNamespace(round=0), 1)\n"
         "assert 'tensorflow' not in sys.modules\n"
     )
     root = Path(__file__).resolve().parents[2]

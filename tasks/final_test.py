@@ -1,0 +1,77 @@
+"""The best model's scores, its one test, and pictures of its surest cases."""
+
+from typing import Any
+
+import numpy as np
+
+from helpers.evaluation.intervals import bootstrap_intervals
+from helpers.evaluation.metrics import binary_metrics, sensitivity_at_specificity
+from helpers.evaluation.thresholds import choose_threshold
+from helpers.explaining.cases import surest_cases
+from helpers.explaining.grad_cam import UnexplainableModelError, grad_cam
+from helpers.federated.weights import Weights
+from helpers.local_training.trainer import predict_scores
+from preprocessing.input_pipeline import evaluation_batches
+from tasks.run_context import RunContext
+
+NUM_CASES = 6
+
+
+def score_splits(context: RunContext, weights: Weights) -> dict[str, np.ndarray]:
+    """Labels, scores, files and patients of validation and test, as scores.npz holds them."""
+    context.instance.model.set_weights(weights)
+    arrays: dict[str, np.ndarray] = {}
+    for split in ("val", "test"):
+        batches = evaluation_batches(context.data.images(split), context.config.EVALUATION_BATCH_SIZE)
+        arrays[f"{split}_labels"] = context.data.labels(split)
+        arrays[f"{split}_scores"] = predict_scores(context.instance, batches)
+        arrays[f"{split}_files"] = np.array(context.data.files(split))
+        arrays[f"{split}_patients"] = np.array(context.data.patients(split))
+    return arrays
+
+
+def test_row(context: RunContext, arrays: dict[str, np.ndarray], round_number: int) -> dict[str, Any]:
+    """The row of test.csv: threshold from validation, intervals from a bootstrap over patients."""
+    config = context.config
+    threshold = choose_threshold(arrays["val_labels"], arrays["val_scores"], config.THRESHOLD)
+    labels, scores, patients = (arrays[f"test_{name}"] for name in ("labels", "scores", "patients"))
+    metrics = binary_metrics(labels, scores, threshold)
+    intervals = bootstrap_intervals(labels, scores, patients, threshold, config.SEED)
+    row: dict[str, Any] = {
+        "model": "best",
+        "round": round_number,
+        "threshold": threshold,
+        "num_examples": len(labels),
+        "num_patients": len(set(patients)) if context.data.manifest["grouped_by"] else None,
+        "test_loss": metrics.pop("val_loss"),
+        **metrics,
+        "sensitivity_at_90_specificity": sensitivity_at_specificity(labels, scores, 0.9),
+    }
+    for name, interval in intervals.items():
+        row[f"{name}_low"], row[f"{name}_high"] = interval or (None, None)
+    return row
+
+
+def explained_cases(
+    context: RunContext, arrays: dict[str, np.ndarray], threshold: float
+) -> dict[str, np.ndarray] | None:
+    """The surest right and wrong test cases with their Grad-CAM, as cases.npz holds them.
+
+    None where the network has nothing that Grad-CAM can explain.
+    """
+    labels, scores = arrays["test_labels"], arrays["test_scores"]
+    right, wrong = surest_cases(labels, scores, threshold, NUM_CASES)
+    chosen = np.concatenate([right, wrong])
+    images = np.ascontiguousarray(context.data.images("test")[chosen])
+    try:
+        heatmaps = grad_cam(context.instance.model, np.divide(images, 255, dtype=np.float32))
+    except UnexplainableModelError:
+        return None
+    return {
+        "images": images,
+        "heatmaps": heatmaps,
+        "labels": labels[chosen],
+        "scores": scores[chosen],
+        "files": arrays["test_files"][chosen],
+        "kinds": np.array(["right"] * len(right) + ["wrong"] * len(wrong)),
+    }
