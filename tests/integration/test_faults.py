@@ -94,15 +94,16 @@ def test_whoever_aggregates_may_die_too(cluster: Cluster, calm: dict[str, bytes]
     assert state["state"]["round"] == 2
 
 
-@pytest.fixture
-def _warm_workers(cluster: Cluster) -> None:
-    """Let every worker trace its model, so that the deadlines below fall into the training."""
-    assert cluster.train("--overwrite", "--run", "warm", "--epochs", "2").returncode == 0
+@pytest.fixture(scope="module")
+def half_a_training(cluster: Cluster) -> str:
+    """Half the seconds that one client with all rows takes on a warm worker."""
+    cluster.have_workers(3)
+    assert cluster.train("--run", "one", *SLOW[:-1], "4", "--num-workers", "1").returncode == 0
+    return str(cluster.table("one", "clients.csv")["seconds"].min() / 2)
 
 
-@pytest.mark.usefixtures("_warm_workers")
-def test_a_slow_client_counts_with_what_it_saw(cluster: Cluster) -> None:
-    limits = ("--round-deadline-s", "2", "--min-clients", "1")
+def test_a_slow_client_counts_with_what_it_saw(cluster: Cluster, half_a_training: str) -> None:
+    limits = ("--round-deadline-s", half_a_training, "--min-clients", "1")
     done = cluster.train("--run", "partial", *SLOW, "--num-workers", "1", *limits)
     assert done.returncode == 0, done.stderr
     rows = cluster.table("partial", "clients.csv")
@@ -110,16 +111,14 @@ def test_a_slow_client_counts_with_what_it_saw(cluster: Cluster) -> None:
     assert rows["num_examples"].between(1, 566).all()
     rounds = cluster.table("partial", "rounds.csv")
     assert rounds["num_examples"].tolist() == rows["num_examples"].tolist()
-    assert (rounds["seconds"] < 2 + 1).all()
 
 
-@pytest.mark.usefixtures("_warm_workers")
-def test_too_few_clients_at_the_deadline_stop_the_run(cluster: Cluster) -> None:
-    limits = ("--round-deadline-s", "1", "--min-clients", "2", "--partial-updates", "false")
-    done = cluster.train("--run", "quorum", *SLOW, "--num-workers", "2", *limits)
+def test_too_few_clients_at_the_deadline_stop_the_run(cluster: Cluster, half_a_training: str) -> None:
+    limits = ("--round-deadline-s", half_a_training, "--min-clients", "1", "--partial-updates", "false")
+    done = cluster.train("--run", "quorum", *SLOW, "--num-workers", "1", *limits)
     assert done.returncode == 3
-    assert "MIN_CLIENTS asks for 2" in done.stderr
-    assert "missing: no reply within 1 s" in done.stderr or "batches until the deadline" in done.stderr
+    assert "0 of 1 clients replied, MIN_CLIENTS asks for 1" in done.stderr
+    assert "no reply within" in done.stderr or "batches until the deadline" in done.stderr
     assert "--resume quorum" in done.stderr
 
 
