@@ -169,6 +169,25 @@ def test_a_redis_that_stays_away_ends_the_run(cluster: Cluster, tmp_path: Path) 
     assert "stayed away for 3 s" in printed
 
 
+def test_a_run_whose_redis_stayed_away_is_resumed_when_it_is_back(
+    cluster: Cluster, calm: dict[str, bytes]
+) -> None:
+    training = cluster.start_training("--run", "back", *SLOW, "--worker-timeout-s", "3")
+    cluster.wait_for_task("train:2")
+    port = int(cluster.server.url.rpartition(":")[2].partition("/")[0])
+    assert cluster.server.process is not None
+    cluster.server.process.kill()
+    cluster.server.process.wait()
+    status, printed = finish(training)
+    assert status == 3
+    assert "stayed away for 3 s" in printed
+    assert "--resume back" in printed
+    cluster.server = start_server(find_binary(), cluster.folder / "redis", port)
+    resumed = cluster.train("--resume", "back")
+    assert resumed.returncode == 0, resumed.stderr
+    assert cluster.weights("back") == calm
+
+
 def rows_without_times(cluster: Cluster, run: str, name: str) -> pd.DataFrame:
     table = cluster.table(run, name)
     table = table.drop(columns=[c for c in table.columns if c in TIMES]).reset_index(drop=True)

@@ -1,5 +1,7 @@
 """What a run leaves on disk: whole or not at all, and the same after a resume."""
 
+import subprocess
+import sys
 from pathlib import Path
 
 import numpy as np
@@ -161,3 +163,22 @@ def test_trimming_keeps_every_digit(tmp_path: Path) -> None:
     trim_table(path, ["round", "value"], 2)
     assert path.read_text().splitlines() == lines[:3]
     assert to_csv(read_table(path, [])).decode().splitlines() == lines[:3]
+
+
+@pytest.mark.skipif(sys.platform == "win32", reason="no limits on the size of files there")
+def test_a_disk_that_takes_no_more_leaves_the_earlier_file(tmp_path: Path) -> None:
+    code = (
+        "import resource, signal, sys; from pathlib import Path\n"
+        "from helpers.run_records.files import RecordError, write_whole\n"
+        "path = Path(sys.argv[1]); write_whole(path, b'first')\n"
+        "signal.signal(signal.SIGXFSZ, signal.SIG_IGN)\n"
+        "resource.setrlimit(resource.RLIMIT_FSIZE, (1000, 1000))\n"
+        "try: write_whole(path, b'x' * 5000)\n"
+        "except RecordError as error: print(error)\n"
+    )
+    root = Path(__file__).resolve().parents[2]
+    path = tmp_path / "state.json"
+    done = subprocess.run([sys.executable, "-c", code, str(path)], cwd=root, capture_output=True, text=True)
+    assert "state.json could not be written: File too large" in done.stdout, done.stderr
+    assert path.read_bytes() == b"first"
+    assert list(tmp_path.iterdir()) == [path]
