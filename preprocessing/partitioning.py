@@ -32,7 +32,7 @@ def partition_rows(labels: np.ndarray, num_clients: int, seed: int) -> list[np.n
 def class_weight(kind: str, labels: np.ndarray, rows: np.ndarray) -> dict[int, float] | None:
     """What an image of either class counts in a client's loss: inverse to how frequent the class is.
 
-    As scikit-learn's `balanced`: N / (2 · N_class), so that the mean over the images counted is 1.
+    As scikit-learn's `balanced`: N / (classes present · N_class), so that their mean over the images is 1.
 
     Args:
         kind: `none`, `balanced` (by the client's own labels) or `balanced_global` (by all).
@@ -46,4 +46,5 @@ def class_weight(kind: str, labels: np.ndarray, rows: np.ndarray) -> dict[int, f
         return None
     counted = labels if kind == "balanced_global" else labels[rows]
     counts = np.bincount(counted, minlength=2)
-    return {label: float(len(counted) / (2 * count)) if count else 1.0 for label, count in enumerate(counts)}
+    share = len(counted) / np.count_nonzero(counts)
+    return {label: float(share / count) if count else 1.0 for label, count in enumerate(counts)}

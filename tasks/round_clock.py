@@ -8,7 +8,9 @@ from helpers.federated.messages import RoundOrder, TrainOrder
 from helpers.global_config import Config
 
 RESERVE = 0.1
-"""Part of the time left at the start that is kept for predicting and sending the update."""
+"""Part of the time left at the start that is kept for predicting and sending the update, …"""
+LEAST_RESERVE_S = 2.0
+"""… but at least so many seconds, unless that is more than half of it."""
 
 
 class StoppedError(Exception):
@@ -47,7 +49,9 @@ class Attendance:
         self._clock = clock
         self._partial_counts = config.PARTIAL_UPDATES
         self._session = worker_session()
-        self._stop_at = config.ROUND_DEADLINE_S - RESERVE * (config.ROUND_DEADLINE_S - clock.started_at)
+        time_left = config.ROUND_DEADLINE_S - clock.started_at
+        reserve = min(time_left / 2, max(RESERVE * time_left, LEAST_RESERVE_S))
+        self._stop_at = config.ROUND_DEADLINE_S - reserve
         self._closed = False
 
     def go_on(self, num_batches: int) -> bool:

@@ -3,40 +3,49 @@
 import collections
 import os
 import signal
+import threading
 import time
 
 import numpy as np
 import pytest
 
 from helpers.cluster.embedded_redis import find_binary, start_server
-from tests.integration.conftest import Cluster
+from helpers.cluster.heartbeat import live_workers
+from tests.integration.conftest import Cluster, is_running
 
 ROUNDS = 12
 SEED = 20
 OPTIONS = ["--epochs", str(ROUNDS), "--train-batch-size", "1"]
 
 
+def wait_for_round(cluster: Cluster, kind: str, round_number: int) -> int:
+    """Wait until a worker trains (`train`) or aggregates in that round or a later one; its process id."""
+    deadline = time.monotonic() + 60
+    while time.monotonic() < deadline:
+        for status in live_workers(cluster.client).values():
+            job = ((status["task"] or {}).get("job") or "").split(":")
+            if job[0] == kind and int(job[1]) >= round_number and is_running(status["pid"]):
+                return int(status["pid"])
+        time.sleep(0.002)
+    raise AssertionError(f"no worker showed {kind} in round {round_number}")
+
+
 def kill_trainer(cluster: Cluster, round_number: int) -> None:
-    _, pid = cluster.wait_for_task(f"train:{round_number}:")
-    os.kill(pid, signal.SIGKILL)
-    cluster.have_workers(3)
+    os.kill(wait_for_round(cluster, "train", round_number), signal.SIGKILL)
 
 
 def stop_trainer(cluster: Cluster, round_number: int) -> None:
-    _, pid = cluster.wait_for_task(f"train:{round_number}:")
+    pid = wait_for_round(cluster, "train", round_number)
     os.kill(pid, signal.SIGSTOP)
-    time.sleep(18)  # longer than its heartbeat
-    os.kill(pid, signal.SIGCONT)
+    threading.Timer(18, os.kill, (pid, signal.SIGCONT)).start()  # later than its heartbeat lapses
 
 
 def kill_aggregator(cluster: Cluster, round_number: int) -> None:
-    _, pid = cluster.wait_for_task(f"aggregate:{round_number}")
-    os.kill(pid, signal.SIGKILL)
-    cluster.have_workers(3)
+    os.kill(wait_for_round(cluster, "aggregate", round_number), signal.SIGKILL)
 
 
 def restart_redis(cluster: Cluster, round_number: int) -> None:
-    cluster.wait_for_task(f"train:{round_number}:")
+    wait_for_round(cluster, "train", round_number)
     port = int(cluster.server.url.rpartition(":")[2].partition("/")[0])
     assert cluster.server.process is not None
     cluster.server.process.kill()
@@ -45,7 +54,7 @@ def restart_redis(cluster: Cluster, round_number: int) -> None:
 
 
 def drop_connections(cluster: Cluster, round_number: int) -> None:
-    cluster.wait_for_task(f"train:{round_number}:")
+    wait_for_round(cluster, "train", round_number)
     for kind in ("normal", "pubsub"):
         cluster.client.execute_command("CLIENT", "KILL", "TYPE", kind)
 
@@ -63,6 +72,7 @@ def test_twelve_rounds_under_faults(cluster: Cluster) -> None:
     schedule = [fault if callable(fault) else FAULTS[fault] for fault in order]
     generator.shuffle(schedule)  # type: ignore[arg-type]
 
+    cluster.have_workers(3 + sum("kill" in fault.__name__ for fault in schedule))
     training = cluster.start_training("--run", "chaos", *OPTIONS)
     injected: collections.Counter[str] = collections.Counter()
     for round_number, fault in zip(faulty, schedule, strict=True):
