@@ -106,7 +106,8 @@ def train(options: argparse.Namespace, config: Config, run: str) -> None:
     session = uuid.uuid4().hex[:12]
     board = JobBoard(client, run, session)
     supervisor = Supervisor(client, board, config.WORKER_TIMEOUT_S, observer.notice)
-    terms = RoundTerms(config.ROUND_DEADLINE_S, config.MIN_CLIENTS)
+    task_deadline_s = max(config.ROUND_DEADLINE_S, config.WORKER_TIMEOUT_S)
+    terms = RoundTerms(config.ROUND_DEADLINE_S, config.MIN_CLIENTS, task_deadline_s)
     identity = {"run": run, "session": session}
     executor = ChordExecutor(app, client, board, supervisor, identity | facts, terms, observer.progress)
     board.take_over()
@@ -117,10 +118,10 @@ def train(options: argparse.Namespace, config: Config, run: str) -> None:
         observer.close()
         with contextlib.suppress(redis.RedisError):
             board.close()
-    report()
     rounds = read_table(folders.metrics / "rounds.csv", ROUND_COLUMNS)
     places = [folders.metrics, folders.metrics / "report.html", folders.models / "best.keras"]
     print_results(console, rounds, test, places)
+    report()
 
 
 def _observers(
@@ -194,7 +195,10 @@ def compare(options: argparse.Namespace, config: Config, run: str) -> None:
     from helpers.monitoring.terminal import print_comparison
     from helpers.run_records.comparison import compare_runs, write_comparison
     from helpers.run_records.files import RunFolders
+    from helpers.run_records.resume import config_to_resume
 
+    if options.resume:  # the ways follow from the run's own settings
+        config = config_to_resume(RunFolders.of(config, run), config)
     ways: dict[str, dict[str, object]] = {"federated": {}, "pooled": {"num_workers": 1}}
     ways |= {f"client {client} alone": {"CLIENTS": (client,)} for client in config.clients}
     runs: dict[str, str] = {}
@@ -249,13 +253,14 @@ def _check_name(run: str, *, exists: bool, resume: bool, overwrite: bool) -> Non
         )
 
 
-def _how_to_resume(config: Config, run: str) -> str:
+def _how_to_resume(config: Config, run: str, options: argparse.Namespace) -> str:
     """The command that goes on, if there is something to go on with."""
     from helpers.run_records.files import RunFolders
 
     if not RunFolders.of(config, run).state.exists():
         return ""
-    return f"\nto go on: python distributed_training_index.py --resume {run}"
+    comparing = " --compare" if options.compare else ""
+    return f"\nto go on: python distributed_training_index.py --resume {run}{comparing}"
 
 
 def main(arguments: Sequence[str] | None = None) -> int:
@@ -275,10 +280,10 @@ def main(arguments: Sequence[str] | None = None) -> int:
         print(f"error: {error}", file=sys.stderr)
         return 2
     except ClusterError as error:
-        print(f"error: {error}{_how_to_resume(config, run)}", file=sys.stderr)
+        print(f"error: {error}{_how_to_resume(config, run, options)}", file=sys.stderr)
         return error.exit_status
     except KeyboardInterrupt:
-        print(f"stopped{_how_to_resume(config, run)}", file=sys.stderr)
+        print(f"stopped{_how_to_resume(config, run, options)}", file=sys.stderr)
         return 130
     return 0
 

@@ -87,6 +87,7 @@ class Config(BaseSettings, metaclass=_ReadableDefaults):
         extra="forbid",
         frozen=True,
         populate_by_name=True,
+        env_ignore_empty=True,
         enable_decoding=False,
     )
 
@@ -158,7 +159,10 @@ class Config(BaseSettings, metaclass=_ReadableDefaults):
 
     # Cluster.
     ROUND_DEADLINE_S: float = setting(
-        3600.0, "A round closes after this time with the clients that have replied.", "seconds", gt=0
+        3600.0,
+        "A round closes after this time with the clients that have replied.",
+        "seconds",
+        gt=0,
     )
     MIN_CLIENTS: float = setting(
         0.5,

@@ -48,10 +48,12 @@ class RoundTerms:
     Attributes:
         deadline_s: it closes after so many seconds with those who have replied.
         min_clients: how many usable replies it needs; see `clients_needed`.
+        task_deadline_s: how long the aggregation, the start and the end of a run may take, seconds.
     """
 
     deadline_s: float
     min_clients: float
+    task_deadline_s: float
 
 
 class ChordExecutor:
@@ -130,7 +132,7 @@ class ChordExecutor:
             # The chord has lost a part: it will not fire.
             patiently(lambda: self._supervisor.send_again(aggregation))
         answers = self._supervisor.supervise(
-            [aggregation], _refuse, lambda _, workers: tell(replies, workers)
+            [aggregation], _refuse, lambda _, workers: tell(replies, workers), self._task_deadline()
         )
         patiently(lambda: self._board.forget([job.name for job in trainings] + [order.job]))
         patiently(lambda: [self._app.backend.forget(signature.id) for signature in header])
@@ -148,7 +150,8 @@ class ChordExecutor:
         job = self._job(order)
         self._supervisor.patiently(lambda: self._board.expect({job.name: 0}))
         job.send(0, None)
-        answer: dict[str, Any] = self._supervisor.supervise([job], _refuse)[job.name]
+        answers = self._supervisor.supervise([job], _refuse, deadline=self._task_deadline())
+        answer: dict[str, Any] = answers[job.name]
         self._supervisor.patiently(lambda: self._board.forget([job.name]))
         return answer
 
@@ -173,6 +176,13 @@ class ChordExecutor:
         except (OperationalError, redis.RedisError):
             return
 
+    def _task_deadline(self) -> Deadline:
+        return Deadline(time.monotonic() + self._terms.task_deadline_s, self._give_up)
+
+    def _give_up(self, job: Job) -> None:
+        where = f"on {job.runner}" if job.runner else f"in the queue {job.queue}, which no free worker serves"
+        raise TaskFailed(f"{job.name}: no answer within {self._terms.task_deadline_s:g} s; it is {where}")
+
     def _mark_failed(self, job: Job, error: str) -> None:
         self._answer_for(job, "failed", error)
 
@@ -181,8 +191,7 @@ class ChordExecutor:
 
     def _answer_for(self, job: Job, status: Status, error: str) -> None:
         _, round_number, client = job.name.split(":")
-        worker = job.runner[0] if job.runner else ""
-        reply = ClientReply(int(round_number), int(client), job.attempt, worker, status, error)
+        reply = ClientReply(int(round_number), int(client), job.attempt, job.runner or "", status, error)
         if self._board.answer(job.name, job.attempt, reply.to_message()):
             job.was_answered_for = True
             self._supervisor.notice(f"round {round_number}: client {client} is {status}: {error}")
@@ -201,4 +210,5 @@ class ChordExecutor:
 
 
 def _refuse(job: Job, error: str) -> None:
-    raise TaskFailed(f"{job.name} failed twice; the last time: {error}")
+    how = "failed twice; the last time" if job.failed > 1 else "was given up"
+    raise TaskFailed(f"{job.name} {how}: {error}")

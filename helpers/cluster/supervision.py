@@ -35,6 +35,10 @@ class Job:
         attempt: the current attempt.
         failed: how many attempts went wrong.
         lost: how many attempts were lost.
+        sent_at: when the current attempt was sent, on `time.monotonic()`.
+        target: the worker it was sent to; None for any that serves the queue.
+        runner: the worker that showed it.
+        was_waited_for: it was said that nobody takes it.
         was_answered_for: the answer is not a worker's.
     """
 
@@ -46,7 +50,8 @@ class Job:
     lost: int = 0
     sent_at: float = field(default_factory=time.monotonic)
     target: str | None = None
-    runner: tuple[str, str] | None = None
+    runner: str | None = None
+    was_waited_for: bool = False
     was_answered_for: bool = False
 
 
@@ -160,13 +165,15 @@ class Supervisor:
                 else:
                     self.send_again(job, _another(workers, failure["worker"]))
             elif self._is_lost(job, workers):
-                where = f" on {job.runner[0]}, which died" if job.runner else ""
+                where = f" on {job.runner}, which died" if job.runner else ""
                 job.lost += 1
                 if job.lost > MOST_LOSSES:
                     give_up(job, f"lost {job.lost} times: no worker keeps it")
                 else:
                     self.notice(f"{job.name} was lost{where}; it is sent again")
                     self.send_again(job)
+            else:
+                self._tell_if_nobody_takes(job, workers)
 
     def send_again(self, job: Job, target: str | None = None) -> None:
         """Send the next attempt of a job; answers of earlier ones are refused from now on."""
@@ -187,7 +194,7 @@ class Supervisor:
         for name, status in workers.items():
             task = status["task"] or {}
             if task.get("job") == job.name and task.get("attempt") == job.attempt:
-                job.runner = (name, status["token"])
+                job.runner = name
                 return False
         if job.runner is not None:
             return True
@@ -196,6 +203,17 @@ class Supervisor:
         if job.target is not None:
             return job.target not in workers
         return self._client.llen(job.queue) == 0
+
+    def _tell_if_nobody_takes(self, job: Job, workers: Workers) -> None:
+        """Say once that a job stays in its queue although no worker has anything to do."""
+        has_waited = job.runner is None and time.monotonic() - job.sent_at >= PICK_UP_S
+        all_are_idle = bool(workers) and all(status["task"] is None for status in workers.values())
+        if has_waited and all_are_idle and not job.was_waited_for:
+            job.was_waited_for = True
+            self.notice(
+                f"{job.name} waits in the queue {job.queue} and no worker takes it: "
+                "start one without -Q, or one that serves that queue"
+            )
 
     def _check_for_workers(self, workers: Workers) -> None:
         now = time.monotonic()

@@ -99,6 +99,9 @@ class WorkerSession:
 
         Returns:
             The answer if it was taken; None if the order is out of date, not understood or failed.
+
+        Raises:
+            redis.RedisError: Redis is out of reach; the orchestrator then finds the job lost.
         """
         try:
             order = kind.from_message(message)

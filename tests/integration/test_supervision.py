@@ -6,11 +6,13 @@ from collections.abc import Iterator
 
 import pytest
 import redis
+from celery import Celery
 
 from helpers.cluster import keys, supervision
+from helpers.cluster.chord_executor import ChordExecutor, RoundTerms
 from helpers.cluster.connection import connect
 from helpers.cluster.embedded_redis import find_binary, start_server
-from helpers.cluster.errors import NoWorkers
+from helpers.cluster.errors import NoWorkers, TaskFailed
 from helpers.cluster.heartbeat import Heartbeat
 from helpers.cluster.job_board import JobBoard
 from helpers.cluster.supervision import Deadline, Job, Supervisor
@@ -231,3 +233,25 @@ def test_a_job_that_is_lost_again_and_again_is_given_up(
     with pytest.raises(RuntimeError, match="no worker keeps it"):
         supervisor.supervise([sent.job], refuse)
     assert len(sent.attempts) == supervision.MOST_LOSSES + 1
+
+
+def test_a_task_that_no_worker_serves_is_named_and_not_waited_for_for_ever(
+    client: redis.Redis,
+    board: JobBoard,
+    supervisor: Supervisor,
+    notices: list[str],
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    monkeypatch.setattr(supervision, "PICK_UP_S", 0.3)
+    monkeypatch.setattr(supervision, "TICK_S", 0.1)
+    live(client, "serves-only-train@host")
+    url = f"redis://127.0.0.1:{client.connection_pool.connection_kwargs['port']}/0"
+    facts = {"run": "run", "session": "session", "settings": {}, "data_digest": "", "versions": {}}
+    executor = ChordExecutor(
+        Celery(broker=url), client, board, supervisor, facts, RoundTerms(9.0, 1, 1.0), lambda progress: None
+    )
+    with pytest.raises(TaskFailed, match="start: no answer within 1 s; it is in the queue aggregate"):
+        executor.start_run(resume=False)
+    assert [text.partition(":")[0] for text in notices] == [
+        "start waits in the queue aggregate and no worker takes it"
+    ]

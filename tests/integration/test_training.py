@@ -1,6 +1,7 @@
 """Whole trainings on real workers and a real Redis."""
 
 import json
+import shutil
 import zipfile
 
 import numpy as np
@@ -139,6 +140,13 @@ def test_the_same_budget_three_ways(cluster: Cluster) -> None:
     assert clients["num_examples"].sum() < 567 / 2 + 1
     assert cluster.table("ways-pooled", "rounds.csv")["num_examples"].tolist() == [567]
     assert list((cluster.folder / "metrics/ways/tensorboard").rglob("events.*"))
+    for part in ("metrics", "models"):  # as if it had been stopped before the last way
+        shutil.rmtree(cluster.folder / part / "ways-client-1-alone")
+    (cluster.folder / "metrics/ways/compare.csv").unlink()
+    resumed = cluster.train("--resume", "ways", "--compare")
+    assert resumed.returncode == 0, resumed.stderr
+    pd.testing.assert_frame_equal(cluster.table("ways", "compare.csv"), table, check_exact=True)
+    assert cluster.train("--resume", "never-was", "--compare").returncode == 2
     report = (cluster.folder / "metrics/ways/report.html").read_text()
     assert "http-equiv" not in report or "refresh" not in report
     assert "data:image/png" in report
