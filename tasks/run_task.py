@@ -21,7 +21,7 @@ from tasks.run_context import RunContext
 
 @app.task(name="tasks.start_run", ignore_result=True)
 def start_run(message: dict[str, Any]) -> None:
-    """Make a run ready; see `StartOrder`. The answer is {state, weights}."""
+    """Make a run ready; see `StartOrder`. The answer is {state, weights, states}."""
     worker_session().carry_out(StartOrder, message, start)
 
 
@@ -37,7 +37,7 @@ def start(order: StartOrder) -> dict[str, Any]:
     write_whole(context.folders.metrics / "run.json", _to_json(_description(context)))
     key = context.key("weights", state.round)
     reference = put_arrays(context.store, key, context.instance.names, weights)
-    return {"state": state.to_message(), "weights": reference.to_message()}
+    return {"state": state.to_message(), "weights": reference.to_message(), "states": {}}
 
 
 @app.task(name="tasks.finish_run", ignore_result=True)
