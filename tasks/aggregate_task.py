@@ -49,6 +49,6 @@ def aggregate_round(order: RoundOrder, replies: list[ClientReply]) -> RoundResul
     metrics = binary_metrics(context.data.labels("val"), predict_scores(instance, batches))
     reference = put_arrays(context.store, context.key("weights", order.round), instance.names, weights)
     row = round_row(order.round, intake.replies, metrics, clock.now(), clock.started_at)
-    state = commit_round(context.folders, order, instance.schema, weights, row, intake.rows)
+    state = commit_round(context.folders, order, instance.schema, weights, row, intake.rows, {})
     intake.forget()
     return RoundResult(state.to_message(), reference.to_message(), row, intake.rows)

@@ -9,7 +9,7 @@ import numpy as np
 from celery_app import app, worker_session
 from helpers.federated.messages import FinishOrder, RunState, StartOrder
 from helpers.model_instance_helper import initial_weights, keras_file
-from helpers.run_records.checkpoint import load_weights, read_state
+from helpers.run_records.checkpoint import load_arrays, read_state
 from helpers.run_records.files import write_whole
 from helpers.run_records.run_log import begin_run, resume_run
 from helpers.run_records.tables import TEST_COLUMNS, write_rows
@@ -51,8 +51,8 @@ def finish(order: FinishOrder) -> dict[str, Any]:
     context = RunContext.of(order)
     config, folders, schema = context.config, context.folders, context.instance.schema
     state, _ = read_state(folders)
-    last = load_weights(folders, state.weights_file, schema)
-    best = load_weights(folders, state.best_weights_file or state.weights_file, schema)
+    last = load_arrays(folders, state.weights_file, schema)
+    best = load_arrays(folders, state.best_weights_file or state.weights_file, schema)
     write_whole(folders.models / "last.keras", keras_file(config, last))
     write_whole(folders.models / "best.keras", keras_file(config, best))
     arrays = score_splits(context, best)
