@@ -120,6 +120,11 @@ class Config(BaseSettings, metaclass=_ReadableDefaults):
         "fedavg",
         "How updates are averaged: weighted by number of examples, or every client alike.",
     )
+    UPDATE_DTYPE: Literal["float32", "float16", "int8"] = setting(
+        "float32",
+        "What a client sends: its weights, or their change in half the bytes (`float16`) or a quarter "
+        "(`int8`, with error feedback).",
+    )
     PATIENCE: int = setting(
         0, "Stop after so many rounds without a better validation ROC-AUC; 0 never stops early.", "rounds",
         ge=0,

@@ -7,7 +7,8 @@ from typing import Any
 import numpy as np
 
 from celery_app import app, worker_session
-from helpers.federated.messages import FinishOrder, RunState, StartOrder
+from helpers.federated.compression import state_schema
+from helpers.federated.messages import FinishOrder, RunState, StartOrder, States
 from helpers.model_instance_helper import initial_weights, keras_file
 from helpers.run_records.checkpoint import load_arrays, read_state
 from helpers.run_records.files import write_whole
@@ -26,7 +27,7 @@ def start_run(message: dict[str, Any]) -> None:
 
 
 def start(order: StartOrder) -> dict[str, Any]:
-    """Begin or resume the records and put the global weights into the store."""
+    """Begin or resume the records and put the global weights and clients' states into the store."""
     context = RunContext.of(order)
     schema = context.instance.schema
     if order.resume:
@@ -37,7 +38,24 @@ def start(order: StartOrder) -> dict[str, Any]:
     write_whole(context.folders.metrics / "run.json", _to_json(_description(context)))
     key = context.key("weights", state.round)
     reference = put_arrays(context.store, key, context.instance.names, weights)
-    return {"state": state.to_message(), "weights": reference.to_message(), "states": {}}
+    return {
+        "state": state.to_message(),
+        "weights": reference.to_message(),
+        "states": _put_states(context, state),
+    }
+
+
+def _put_states(context: RunContext, state: RunState) -> States:
+    """Put what the clients remember after the last finished round into the store."""
+    schema = state_schema(context.config.UPDATE_DTYPE, context.instance.schema)
+    if not schema:  # by force, a run may have another UPDATE_DTYPE than before
+        return {}
+    states: States = {}
+    for client, file in state.state_files.items():
+        key = context.key("state", state.round, client, 0)
+        arrays = load_arrays(context.folders, file, schema)
+        states[client] = put_arrays(context.store, key, [spec.name for spec in schema], arrays).to_short()
+    return states
 
 
 @app.task(name="tasks.finish_run", ignore_result=True)

@@ -91,5 +91,5 @@ def test_too_few_good_updates_are_an_error_that_names_the_reasons() -> None:
 def test_what_the_clients_stored_is_forgotten() -> None:
     intake = make_intake(None, "nan")
     list(intake.updates())
-    intake.forget()
+    intake.forget({})
     assert intake._context.store.blobs == {}  # type: ignore[attr-defined]
