@@ -8,9 +8,10 @@ import pandas as pd
 import pytest
 
 from tests.integration.conftest import Cluster
-from tests.integration.test_faults import SLOW, finish, rows_without_times
+from tests.integration.test_faults import finish, rows_without_times
 
-LONGER = [*SLOW[:-1], "3", "--update-dtype", "int8"]
+LONGER = ["--train-batch-size", "2", "--epochs", "3", "--update-dtype", "int8"]
+"""Not 1 image a batch: batch normalisation of one pixel of one image is 0, and no kernel would change."""
 
 
 @pytest.fixture(autouse=True)
@@ -40,6 +41,7 @@ def whole(cluster: Cluster) -> Callable[[str], None]:
     cluster.have_workers(3)
     done = cluster.train("--run", "int8-whole", *LONGER)
     assert done.returncode == 0, done.stderr
+    assert len(set(states(cluster, "int8-whole").values())) == 3  # there is something to remember
 
     def check(run: str) -> None:
         for name in ("rounds.csv", "clients.csv", "test.csv"):
@@ -64,7 +66,7 @@ def test_a_resumed_run_with_error_feedback_is_the_same_to_the_bit(
     cluster.wait_for_task("train:2")
     training.kill()
     finish(training)
-    assert all(name.startswith("state-0001-") for name in states(cluster, "int8-resumed"))
+    assert states(cluster, "int8-resumed")  # there is something to lose
     resumed = cluster.train("--resume", "int8-resumed")
     assert resumed.returncode == 0, resumed.stderr
     whole("int8-resumed")
