@@ -1,6 +1,7 @@
 """Bad updates: each fails its own client with the reason, and the others count."""
 
 import hashlib
+import weakref
 from dataclasses import replace
 from types import SimpleNamespace
 from typing import Any
@@ -43,9 +44,9 @@ def lie(store: MemoryStore, key: str) -> Reference:
     return Reference(key, len(data), hashlib.sha256(data).hexdigest(), schema_of(NAMES, GOOD))
 
 
-def make_intake(*sins: str | None, min_clients: float = 1) -> UpdateIntake:
+def make_intake(*sins: str | None, min_clients: float = 1, store: MemoryStore | None = None) -> UpdateIntake:
     """An intake of one client for each sin; None is a good one."""
-    store = MemoryStore()
+    store = store or MemoryStore()
     context: Any = SimpleNamespace(
         config=Config(num_workers=len(sins), MIN_CLIENTS=min_clients),
         data=SimpleNamespace(labels=lambda split: np.zeros(40, np.int32) if split == "train" else LABELS),
@@ -93,3 +94,25 @@ def test_what_the_clients_stored_is_forgotten() -> None:
     list(intake.updates())
     intake.forget()
     assert intake._context.store.blobs == {}  # type: ignore[attr-defined]
+
+
+class OneUpdateStore(MemoryStore):
+    """Hands out copies, as a real store does, and no update while an earlier one is in memory."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.handed_out: list[weakref.ref[np.ndarray]] = []
+
+    def get(self, key: str, limit: int) -> memoryview:
+        copy = np.frombuffer(super().get(key, limit), np.uint8).copy()
+        if ":update:" in key:
+            assert all(earlier() is None for earlier in self.handed_out)
+            self.handed_out.append(weakref.ref(copy))
+        return memoryview(copy)
+
+
+def test_one_update_is_in_memory_at_a_time() -> None:
+    intake = make_intake(None, "nan", None, None, store=OneUpdateStore())
+    weighted_mean(intake.updates())
+    assert [row["status"] for row in intake.rows] == ["ok", "failed", "ok", "ok"]
+    assert len(intake._context.store.handed_out) == 4  # type: ignore[attr-defined]
