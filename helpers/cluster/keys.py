@@ -9,6 +9,7 @@ dt:run:{run}:{session}:events           list that wakes the orchestrator
 dt:run:{run}:{session}:weights:{round}                     global weights after a round
 dt:run:{run}:{session}:update:{round}:{client}:{attempt}   one client's weights
 dt:run:{run}:{session}:scores:{round}:{client}:{attempt}   its model's validation scores
+dt:unfinished:{token}                   one of the last three while it is written
 """
 
 LIFETIME_S = 24 * 3600

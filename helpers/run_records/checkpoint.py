@@ -18,7 +18,7 @@ def save_weights(folders: RunFolders, round_number: int, schema: Schema, weights
     Raises:
         RecordError: the file could not be written.
     """
-    data = encode([spec.name for spec in schema], weights)
+    data = b"".join(encode([spec.name for spec in schema], weights))
     name = f"weights-{round_number:04d}-{hashlib.sha256(data).hexdigest()[:12]}.safetensors"
     write_whole(folders.models / name, data)
     return name

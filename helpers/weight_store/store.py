@@ -10,6 +10,10 @@ from numpy.typing import NDArray
 from helpers.federated.messages import Reference
 from helpers.federated.weights import Schema, Weights, num_bytes, schema_of
 from helpers.weight_store.codec import HEADER_LIMIT, CodecError, decode, encode
+from helpers.weight_store.pieces import Buffers
+
+LIFETIME_S = 24 * 3600
+"""Seconds a blob lives after its last use: as long as a round may last (the broker's visibility timeout)."""
 
 
 class StoreError(Exception):
@@ -19,15 +23,15 @@ class StoreError(Exception):
 class WeightStore(Protocol):
     """Bytes under keys. Implementations: RedisStore, MemoryStore."""
 
-    def put(self, key: str, data: bytes) -> None:
-        """Keep `data` under `key`, whole or not at all.
+    def put(self, key: str, data: Buffers) -> None:
+        """Keep the bytes of `data`, one buffer after another, under `key`: whole or not at all.
 
         Raises:
             StoreError: it could not be kept.
         """
 
     def get(self, key: str, limit: int) -> bytes | memoryview:
-        """Return what lies under `key`.
+        """Return what lies under `key`; it cannot be written to.
 
         Raises:
             StoreError: nothing there, more than `limit` bytes, or out of reach.
@@ -43,14 +47,14 @@ class MemoryStore:
     def __init__(self) -> None:
         self.blobs: dict[str, bytes] = {}
 
-    def put(self, key: str, data: bytes) -> None:
-        self.blobs[key] = data
+    def put(self, key: str, data: Buffers) -> None:
+        self.blobs[key] = b"".join(data)
 
     def get(self, key: str, limit: int) -> bytes:
         if key not in self.blobs:
             raise StoreError(f"{key}: not in the store")
         if len(self.blobs[key]) > limit:
-            raise StoreError(f"{key}: {len(self.blobs[key])} bytes, at most {limit} expected")
+            raise StoreError(f"{key}: more bytes than the {limit} expected")
         return self.blobs[key]
 
     def delete(self, keys: Sequence[str]) -> None:
@@ -64,7 +68,10 @@ def put_arrays(
     """Store arrays under `key` and return the reference that finds and verifies them."""
     data = encode(names, arrays)
     store.put(key, data)
-    return Reference(key, len(data), hashlib.sha256(data).hexdigest(), schema_of(names, arrays))
+    digest = hashlib.sha256()
+    for buffer in data:
+        digest.update(buffer)
+    return Reference(key, sum(map(len, data)), digest.hexdigest(), schema_of(names, arrays))
 
 
 def get_arrays(store: WeightStore, reference: Reference, schema: Schema) -> Weights:

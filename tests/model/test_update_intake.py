@@ -1,6 +1,5 @@
 """Bad updates: each fails its own client with the reason, and the others count."""
 
-import hashlib
 import weakref
 from dataclasses import replace
 from types import SimpleNamespace
@@ -13,7 +12,6 @@ from helpers.federated.aggregation import weighted_mean
 from helpers.federated.messages import ClientReply, Reference, RoundOrder
 from helpers.federated.weights import schema_of
 from helpers.global_config import Config
-from helpers.weight_store.codec import encode
 from helpers.weight_store.store import MemoryStore, put_arrays
 from tasks.update_intake import QuorumError, UpdateIntake
 
@@ -31,17 +29,12 @@ SINS = {
     "length": lambda store, key: replace(put_arrays(store, key, NAMES, GOOD), length=7),
     "size": lambda store, key: replace(put_arrays(store, key, NAMES, GOOD), length=1 << 40),
     "place": lambda store, key: put_arrays(store, "dt:run:other:update", NAMES, GOOD),
-    "lie": lambda store, key: lie(store, key),
+    "lie": lambda store, key: replace(
+        put_arrays(store, key, ["x"], [np.zeros(1, np.float32)]), schema=schema_of(NAMES, GOOD)
+    ),
     "absence": lambda store, key: Reference(key, 9, "0" * 64, schema_of(NAMES, GOOD)),
 }
 """What a client may do wrong with its update: stores it and returns the reference it sends."""
-
-
-def lie(store: MemoryStore, key: str) -> Reference:
-    """Announce the model's schema, but store other arrays."""
-    data = encode(["x"], [np.zeros(1, np.float32)])
-    store.put(key, data)
-    return Reference(key, len(data), hashlib.sha256(data).hexdigest(), schema_of(NAMES, GOOD))
 
 
 def make_intake(*sins: str | None, min_clients: float = 1, store: MemoryStore | None = None) -> UpdateIntake:
