@@ -21,7 +21,7 @@ class StoreError(Exception):
 
 
 class WeightStore(Protocol):
-    """Bytes under keys. Implementations: RedisStore, MemoryStore."""
+    """Bytes under keys. Implementations: RedisStore, FileStore, MemoryStore."""
 
     def put(self, key: str, data: Buffers) -> None:
         """Keep the bytes of `data`, one buffer after another, under `key`: whole or not at all.

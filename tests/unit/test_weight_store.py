@@ -1,19 +1,24 @@
-"""Arrays to bytes and back, what a reader refuses, and the store in memory."""
+"""Arrays to bytes and back, what a reader refuses, and the stores in memory and in a folder."""
 
 import json
+import os
 import struct
+import time
+from pathlib import Path
 
 import numpy as np
 import pytest
-from hypothesis import given
+from hypothesis import given, settings
 from hypothesis import strategies as st
 from hypothesis.extra import numpy as hnp
 from safetensors.numpy import save
 
 from helpers.federated.weights import SchemaError, check_weights, schema_of
+from helpers.global_config import ConfigError
 from helpers.weight_store.codec import HEADER_LIMIT, CodecError, decode, encode
+from helpers.weight_store.file_store import FileStore
 from helpers.weight_store.pieces import pieces
-from helpers.weight_store.store import MemoryStore, WeightStore
+from helpers.weight_store.store import LIFETIME_S, MemoryStore, StoreError, WeightStore
 from tests.weight_store_contract import ARRAYS, NAMES, SCHEMA, StoreContract
 
 array_lists = st.lists(
@@ -127,6 +132,80 @@ class TestMemoryStore(StoreContract):
     @pytest.fixture
     def store(self) -> WeightStore:
         return MemoryStore()
+
+
+class TestFileStore(StoreContract):
+    @pytest.fixture
+    def store(self, tmp_path: Path) -> WeightStore:
+        return FileStore(tmp_path / "weights")
+
+    @settings(max_examples=30)
+    @given(key=st.text(min_size=1, max_size=40))
+    def test_no_key_leads_out_of_the_folder(self, tmp_path_factory: pytest.TempPathFactory, key: str) -> None:
+        folder = tmp_path_factory.mktemp("around")
+        store = FileStore(folder / "weights")
+        store.put(key, [b"1"])
+        (file,) = (path for path in folder.rglob("*") if path.is_file())
+        assert file.parent == folder / "weights"
+        assert bytes(store.get(key, 1)) == b"1"
+        store.delete([key])
+        assert not list((folder / "weights").iterdir())
+
+    def test_a_key_too_long_for_a_file_is_refused(self, store: WeightStore) -> None:
+        with pytest.raises(StoreError, match=r"not stored in .*File name too long; mend that, or start"):
+            store.put("k" * 300, [b"1"])
+        with pytest.raises(StoreError, match="not read from"):
+            store.get("k" * 300, 1)
+
+    def test_another_process_finds_what_one_stored(self, store: WeightStore, tmp_path: Path) -> None:
+        store.put("key", [b"1"])
+        assert bytes(FileStore(tmp_path / "weights").get("key", 1)) == b"1"
+        with pytest.raises(
+            StoreError, match=r"not in the store .*other .*every worker .* the same WEIGHT_STORE"
+        ):
+            FileStore(tmp_path / "other").get("key", 1)
+
+    def test_belongs_to_its_owner_alone(self, store: WeightStore, tmp_path: Path) -> None:
+        store.put("key", [b"1"])
+        modes = [path.stat().st_mode & 0o777 for path in sorted(tmp_path.rglob("*"))]
+        assert modes == [0o700, 0o600]
+
+    def test_a_full_disk_leaves_nothing_behind(self, store: WeightStore, tmp_path: Path) -> None:
+        store.put("key", [b"1"])
+
+        def data():
+            yield b"2" * 100_000
+            raise OSError(28, "No space left on device")
+
+        with pytest.raises(
+            StoreError, match=f"key: not stored in {tmp_path}/weights: No space left .*DT_WEIGHT_STORE=redis"
+        ):
+            store.put("key", data())  # type: ignore[arg-type]
+        assert bytes(store.get("key", 1)) == b"1"
+        assert len(list((tmp_path / "weights").iterdir())) == 1
+
+    def test_what_was_long_not_used_goes_when_a_worker_starts(
+        self, store: WeightStore, tmp_path: Path
+    ) -> None:
+        folder = tmp_path / "weights"
+        for key in ("old", "read again", "new"):
+            store.put(key, [b"1"])
+        (folder / "of_a_killed_worker.unfinished").touch()
+        (folder / "notes.txt").touch()
+        for file in folder.iterdir():
+            os.utime(file, times=(time.time() - LIFETIME_S - 60,) * 2)
+        store.put("new", [b"2"])
+        store.get("read again", 1)
+        FileStore(folder)
+        names = {file.name for file in folder.iterdir()}
+        assert names == {"read%20again.weights", "new.weights", "notes.txt"}  # the user's own file stays
+
+    def test_a_folder_that_cannot_be_made_is_told(self, tmp_path: Path) -> None:
+        (tmp_path / "file").touch()
+        with pytest.raises(
+            ConfigError, match=r"WEIGHT_STORE: the folder .*file/x cannot be used \(Not a directory"
+        ):
+            FileStore(tmp_path / "file" / "x")
 
 
 @pytest.mark.parametrize("bad", [np.nan, np.inf, -np.inf])
