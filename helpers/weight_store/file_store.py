@@ -27,7 +27,7 @@ class FileStore:
             alone, if it is absent.
 
     Raises:
-        ConfigError: the folder cannot be made or read.
+        ConfigError: the folder cannot be made, read or written.
     """
 
     def __init__(self, folder: Path) -> None:
@@ -35,6 +35,8 @@ class FileStore:
         try:
             folder.mkdir(mode=0o700, parents=True, exist_ok=True)
             self._sweep()
+            with tempfile.TemporaryFile(dir=folder):
+                pass
         except OSError as error:
             raise ConfigError(
                 f"WEIGHT_STORE: the folder {folder} cannot be used ({error.strerror}); name one that this "

@@ -1,6 +1,5 @@
 """The weight store: bytes under a key for a limited time, and references to them."""
 
-import hashlib
 from collections.abc import Sequence
 from typing import Protocol
 
@@ -10,6 +9,7 @@ from numpy.typing import NDArray
 from helpers.federated.messages import Reference
 from helpers.federated.weights import Schema, Weights, num_bytes, schema_of
 from helpers.weight_store.codec import HEADER_LIMIT, CodecError, decode, encode
+from helpers.weight_store.digest import hashing
 from helpers.weight_store.pieces import Buffers
 
 LIFETIME_S = 24 * 3600
@@ -67,11 +67,9 @@ def put_arrays(
 ) -> Reference:
     """Store arrays under `key` and return the reference that finds and verifies them."""
     data = encode(names, arrays)
-    store.put(key, data)
-    digest = hashlib.sha256()
-    for buffer in data:
-        digest.update(buffer)
-    return Reference(key, sum(map(len, data)), digest.hexdigest(), schema_of(names, arrays))
+    with hashing(data) as digest:
+        store.put(key, data)
+        return Reference(key, sum(map(len, data)), digest(), schema_of(names, arrays))
 
 
 def get_arrays(store: WeightStore, reference: Reference, schema: Schema) -> Weights:
@@ -91,8 +89,9 @@ def get_arrays(store: WeightStore, reference: Reference, schema: Schema) -> Weig
     data = store.get(reference.key, reference.length)
     if len(data) != reference.length:
         raise StoreError(f"{reference.key}: {len(data)} bytes, {reference.length} announced")
-    if hashlib.sha256(data).hexdigest() != reference.sha256:
-        raise StoreError(f"{reference.key}: sha256 differs from the announced one")
+    with hashing([data]) as digest:
+        if digest() != reference.sha256:
+            raise StoreError(f"{reference.key}: sha256 differs from the announced one")
     try:
         return decode(data, schema)
     except CodecError as error:

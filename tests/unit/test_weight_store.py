@@ -1,5 +1,6 @@
 """Arrays to bytes and back, what a reader refuses, and the stores in memory and in a folder."""
 
+import hashlib
 import json
 import os
 import struct
@@ -16,8 +17,9 @@ from safetensors.numpy import save
 from helpers.federated.weights import SchemaError, check_weights, schema_of
 from helpers.global_config import ConfigError
 from helpers.weight_store.codec import HEADER_LIMIT, CodecError, decode, encode
+from helpers.weight_store.digest import hashing
 from helpers.weight_store.file_store import FileStore
-from helpers.weight_store.pieces import pieces
+from helpers.weight_store.pieces import PIECE_BYTES, pieces
 from helpers.weight_store.store import LIFETIME_S, MemoryStore, StoreError, WeightStore
 from tests.weight_store_contract import ARRAYS, NAMES, SCHEMA, StoreContract
 
@@ -128,6 +130,22 @@ def test_names_must_be_unique() -> None:
         encode(["a", "a"], ARRAYS)
 
 
+@given(st.lists(st.binary(max_size=9), max_size=6))
+def test_the_digest_is_of_the_bytes_however_they_are_cut(buffers: list[bytes]) -> None:
+    whole = b"".join(buffers)
+    expected = hashlib.sha256(hashlib.sha256(whole).digest() if whole else b"").hexdigest()
+    with hashing(buffers) as digest:
+        assert digest() == expected
+
+
+def test_the_digest_of_a_long_blob_is_that_of_the_digests_of_its_pieces_in_order() -> None:
+    whole = np.random.default_rng(0).bytes(2 * PIECE_BYTES + 5)
+    parts = [whole[:PIECE_BYTES], whole[PIECE_BYTES : 2 * PIECE_BYTES], whole[2 * PIECE_BYTES :]]
+    expected = hashlib.sha256(b"".join(hashlib.sha256(part).digest() for part in parts)).hexdigest()
+    with hashing([whole[:7], whole[7:]]) as digest:
+        assert digest() == expected
+
+
 class TestMemoryStore(StoreContract):
     @pytest.fixture
     def store(self) -> WeightStore:
@@ -206,6 +224,11 @@ class TestFileStore(StoreContract):
             ConfigError, match=r"WEIGHT_STORE: the folder .*file/x cannot be used \(Not a directory"
         ):
             FileStore(tmp_path / "file" / "x")
+
+    @pytest.mark.skipif(not Path("/proc").is_dir(), reason="needs a folder nobody can write to")
+    def test_a_folder_that_cannot_be_written_is_told(self) -> None:
+        with pytest.raises(ConfigError, match="WEIGHT_STORE: the folder /proc cannot be used"):
+            FileStore(Path("/proc"))
 
 
 @pytest.mark.parametrize("bad", [np.nan, np.inf, -np.inf])
