@@ -10,6 +10,7 @@ dt:run:{run}:{session}:weights:{round}                     global weights after 
 dt:run:{run}:{session}:update:{round}:{client}:{attempt}   what one client sends of its weights
 dt:run:{run}:{session}:scores:{round}:{client}:{attempt}   its model's validation scores
 dt:run:{run}:{session}:state:{round}:{client}:{attempt}    what it remembers for its next round
+dt:unfinished:{token}                   one of the last four while it is written
 """
 
 LIFETIME_S = 24 * 3600

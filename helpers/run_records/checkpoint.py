@@ -33,7 +33,7 @@ def save_client_state(
 
 
 def _save(folders: RunFolders, stem: str, schema: Schema, arrays: Weights) -> str:
-    data = encode([spec.name for spec in schema], arrays)
+    data = b"".join(encode([spec.name for spec in schema], arrays))
     name = f"{stem}-{hashlib.sha256(data).hexdigest()[:12]}.safetensors"
     write_whole(folders.models / name, data)
     return name

@@ -51,7 +51,7 @@ ORDER = {"run": "r", "session": "s", "settings": {}, "data_digest": "d", "versio
 ROUND = ORDER | {"round": 3, "clients": [0, 1], "weights": {}, "sent_at": 1.5, "states": {}}
 REFERENCE = Reference("k", 32, "ab", SCHEMA).to_message()
 REPLY = ClientReply(3, 1, 0, "w", "ok", None, 5, 0.5, REFERENCE, REFERENCE).to_message()
-GOOD = encode(NAMES, ARRAYS)
+GOOD = b"".join(encode(NAMES, ARRAYS))
 HEADER_END = 8 + struct.unpack("<Q", GOOD[:8])[0]
 READERS: list[tuple[Callable[[Any], Any], dict[str, Any]]] = [
     (StartOrder.from_message, ORDER | {"resume": False}),
