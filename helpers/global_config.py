@@ -188,9 +188,16 @@ class Config(BaseSettings, metaclass=_ReadableDefaults):
     # This machine.
     REDIS_URL: SecretStr = setting(
         SecretStr("redis://127.0.0.1:6379/0"),
-        "Address of Redis, the broker and weight store (environment: `REDIS_URL`).",
+        "Address of Redis, the broker and, by default, the weight store (environment: `REDIS_URL`).",
         local=True,
         validation_alias=AliasChoices("REDIS_URL", "DT_REDIS_URL"),
+    )
+    WEIGHT_STORE: str = setting(
+        "redis",
+        "Where weights lie between tasks: `redis`, or `file:///folder`, a folder that all workers of a run "
+        "see; every worker needs the same (environment: `DT_WEIGHT_STORE`).",
+        local=True,
+        pattern=r"^(redis|file:///[^?#]+)$",
     )
     METRICS_DIR: Path = setting(
         Path("metrics"), "Folder under which every run gets a folder of CSV files.", local=True
@@ -324,8 +331,8 @@ def add_settings(parser: argparse.ArgumentParser, only: tuple[str, ...] = ()) ->
     """Add `--config FILE` and one option for every setting (or those named in `only`)."""
     parser.add_argument("--config", type=Path, metavar="FILE", help="TOML file with settings")
     group = parser.add_argument_group("settings (see docs/configuration.md)")
-    # Not REDIS_URL: a command line is for all to see, and workers read the environment alone.
-    for name in only or [name for name in Config.model_fields if name != "REDIS_URL"]:
+    # Workers must have these two from their environment; and a command line is for all to see.
+    for name in only or [name for name in Config.model_fields if name not in ("REDIS_URL", "WEIGHT_STORE")]:
         about = describe(name)
         details = ", ".join(part for part in (about["range"].replace("`", ""), about["unit"]) if part)
         group.add_argument(

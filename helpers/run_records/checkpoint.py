@@ -1,6 +1,5 @@
 """Weights, clients' states and state of a run on disk: what a resume starts from."""
 
-import hashlib
 import json
 from typing import Any
 
@@ -8,6 +7,7 @@ from helpers.federated.messages import RunState
 from helpers.federated.weights import Schema, Weights
 from helpers.run_records.files import RecordError, RunFolders, write_whole
 from helpers.weight_store.codec import CodecError, decode, encode
+from helpers.weight_store.digest import hashing
 
 STATE_FORMAT = 1
 
@@ -34,13 +34,19 @@ def save_client_state(
 
 def _save(folders: RunFolders, stem: str, schema: Schema, arrays: Weights) -> str:
     data = b"".join(encode([spec.name for spec in schema], arrays))
-    name = f"{stem}-{hashlib.sha256(data).hexdigest()[:12]}.safetensors"
+    name = f"{stem}-{_digest(data)[:12]}.safetensors"
     write_whole(folders.models / name, data)
     return name
 
 
+def _digest(data: bytes) -> str:
+    """As a Reference of the weight store has it."""
+    with hashing([data]) as digest:
+        return digest()
+
+
 def holds(name: str, sha256: str) -> bool:
-    """Whether the bytes of a file that was saved here have this digest, by its name."""
+    """Whether the bytes of a file that was saved here have this digest (a Reference's), by its name."""
     return name.endswith(f"-{sha256[:12]}.safetensors")
 
 
@@ -53,7 +59,7 @@ def load_arrays(folders: RunFolders, name: str, schema: Schema) -> Weights:
     path = folders.models / name
     try:
         data = path.read_bytes()
-        if not holds(name, hashlib.sha256(data).hexdigest()):
+        if not holds(name, _digest(data)):
             raise RecordError(f"{path} is damaged: its digest differs from the one in its name")
         return decode(data, schema)
     except (OSError, CodecError) as error:

@@ -1,6 +1,5 @@
 """What a run leaves on disk: whole or not at all, and the same after a resume."""
 
-import hashlib
 import json
 import subprocess
 import sys
@@ -19,6 +18,7 @@ from helpers.run_records.files import RecordError, RunFolders, write_whole
 from helpers.run_records.rows import client_row, round_row
 from helpers.run_records.run_log import begin_run, commit_round, resume_run
 from helpers.run_records.tables import read_table, to_csv, trim_table, write_rows
+from helpers.weight_store.store import MemoryStore, put_arrays
 
 NAMES = ["a", "b"]
 METRICS = ["val_loss", "accuracy", "precision", "recall", "f1_score"]
@@ -151,9 +151,11 @@ def test_the_state_of_a_run_before_there_were_clients_states_is_read(folders: Ru
     assert read_state(folders)[0].state_files == {}
 
 
-def test_a_file_tells_whose_bytes_it_holds(folders: RunFolders) -> None:
+def test_a_file_tells_which_reference_it_holds_the_bytes_of(folders: RunFolders) -> None:
+    names = [spec.name for spec in SCHEMA]
     name = save_weights(folders, 1, SCHEMA, weights_of(1))
-    assert holds(name, hashlib.sha256((folders.models / name).read_bytes()).hexdigest())
+    assert holds(name, put_arrays(MemoryStore(), "key", names, weights_of(1)).sha256)
+    assert not holds(name, put_arrays(MemoryStore(), "key", names, weights_of(2)).sha256)
     assert not holds(name, "0" * 64)
     assert not holds(name, "")
 

@@ -14,12 +14,15 @@ from hypothesis import strategies as st
 from hypothesis.extra import numpy as hnp
 from safetensors.numpy import save
 
+from helpers.cluster.connection import connect
 from helpers.federated.weights import SchemaError, check_weights, schema_of
 from helpers.global_config import ConfigError
 from helpers.weight_store.codec import HEADER_LIMIT, CodecError, decode, encode
 from helpers.weight_store.digest import hashing
 from helpers.weight_store.file_store import FileStore
+from helpers.weight_store.opening import open_store
 from helpers.weight_store.pieces import PIECE_BYTES, pieces
+from helpers.weight_store.redis_store import RedisStore
 from helpers.weight_store.store import LIFETIME_S, MemoryStore, StoreError, WeightStore
 from tests.weight_store_contract import ARRAYS, NAMES, SCHEMA, StoreContract
 
@@ -229,6 +232,16 @@ class TestFileStore(StoreContract):
     def test_a_folder_that_cannot_be_written_is_told(self) -> None:
         with pytest.raises(ConfigError, match="WEIGHT_STORE: the folder /proc cannot be used"):
             FileStore(Path("/proc"))
+
+
+def test_the_setting_names_the_store(tmp_path: Path) -> None:
+    client = connect("redis://127.0.0.1:1/0")
+    assert isinstance(open_store("redis", client), RedisStore)
+    folder = tmp_path / "a folder"
+    store = open_store(folder.as_uri(), client)
+    assert isinstance(store, FileStore)
+    store.put("key", [b"1"])
+    assert [file.name for file in folder.iterdir()] == ["key.weights"]
 
 
 @pytest.mark.parametrize("bad", [np.nan, np.inf, -np.inf])
