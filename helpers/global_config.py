@@ -113,8 +113,18 @@ class Config(BaseSettings, metaclass=_ReadableDefaults):
     LR_SCALING: Literal["none", "linear"] = setting(
         "none", "`linear` multiplies BASE_LR by num_workers, as the original project did."
     )
-    AUGMENTATION: Literal["readme", "none"] = setting(
-        "readme", "Online augmentation of the training images: the README's pipeline, or none."
+    AUGMENTATION: Literal["readme", "light", "none"] = setting(
+        "readme",
+        "Online augmentation of the training images: the README's pipeline, left-right flips and brightness "
+        "alone, or none.",
+    )
+    BATCH_NORM_MOMENTUM: float = setting(
+        0.99,
+        "Share of its running averages that batch normalisation keeps at every step; 0.9 suits runs of a few "
+        "hundred steps.",
+        "per step",
+        ge=0,
+        lt=1,
     )
     STRATEGY: Literal["fedavg", "fedavg_unweighted"] = setting(
         "fedavg",
