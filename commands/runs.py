@@ -11,13 +11,8 @@ from helpers.reporting.summaries import Summary, summarise
 HEADERS = ("run", "test\nAUC", "best val\nAUC", "rounds", "clients", "when", "state")
 
 
-def runs(console: Console | None = None) -> None:
-    """Print the runs in METRICS_DIR: by test AUC, then those not yet tested by validation AUC.
-
-    Raises:
-        ConfigError: a setting is wrong.
-    """
-    config = Config.load()
+def runs(config: Config, console: Console | None = None) -> None:
+    """Print the runs in METRICS_DIR: by test AUC, then those not yet tested by validation AUC."""
     console = console or Console()
     summaries = summarise(config.METRICS_DIR, config.MODELS_DIR)
     if not summaries:
