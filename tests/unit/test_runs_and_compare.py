@@ -11,7 +11,7 @@ from rich.console import Console
 
 import run
 from commands.compare import compare
-from commands.runs import runs
+from commands.runs import CAUTION, runs
 from helpers.global_config import Config
 from helpers.reporting.comparison import LONGEST_NAME
 
@@ -55,6 +55,14 @@ def test_runs_come_best_first(root):
     assert [line[0] for line in lines] == ["[best]", "middle", "open-good", "open-bad"]
     assert lines[0][1:5] == ["0.800", "0.600", "2/2", "3"]
     assert [line[-1] for line in lines] == ["finished", "finished", "unfinished", "unfinished"]
+
+
+def test_a_choice_by_test_is_warned_of_once_there_is_one(root):
+    write_run(root, "tested", 0.9, 0.7)
+    write_run(root, "open", 0.9)
+    assert CAUTION not in printed(runs)
+    write_run(root, "tested-too", 0.9, 0.7)
+    assert CAUTION in printed(runs)
 
 
 def test_no_run_yet_is_said_with_what_to_do(root):
