@@ -25,6 +25,8 @@ VENV = ROOT / ".venv"
 SUPPORTED = ((3, 11), (3, 12), (3, 13))
 REQUIREMENTS = {"demo": ("requirements.txt", "requirements-demo.txt"), "dev": ("requirements-dev.txt",)}
 LOCK = "requirements.lock"
+PLACES = ("METRICS_DIR", "MODELS_DIR")
+"""Settings that say where the runs lie."""
 
 
 def venv_python() -> Path:
@@ -94,6 +96,14 @@ def enter_venv() -> None:
     os.execv(command[0], command)
 
 
+def add_places(parser: argparse.ArgumentParser) -> None:
+    """Add the options that say where the runs lie, named as those of the training command."""
+    parser.add_argument("--config", type=Path, metavar="FILE", help="TOML file with settings")
+    for name in PLACES:
+        option = "--" + name.lower().replace("_", "-")
+        parser.add_argument(option, dest=name, metavar="DIR", help="see docs/configuration.md")
+
+
 def parse(arguments: list[str]) -> tuple[argparse.Namespace, list[str]]:
     """The command with its options, and those that go to pytest or to the training command."""
     parser = argparse.ArgumentParser(
@@ -106,8 +116,10 @@ def parse(arguments: list[str]) -> tuple[argparse.Namespace, list[str]]:
     up = commands.add_parser("up", help="Redis and workers in the foreground", allow_abbrev=False)
     up.add_argument("--workers", type=int, default=3, metavar="N", help="how many workers (default 3)")
     commands.add_parser("doctor", help="check this machine: each line ok, or what to do")
-    commands.add_parser("runs", help="every run in a table, best first")
+    runs = commands.add_parser("runs", help="every run in a table, best first", allow_abbrev=False)
     compare = commands.add_parser("compare", help="several runs beside each other", allow_abbrev=False)
+    for command in (runs, compare):
+        add_places(command)
     compare.add_argument("runs", nargs="+", metavar="RUN", help="names of runs, at least two")
     predict = commands.add_parser("predict", help="predict images with a trained model", allow_abbrev=False)
     predict.add_argument("model", type=Path, metavar="MODEL", help="such as models/first/best.keras")
@@ -156,15 +168,14 @@ def dispatch(options: argparse.Namespace, further: list[str]) -> int:
 
         predict(options.model, options.images, options.out)
         return 0
-    if options.command == "runs":
-        from commands.runs import runs
-
-        runs()
-        return 0
-    if options.command == "compare":
+    if options.command in ("runs", "compare"):
         from commands.compare import compare
+        from commands.runs import runs
+        from helpers.global_config import Config
 
-        compare(options.runs)
+        given = {name: value for name in PLACES if (value := getattr(options, name)) is not None}
+        config = Config.load(options.config, **given)
+        compare(config, options.runs) if options.command == "compare" else runs(config)
         return 0
     from helpers.cluster import doctor, launcher
 

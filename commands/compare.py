@@ -11,14 +11,13 @@ from helpers.reporting.run_files import RunFiles, read_run
 from helpers.reporting.summaries import check_known, doubts, metrics_beside, settings_that_differ
 
 
-def compare(names: list[str], console: Console | None = None) -> None:
+def compare(config: Config, names: list[str], console: Console | None = None) -> None:
     """Print the test metrics of runs beside each other and write metrics/compare-….html.
 
     Raises:
         UnknownRun: there is no run of one of these names.
-        UserError: a setting is wrong, or the page could not be written.
+        UserError: the page could not be written.
     """
-    config = Config.load()
     console = console or Console()
     names = list(dict.fromkeys(names))
     check_known(config.METRICS_DIR, names)

@@ -31,6 +31,8 @@ CAUTION = "research use only, no diagnosis"
 DECISIONS = ("0 non-cancerous", "1 cancerous")
 WITHOUT_CHOICE = 0.5
 ROWS_SHOWN = 40
+TABLE = "predictions.csv"
+PICTURE_NAME = r"\d{4,}_[^/\\]*\.png"
 PICTURE_HEIGHT = 384  # pixels
 PICTURES_AT_ONCE = 16
 SILENT = 0  # log level of OpenCV: an unreadable file is reported once, by us
@@ -40,9 +42,9 @@ def predict(model_file: Path, paths: Sequence[Path], out: Path) -> None:
     """Predict images, print a table, and write predictions.csv and a picture per image.
 
     Args:
-        model_file: a `.keras` file of this project; `best.json` beside it names the threshold.
+        model_file: a `.keras` file of this project; beside `best.keras`, `best.json` names the threshold.
         paths: image files, and folders whose images are found at any depth.
-        out: folder for predictions.csv and the pictures, made when absent.
+        out: folder for predictions.csv and the pictures, made when absent; in place of an earlier call's.
 
     Raises:
         UserError: the model, best.json or an image cannot be used, or `out` cannot be written.
@@ -59,13 +61,12 @@ def predict(model_file: Path, paths: Sequence[Path], out: Path) -> None:
     names = [f"{number:04d}_{file.stem}.png" for number, file in enumerate(files, 1)]
     columns = {"file": map(str, files), "probability": scores, "decision": decisions, "picture": names}
     table = pd.DataFrame(columns)
-    write_whole(out / "predictions.csv", to_csv(table.assign(threshold=threshold, note=CAUTION)))
+    forget_pictures(out)
+    write_whole(out / TABLE, to_csv(table.assign(threshold=threshold, note=CAUTION)))
     print_table(console, table)
     write_pictures(model, images, [out / name for name in names])
     console.print(f"threshold {threshold:g} ({origin}); {CAUTION}", markup=False)
-    console.print(
-        f"  {out / 'predictions.csv'}, and in the same folder a picture of each image", markup=False
-    )
+    console.print(f"  {out / TABLE}, and in the same folder a picture of each image", markup=False)
 
 
 def find_files(paths: Sequence[Path]) -> list[Path]:
@@ -114,12 +115,14 @@ def load_model(file: Path) -> "keras.Model":
 
 
 def stored_threshold(model_file: Path) -> tuple[float, str]:
-    """The threshold chosen when the model was trained, else 0.5; and where it comes from.
+    """The threshold chosen for this very model when it was trained, else 0.5; and where it comes from.
 
     Raises:
         UserError: best.json cannot be read.
     """
     file = model_file.with_name("best.json")
+    if model_file.name != "best.keras":
+        return WITHOUT_CHOICE, "the default: only a best.keras has one, in the best.json beside it"
     if not file.exists():
         return WITHOUT_CHOICE, f"the default: there is no {file}"
     try:
@@ -151,6 +154,22 @@ def read_all(files: Sequence[Path], shape: tuple[int, int]) -> NDArray[np.uint8]
     return images
 
 
+def forget_pictures(out: Path) -> None:
+    """Delete the pictures that an earlier call wrote into a folder, by its table; nothing else.
+
+    Raises:
+        UserError: the earlier table cannot be read, or a picture cannot be deleted.
+    """
+    try:
+        earlier = pd.read_csv(out / TABLE, dtype=str, keep_default_na=False)["picture"]
+        for name in earlier[earlier.str.fullmatch(PICTURE_NAME)]:
+            (out / name).unlink(missing_ok=True)
+    except (FileNotFoundError, NotADirectoryError):
+        return
+    except (OSError, ValueError, KeyError) as error:
+        raise UserError(f"{out / TABLE}: not of an earlier call ({error}); take another --out") from None
+
+
 def write_pictures(model: "keras.Model", images: NDArray[np.uint8], targets: Sequence[Path]) -> None:
     """Write for each image a PNG of the image and, to its right, the same under its Grad-CAM heat.
 
@@ -178,4 +197,4 @@ def print_table(console: Console, predictions: pd.DataFrame) -> None:
         table.add_row(escape(str(row.file)), f"{row.probability:.4f}", str(row.decision))
     console.print(table)
     if len(predictions) > ROWS_SHOWN:
-        console.print(f"… and {len(predictions) - ROWS_SHOWN} more in predictions.csv")
+        console.print(f"… and {len(predictions) - ROWS_SHOWN} more in {TABLE}")

@@ -8,16 +8,15 @@ from helpers.global_config import Config
 from helpers.reporting.page import number
 from helpers.reporting.summaries import Summary, summarise
 
+CAUTION = "To choose among runs, use the validation AUC: the best of several by test looks better than it is."
 HEADERS = ("run", "test\nAUC", "best val\nAUC", "rounds", "clients", "when", "state")
 
 
-def runs(console: Console | None = None) -> None:
+def runs(config: Config, console: Console | None = None) -> None:
     """Print the runs in METRICS_DIR: by test AUC, then those not yet tested by validation AUC.
 
-    Raises:
-        ConfigError: a setting is wrong.
+    Two tests or more tempt to choose by them: then a line warns.
     """
-    config = Config.load()
     console = console or Console()
     summaries = summarise(config.METRICS_DIR, config.MODELS_DIR)
     if not summaries:
@@ -33,6 +32,8 @@ def runs(console: Console | None = None) -> None:
     for summary in summaries:
         table.add_row(*(Text(cell) for cell in _cells(summary)))  # names are no markup
     console.print(table)
+    if sum(summary.is_finished for summary in summaries) > 1:
+        console.print(CAUTION, soft_wrap=True)
 
 
 def _cells(summary: Summary) -> list[str]:

@@ -17,6 +17,7 @@ from pathlib import Path
 from typing import Annotated, Any, Literal, Self
 
 from pydantic import (
+    AfterValidator,
     AliasChoices,
     BeforeValidator,
     Field,
@@ -35,6 +36,8 @@ from pydantic_settings import (
     TomlConfigSettingsSource,
 )
 
+from helpers.evaluation.threshold_rule import parse_rule
+
 
 class UserError(Exception):
     """Something the user can mend; the message says what and how. Exit status 2."""
@@ -49,6 +52,12 @@ def _as_list(value: Any) -> Any:
     if not isinstance(value, str):
         return value
     return [part for part in value.strip("[]() ").replace("x", ",").split(",") if part.strip()]
+
+
+def _as_rule(text: str) -> str:
+    """Let through what the choice of the threshold will read; its sentence otherwise."""
+    parse_rule(text)
+    return text
 
 
 def setting(default: Any, description: str, unit: str = "", *, local: bool = False, **limits: Any) -> Any:
@@ -76,6 +85,7 @@ class _ReadableDefaults(type(BaseSettings)):  # type: ignore[misc]
 
 
 ClientList = Annotated[tuple[NonNegativeInt, ...], BeforeValidator(_as_list)]
+ThresholdRule = Annotated[str, AfterValidator(_as_rule)]
 Pair = Annotated[tuple[PositiveInt, PositiveInt], BeforeValidator(_as_list)]
 
 
@@ -143,11 +153,10 @@ class Config(BaseSettings, metaclass=_ReadableDefaults):
         "none",
         "Weights the rarer class up in the training loss: by each client's own counts, or by those of all.",
     )
-    THRESHOLD: str = setting(
+    THRESHOLD: ThresholdRule = setting(
         "youden",
         "How the decision threshold for the test is chosen on validation: `youden`, `sensitivity>=0.90`, "
         "`specificity>=0.90`, or a number.",
-        pattern=r"^(youden|((sensitivity|specificity)>=)?(0?\.[0-9]*[1-9][0-9]*))$",
     )
     CLIENTS: ClientList = setting(
         (), "Which clients take part, such as `0,2`; empty means all.", "client ids"
@@ -297,6 +306,8 @@ def _explain(item: Any) -> str:
         return str(item["msg"].removeprefix("Value error, "))
     if item["type"] == "extra_forbidden":
         return f"{name}: there is no such setting; docs/configuration.md lists them all"
+    if item["type"] == "value_error":  # our own sentence says what was received
+        return f"{name}: {item['msg'].removeprefix('Value error, ')}"
     return f"{name}: received {item['input']!r}: {item['msg']}"
 
 

@@ -1,49 +1,9 @@
 """The threshold of the decision, chosen on validation: scores at or above it count as class 1."""
 
-import re
-from dataclasses import dataclass
-
 import numpy as np
 
+from helpers.evaluation.threshold_rule import WITHOUT_CHOICE, parse_rule
 from helpers.evaluation.weighted_metrics import Labels, Scores, checked
-
-WITHOUT_CHOICE = 0.5
-ALLOWED = "a number between 0 and 1 such as 0.5, youden, sensitivity>=0.90, specificity>=0.90"
-_AT_LEAST = re.compile(r"(sensitivity|specificity)\s*>=\s*(.+)")
-
-
-@dataclass(frozen=True)
-class Rule:
-    """A rule by which the threshold is chosen.
-
-    Attributes:
-        kind: `fixed`, `youden`, `sensitivity` or `specificity`.
-        value: the threshold of `fixed`, the least value of `sensitivity` and `specificity`; in (0, 1).
-            `youden` has no use for it.
-    """
-
-    kind: str
-    value: float = WITHOUT_CHOICE
-
-
-def parse_rule(text: str) -> Rule:
-    """Read a rule as the setting THRESHOLD names it.
-
-    Raises:
-        ValueError: none of the rules; the message lists them.
-    """
-    text = text.strip()
-    if text == "youden":
-        return Rule("youden")
-    match = _AT_LEAST.fullmatch(text)
-    kind, number = match.groups() if match else ("fixed", text)
-    try:
-        value = float(number)
-    except ValueError:
-        value = float("nan")
-    if not 0 < value < 1:
-        raise ValueError(f"received {text!r}; allowed: {ALLOWED}")
-    return Rule(kind, value)
 
 
 def choose_threshold(labels: Labels, scores: Scores, rule: str) -> float:

@@ -4,6 +4,7 @@ Written with TensorBoard's own record writer: TensorFlow is not imported. To loo
 `tensorboard --logdir metrics`.
 """
 
+import logging
 import time
 from pathlib import Path
 from typing import Any
@@ -13,6 +14,8 @@ from numpy.typing import NDArray
 
 from helpers.federated.messages import RoundResult, RunState
 from helpers.federated.observers import RoundProgress
+
+logger = logging.getLogger(__name__)
 
 AVERAGED = "averaged"
 ROUND_TAGS = {  # columns of rounds.csv: tags; a client's curve of the same tag lies in the same diagram
@@ -86,25 +89,33 @@ class TensorBoardObserver:
     def close(self) -> None: ...
 
     def _write(self, part: str, step: int, values: list[Any]) -> None:
-        """Append values to the event file of a part; not kept open: there may be thousands of clients."""
+        """Append values to the event file of a part; what cannot be written must not end a training."""
+        try:
+            self._append(part, step, values)
+        except OSError:
+            logger.exception("TensorBoard's files could not be written")
+
+    def _append(self, part: str, step: int, values: list[Any]) -> None:
+        """The file is not kept open: there may be thousands of clients."""
         from tensorboard.compat.proto.event_pb2 import Event, SessionLog
         from tensorboard.compat.proto.summary_pb2 import Summary
         from tensorboard.summary.writer.record_writer import RecordWriter
 
         now = time.time()
         events = [Event(wall_time=now, step=step, summary=Summary(value=values))] if values else []
+        path = self._begun.get(part) or self._folder / part / f"events.out.tfevents.{now:.6f}"
         if part not in self._begun:
-            self._begun[part] = self._folder / part / f"events.out.tfevents.{now:.6f}"
-            self._begun[part].parent.mkdir(parents=True, exist_ok=True)
+            path.parent.mkdir(parents=True, exist_ok=True)
             # From here on, what an interrupted session wrote about these rounds no longer counts.
             restart = SessionLog(status=SessionLog.START)
             begin = Event(wall_time=now, step=self._first_round, session_log=restart)
             events = [Event(wall_time=now, file_version="brain.Event:2"), begin, *events]
-        with self._begun[part].open("ab") as file:
+        with path.open("ab") as file:
             writer = RecordWriter(file)
             for event in events:
                 writer.write(event.SerializeToString())
             writer.flush()
+        self._begun[part] = path
 
 
 def _scalars(row: dict[str, Any], tags: dict[str, str]) -> list[Any]:

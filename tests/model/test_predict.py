@@ -1,6 +1,7 @@
 """The command predict: the scores of training, for files, with a decision and pictures."""
 
 import json
+import shutil
 import subprocess
 import sys
 from pathlib import Path
@@ -88,6 +89,41 @@ def test_the_decision_is_at_the_stored_threshold(place, named_threshold, tmp_pat
         assert f"threshold {threshold} (of " in capsys.readouterr().out
         decisions += list(pd.read_csv(tmp_path / "predictions.csv")["decision"])
     assert decisions == ["1 cancerous", "0 non-cancerous"]
+
+
+def test_another_model_does_not_take_the_threshold_of_the_best(
+    place, named_threshold, tmp_path, capsys
+) -> None:
+    named_threshold(json.dumps({"threshold": 0.001}))
+    last = place.model_file.with_name("last.keras")
+    shutil.copy(place.model_file, last)
+    assert predict(last, place.images / "0" / "0.png", "--out", tmp_path) == 0
+    assert "threshold 0.5 (the default: only a best.keras has one" in capsys.readouterr().out
+    assert pd.read_csv(tmp_path / "predictions.csv")["threshold"].tolist() == [0.5]
+
+
+def test_a_later_call_leaves_only_its_own_pictures_and_what_is_not_ours(place, tmp_path, capsys) -> None:
+    zero, one = place.images / "0" / "0.png", place.images / "1" / "1.png"
+    out = tmp_path / "out"
+    assert predict(place.model_file, zero, one, "--out", out) == 0
+    (out / "0003_mine.png").touch()
+    table = out / "predictions.csv"
+    (tmp_path / "0000_far.png").touch()
+    table.write_text(table.read_text() + "x,1,y,../0000_far.png,1,z\nx,1,y,notes.txt,1,z\n")
+    (out / "notes.txt").touch()
+    assert predict(place.model_file, one, "--out", out) == 0
+    assert sorted(file.name for file in out.iterdir()) == [
+        "0001_1.png", "0003_mine.png", "notes.txt", "predictions.csv",
+    ]  # fmt: skip
+    assert (tmp_path / "0000_far.png").exists()
+
+
+def test_a_table_that_is_not_ours_is_kept(place, tmp_path, capsys) -> None:
+    (tmp_path / "predictions.csv").write_text("patient,diagnosis\n7,healthy\n")
+    line = refused(capsys, place.model_file, place.images / "0" / "0.png", "--out", tmp_path)
+    assert "not of an earlier call" in line
+    assert "take another --out" in line
+    assert (tmp_path / "predictions.csv").read_text() == "patient,diagnosis\n7,healthy\n"
 
 
 def test_best_json_without_a_threshold_means_one_half(place, named_threshold, tmp_path, capsys) -> None:

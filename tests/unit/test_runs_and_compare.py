@@ -11,7 +11,8 @@ from rich.console import Console
 
 import run
 from commands.compare import compare
-from commands.runs import runs
+from commands.runs import CAUTION, runs
+from helpers.global_config import Config
 from helpers.reporting.comparison import LONGEST_NAME
 
 ROUNDS = "round,num_clients,val_loss,roc_auc,seconds\n1,3,0.7,0.6,2\n2,3,0.6,{auc},2\n"
@@ -40,7 +41,7 @@ def root(tmp_path, monkeypatch) -> Path:
 
 def printed(command, *arguments) -> str:
     console = Console(file=StringIO(), width=110)
-    command(*arguments, console)
+    command(Config.load(), *arguments, console)
     return console.file.getvalue()
 
 
@@ -54,6 +55,14 @@ def test_runs_come_best_first(root):
     assert [line[0] for line in lines] == ["[best]", "middle", "open-good", "open-bad"]
     assert lines[0][1:5] == ["0.800", "0.600", "2/2", "3"]
     assert [line[-1] for line in lines] == ["finished", "finished", "unfinished", "unfinished"]
+
+
+def test_a_choice_by_test_is_warned_of_once_there_is_one(root):
+    write_run(root, "tested", 0.9, 0.7)
+    write_run(root, "open", 0.9)
+    assert CAUTION not in printed(runs)
+    write_run(root, "tested-too", 0.9, 0.7)
+    assert CAUTION in printed(runs)
 
 
 def test_no_run_yet_is_said_with_what_to_do(root):
@@ -115,3 +124,23 @@ def test_runs_through_run_py(root, capsys):
     write_run(root, "first", 0.9)
     assert run.work(*run.parse(["runs"])) == 0
     assert "first" in capsys.readouterr().out
+
+
+@pytest.mark.parametrize("way", ["option", "file"])
+def test_the_runs_of_another_place_are_found(tmp_path, way, capsys, monkeypatch):
+    monkeypatch.setenv("DT_MODELS_DIR", str(tmp_path / "models"))
+    for name in ("first", "second"):
+        write_run(tmp_path, name, 0.9, 0.7)
+    (tmp_path / "best.toml").write_text(f"METRICS_DIR = {str(tmp_path / 'metrics')!r}\n")
+    where = ["--metrics-dir", str(tmp_path / "metrics")]
+    if way == "file":
+        where = ["--config", str(tmp_path / "best.toml")]
+    assert run.work(*run.parse(["runs", *where])) == 0
+    assert "second" in capsys.readouterr().out
+    assert run.work(*run.parse(["compare", "first", "second", *where])) == 0
+    assert (tmp_path / "metrics" / "compare-first-second.html").exists()
+
+
+def test_a_settings_file_that_is_not_there_is_refused_with_one_line(root, capsys):
+    assert run.work(*run.parse(["runs", "--config", str(root / "no.toml")])) == 2
+    assert capsys.readouterr().err == f"error: settings file {root / 'no.toml'}: not found\n"

@@ -72,6 +72,19 @@ def test_a_resumed_run_replaces_what_was_written_of_its_rounds(tmp_path):
     assert scalars(tmp_path / "averaged", "validation/roc_auc")[-1] == (3, 0.9)
 
 
+def test_what_cannot_be_written_ends_no_training_and_is_begun_again(tmp_path, caplog):
+    (tmp_path / "averaged").touch()  # a file where the folder should be
+    observer = TensorBoardObserver(tmp_path, {}, IMAGES[:0])
+    observer.run_started("r", SimpleNamespace(round=0), 2)
+    observer.round_finished(SimpleNamespace(metrics={"round": 1, "roc_auc": 0.6}, clients=[]))
+    assert "TensorBoard's files could not be written" in caplog.text
+    (tmp_path / "averaged").unlink()
+    observer.round_finished(SimpleNamespace(metrics={"round": 2, "roc_auc": 0.7}, clients=[]))
+    first, *_ = events(tmp_path / "averaged")
+    assert first.file_version == "brain.Event:2"
+    assert scalars(tmp_path / "averaged", "validation/roc_auc") == [(2, 0.7)]
+
+
 def test_tensorflow_is_not_imported(tmp_path):
     code = (
         "import sys; import numpy as np; from pathlib import Path; from types import SimpleNamespace\n"

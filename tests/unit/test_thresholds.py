@@ -4,7 +4,9 @@ import numpy as np
 import pytest
 
 from helpers.evaluation.metrics import binary_metrics
-from helpers.evaluation.thresholds import Rule, choose_threshold, parse_rule
+from helpers.evaluation.threshold_rule import Rule, parse_rule
+from helpers.evaluation.thresholds import choose_threshold
+from helpers.global_config import Config, ConfigError
 
 LABELS = np.array([0, 0, 0, 0, 1, 1, 1, 1])
 SCORES = np.array([0.1, 0.2, 0.3, 0.6, 0.2, 0.5, 0.7, 0.8])
@@ -21,6 +23,7 @@ SCORES = np.array([0.1, 0.2, 0.3, 0.6, 0.2, 0.5, 0.7, 0.8])
 )
 def test_reads(text: str, rule: Rule) -> None:
     assert parse_rule(text) == rule
+    assert parse_rule(Config.load(THRESHOLD=text).THRESHOLD) == rule  # the setting has the same grammar
 
 
 @pytest.mark.parametrize(
@@ -30,6 +33,9 @@ def test_refuses_and_lists_what_is_allowed(text: str) -> None:
     with pytest.raises(ValueError, match=r"youden, sensitivity>=0\.90, specificity>=0\.90") as caught:
         parse_rule(text)
     assert repr(text) in str(caught.value)
+    with pytest.raises(ConfigError) as refused:
+        Config.load(THRESHOLD=text)
+    assert str(refused.value) == f"THRESHOLD: {caught.value}"
 
 
 @pytest.mark.parametrize(
