@@ -123,7 +123,9 @@ def test_a_finished_run_shows_everything_and_stays(finished):
     assert page.count("<img ") == page.count("alt=")
     text = words(page)
     for said in ("Finished after 3 rounds of 4", "Best model: round 3", "0.900 95 %: 0.800 to 0.950",
-                 "no medical device", "at threshold 0.400", "2 ok, 1 failed"):  # fmt: skip
+                 "no medical device", "at threshold 0.400", "2 ok, 1 failed",
+                 "worker1@host: cancerous, called cancerous, score 0.900",
+                 "worker1@host: non-cancerous, called cancerous, score 0.800"):  # fmt: skip
         assert said in text
     assert "not as expected" not in text
 
