@@ -14,7 +14,8 @@ from helpers.local_training.trainer import predict_scores
 from preprocessing.input_pipeline import evaluation_batches
 from tasks.run_context import RunContext
 
-NUM_CASES = 6
+NUM_CASES = 3
+"""Of true positives, true negatives, false positives and false negatives each."""
 
 
 def score_splits(context: RunContext, weights: Weights) -> dict[str, np.ndarray]:

@@ -12,6 +12,7 @@ from helpers.explaining.overlay import overlay
 
 MOST_OF_A_KIND = 6
 LARGEST = 224  # pixels
+CLASSES = ("non-cancerous", "cancerous")
 
 
 @dataclass(frozen=True)
@@ -33,11 +34,15 @@ class Panel:
 
     @property
     def truth(self) -> str:
-        return "cancerous" if self.label else "non-cancerous"
+        return CLASSES[self.label]
+
+    @property
+    def decision(self) -> str:
+        return CLASSES[self.label if self.kind == "right" else 1 - self.label]
 
 
 def panels(cases: dict[str, NDArray[Any]]) -> list[Panel]:
-    """The surest cases of cases.npz, right ones first.
+    """The cases of cases.npz, right ones first.
 
     Raises:
         KeyError: an array is missing.

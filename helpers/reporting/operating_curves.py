@@ -1,6 +1,6 @@
 """ROC and precision-recall curves with bootstrap bands over patients."""
 
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 
 import numpy as np
@@ -84,22 +84,23 @@ def band(split: SplitScores, on_grid: Callable[[Floats, Floats], Floats]) -> tup
     return low, high
 
 
-def draw_roc(split: SplitScores, name: str) -> Picture:
-    """The ROC curve of a split that has both classes."""
+def draw_roc(split: SplitScores, name: str, test: Mapping[str, float]) -> Picture:
+    """The ROC curve of a split that has both classes; of the test, with the interval in its row."""
     figure, axes = new_axes("1 − specificity", "sensitivity")
     ranked = RankedScores.of(split)
     x, y = roc(*ranked.counts(np.ones(len(split.labels))))
     axes.plot([0, 1], [0, 1], ":", color=MUTED, linewidth=1, label="guessing")
     axes.fill_between(GRID, *band(split, roc_on_grid), color=SERIES[0], alpha=0.2, linewidth=0)
     auc = float(np.trapezoid(y, x))
-    axes.plot(x, y, color=SERIES[0], label=f"{name}, AUC {auc:.3f}", clip_on=False)
+    area = f"{auc:.3f}{_interval(name, test, 'roc_auc')}"
+    axes.plot(x, y, color=SERIES[0], label=f"{name}, AUC {area}", clip_on=False)
     axes.set(xlim=(0, 1), ylim=(0, 1))
     axes.legend(loc="lower right")
-    return to_picture(figure, f"roc-{name}", f"ROC curve on {name}; the area under it is {auc:.3f}")
+    return to_picture(figure, f"roc-{name}", f"ROC curve on {name}; the area under it is {area}")
 
 
-def draw_precision_recall(split: SplitScores, name: str) -> Picture:
-    """The precision-recall curve of a split that has both classes."""
+def draw_precision_recall(split: SplitScores, name: str, test: Mapping[str, float]) -> Picture:
+    """The precision-recall curve of a split that has both classes; see `draw_roc`."""
     figure, axes = new_axes("recall (sensitivity)", "precision")
     ranked = RankedScores.of(split)
     x, y = precision_recall(*ranked.counts(np.ones(len(split.labels))))
@@ -108,12 +109,18 @@ def draw_precision_recall(split: SplitScores, name: str) -> Picture:
     axes.fill_between(
         GRID, *band(split, precision_on_grid), color=SERIES[0], alpha=0.2, linewidth=0, step="pre"
     )
-    average = float(np.sum(np.diff(x, prepend=0.0) * y))
-    axes.step(x, y, color=SERIES[0], where="pre", label=f"{name}, average {average:.3f}", clip_on=False)
+    average = f"{float(np.sum(np.diff(x, prepend=0.0) * y)):.3f}{_interval(name, test, 'average_precision')}"
+    axes.step(x, y, color=SERIES[0], where="pre", label=f"{name}, average {average}", clip_on=False)
     axes.set(xlim=(0, 1), ylim=(0, 1))
     axes.legend(loc="lower left")
-    alt = f"Precision-recall curve on {name}; the average precision is {average:.3f}"
+    alt = f"Precision-recall curve on {name}; the average precision is {average}"
     return to_picture(figure, f"pr-{name}", alt)
+
+
+def _interval(name: str, test: Mapping[str, float], metric: str) -> str:
+    """The 95 % interval of test.csv, the one the page shows elsewhere too; nothing on another split."""
+    low, high = (test.get(f"{metric}_{end}", np.nan) for end in ("low", "high"))
+    return f" ({low:.3f} to {high:.3f})" if name == "test" and low <= high else ""
 
 
 def draw_roc_of_runs(splits: dict[str, SplitScores]) -> Picture:

@@ -80,8 +80,8 @@ def decisions(files: RunFiles) -> Section:
     if len(set(split.labels)) < 2:
         raise NothingToShow(f"The {name} images are all of one class: there is no curve to draw.")
     pictures = [
-        operating_curves.draw_roc(split, name),
-        operating_curves.draw_precision_recall(split, name),
+        operating_curves.draw_roc(split, name, files.test),
+        operating_curves.draw_precision_recall(split, name, files.test),
         draw_calibration(split, name),
     ]
     return {

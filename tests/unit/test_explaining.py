@@ -7,26 +7,29 @@ from helpers.explaining.cases import surest_cases
 from helpers.explaining.overlay import STRONGEST, overlay
 
 
-def test_the_surest_come_first_right_and_wrong_apart() -> None:
-    labels = np.array([1, 0, 1, 0, 0, 1])
-    scores = np.array([0.6, 0.1, 0.2, 0.9, 0.55, 0.95])
-    right, wrong = surest_cases(labels, scores, 0.5, count=2)
+def test_the_surest_come_first_each_class_apart() -> None:
+    labels = np.array([1, 0, 1, 0, 0, 1, 0, 1])
+    scores = np.array([0.6, 0.1, 0.2, 0.9, 0.55, 0.95, 0.4, 0.3])
+    right, wrong = surest_cases(labels, scores, 0.5, count=1)
     assert right.tolist() == [5, 1]
-    assert wrong.tolist() == [3, 2]
+    assert wrong.tolist() == [2, 3]
     right, wrong = surest_cases(labels, scores, 0.5, count=9)
-    assert right.tolist() == [5, 1, 0]
-    assert wrong.tolist() == [3, 2, 4]
+    assert right.tolist() == [5, 0, 1, 6]
+    assert wrong.tolist() == [2, 7, 3, 4]
 
 
-def test_sureness_is_relative_to_the_room_a_threshold_leaves() -> None:
-    right, _ = surest_cases(np.array([0, 1]), np.array([0.0, 0.9]), 0.2, count=2)
-    assert right.tolist() == [0, 1]  # all of the way to 0, seven eighths of the way to 1
+def test_one_class_that_is_surer_does_not_crowd_out_the_other() -> None:
+    labels = np.array([0] * 8 + [1] * 2)
+    scores = np.array([0.01] * 7 + [0.99, 0.51, 0.49])
+    right, wrong = surest_cases(labels, scores, 0.5, count=3)
+    assert right.tolist() == [8, 0, 1, 2]
+    assert wrong.tolist() == [9, 7]
 
 
-@pytest.mark.parametrize("threshold", [0.0, 1.0, 1.1])
-def test_a_threshold_at_the_edge_leaves_no_room_and_no_warning(threshold: float) -> None:
-    right, wrong = surest_cases(np.array([0, 1, 1]), np.array([0.0, 0.5, 1.0]), threshold, count=3)
-    assert sorted([*right, *wrong]) == [0, 1, 2]
+def test_a_threshold_above_all_scores_leaves_only_negatives() -> None:
+    right, wrong = surest_cases(np.array([0, 1, 1]), np.array([0.0, 0.5, 1.0]), 1.1, count=3)
+    assert right.tolist() == [0]
+    assert wrong.tolist() == [1, 2]
 
 
 def test_no_heat_leaves_the_image_and_most_heat_shines() -> None:

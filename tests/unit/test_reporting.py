@@ -13,13 +13,14 @@ from sklearn import metrics as sk
 
 from helpers.reporting import operating_curves
 from helpers.reporting.cautions import auc_standard_error, cautions
+from helpers.reporting.pictures import drawing
 from helpers.reporting.report import write_report
 from helpers.reporting.run_files import SplitScores, read_run
 from helpers.reporting.tables import confusion
 from helpers.reporting.timeline import client_bars
 
 HOSTILE = "<script>alert('x')</script>$\\frac{&"
-INTERVALS = ("roc_auc", "recall", "specificity")
+INTERVALS = ("roc_auc", "average_precision", "recall", "specificity")
 FILES = ("rounds.csv", "clients.csv", "test.csv", "scores.npz", "cases.npz", "run.json")
 
 
@@ -73,7 +74,7 @@ def write_test(metrics: Path, name: str) -> None:
     kinds = {"labels": labels, "scores": scores, "files": files, "patients": files}
     arrays = {f"{split}_{kind}": array for split in ("val", "test") for kind, array in kinds.items()}
     np.savez(metrics / "scores.npz", **arrays)
-    values = {"roc_auc": 0.9, "recall": 0.8, "specificity": 0.7}
+    values = {"roc_auc": 0.9, "average_precision": 0.6, "recall": 0.8, "specificity": 0.7}
     row = {"model": "best", "round": 3, "threshold": 0.4, "num_examples": 80, "num_patients": 80, **values}
     row |= {f"{key}_low": values[key] - 0.1 for key in INTERVALS}
     row |= {f"{key}_high": values[key] + 0.05 for key in INTERVALS}
@@ -123,7 +124,9 @@ def test_a_finished_run_shows_everything_and_stays(finished):
     assert page.count("<img ") == page.count("alt=")
     text = words(page)
     for said in ("Finished after 3 rounds of 4", "Best model: round 3", "0.900 95 %: 0.800 to 0.950",
-                 "no medical device", "at threshold 0.400", "2 ok, 1 failed"):  # fmt: skip
+                 "no medical device", "at threshold 0.400", "2 ok, 1 failed",
+                 "worker1@host: cancerous, called cancerous, score 0.900",
+                 "worker1@host: non-cancerous, called cancerous, score 0.800"):  # fmt: skip
         assert said in text
     assert "not as expected" not in text
 
@@ -253,6 +256,25 @@ def test_curves_are_those_of_scikit_learn():
     x, y = operating_curves.precision_recall(true, false)
     area = np.sum(np.diff(x, prepend=0) * y)
     assert area == pytest.approx(sk.average_precision_score(split.labels, split.scores))
+
+
+@pytest.mark.parametrize(
+    ("draw", "said"),
+    [
+        (operating_curves.draw_roc, r"AUC 0\.\d{3} \(0\.800 to 0\.950\)"),
+        (operating_curves.draw_precision_recall, r"average 0\.\d{3} \(0\.500 to 0\.650\)"),
+    ],
+)
+def test_a_curve_of_the_test_has_the_interval_of_its_row(finished, draw, said):
+    files = read_run(finished / "metrics", finished / "models", "first")
+    with drawing():
+        test, validation = (
+            draw(files.scores["test"], name, files.test).svg for name in ("test", "validation")
+        )
+        unknown = draw(files.scores["test"], "test", {"roc_auc_low": np.nan, "roc_auc_high": np.nan}).svg
+    assert re.search(said, test)
+    assert " to " not in validation
+    assert " to " not in unknown
 
 
 def test_bands_hold_the_curve_and_widen_with_fewer_patients():
