@@ -51,4 +51,7 @@ def client_row(reply: ClientReply, metrics: Metrics) -> dict[str, Any]:
         "attempt": reply.attempt,
         "threads": reply.threads,
         "error": reply.error,
+        "val_loss": metrics.get("val_loss"),
+        "val_recall": metrics.get("recall"),
+        "val_specificity": metrics.get("specificity"),
     }

@@ -39,6 +39,9 @@ CLIENT_COLUMNS = [
     "attempt",
     "threads",
     "error",
+    "val_loss",
+    "val_recall",
+    "val_specificity",
 ]
 TEST_COLUMNS = [
     "model",
