@@ -12,6 +12,8 @@ from helpers.architectures import ARCHITECTURES
 from helpers.federated.weights import Schema, Weights, schema_of
 from helpers.global_config import Config
 
+LOSS = "binary_crossentropy"
+
 
 class ModelInstance:
     """A compiled model whose traced functions survive from round to round.
@@ -26,7 +28,8 @@ class ModelInstance:
 
     def __init__(self, model: keras.Model) -> None:
         self.model = model
-        self.model.compile(optimizer=keras.optimizers.Adam(), loss="binary_crossentropy")
+        # Beside the loss, the same without class weights: what is reported.
+        self.model.compile(keras.optimizers.Adam(), LOSS, metrics=[LOSS])
         self.model.optimizer.build(self.model.trainable_variables)
         self.schema: Schema = schema_of(self.names, self.model.get_weights())
 

@@ -10,7 +10,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from helpers.federated.weights import Weights
-from helpers.model_instance_helper import ModelInstance
+from helpers.model_instance_helper import LOSS, ModelInstance
 
 
 @dataclass(frozen=True)
@@ -20,7 +20,8 @@ class LocalUpdate:
     Attributes:
         weights: arrays in model order.
         num_batches: training steps made.
-        loss: mean binary cross-entropy over the images, as training went on.
+        loss: mean binary cross-entropy over the images, as training went on; without class weights, so
+            that it compares with that on validation.
     """
 
     weights: Weights
@@ -71,10 +72,10 @@ def train_locally(
     history = instance.model.fit(
         batches, epochs=1, shuffle=False, class_weight=class_weight, verbose=0, callbacks=[asking]
     )
-    loss = float(history.history["loss"][0])
-    if not math.isfinite(loss):
-        raise FloatingPointError(f"the training loss became {loss}; lower BASE_LR")
-    return LocalUpdate(list(instance.model.get_weights()), asking.num_batches, loss)
+    trained_on, reported = (float(history.history[name][0]) for name in ("loss", LOSS))
+    if not math.isfinite(trained_on):
+        raise FloatingPointError(f"the training loss became {trained_on}; lower BASE_LR")
+    return LocalUpdate(list(instance.model.get_weights()), asking.num_batches, reported)
 
 
 def predict_scores(instance: ModelInstance, batches: Any) -> NDArray[np.float32]:

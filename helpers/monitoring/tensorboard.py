@@ -35,8 +35,11 @@ ROUND_TAGS = {  # columns of rounds.csv: tags; a client's curve of the same tag 
 }
 CLIENT_TAGS = {
     "train_loss": "loss/training",
+    "val_loss": "loss/validation",
     "val_roc_auc": "validation/roc_auc",
     "val_accuracy": "validation/accuracy",
+    "val_recall": "validation/recall",
+    "val_specificity": "validation/specificity",
     "seconds": "time/seconds",
 }
 

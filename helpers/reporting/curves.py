@@ -14,14 +14,7 @@ if TYPE_CHECKING:
 def draw_auc(rounds: pd.DataFrame, clients: pd.DataFrame, best_round: int | None) -> Picture:
     """Validation AUC of the averaged model, and between which values the clients' own models lie."""
     figure, axes = new_axes("round", "validation AUC")
-    local = clients.groupby("round")["val_roc_auc"].agg(["min", "max"]).dropna()
-    if len(local):
-        axes.fill_between(
-            local.index, local["min"], local["max"],
-            color=SERIES[1], alpha=0.25, linewidth=0, label="clients, lowest to highest",
-        )  # fmt: skip
-        axes.plot(local.index, local["min"], color=SERIES[1], linewidth=0.8)
-        axes.plot(local.index, local["max"], color=SERIES[1], linewidth=0.8)
+    _draw_band(axes, clients, "val_roc_auc", "clients, lowest to highest")
     _plot(axes, rounds["round"], rounds["roc_auc"], SERIES[0], "averaged model")
     alt = "Validation AUC per round"
     if best_round is not None:
@@ -32,9 +25,10 @@ def draw_auc(rounds: pd.DataFrame, clients: pd.DataFrame, best_round: int | None
     return to_picture(figure, "auc", alt)
 
 
-def draw_losses(rounds: pd.DataFrame) -> Picture:
-    """Training and validation loss."""
+def draw_losses(rounds: pd.DataFrame, clients: pd.DataFrame) -> Picture:
+    """Training and validation loss, and between which values the clients' own models lie on validation."""
     figure, axes = new_axes("round", "binary cross-entropy")
+    _draw_band(axes, clients, "val_loss", "clients, validation")
     _plot(axes, rounds["round"], rounds["train_loss"], SERIES[2], "training", "--")
     _plot(axes, rounds["round"], rounds["val_loss"], SERIES[0], "validation")
     _finish(axes, rounds["round"])
@@ -71,6 +65,16 @@ def draw_runs(tables: Mapping[str, pd.DataFrame], column: str, label: str) -> Pi
         _plot(axes, rounds["round"], rounds[column], SERIES[number % len(SERIES)], run, dashes)
     _finish(axes, pd.concat([table["round"] for table in tables.values()]))
     return to_picture(figure, column, f"{label} per round for the runs {', '.join(tables)}")
+
+
+def _draw_band(axes: "Axes", clients: pd.DataFrame, column: str, label: str) -> None:
+    """From the lowest to the highest client of every round; nothing where it is not recorded."""
+    local = clients.groupby("round")[column].agg(["min", "max"]).dropna()
+    if len(local):
+        low, high = local["min"], local["max"]
+        axes.fill_between(local.index, low, high, color=SERIES[1], alpha=0.25, linewidth=0, label=label)
+        for edge in (low, high):
+            axes.plot(local.index, edge, color=SERIES[1], linewidth=0.8)
 
 
 def _plot(

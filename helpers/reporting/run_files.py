@@ -19,7 +19,8 @@ ROUND_COLUMNS = (
 )  # fmt: skip
 CLIENT_COLUMNS = (
     "round", "client", "worker", "status", "num_examples", "train_loss", "val_accuracy", "val_roc_auc",
-    "seconds", "started_at", "transfer_seconds", "attempt", "threads", "error", "state_bytes",
+    "seconds", "started_at", "transfer_seconds", "attempt", "threads", "error", "state_bytes", "val_loss",
+    "val_recall", "val_specificity",
 )  # fmt: skip
 TEST_COLUMNS = (
     "round", "threshold", "num_examples", "num_patients", "recall", "specificity", "roc_auc", "roc_auc_low",

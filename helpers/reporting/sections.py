@@ -67,7 +67,7 @@ def rounds(files: RunFiles) -> Section:
     headers, rows = tables.round_rows(files.rounds)
     pictures = [
         curves.draw_auc(files.rounds, files.clients, files.best_round),
-        curves.draw_losses(files.rounds),
+        curves.draw_losses(files.rounds, files.clients),
         curves.draw_rates(files.rounds),
         curves.draw_calibration_errors(files.rounds),
     ]

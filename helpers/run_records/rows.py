@@ -53,4 +53,7 @@ def client_row(reply: ClientReply, metrics: Metrics) -> dict[str, Any]:
         "threads": reply.threads,
         "error": reply.error,
         "state_bytes": reply.state_bytes,
+        "val_loss": metrics.get("val_loss"),
+        "val_recall": metrics.get("recall"),
+        "val_specificity": metrics.get("specificity"),
     }

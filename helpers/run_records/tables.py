@@ -41,6 +41,9 @@ CLIENT_COLUMNS = [
     "threads",
     "error",
     "state_bytes",
+    "val_loss",
+    "val_recall",
+    "val_specificity",
 ]
 TEST_COLUMNS = [
     "model",

@@ -14,11 +14,11 @@ IMAGES = np.random.default_rng(0).random((12, 16, 16, 3), np.float32)
 LABELS = (np.arange(12) % 2).astype(np.float32).reshape(-1, 1)
 
 
-def batches() -> list:
-    """A data set of three batches, as Keras' `fit` takes it."""
+def batches(size: int = 4) -> list:
+    """A data set, by default of three batches, as Keras' `fit` takes it."""
     import tensorflow as tf
 
-    return tf.data.Dataset.from_tensor_slices((IMAGES, LABELS)).batch(4)
+    return tf.data.Dataset.from_tensor_slices((IMAGES, LABELS)).batch(size)
 
 
 def train(instance: ModelInstance, weights: list, seed: int = 1):
@@ -93,6 +93,18 @@ def test_it_is_asked_after_every_batch_and_stops_at_a_no() -> None:
     assert asked == [1, 2]
     assert update.num_batches == 2
     assert train(model_for(CONFIG), weights).num_batches == 3
+
+
+def test_class_weights_change_the_training_but_not_what_its_loss_means() -> None:
+    weights, one_batch = initial_weights(CONFIG), batches(len(IMAGES))
+    plain, weighted = (
+        train_locally(
+            model_for(CONFIG), weights, one_batch, learning_rate=0.01, seed=[1], class_weight=class_weight
+        )
+        for class_weight in (None, {0: 0.5, 1: 9.0})
+    )
+    assert plain.loss == weighted.loss  # of the one step: before either update
+    assert any((a != b).any() for a, b in zip(plain.weights, weighted.weights, strict=True))
 
 
 def test_a_loss_that_is_not_finite_is_an_error() -> None:

@@ -13,6 +13,7 @@ from sklearn import metrics as sk
 
 from helpers.reporting import operating_curves
 from helpers.reporting.cautions import auc_standard_error, cautions
+from helpers.reporting.curves import draw_losses
 from helpers.reporting.pictures import drawing
 from helpers.reporting.report import write_report
 from helpers.reporting.run_files import SplitScores, read_run
@@ -256,6 +257,14 @@ def test_curves_are_those_of_scikit_learn():
     x, y = operating_curves.precision_recall(true, false)
     area = np.sum(np.diff(x, prepend=0) * y)
     assert area == pytest.approx(sk.average_precision_score(split.labels, split.scores))
+
+
+def test_the_clients_losses_are_a_band_where_they_are_recorded(root):
+    files = read_run(root / "metrics", root / "models", "first")
+    with drawing():
+        assert "clients, validation" not in draw_losses(files.rounds, files.clients).svg
+        clients = files.clients.assign(val_loss=[0.5, 0.9, 0.6, np.nan, np.nan, np.nan])
+        assert "clients, validation" in draw_losses(files.rounds, clients).svg
 
 
 @pytest.mark.parametrize(

@@ -39,7 +39,7 @@ def commit(folders: RunFolders, round_number: int, auc: float | None, state_file
     reply = ClientReply(round_number, 0, 0, "w", "ok", num_examples=5, train_loss=0.1 + 0.2)
     metrics = dict.fromkeys(METRICS, 0.5) | {"roc_auc": auc}
     row = round_row(round_number, [reply], metrics, 1.0, 0.5)
-    clients = [client_row(reply, metrics)]
+    clients = [client_row(reply, metrics | {"val_loss": 0.7, "specificity": 0.25})]
     weights = weights_of(round_number)
     return commit_round(folders, order(round_number), SCHEMA, weights, row, clients, state_files or {})
 
@@ -62,7 +62,9 @@ def test_rounds_become_rows(folders: RunFolders) -> None:
     text = (folders.metrics / "rounds.csv").read_text().splitlines()
     assert text[1] == "1,1,5,0.30000000000000004,0.5,0.5,0.5,0.5,0.5,0.6,1.0,0,0,,,,,,0.5,0"
     assert text[2] == "2,1,5,0.30000000000000004,0.5,0.5,0.5,0.5,0.5,,1.0,0,0,,,,,,0.5,0"
-    assert len((folders.metrics / "clients.csv").read_text().splitlines()) == 3
+    header, first, _ = (folders.metrics / "clients.csv").read_text().splitlines()
+    assert header.endswith(",error,state_bytes,val_loss,val_recall,val_specificity")
+    assert first == "1,0,w,ok,5,0.30000000000000004,0.5,0.6,0.0,0.0,0.0,0,0,,0,0.7,0.5,0.25"
 
 
 def test_best_is_the_first_round_of_the_highest_auc(folders: RunFolders) -> None:
