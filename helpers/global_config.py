@@ -130,8 +130,8 @@ class Config(BaseSettings, metaclass=_ReadableDefaults):
     )
     BATCH_NORM_MOMENTUM: float = setting(
         0.99,
-        "Share of its running averages that batch normalisation keeps at every step; 0.9 suits runs of a few "
-        "hundred steps.",
+        "Share of its running averages that batch normalisation keeps at every step: at 0.9 they follow the "
+        "images within some 10 steps, at 0.99 within some 100.",
         "per step",
         ge=0,
         lt=1,
@@ -183,10 +183,7 @@ class Config(BaseSettings, metaclass=_ReadableDefaults):
 
     # Cluster.
     ROUND_DEADLINE_S: float = setting(
-        3600.0,
-        "A round closes after this time with the clients that have replied.",
-        "seconds",
-        gt=0,
+        3600.0, "A round closes after this time with the clients that have replied.", "seconds", gt=0
     )
     MIN_CLIENTS: float = setting(
         0.5,

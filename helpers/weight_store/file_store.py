@@ -35,8 +35,7 @@ class FileStore:
         try:
             folder.mkdir(mode=0o700, parents=True, exist_ok=True)
             self._sweep()
-            with tempfile.TemporaryFile(dir=folder):
-                pass
+            tempfile.TemporaryFile(dir=folder).close()
         except OSError as error:
             raise ConfigError(
                 f"WEIGHT_STORE: the folder {folder} cannot be used ({error.strerror}); name one that this "

@@ -99,7 +99,7 @@ def test_exact_copies_are_named_with_the_first_of_them():
     ]
 
 
-@settings(deadline=None, max_examples=25)
+@settings(max_examples=25)
 @given(st.lists(st.integers(0, 5), min_size=1, max_size=24), st.integers(0, 1000))
 def test_families_are_connected_by_the_fewest_pairs(families, seed):
     rng = np.random.default_rng(seed)

@@ -1,6 +1,6 @@
 import numpy as np
 import pytest
-from hypothesis import given, settings
+from hypothesis import given
 from hypothesis import strategies as st
 
 from preprocessing.errors import PreprocessingError
@@ -32,7 +32,6 @@ def test_every_row_is_in_one_split_and_the_seed_decides(patients):
     assert not np.array_equal(first["train"], other["train"])
 
 
-@settings(deadline=None)
 @given(
     images=st.lists(st.tuples(st.integers(0, 40), st.integers(0, 1)), min_size=1, max_size=200),
     test_fraction=st.floats(0.05, 0.9),
