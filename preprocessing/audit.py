@@ -22,8 +22,10 @@ COUNT_NAMES = {
     "exact_duplicate": "exact_duplicates",
     "near_duplicate": "near_duplicates",
     "label_conflict": "label_conflicts",
+    "copy_in_two_splits": "split_copies",
     "patient_in_two_splits": "split_patients",
 }
+LEAKS = ("copy_in_two_splits", "patient_in_two_splits")
 
 
 class Finding(NamedTuple):
@@ -36,7 +38,7 @@ class Finding(NamedTuple):
 
 
 def audit_images(records: Sequence[ImageRecord], copies: Sequence[Copy]) -> list[Finding]:
-    """List copies, copies in two classes and patients in two given splits.
+    """List copies, those in two classes or two given splits, and patients in two given splits.
 
     Args:
         records: all images.
@@ -46,11 +48,13 @@ def audit_images(records: Sequence[ImageRecord], copies: Sequence[Copy]) -> list
     for copy in copies:
         one, other = records[copy.row], records[copy.other]
         kind = "exact_duplicate" if copy.exact else "near_duplicate"
-        parted = f"; in {one.split} and {other.split}" if one.split != other.split else ""
-        findings.append(Finding(kind, one.file, other.file, copy.detail + parted))
+        findings.append(Finding(kind, one.file, other.file, copy.detail))
         if one.label != other.label:
             detail = f"class {one.label} and {other.label}; {copy.detail}"
             findings.append(Finding("label_conflict", one.file, other.file, detail))
+        if one.split != other.split:
+            detail = f"in {one.split} and {other.split}; {copy.detail}"
+            findings.append(Finding("copy_in_two_splits", one.file, other.file, detail))
     return findings + _find_split_patients(records)
 
 
@@ -62,30 +66,24 @@ def _find_split_patients(records: Sequence[ImageRecord]) -> list[Finding]:
             continue
         other = first.setdefault(record.patient, record)
         if record.split != other.split:
-            detail = f"patient {record.patient}; in {record.split} and {other.split}"
+            detail = f"in {record.split} and {other.split}; patient {record.patient}"
             finding = Finding("patient_in_two_splits", record.file, other.file, detail)
             findings.setdefault(record.patient, finding)
     return list(findings.values())
 
 
-def refuse_findings(
-    records: Sequence[ImageRecord], findings: Sequence[Finding], allow: Collection[str]
-) -> None:
+def refuse_findings(findings: Sequence[Finding], allow: Collection[str]) -> None:
     """Stop at one image in two classes, and at a patient or copies in two given splits.
 
     Args:
-        records: all images, with their given splits.
         findings: of `audit_images`.
         allow: `leaks` and `label_conflicts` to let these pass.
 
     Raises:
         PreprocessingError: lists the first ten of each and names the flag that permits them.
     """
-    split = {record.file: record.split for record in records}
     conflicts = [item for item in findings if item.kind == "label_conflict"]
-    leaks = [
-        item for item in findings if item.kind != "label_conflict" and split[item.file] != split[item.other]
-    ]
+    leaks = [item for item in findings if item.kind in LEAKS]
     problems = []
     if leaks and "leaks" not in allow:
         problems.append(

@@ -132,7 +132,7 @@ def _fill(
     thumbnails = make_thumbnails(pixels, rows, partial(progress, "Reducing images"))
     copies = find_copies(checksums, thumbnails, partial(progress, "Comparing images"))
     findings = audit_images(records, copies)
-    refuse_findings(records, findings, allow)
+    refuse_findings(findings, allow)
     groups = group_images(records, copies)
     about: dict[str, Any] = {
         "source": source,

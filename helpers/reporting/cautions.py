@@ -28,11 +28,15 @@ def cautions(files: RunFiles) -> list[str]:
 def _about_data(files: RunFiles) -> Iterator[str]:
     data = files.data
     found = data.get("audit") or {}
-    if found.get("label_conflicts"):
-        yield f"{_number(found['label_conflicts'], 'image')} lie in both classes: one of the labels is wrong."
+    if count := int(found.get("split_copies") or 0):
+        text = "1 copy lies" if count == 1 else f"{count} copies lie"
+        yield f"{text} in another split than the original: the test flatters the model."
     if found.get("split_patients"):
         text = _number(found["split_patients"], "patient")
         yield f"{text} with images in more than one split: the test flatters the model."
+    if count := int(found.get("label_conflicts") or 0):
+        text = "1 image lies" if count == 1 else f"{count} images lie"
+        yield f"{text} in both classes: one of the labels is wrong."
     if found.get("exact_duplicates"):
         yield f"{_number(found['exact_duplicates'], 'exact duplicate')} found among the images."
     if found.get("near_duplicates"):

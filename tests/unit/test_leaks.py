@@ -107,14 +107,14 @@ PLANTED = {
 
 
 @pytest.mark.parametrize(
-    ("planted", "kind", "files"),
+    ("planted", "kinds", "files"),
     [
-        ("a patient", "patient_in_two_splits", ("0/11.png", "0/00.png")),
-        ("a copy", "exact_duplicate", ("0/z.png", "0/00.png")),
-        ("a near copy", "near_duplicate", ("0/z.png", "0/00.png")),
+        ("a patient", ["patient_in_two_splits"], ("0/11.png", "0/00.png")),
+        ("a copy", ["exact_duplicate", "copy_in_two_splits"], ("0/z.png", "0/00.png")),
+        ("a near copy", ["near_duplicate", "copy_in_two_splits"], ("0/z.png", "0/00.png")),
     ],
 )
-def test_a_given_split_with_a_leak_is_refused_unless_allowed(config, data, planted, kind, files):
+def test_a_given_split_with_a_leak_is_refused_unless_allowed(config, data, planted, kinds, files):
     give(data)
     prepare(config)
     before = {path.name: path.read_bytes() for path in config.PREPROCESSED_DIR.iterdir()}
@@ -124,8 +124,10 @@ def test_a_given_split_with_a_leak_is_refused_unless_allowed(config, data, plant
     ):
         prepare(config, allow=["label_conflicts"])
     assert {path.name: path.read_bytes() for path in config.PREPROCESSED_DIR.iterdir()} == before
-    prepare(config, allow=["leaks"])
-    assert read_audit(config) == [(kind, *files)]
+    prepared = prepare(config, allow=["leaks"])
+    assert read_audit(config) == [(kind, *files) for kind in kinds]
+    found = prepared.manifest["audit"]
+    assert (found["split_copies"], found["split_patients"]) == ((0, 1) if planted == "a patient" else (1, 0))
 
 
 @pytest.mark.parametrize("copy", [exact_copy, near_copy])
@@ -157,5 +159,14 @@ def test_from_the_command_a_leak_is_one_line_status_2_and_its_flag_works(config,
     assert "Audit: exact copies 1, copies in the other class 1, patients in two splits 1; listed in" in said
     manifest = json.loads((config.PREPROCESSED_DIR / "manifest.json").read_text(encoding="utf-8"))
     assert manifest["audit"] == {
-        "exact_duplicates": 1, "near_duplicates": 0, "label_conflicts": 1, "split_patients": 1,
+        "exact_duplicates": 1, "near_duplicates": 0, "label_conflicts": 1, "split_copies": 0,
+        "split_patients": 1,
     }  # fmt: skip
+
+
+def test_copies_across_given_splits_are_named_in_the_terminal(config, data, capsys):
+    PLANTED["a near copy"](data)
+    command = ["--data-dir", str(data), "--out", str(config.PREPROCESSED_DIR), "--input-shape", "64,64"]
+    assert main([*command, "--allow-leaks"]) == 0
+    said = " ".join(capsys.readouterr().out.split())
+    assert "Audit: near copies 1, copies in another split 1; listed in" in said

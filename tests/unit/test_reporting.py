@@ -231,11 +231,26 @@ def test_warns_in_words(finished):
         assert said in text
 
 
-def test_does_not_warn_without_reason(root):
+def change_data(root: Path, **changes: object) -> None:
+    """Change what run.json says of the data."""
     file = root / "metrics" / "first" / "run.json"
     facts = json.loads(file.read_text())
-    facts["data"] |= {"audit": {"near_duplicates": 0}, "patients": {"train": 9}}
+    facts["data"] |= changes
     file.write_text(json.dumps(facts))
+
+
+@pytest.mark.parametrize(("count", "says"), [(1, "1 copy lies"), (12, "12 copies lie")])
+def test_copies_across_splits_are_the_first_warning(root, count, says):
+    change_data(root, audit={"label_conflicts": count, "split_patients": 1, "split_copies": count})
+    sentences = cautions(read_run(root / "metrics", root / "models", "first"))
+    assert sentences[0] == f"{says} in another split than the original: the test flatters the model."
+    assert sentences[1].startswith("1 patient with images in more than one split")
+    assert sentences[2].endswith("in both classes: one of the labels is wrong.")
+    assert f"<li>{sentences[0]}</li>" in report(root)
+
+
+def test_does_not_warn_without_reason(root):
+    change_data(root, audit={"near_duplicates": 0}, patients={"train": 9})
     text = "\n".join(cautions(read_run(root / "metrics", root / "models", "first")))
     for word in ("duplicate", "Patients", "only images of one class", "could not be read"):
         assert word not in text
