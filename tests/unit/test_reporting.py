@@ -17,6 +17,7 @@ from helpers.reporting.curves import draw_losses
 from helpers.reporting.pictures import drawing
 from helpers.reporting.report import write_report
 from helpers.reporting.run_files import SplitScores, read_run
+from helpers.reporting.sections import KINDS, audit
 from helpers.reporting.tables import confusion
 from helpers.reporting.timeline import client_bars
 
@@ -247,6 +248,18 @@ def test_copies_across_splits_are_the_first_warning(root, count, says):
     assert sentences[1].startswith("1 patient with images in more than one split")
     assert sentences[2].endswith("in both classes: one of the labels is wrong.")
     assert f"<li>{sentences[0]}</li>" in report(root)
+
+
+def test_the_gravest_findings_are_listed_first_and_none_of_them_is_cut(root):
+    gravest = ["copy_in_two_splits", "patient_in_two_splits", "label_conflict", "exact_duplicate"]
+    kinds = ["near_duplicate"] * 60 + ["of later days", *gravest[::-1]]
+    lines = [f"{kind},{number}.png,b.png,x" for number, kind in enumerate(kinds)]
+    (root / "audit.csv").write_text("\n".join(["kind,file,other,detail", *lines]) + "\n")
+    files = read_run(root / "metrics", root / "models", "first", root / "audit.csv")
+    section = audit(files)
+    assert [item["kind"] for item in section["findings"][:5]] == [*map(KINDS.get, gravest), "near duplicate"]
+    assert [item["file"] for item in section["findings"][4:6]] == ["0.png", "1.png"]
+    assert (len(section["findings"]), section["further"]) == (50, 15)
 
 
 def test_does_not_warn_without_reason(root):
