@@ -86,18 +86,25 @@ def _describe(
     chosen: dict[str, list[Example]], findings: Sequence[Finding], about: dict[str, Any]
 ) -> dict[str, Any]:
     """The content of manifest.json."""
-    grouped = all(example.record.patient is not None for own in chosen.values() for example in own)
+    records = [example.record for own in chosen.values() for example in own]
+    has_patients = all(record.patient is not None for record in records)
     patients = {split: len({example.record.patient for example in own}) for split, own in chosen.items()}
+    found = count_findings(findings)
+    together = [
+        *(["patient"] if has_patients and not found["split_patients"] else []),
+        *(["copy"] if not found["split_copies"] else []),
+    ]
     return {
         "format_version": FORMAT_VERSION,
         **about,
-        "grouped_by": "patient" if grouped else None,
-        "audit": count_findings(findings),
+        "split_by": "given" if any(record.split for record in records) else "drawn",
+        "grouped_by": " and ".join(together) or None,
+        "audit": found,
         "counts": {
             split: dict(sorted(Counter(str(example.record.label) for example in own).items()))
             for split, own in chosen.items()
         },
-        "patients": patients if grouped else None,
+        "patients": patients if has_patients else None,
         "files": [
             {
                 **vars(example.record),

@@ -138,6 +138,7 @@ def _fill(
         "source": source,
         "data_dir": config.DATA_DIR.resolve().name,
         "settings": config.model_dump(mode="json", include=set(SETTINGS)),
+        "allowed": sorted(set(allow)),
         "left_out": [
             {"file": record.file, "reason": reading.problem}
             for record, reading in zip(all_records, readings, strict=True)

@@ -32,7 +32,8 @@ class PreparedData:
 
     Attributes:
         folder: where the arrays lie.
-        manifest: source, settings, counts per split and class, and every file with its split and row.
+        manifest: source, settings, how the images were split, what was found and permitted, counts per
+            split and class, and every file with its split, row and group. Older ones have less.
         digest: sha256 of manifest.json, hex: of the settings and of every image file by its sha256.
     """
 
@@ -65,6 +66,11 @@ class PreparedData:
     def files(self, split: str) -> list[str]:
         """Where each image of a split came from, in row order: path relative to the image folder."""
         return [entry["file"] for entry in self._entries(split)]
+
+    @property
+    def has_patients(self) -> bool:
+        """Whether it is known whom each image shows."""
+        return all(entry.get("patient") is not None for entry in self.manifest["files"])
 
     def patients(self, split: str) -> list[str]:
         """The patient of each image of a split, in row order; the file's own name where none is known."""

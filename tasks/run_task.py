@@ -105,7 +105,9 @@ def _description(context: RunContext) -> dict[str, Any]:
     order, config, manifest = context.order, context.config, context.data.manifest
     labels = context.data.labels("train")
     shares = partition_rows(labels, config.num_workers, config.SEED)
-    about_data = ("source", "grouped_by", "counts", "patients", "left_out", "audit")
+    about_data = (
+        "source", "settings", "split_by", "grouped_by", "allowed", "counts", "patients", "left_out", "audit",
+    )  # fmt: skip
     return {
         "run": order.run,
         "settings": order.settings,

@@ -132,7 +132,7 @@ def data(files: RunFiles) -> Section:
         raise NothingToShow("What the data were is not recorded in this run.")
     return {
         "source": files.data.get("source"),
-        "grouped_by": files.data.get("grouped_by"),
+        "how_split": tables.how_split(files.data),
         "left_out": files.data.get("left_out") or [],
         "digest": files.facts.get("data_digest"),
         "rows": tables.split_rows(files.data),

@@ -69,6 +69,8 @@ def test_clean_data_has_an_empty_audit_and_a_given_split_is_used(config, data):
     prepared = prepare(config)
     assert read_audit(config) == []
     assert set(prepared.manifest["audit"].values()) == {0}
+    said = [prepared.manifest[name] for name in ("split_by", "grouped_by", "allowed")]
+    assert said == ["given", "patient and copy", []]
     assert prepared.manifest["patients"] == {"train": 12, "val": 6, "test": 6}
     assert prepared.files("val") == [f"{label}/{number:02d}.png" for label in (0, 1) for number in (6, 7, 8)]
 
@@ -88,8 +90,7 @@ def test_copies_never_cross_a_split(config, data, copy):
     exact = copy is exact_copy
     assert manifest["audit"]["exact_duplicates"] == (COUNT if exact else 0)
     assert manifest["audit"]["near_duplicates"] == (0 if exact else COUNT)
-    assert manifest["grouped_by"] is None
-    assert manifest["patients"] is None
+    assert (manifest["split_by"], manifest["grouped_by"], manifest["patients"]) == ("drawn", "copy", None)
     assert len(read_audit(config)) == COUNT
 
 
@@ -126,6 +127,9 @@ def test_a_given_split_with_a_leak_is_refused_unless_allowed(config, data, plant
     assert {path.name: path.read_bytes() for path in config.PREPROCESSED_DIR.iterdir()} == before
     prepared = prepare(config, allow=["leaks"])
     assert read_audit(config) == [(kind, *files) for kind in kinds]
+    assert prepared.manifest["allowed"] == ["leaks"]
+    assert prepared.manifest["grouped_by"] == ("copy" if planted == "a patient" else "patient")
+    assert prepared.manifest["patients"] is not None
     found = prepared.manifest["audit"]
     assert (found["split_copies"], found["split_patients"]) == ((0, 1) if planted == "a patient" else (1, 0))
 
@@ -162,6 +166,14 @@ def test_from_the_command_a_leak_is_one_line_status_2_and_its_flag_works(config,
         "exact_duplicates": 1, "near_duplicates": 0, "label_conflicts": 1, "split_copies": 0,
         "split_patients": 1,
     }  # fmt: skip
+
+
+def test_where_nothing_is_kept_together_none_is_said(config, data):
+    rows = [f"{label}/{number:02d}.png,{GIVEN[number]}" for label in (0, 1) for number in range(COUNT)]
+    (data / "manifest.csv").write_text("\n".join(["file,split", *rows, "0/z.png,test"]) + "\n")
+    exact_copy(data, "0/00.png", "0/z.png")
+    manifest = prepare(config, allow=["leaks"]).manifest
+    assert (manifest["split_by"], manifest["grouped_by"], manifest["patients"]) == ("given", None, None)
 
 
 def test_copies_across_given_splits_are_named_in_the_terminal(config, data, capsys):

@@ -269,6 +269,31 @@ def test_does_not_warn_without_reason(root):
         assert word not in text
 
 
+SETTINGS = {"SEED": 42, "TEST_FRACTION": 0.3, "VALIDATION_FRACTION": 0.1, "INPUT_SHAPE": [8, 8]}
+
+
+@pytest.mark.parametrize(
+    ("recorded", "says"),
+    [
+        ({"grouped_by": "patient"}, "kept together in a split by: patient."),  # of an older run
+        ({}, "kept together in a split by: not recorded."),
+        (
+            {"split_by": "drawn", "grouped_by": "copy", "allowed": [], "settings": SETTINGS},
+            "splits drawn (TEST_FRACTION 0.3, VALIDATION_FRACTION 0.1, SEED 42); kept together in a split "
+            "by: copy.",
+        ),
+        (
+            {"split_by": "given", "allowed": ["label_conflicts", "leaks"], "settings": SETTINGS},
+            "splits given in manifest.csv; kept together in a split by: nothing; prepared with "
+            "--allow-label-conflicts and --allow-leaks.",
+        ),
+    ],
+)
+def test_says_how_the_images_were_split(root, recorded, says):
+    change_data(root, **{"left_out": [], "source": "folder", **recorded})
+    assert f"Source: folder; {says}" in words(report(root))
+
+
 def scores_with_ties() -> SplitScores:
     generator = np.random.default_rng(1)
     labels = generator.integers(0, 2, 60)
