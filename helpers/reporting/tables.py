@@ -114,10 +114,14 @@ def how_split(data: dict[str, Any]) -> str:
 
 
 def split_rows(data: dict[str, Any]) -> list[dict[str, Any]]:
-    """Images and patients of every split."""
-    patients = data.get("patients") or {}
+    """Images and patients of every split, training first."""
+    patients, known = data.get("patients") or {}, data.get("counts") or {}
     rows = []
-    for split, counts in (data.get("counts") or {}).items():
+    for split in [
+        *(name for name in SPLITS if name in known),
+        *(name for name in known if name not in SPLITS),
+    ]:
+        counts = known[split]
         negatives, positives = int(counts.get("0", 0)), int(counts.get("1", 0))
         total = negatives + positives
         rows.append(

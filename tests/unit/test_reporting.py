@@ -18,7 +18,7 @@ from helpers.reporting.pictures import drawing
 from helpers.reporting.report import write_report
 from helpers.reporting.run_files import SplitScores, read_run
 from helpers.reporting.sections import KINDS, audit
-from helpers.reporting.tables import confusion
+from helpers.reporting.tables import confusion, split_rows
 from helpers.reporting.timeline import client_bars
 
 HOSTILE = "<script>alert('x')</script>$\\frac{&"
@@ -292,6 +292,14 @@ SETTINGS = {"SEED": 42, "TEST_FRACTION": 0.3, "VALIDATION_FRACTION": 0.1, "INPUT
 def test_says_how_the_images_were_split(root, recorded, says):
     change_data(root, **{"left_out": [], "source": "folder", **recorded})
     assert f"Source: folder; {says}" in words(report(root))
+
+
+def test_splits_stand_in_the_order_they_are_used():
+    counts = {name: {"0": 3, "1": 1} for name in ("extra", "test", "train", "val")}  # as JSON sorts them
+    rows = split_rows({"counts": counts, "patients": {"train": 2}})
+    assert [row["split"] for row in rows] == ["training", "validation", "test", "extra"]
+    assert [row["patients"] for row in rows] == [2, None, None, None]
+    assert split_rows({"counts": {"test": {"0": 1}}})[0]["share"] == 0
 
 
 def scores_with_ties() -> SplitScores:
