@@ -1,7 +1,8 @@
 """What could make a model look better than it is: copies, two classes for one image, split patients.
 
-All of it is written to audit.csv. Two things are refused unless permitted: one image in two classes, and
-splits given by the user that part a patient, or copies.
+All of it is written to audit.csv, beside the arrays it belongs to. Two things are refused unless permitted,
+and listed in audit-refused.csv: one image in two classes, and splits given by the user that part a patient,
+or copies.
 """
 
 import csv
@@ -14,10 +15,11 @@ import numpy as np
 from numpy.typing import NDArray
 
 from preprocessing.duplicates import Copy
-from preprocessing.errors import PreprocessingError, name_some
+from preprocessing.errors import PreprocessingError, counted, name_some
 from preprocessing.sources.image_folder import ImageRecord
 
 AUDIT = "audit.csv"
+REFUSED_AUDIT = "audit-refused.csv"
 COUNT_NAMES = {
     "exact_duplicate": "exact_duplicates",
     "near_duplicate": "near_duplicates",
@@ -87,16 +89,17 @@ def refuse_findings(findings: Sequence[Finding], allow: Collection[str]) -> None
     problems = []
     if leaks and "leaks" not in allow:
         problems.append(
-            f"the column split of manifest.csv lets training see what it is tested on, {len(leaks)} times: "
+            f"the column split of manifest.csv lets training see what it is tested on, "
+            f"{'once' if len(leaks) == 1 else f'{len(leaks)} times'}: "
             f"{_list(leaks)}; correct it, or keep it with --allow-leaks"
         )
     if conflicts and "label_conflicts" not in allow:
         problems.append(
-            f"{len(conflicts)} images are in both classes: {_list(conflicts)}; "
-            "remove the wrong ones, or keep both with --allow-label-conflicts"
+            f"{counted(len(conflicts), 'image')} {'is' if len(conflicts) == 1 else 'are'} in both classes: "
+            f"{_list(conflicts)}; remove the wrong ones, or keep both with --allow-label-conflicts"
         )
     if problems:
-        raise PreprocessingError(f"{'; '.join(problems)} ({AUDIT} then lists all)")
+        raise PreprocessingError("; ".join(problems))
 
 
 def _list(findings: Sequence[Finding]) -> str:

@@ -14,7 +14,7 @@ from typing import Any
 
 import numpy as np
 
-from preprocessing.audit import AUDIT, Finding, count_findings, write_audit
+from preprocessing.audit import AUDIT, REFUSED_AUDIT, Finding, count_findings, write_audit
 from preprocessing.prepared_data import FORMAT_VERSION, MANIFEST, array_name
 from preprocessing.sources.image_folder import ImageRecord
 
@@ -78,6 +78,7 @@ def write_dataset(
     (scratch / MANIFEST).write_text(text, encoding="utf-8", newline="\n")
 
     (folder / MANIFEST).unlink(missing_ok=True)
+    (folder / REFUSED_AUDIT).unlink(missing_ok=True)
     for name in (*(array_name(kind, split) for split in splits for kind in "xy"), AUDIT, MANIFEST):
         (scratch / name).replace(folder / name)
 

@@ -15,6 +15,11 @@ class PreprocessingError(UserError):
     """Images or prepared arrays are not as needed; the message says which and what to do."""
 
 
+def counted(number: int, noun: str) -> str:
+    """`1 image`, `2 images`."""
+    return f"{number} {noun}{'' if number == 1 else 's'}"
+
+
 def name_some(names: Sequence[str]) -> str:
     """The first ten names, and how many more there are."""
     more = len(names) - NAMES_SHOWN

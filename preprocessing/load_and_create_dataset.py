@@ -16,7 +16,7 @@ if __package__ in (None, ""):  # run as a script, where Python looks for modules
 import numpy as np
 
 from helpers.global_config import Config, UserError, add_settings, config_from_arguments
-from preprocessing.audit import audit_images, group_images, refuse_findings
+from preprocessing.audit import REFUSED_AUDIT, audit_images, group_images, refuse_findings, write_audit
 from preprocessing.dataset_writer import Example, write_dataset
 from preprocessing.duplicates import find_copies, make_thumbnails
 from preprocessing.errors import PreprocessingError, name_some
@@ -72,7 +72,8 @@ def prepare(
 
     Raises:
         PreprocessingError: the input does not fit or the output cannot be written; the arrays in the
-            output folder are then as they were before.
+            output folder are then as they were before. Beside them, audit-refused.csv lists what was
+            found, if that is the reason.
     """
     if source not in SOURCES:
         raise PreprocessingError(f"--source: received {source!r}, expected one of {', '.join(SOURCES)}")
@@ -132,7 +133,12 @@ def _fill(
     thumbnails = make_thumbnails(pixels, rows, partial(progress, "Reducing images"))
     copies = find_copies(checksums, thumbnails, partial(progress, "Comparing images"))
     findings = audit_images(records, copies)
-    refuse_findings(findings, allow)
+    try:
+        refuse_findings(findings, allow)
+    except PreprocessingError as error:
+        write_audit(scratch / REFUSED_AUDIT, findings)
+        listed = (scratch / REFUSED_AUDIT).replace(config.PREPROCESSED_DIR / REFUSED_AUDIT)
+        raise PreprocessingError(f"{error}; {listed} lists all") from None
     groups = group_images(records, copies)
     about: dict[str, Any] = {
         "source": source,

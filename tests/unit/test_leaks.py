@@ -47,8 +47,8 @@ def give(data, patients=None, more=()):
     (data / "manifest.csv").write_text("\n".join(lines) + "\n")
 
 
-def read_audit(config):
-    with (config.PREPROCESSED_DIR / "audit.csv").open(encoding="utf-8", newline="") as lines:
+def read_audit(config, name="audit.csv"):
+    with (config.PREPROCESSED_DIR / name).open(encoding="utf-8", newline="") as lines:
         return [(row["kind"], row["file"], row["other"]) for row in csv.DictReader(lines)]
 
 
@@ -124,8 +124,12 @@ def test_a_given_split_with_a_leak_is_refused_unless_allowed(config, data, plant
         PreprocessingError, match=rf"{files[0]} and {files[1]} .*test and train.*--allow-leaks"
     ):
         prepare(config, allow=["label_conflicts"])
-    assert {path.name: path.read_bytes() for path in config.PREPROCESSED_DIR.iterdir()} == before
+    after = {path.name: path.read_bytes() for path in config.PREPROCESSED_DIR.iterdir()}
+    del after["audit-refused.csv"]
+    assert after == before
+    assert read_audit(config, "audit-refused.csv") == [(kind, *files) for kind in kinds]
     prepared = prepare(config, allow=["leaks"])
+    assert not (config.PREPROCESSED_DIR / "audit-refused.csv").exists()
     assert read_audit(config) == [(kind, *files) for kind in kinds]
     assert prepared.manifest["allowed"] == ["leaks"]
     assert prepared.manifest["grouped_by"] == ("copy" if planted == "a patient" else "patient")
@@ -141,7 +145,7 @@ def test_one_image_in_two_classes_is_refused_unless_allowed(config, data, copy):
         PreprocessingError, match=r"both classes: 1/copy.png and 0/03.png .*--allow-label-conflicts"
     ):
         prepare(config, allow=["leaks"])
-    assert not list(config.PREPROCESSED_DIR.iterdir())
+    assert [path.name for path in config.PREPROCESSED_DIR.iterdir()] == ["audit-refused.csv"]
     prepare(config, allow=["label_conflicts"])
     assert ("label_conflict", "1/copy.png", "0/03.png") in read_audit(config)
 
@@ -156,7 +160,7 @@ def test_from_the_command_a_leak_is_one_line_status_2_and_its_flag_works(config,
     assert main(command) == 2
     errors = capsys.readouterr().err.splitlines()
     assert len(errors) == 2
-    assert errors[0].startswith("error: 1 images are in both classes: 1/00.png and 0/z.png")
+    assert errors[0].startswith("error: 1 image is in both classes: 1/00.png and 0/z.png")
     assert "--allow-leaks" in errors[1]
     assert main([*command, "--allow-leaks", "--allow-label-conflicts"]) == 0
     said = " ".join(capsys.readouterr().out.split())
@@ -182,3 +186,14 @@ def test_copies_across_given_splits_are_named_in_the_terminal(config, data, caps
     assert main([*command, "--allow-leaks"]) == 0
     said = " ".join(capsys.readouterr().out.split())
     assert "Audit: near copies 1, copies in another split 1; listed in" in said
+
+
+def test_a_refusal_shows_ten_and_names_the_file_that_lists_all(config, data):
+    for number in range(COUNT):
+        exact_copy(data, f"0/{number:02d}.png", f"0/z{number:02d}.png")
+    give(data, more=[(f"0/z{number:02d}.png", "test", f"z{number}") for number in range(COUNT)])
+    with pytest.raises(PreprocessingError, match=r"tested on, 9 times: ") as caught:
+        prepare(config)
+    assert str(caught.value).endswith(f"{config.PREPROCESSED_DIR / 'audit-refused.csv'} lists all")
+    copies = [kind for kind, *_ in read_audit(config, "audit-refused.csv")]
+    assert (copies.count("exact_duplicate"), copies.count("copy_in_two_splits")) == (12, 9)
