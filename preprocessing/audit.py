@@ -15,7 +15,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from preprocessing.duplicates import Copy
-from preprocessing.errors import PreprocessingError, counted, name_some
+from preprocessing.errors import COMMAND, PreprocessingError, counted, name_some
 from preprocessing.sources.image_folder import ImageRecord
 
 AUDIT = "audit.csv"
@@ -91,12 +91,12 @@ def refuse_findings(findings: Sequence[Finding], allow: Collection[str]) -> None
         problems.append(
             f"the column split of manifest.csv lets training see what it is tested on, "
             f"{'once' if len(leaks) == 1 else f'{len(leaks)} times'}: "
-            f"{_list(leaks)}; correct it, or keep it with --allow-leaks"
+            f"{_list(leaks)}; correct it, or keep it: {COMMAND} --allow-leaks"
         )
     if conflicts and "label_conflicts" not in allow:
         problems.append(
             f"{counted(len(conflicts), 'image')} {'is' if len(conflicts) == 1 else 'are'} in both classes: "
-            f"{_list(conflicts)}; remove the wrong ones, or keep both with --allow-label-conflicts"
+            f"{_list(conflicts)}; remove the wrong ones, or keep both: {COMMAND} --allow-label-conflicts"
         )
     if problems:
         raise PreprocessingError("; ".join(problems))

@@ -1,4 +1,4 @@
-"""The one exception of preprocessing.
+"""The one exception of preprocessing, and the words its messages share.
 
 UserError                    (helpers.global_config)
 └── PreprocessingError       images or prepared arrays are not as needed: says which and what to do
@@ -8,6 +8,7 @@ from collections.abc import Sequence
 
 from helpers.global_config import UserError
 
+COMMAND = "python preprocessing/load_and_create_dataset.py"
 NAMES_SHOWN = 10
 
 

@@ -19,7 +19,7 @@ from helpers.global_config import Config, UserError, add_settings, config_from_a
 from preprocessing.audit import REFUSED_AUDIT, audit_images, group_images, refuse_findings, write_audit
 from preprocessing.dataset_writer import Example, write_dataset
 from preprocessing.duplicates import find_copies, make_thumbnails
-from preprocessing.errors import PreprocessingError, name_some
+from preprocessing.errors import COMMAND, PreprocessingError, name_some
 from preprocessing.image_reader import Reading, read_images
 from preprocessing.prepared_data import PreparedData
 from preprocessing.sources.demo_mammograms import write_demo_images
@@ -111,7 +111,7 @@ def _read(
     if problems and not skip_unreadable:
         raise PreprocessingError(
             f"{config.DATA_DIR}: {len(problems)} of {len(files)} images cannot be read: "
-            f"{name_some(problems)}; replace or remove them, or leave them out with --skip-unreadable"
+            f"{name_some(problems)}; replace or remove them, or leave them out: {COMMAND} --skip-unreadable"
         )
     return readings
 

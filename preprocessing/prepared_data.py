@@ -13,12 +13,11 @@ from typing import Any
 
 import numpy as np
 
-from preprocessing.errors import PreprocessingError
+from preprocessing.errors import COMMAND, PreprocessingError
 from preprocessing.splitting import SPLITS
 
 FORMAT_VERSION = 1
 MANIFEST = "manifest.json"
-COMMAND = "python preprocessing/load_and_create_dataset.py"
 
 
 def array_name(kind: str, split: str) -> str:

@@ -2,6 +2,7 @@
 
 import csv
 import json
+import re
 
 import cv2
 import numpy as np
@@ -197,3 +198,19 @@ def test_a_refusal_shows_ten_and_names_the_file_that_lists_all(config, data):
     assert str(caught.value).endswith(f"{config.PREPROCESSED_DIR / 'audit-refused.csv'} lists all")
     copies = [kind for kind, *_ in read_audit(config, "audit-refused.csv")]
     assert (copies.count("exact_duplicate"), copies.count("copy_in_two_splits")) == (12, 9)
+
+
+@pytest.mark.parametrize("planted", ["a copy", "two classes", "an unreadable image"])
+def test_a_refusal_names_the_command_that_has_the_flag_it_speaks_of(config, data, planted):
+    if planted == "two classes":
+        exact_copy(data, "0/03.png", "1/copy.png")
+    elif planted == "an unreadable image":
+        (data / "0/z.png").write_bytes(b"")
+    else:
+        PLANTED[planted](data)
+    with pytest.raises(PreprocessingError) as caught:  # as from the orchestrator, which has no such flag
+        prepare(config)
+    command, flag = re.findall(r"python (\S+) (--[a-z-]+)", str(caught.value))[0]
+    assert command == "preprocessing/load_and_create_dataset.py"
+    shape = ["--input-shape", "64,64"]
+    assert main([flag, "--data-dir", str(data), "--out", str(config.PREPROCESSED_DIR), *shape]) == 0
