@@ -72,8 +72,18 @@ class PreparedData:
         return all(entry.get("patient") is not None for entry in self.manifest["files"])
 
     def patients(self, split: str) -> list[str]:
-        """The patient of each image of a split, in row order; the file's own name where none is known."""
-        return [entry.get("patient") or entry["file"] for entry in self._entries(split)]
+        """The patient of each image of a split, in row order.
+
+        Where none is known, the first file of the image's group, so that copies are drawn together in a
+        bootstrap; the file itself in a manifest without groups.
+        """
+        first: dict[int, str] = {}
+        for entry in self.manifest["files"]:
+            first.setdefault(entry.get("group", -1), entry["file"])
+        return [
+            entry.get("patient") or (first[entry["group"]] if "group" in entry else entry["file"])
+            for entry in self._entries(split)
+        ]
 
     def _entries(self, split: str) -> list[dict[str, Any]]:
         entries = [entry for entry in self.manifest["files"] if entry["split"] == split]

@@ -11,6 +11,7 @@ import pytest
 from helpers.global_config import Config
 from preprocessing.errors import PreprocessingError
 from preprocessing.load_and_create_dataset import main, prepare
+from preprocessing.prepared_data import PreparedData
 
 COUNT = 12  # images per class
 GIVEN = ["train"] * 6 + ["val"] * 3 + ["test"] * 3
@@ -214,3 +215,27 @@ def test_a_refusal_names_the_command_that_has_the_flag_it_speaks_of(config, data
     assert command == "preprocessing/load_and_create_dataset.py"
     shape = ["--input-shape", "64,64"]
     assert main([flag, "--data-dir", str(data), "--out", str(config.PREPROCESSED_DIR), *shape]) == 0
+
+
+def test_copies_are_drawn_together_where_patients_are_unknown(config, data):
+    for number in range(COUNT):
+        exact_copy(data, f"0/{number:02d}.png", f"0/copy{number:02d}.png")
+    prepared = prepare(config)
+    for split in ("train", "val", "test"):
+        drawn_as = dict(zip(prepared.files(split), prepared.patients(split), strict=True))
+        for number in range(COUNT):
+            original, copy = f"0/{number:02d}.png", f"0/copy{number:02d}.png"
+            assert drawn_as.get(copy) == drawn_as.get(original) in (None, original)
+        assert all(drawn_as[file] == file for file in drawn_as if file.startswith("1/"))
+    files = [{key: entry[key] for key in ("file", "split", "row")} for entry in prepared.manifest["files"]]
+    before = PreparedData(prepared.folder, {"files": files}, "")
+    assert before.patients("test") == before.files("test")
+    assert not before.has_patients
+
+
+def test_a_known_patient_counts_not_the_group(config, data):
+    exact_copy(data, "0/00.png", "0/z.png")
+    give(data, more=[("0/z.png", "train", "z")])
+    prepared = prepare(config)
+    drawn_as = dict(zip(prepared.files("train"), prepared.patients("train"), strict=True))
+    assert (drawn_as["0/00.png"], drawn_as["0/z.png"]) == ("0-0", "z")
