@@ -4,19 +4,13 @@ import math
 from collections.abc import Iterator
 from typing import Any
 
+from helpers.reporting.auc_error import auc_error_by_bootstrap, auc_standard_error
 from helpers.reporting.run_files import RunFiles
 
 FEW_ROUNDS = 5
 WIDE_INTERVAL = 0.1
 COARSE_AUC = 0.03
 POOR_CALIBRATION = 0.1
-
-
-def auc_standard_error(auc: float, positives: int, negatives: int) -> float:
-    """Standard error of an AUC (Hanley & McNeil 1982, Radiology 143, equation 2)."""
-    q1, q2 = auc / (2 - auc), 2 * auc**2 / (1 + auc)
-    spread = auc * (1 - auc) + (positives - 1) * (q1 - auc**2) + (negatives - 1) * (q2 - auc**2)
-    return math.sqrt(max(0.0, spread) / (positives * negatives))
 
 
 def cautions(files: RunFiles) -> list[str]:
@@ -64,19 +58,25 @@ def _about_clients(files: RunFiles) -> Iterator[str]:
 
 
 def _about_validation(files: RunFiles) -> Iterator[str]:
-    counts = (files.data.get("counts") or {}).get("val") or {}
-    negatives, positives = int(counts.get("0", 0)), int(counts.get("1", 0))
-    if "val" in files.scores:
-        positives = int(files.scores["val"].labels.sum())
-        negatives = len(files.scores["val"].labels) - positives
+    known = files.scores.get("val")
+    if known is not None:
+        negatives, positives = (int((known.labels == label).sum()) for label in (0, 1))
+    else:
+        counts = (files.data.get("counts") or {}).get("val") or {}
+        negatives, positives = int(counts.get("0", 0)), int(counts.get("1", 0))
     auc = files.rounds["roc_auc"].max()
     if not positives or not negatives or math.isnan(auc):
         return
-    error = 1.96 * auc_standard_error(float(auc), positives, negatives)
+    if known is not None:
+        error = auc_error_by_bootstrap(known)
+        how = f"bootstrap over {'patients' if files.data.get('patients') else 'images'}"
+    else:  # the scores come with the test
+        error = 1.96 * auc_standard_error(float(auc), positives, negatives)
+        how = "Hanley & McNeil 1982, as if every image showed another patient"
     if error >= COARSE_AUC:
         yield (
             f"Validation has {positives + negatives} images ({positives} cancerous): its AUC is known to "
-            f"± {error:.2f} (95 %, Hanley & McNeil 1982); rounds that differ by less cannot be told apart."
+            f"± {error:.2f} (95 %, {how}); rounds that differ by less cannot be told apart."
         )
 
 

@@ -12,7 +12,8 @@ import pytest
 from sklearn import metrics as sk
 
 from helpers.reporting import operating_curves
-from helpers.reporting.cautions import auc_standard_error, cautions
+from helpers.reporting.auc_error import auc_standard_error
+from helpers.reporting.cautions import cautions
 from helpers.reporting.curves import draw_losses
 from helpers.reporting.pictures import drawing
 from helpers.reporting.report import write_report
@@ -192,7 +193,8 @@ def test_fields_of_the_wrong_kind_cost_only_their_section(root):
     wrong = {"data": {"counts": "x"}, "partition": [1], "versions": 3, "settings": None}
     file.write_text(json.dumps(facts | wrong))
     text = words(report(root))
-    assert text.count("not as expected") == 2  # data, and the warnings that rest on them
+    assert text.count("not as expected") == 1  # the data
+    assert "Only 3 rounds" in text
     assert "Confusion matrix" in text
 
 
@@ -218,9 +220,8 @@ def test_hanley_and_mcneil_by_hand():
 def test_warns_in_words(finished):
     files = read_run(finished / "metrics", finished / "models", "first")
     text = "\n".join(cautions(files))
-    error = 1.96 * auc_standard_error(0.75, 40, 40)
     for said in (
-        f"Validation has 80 images (40 cancerous): its AUC is known to ± {error:.2f}",
+        "Validation has 80 images (40 cancerous): its AUC is known to ±",
         "1 near duplicate found",
         "Patients are unknown",
         "Client 1 failed in round 2: worker1@host",
@@ -230,6 +231,38 @@ def test_warns_in_words(finished):
         "its 95 % interval is wide: 0.800 to 0.950",
     ):
         assert said in text
+
+
+def error_of_validation(root: Path, repeats: int, patients: bool) -> str:
+    """What the warning says of validation: 40 images `repeats` times, each time the same patients or not."""
+    generator = np.random.default_rng(3)
+    labels = np.repeat([0, 1], 20)
+    scores = (0.5 * generator.random(40) + 0.2 * labels).astype(np.float32)
+    names = np.arange(40 * repeats) % (40 if patients else 40 * repeats)
+    arrays = {"labels": np.tile(labels, repeats), "scores": np.tile(scores, repeats)}
+    arrays |= {"files": names.astype(str), "patients": np.array([f"{name:03d}" for name in names])}
+    kept = {f"{split}_{name}": array for split in ("val", "test") for name, array in arrays.items()}
+    np.savez(root / "metrics" / "first" / "scores.npz", **kept)
+    change_data(root, patients={"val": 40} if patients else None)
+    text = "\n".join(cautions(read_run(root / "metrics", root / "models", "first")))
+    return re.search(r"known to (± 0\.\d\d) \(95 %, bootstrap over (\w+)\)", text).group(1, 2)
+
+
+def test_more_images_of_the_same_patients_do_not_make_validation_surer(root):
+    one, four = (error_of_validation(root, repeats, patients=True) for repeats in (1, 4))
+    assert one == four
+    assert one[1] == "patients"
+    error, drawn = error_of_validation(root, 4, patients=False)
+    assert drawn == "images"
+    assert float(error[2:]) == pytest.approx(float(one[0][2:]) / 2, abs=0.02)
+    assert float(one[0][2:]) == pytest.approx(1.96 * auc_standard_error(0.75, 20, 20), abs=0.05)
+
+
+def test_before_the_test_the_error_of_validation_is_that_of_the_formula(tmp_path):
+    write_run(tmp_path, finished=False)
+    text = "\n".join(cautions(read_run(tmp_path / "metrics", tmp_path / "models", "first")))
+    error = 1.96 * auc_standard_error(0.75, 20, 20)
+    assert f"± {error:.2f} (95 %, Hanley & McNeil 1982, as if every image showed another patient)" in text
 
 
 def change_data(root: Path, **changes: object) -> None:
