@@ -11,6 +11,11 @@ FEW_ROUNDS = 5
 WIDE_INTERVAL = 0.1
 COARSE_AUC = 0.03
 POOR_CALIBRATION = 0.1
+WHAT_A_CLIENT_DID = {
+    "failed": "failed",
+    "missing": "did not answer",
+    "partial": "ran out of time and counted with only a part of its images",
+}
 
 
 def cautions(files: RunFiles) -> list[str]:
@@ -47,14 +52,14 @@ def _about_data(files: RunFiles) -> Iterator[str]:
 
 
 def _about_clients(files: RunFiles) -> Iterator[str]:
-    bad = files.clients[files.clients["status"].isin(["failed", "missing"])]
+    bad = files.clients[files.clients["status"].isin(WHAT_A_CLIENT_DID)]
     for (client, status), rows in bad.groupby(["client", "status"], sort=True):
         rounds = [f"{number:.0f}" for number in rows["round"]]
         shown = ", ".join(rounds[:8]) + (" …" if len(rounds) > 8 else "")
         error = next((text for text in rows["error"] if text), "")
-        verb = "failed" if status == "failed" else "did not answer"
         reason = f": {error[:200]}" if error else "."
-        yield f"Client {client} {verb} in round{'s' * (len(rounds) > 1)} {shown}{reason}"
+        did = WHAT_A_CLIENT_DID[str(status)]
+        yield f"Client {client} {did} in round{'s' * (len(rounds) > 1)} {shown}{reason}"
 
 
 def _about_validation(files: RunFiles) -> Iterator[str]:

@@ -327,6 +327,20 @@ def test_says_how_the_images_were_split(root, recorded, says):
     assert f"Source: folder; {says}" in words(report(root))
 
 
+def test_warns_of_clients_that_failed_fell_silent_or_ran_out_of_time(root):
+    file = root / "metrics" / "first" / "clients.csv"
+    table = pd.read_csv(file)
+    table["status"] = ["ok", "missing", "partial", "failed", "partial", "ok"]  # of clients 0 and 1, by turns
+    table["error"] = ["", "", "", "no space left", "", ""]
+    table.to_csv(file, index=False)
+    sentences = cautions(read_run(root / "metrics", root / "models", "first"))
+    assert [sentence for sentence in sentences if sentence.startswith("Client ")] == [
+        "Client 0 ran out of time and counted with only a part of its images in rounds 2, 3.",
+        "Client 1 failed in round 2: no space left",
+        "Client 1 did not answer in round 1.",
+    ]
+
+
 def test_splits_stand_in_the_order_they_are_used():
     counts = {name: {"0": 3, "1": 1} for name in ("extra", "test", "train", "val")}  # as JSON sorts them
     rows = split_rows({"counts": counts, "patients": {"train": 2}})
