@@ -163,7 +163,8 @@ def settings(files: RunFiles) -> Section:
 def versions(files: RunFiles) -> Section:
     if not files.versions:
         raise NothingToShow("The versions this run was made with are not recorded.")
-    return {"rows": sorted(files.versions.items())}
+    environment = files.facts.get("environment") or {}
+    return {"rows": sorted({**files.versions, **environment}.items())}
 
 
 BUILDERS: dict[str, Callable[[RunFiles], Section]] = {

@@ -19,10 +19,11 @@ def test_run_json_says_how_the_images_were_split(tmp_path):
     config = Config(DATA_DIR=tmp_path, PREPROCESSED_DIR=tmp_path / "out", INPUT_SHAPE=(16, 16), SEED=7)
     order = SimpleNamespace(run="r", settings={}, data_digest="", versions={})
     context = SimpleNamespace(order=order, config=config, data=prepare(config, allow=["leaks"]))
-    data = _description(context)["data"]
+    assert _description(context, {"python": "3"})["environment"] == {"python": "3"}
+    data = _description(context, {})["data"]
     assert (data["split_by"], data["grouped_by"], data["allowed"]) == ("drawn", "copy", ["leaks"])
     assert data["settings"] == {
         "INPUT_SHAPE": [16, 16], "SEED": 7, "TEST_FRACTION": 0.3, "VALIDATION_FRACTION": 0.1,
     }  # fmt: skip
     del context.data.manifest["split_by"]  # as a manifest of an earlier version
-    assert _description(context)["data"]["split_by"] is None
+    assert _description(context, {})["data"]["split_by"] is None

@@ -18,7 +18,7 @@ from helpers.reporting.curves import draw_losses
 from helpers.reporting.pictures import drawing
 from helpers.reporting.report import write_report
 from helpers.reporting.run_files import SplitScores, read_run
-from helpers.reporting.sections import KINDS, audit
+from helpers.reporting.sections import KINDS, audit, versions
 from helpers.reporting.tables import confusion, split_rows
 from helpers.reporting.timeline import client_bars
 
@@ -339,6 +339,13 @@ def test_warns_of_clients_that_failed_fell_silent_or_ran_out_of_time(root):
         "Client 1 failed in round 2: no space left",
         "Client 1 did not answer in round 1.",
     ]
+
+
+def test_shows_where_the_run_took_place_beside_the_versions(root):
+    file = root / "metrics" / "first" / "run.json"
+    assert versions(read_run(root / "metrics", root / "models", "first"))["rows"] == [("a", "worker1@host")]
+    file.write_text(json.dumps(json.loads(file.read_text()) | {"environment": {"python": "3.12.1"}}))
+    assert "Versions and environment part value a worker1@host python 3.12.1" in words(report(root))
 
 
 def test_splits_stand_in_the_order_they_are_used():
