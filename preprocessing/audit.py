@@ -1,7 +1,8 @@
 """What could make a model look better than it is: copies, two classes for one image, split patients.
 
-All of it is written to audit.csv. Two things are refused unless permitted: one image in two classes, and
-splits given by the user that part a patient, or copies.
+All of it is written to audit.csv, beside the arrays it belongs to. Two things are refused unless permitted,
+and listed in audit-refused.csv: one image in two classes, and splits given by the user that part a patient,
+or copies.
 """
 
 import csv
@@ -14,16 +15,19 @@ import numpy as np
 from numpy.typing import NDArray
 
 from preprocessing.duplicates import Copy
-from preprocessing.errors import PreprocessingError, name_some
+from preprocessing.errors import COMMAND, PreprocessingError, counted, name_some
 from preprocessing.sources.image_folder import ImageRecord
 
 AUDIT = "audit.csv"
+REFUSED_AUDIT = "audit-refused.csv"
 COUNT_NAMES = {
     "exact_duplicate": "exact_duplicates",
     "near_duplicate": "near_duplicates",
     "label_conflict": "label_conflicts",
+    "copy_in_two_splits": "split_copies",
     "patient_in_two_splits": "split_patients",
 }
+LEAKS = ("copy_in_two_splits", "patient_in_two_splits")
 
 
 class Finding(NamedTuple):
@@ -36,7 +40,7 @@ class Finding(NamedTuple):
 
 
 def audit_images(records: Sequence[ImageRecord], copies: Sequence[Copy]) -> list[Finding]:
-    """List copies, copies in two classes and patients in two given splits.
+    """List copies, those in two classes or two given splits, and patients in two given splits.
 
     Args:
         records: all images.
@@ -46,11 +50,13 @@ def audit_images(records: Sequence[ImageRecord], copies: Sequence[Copy]) -> list
     for copy in copies:
         one, other = records[copy.row], records[copy.other]
         kind = "exact_duplicate" if copy.exact else "near_duplicate"
-        parted = f"; in {one.split} and {other.split}" if one.split != other.split else ""
-        findings.append(Finding(kind, one.file, other.file, copy.detail + parted))
+        findings.append(Finding(kind, one.file, other.file, copy.detail))
         if one.label != other.label:
             detail = f"class {one.label} and {other.label}; {copy.detail}"
             findings.append(Finding("label_conflict", one.file, other.file, detail))
+        if one.split != other.split:
+            detail = f"in {one.split} and {other.split}; {copy.detail}"
+            findings.append(Finding("copy_in_two_splits", one.file, other.file, detail))
     return findings + _find_split_patients(records)
 
 
@@ -62,43 +68,38 @@ def _find_split_patients(records: Sequence[ImageRecord]) -> list[Finding]:
             continue
         other = first.setdefault(record.patient, record)
         if record.split != other.split:
-            detail = f"patient {record.patient}; in {record.split} and {other.split}"
+            detail = f"in {record.split} and {other.split}; patient {record.patient}"
             finding = Finding("patient_in_two_splits", record.file, other.file, detail)
             findings.setdefault(record.patient, finding)
     return list(findings.values())
 
 
-def refuse_findings(
-    records: Sequence[ImageRecord], findings: Sequence[Finding], allow: Collection[str]
-) -> None:
+def refuse_findings(findings: Sequence[Finding], allow: Collection[str]) -> None:
     """Stop at one image in two classes, and at a patient or copies in two given splits.
 
     Args:
-        records: all images, with their given splits.
         findings: of `audit_images`.
         allow: `leaks` and `label_conflicts` to let these pass.
 
     Raises:
         PreprocessingError: lists the first ten of each and names the flag that permits them.
     """
-    split = {record.file: record.split for record in records}
     conflicts = [item for item in findings if item.kind == "label_conflict"]
-    leaks = [
-        item for item in findings if item.kind != "label_conflict" and split[item.file] != split[item.other]
-    ]
+    leaks = [item for item in findings if item.kind in LEAKS]
     problems = []
     if leaks and "leaks" not in allow:
         problems.append(
-            f"the column split of manifest.csv lets training see what it is tested on, {len(leaks)} times: "
-            f"{_list(leaks)}; correct it, or keep it with --allow-leaks"
+            f"the column split of manifest.csv lets training see what it is tested on, "
+            f"{'once' if len(leaks) == 1 else f'{len(leaks)} times'}: "
+            f"{_list(leaks)}; correct it, or keep it: {COMMAND} --allow-leaks"
         )
     if conflicts and "label_conflicts" not in allow:
         problems.append(
-            f"{len(conflicts)} images are in both classes: {_list(conflicts)}; "
-            "remove the wrong ones, or keep both with --allow-label-conflicts"
+            f"{counted(len(conflicts), 'image')} {'is' if len(conflicts) == 1 else 'are'} in both classes: "
+            f"{_list(conflicts)}; remove the wrong ones, or keep both: {COMMAND} --allow-label-conflicts"
         )
     if problems:
-        raise PreprocessingError(f"{'; '.join(problems)} ({AUDIT} then lists all)")
+        raise PreprocessingError("; ".join(problems))
 
 
 def _list(findings: Sequence[Finding]) -> str:

@@ -14,7 +14,7 @@ from typing import Any
 
 import numpy as np
 
-from preprocessing.audit import AUDIT, Finding, count_findings, write_audit
+from preprocessing.audit import AUDIT, REFUSED_AUDIT, Finding, count_findings, write_audit
 from preprocessing.prepared_data import FORMAT_VERSION, MANIFEST, array_name
 from preprocessing.sources.image_folder import ImageRecord
 
@@ -78,6 +78,7 @@ def write_dataset(
     (scratch / MANIFEST).write_text(text, encoding="utf-8", newline="\n")
 
     (folder / MANIFEST).unlink(missing_ok=True)
+    (folder / REFUSED_AUDIT).unlink(missing_ok=True)
     for name in (*(array_name(kind, split) for split in splits for kind in "xy"), AUDIT, MANIFEST):
         (scratch / name).replace(folder / name)
 
@@ -86,18 +87,25 @@ def _describe(
     chosen: dict[str, list[Example]], findings: Sequence[Finding], about: dict[str, Any]
 ) -> dict[str, Any]:
     """The content of manifest.json."""
-    grouped = all(example.record.patient is not None for own in chosen.values() for example in own)
+    records = [example.record for own in chosen.values() for example in own]
+    has_patients = all(record.patient is not None for record in records)
     patients = {split: len({example.record.patient for example in own}) for split, own in chosen.items()}
+    found = count_findings(findings)
+    together = [
+        *(["patient"] if has_patients and not found["split_patients"] else []),
+        *(["copy"] if not found["split_copies"] else []),
+    ]
     return {
         "format_version": FORMAT_VERSION,
         **about,
-        "grouped_by": "patient" if grouped else None,
-        "audit": count_findings(findings),
+        "split_by": "given" if any(record.split for record in records) else "drawn",
+        "grouped_by": " and ".join(together) or None,
+        "audit": found,
         "counts": {
             split: dict(sorted(Counter(str(example.record.label) for example in own).items()))
             for split, own in chosen.items()
         },
-        "patients": patients if grouped else None,
+        "patients": patients if has_patients else None,
         "files": [
             {
                 **vars(example.record),

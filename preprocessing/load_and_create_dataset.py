@@ -16,10 +16,10 @@ if __package__ in (None, ""):  # run as a script, where Python looks for modules
 import numpy as np
 
 from helpers.global_config import Config, UserError, add_settings, config_from_arguments
-from preprocessing.audit import audit_images, group_images, refuse_findings
+from preprocessing.audit import REFUSED_AUDIT, audit_images, group_images, refuse_findings, write_audit
 from preprocessing.dataset_writer import Example, write_dataset
 from preprocessing.duplicates import find_copies, make_thumbnails
-from preprocessing.errors import PreprocessingError, name_some
+from preprocessing.errors import COMMAND, PreprocessingError, name_some
 from preprocessing.image_reader import Reading, read_images
 from preprocessing.prepared_data import PreparedData
 from preprocessing.sources.demo_mammograms import write_demo_images
@@ -72,7 +72,8 @@ def prepare(
 
     Raises:
         PreprocessingError: the input does not fit or the output cannot be written; the arrays in the
-            output folder are then as they were before.
+            output folder are then as they were before. Beside them, audit-refused.csv lists what was
+            found, if that is the reason.
     """
     if source not in SOURCES:
         raise PreprocessingError(f"--source: received {source!r}, expected one of {', '.join(SOURCES)}")
@@ -110,7 +111,7 @@ def _read(
     if problems and not skip_unreadable:
         raise PreprocessingError(
             f"{config.DATA_DIR}: {len(problems)} of {len(files)} images cannot be read: "
-            f"{name_some(problems)}; replace or remove them, or leave them out with --skip-unreadable"
+            f"{name_some(problems)}; replace or remove them, or leave them out: {COMMAND} --skip-unreadable"
         )
     return readings
 
@@ -132,12 +133,18 @@ def _fill(
     thumbnails = make_thumbnails(pixels, rows, partial(progress, "Reducing images"))
     copies = find_copies(checksums, thumbnails, partial(progress, "Comparing images"))
     findings = audit_images(records, copies)
-    refuse_findings(records, findings, allow)
+    try:
+        refuse_findings(findings, allow)
+    except PreprocessingError as error:
+        write_audit(scratch / REFUSED_AUDIT, findings)
+        listed = (scratch / REFUSED_AUDIT).replace(config.PREPROCESSED_DIR / REFUSED_AUDIT)
+        raise PreprocessingError(f"{error}; {listed} lists all") from None
     groups = group_images(records, copies)
     about: dict[str, Any] = {
         "source": source,
         "data_dir": config.DATA_DIR.resolve().name,
         "settings": config.model_dump(mode="json", include=set(SETTINGS)),
+        "allowed": sorted(set(allow)),
         "left_out": [
             {"file": record.file, "reason": reading.problem}
             for record, reading in zip(all_records, readings, strict=True)

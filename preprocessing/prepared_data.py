@@ -13,12 +13,11 @@ from typing import Any
 
 import numpy as np
 
-from preprocessing.errors import PreprocessingError
+from preprocessing.errors import COMMAND, PreprocessingError
 from preprocessing.splitting import SPLITS
 
 FORMAT_VERSION = 1
 MANIFEST = "manifest.json"
-COMMAND = "python preprocessing/load_and_create_dataset.py"
 
 
 def array_name(kind: str, split: str) -> str:
@@ -32,7 +31,8 @@ class PreparedData:
 
     Attributes:
         folder: where the arrays lie.
-        manifest: source, settings, counts per split and class, and every file with its split and row.
+        manifest: source, settings, how the images were split, what was found and permitted, counts per
+            split and class, and every file with its split, row and group. Older ones have less.
         digest: sha256 of manifest.json, hex: of the settings and of every image file by its sha256.
     """
 
@@ -66,9 +66,24 @@ class PreparedData:
         """Where each image of a split came from, in row order: path relative to the image folder."""
         return [entry["file"] for entry in self._entries(split)]
 
+    @property
+    def has_patients(self) -> bool:
+        """Whether it is known whom each image shows."""
+        return all(entry.get("patient") is not None for entry in self.manifest["files"])
+
     def patients(self, split: str) -> list[str]:
-        """The patient of each image of a split, in row order; the file's own name where none is known."""
-        return [entry.get("patient") or entry["file"] for entry in self._entries(split)]
+        """The patient of each image of a split, in row order.
+
+        Where none is known, the first file of the image's group, so that copies are drawn together in a
+        bootstrap; the file itself in a manifest without groups.
+        """
+        first: dict[int, str] = {}
+        for entry in self.manifest["files"]:
+            first.setdefault(entry.get("group", -1), entry["file"])
+        return [
+            entry.get("patient") or (first[entry["group"]] if "group" in entry else entry["file"])
+            for entry in self._entries(split)
+        ]
 
     def _entries(self, split: str) -> list[dict[str, Any]]:
         entries = [entry for entry in self.manifest["files"] if entry["split"] == split]

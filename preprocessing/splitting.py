@@ -4,7 +4,7 @@ from collections.abc import Sequence
 
 import numpy as np
 
-from preprocessing.errors import PreprocessingError
+from preprocessing.errors import PreprocessingError, counted
 
 SPLITS = ("train", "val", "test")
 CLASSES = (0, 1)
@@ -102,8 +102,8 @@ def _split_by_group(
     names, owner = np.unique(np.asarray(groups), return_inverse=True)
     if len(names) < len(SPLITS):
         raise PreprocessingError(
-            f"{len(names)} patients cannot be divided among {len(SPLITS)} splits (images that are copies "
-            "count as one patient's); add images of more patients, "
+            f"{counted(len(names), 'patient')} cannot be divided among {len(SPLITS)} splits "
+            "(images that are copies count as one patient's); add images of more patients, "
             "or remove the column patient from manifest.csv"
         )
     counts = np.zeros((len(names), len(CLASSES)))  # images per group and class

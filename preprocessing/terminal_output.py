@@ -44,6 +44,7 @@ def _audit_in_words(counts: dict[str, int]) -> str:
         "exact_duplicates": "exact copies",
         "near_duplicates": "near copies",
         "label_conflicts": "copies in the other class",
+        "split_copies": "copies in another split",
         "split_patients": "patients in two splits",
     }
     found = ", ".join(f"{words} {counts[key]}" for key, words in names.items() if counts[key])

@@ -43,7 +43,7 @@ def test_row(context: RunContext, arrays: dict[str, np.ndarray], round_number: i
         "round": round_number,
         "threshold": threshold,
         "num_examples": len(labels),
-        "num_patients": len(set(patients)) if context.data.manifest["grouped_by"] else None,
+        "num_patients": len(set(patients)) if context.data.has_patients else None,
         "test_loss": metrics.pop("val_loss"),
         **metrics,
         "sensitivity_at_90_specificity": sensitivity_at_specificity(labels, scores, 0.9),

@@ -7,6 +7,7 @@ from typing import Any
 import numpy as np
 
 from celery_app import app, worker_session
+from helpers.cluster.environment import environment_here
 from helpers.federated.compression import state_schema
 from helpers.federated.messages import FinishOrder, RunState, StartOrder, States
 from helpers.model_instance_helper import initial_weights, keras_file
@@ -35,7 +36,8 @@ def start(order: StartOrder) -> dict[str, Any]:
     else:
         weights = initial_weights(context.config)
         state = begin_run(context.folders, order, schema, weights)
-    write_whole(context.folders.metrics / "run.json", _to_json(_description(context)))
+    environment = environment_here(worker_session().client)
+    write_whole(context.folders.metrics / "run.json", _to_json(_description(context, environment)))
     key = context.key("weights", state.round)
     reference = put_arrays(context.store, key, context.instance.names, weights)
     return {
@@ -100,17 +102,20 @@ def _provenance(order: FinishOrder, state: RunState, row: dict[str, Any]) -> dic
     }
 
 
-def _description(context: RunContext) -> dict[str, Any]:
-    """What was trained on what, for a person to read."""
+def _description(context: RunContext, environment: dict[str, str]) -> dict[str, Any]:
+    """What was trained on what and where, for a person to read."""
     order, config, manifest = context.order, context.config, context.data.manifest
     labels = context.data.labels("train")
     shares = partition_rows(labels, config.num_workers, config.SEED)
-    about_data = ("source", "grouped_by", "counts", "patients", "left_out", "audit")
+    about_data = (
+        "source", "settings", "split_by", "grouped_by", "allowed", "counts", "patients", "left_out", "audit",
+    )  # fmt: skip
     return {
         "run": order.run,
         "settings": order.settings,
         "data_digest": order.data_digest,
         "versions": order.versions,
+        "environment": environment,
         "num_workers": config.num_workers,
         "data": {name: manifest.get(name) for name in about_data},
         "partition": {

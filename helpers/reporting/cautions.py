@@ -4,19 +4,18 @@ import math
 from collections.abc import Iterator
 from typing import Any
 
+from helpers.reporting.auc_error import auc_error_by_bootstrap, auc_standard_error
 from helpers.reporting.run_files import RunFiles
 
 FEW_ROUNDS = 5
 WIDE_INTERVAL = 0.1
 COARSE_AUC = 0.03
 POOR_CALIBRATION = 0.1
-
-
-def auc_standard_error(auc: float, positives: int, negatives: int) -> float:
-    """Standard error of an AUC (Hanley & McNeil 1982, Radiology 143, equation 2)."""
-    q1, q2 = auc / (2 - auc), 2 * auc**2 / (1 + auc)
-    spread = auc * (1 - auc) + (positives - 1) * (q1 - auc**2) + (negatives - 1) * (q2 - auc**2)
-    return math.sqrt(max(0.0, spread) / (positives * negatives))
+WHAT_A_CLIENT_DID = {
+    "failed": "failed",
+    "missing": "did not answer",
+    "partial": "ran out of time and counted with only a part of its images",
+}
 
 
 def cautions(files: RunFiles) -> list[str]:
@@ -28,11 +27,15 @@ def cautions(files: RunFiles) -> list[str]:
 def _about_data(files: RunFiles) -> Iterator[str]:
     data = files.data
     found = data.get("audit") or {}
-    if found.get("label_conflicts"):
-        yield f"{_number(found['label_conflicts'], 'image')} lie in both classes: one of the labels is wrong."
+    if count := int(found.get("split_copies") or 0):
+        text = "1 copy lies" if count == 1 else f"{count} copies lie"
+        yield f"{text} in another split than the original: the test flatters the model."
     if found.get("split_patients"):
         text = _number(found["split_patients"], "patient")
         yield f"{text} with images in more than one split: the test flatters the model."
+    if count := int(found.get("label_conflicts") or 0):
+        text = "1 image lies" if count == 1 else f"{count} images lie"
+        yield f"{text} in both classes: one of the labels is wrong."
     if found.get("exact_duplicates"):
         yield f"{_number(found['exact_duplicates'], 'exact duplicate')} found among the images."
     if found.get("near_duplicates"):
@@ -49,30 +52,36 @@ def _about_data(files: RunFiles) -> Iterator[str]:
 
 
 def _about_clients(files: RunFiles) -> Iterator[str]:
-    bad = files.clients[files.clients["status"].isin(["failed", "missing"])]
+    bad = files.clients[files.clients["status"].isin(WHAT_A_CLIENT_DID)]
     for (client, status), rows in bad.groupby(["client", "status"], sort=True):
         rounds = [f"{number:.0f}" for number in rows["round"]]
         shown = ", ".join(rounds[:8]) + (" …" if len(rounds) > 8 else "")
         error = next((text for text in rows["error"] if text), "")
-        verb = "failed" if status == "failed" else "did not answer"
         reason = f": {error[:200]}" if error else "."
-        yield f"Client {client} {verb} in round{'s' * (len(rounds) > 1)} {shown}{reason}"
+        did = WHAT_A_CLIENT_DID[str(status)]
+        yield f"Client {client} {did} in round{'s' * (len(rounds) > 1)} {shown}{reason}"
 
 
 def _about_validation(files: RunFiles) -> Iterator[str]:
-    counts = (files.data.get("counts") or {}).get("val") or {}
-    negatives, positives = int(counts.get("0", 0)), int(counts.get("1", 0))
-    if "val" in files.scores:
-        positives = int(files.scores["val"].labels.sum())
-        negatives = len(files.scores["val"].labels) - positives
+    known = files.scores.get("val")
+    if known is not None:
+        negatives, positives = (int((known.labels == label).sum()) for label in (0, 1))
+    else:
+        counts = (files.data.get("counts") or {}).get("val") or {}
+        negatives, positives = int(counts.get("0", 0)), int(counts.get("1", 0))
     auc = files.rounds["roc_auc"].max()
     if not positives or not negatives or math.isnan(auc):
         return
-    error = 1.96 * auc_standard_error(float(auc), positives, negatives)
+    if known is not None:
+        error = auc_error_by_bootstrap(known)
+        how = f"bootstrap over {'patients' if files.data.get('patients') else 'images'}"
+    else:  # the scores come with the test
+        error = 1.96 * auc_standard_error(float(auc), positives, negatives)
+        how = "Hanley & McNeil 1982, as if every image showed another patient"
     if error >= COARSE_AUC:
         yield (
             f"Validation has {positives + negatives} images ({positives} cancerous): its AUC is known to "
-            f"± {error:.2f} (95 %, Hanley & McNeil 1982); rounds that differ by less cannot be told apart."
+            f"± {error:.2f} (95 %, {how}); rounds that differ by less cannot be told apart."
         )
 
 

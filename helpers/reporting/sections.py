@@ -12,11 +12,12 @@ from helpers.reporting.shares import draw_shares
 from helpers.reporting.timeline import draw_timeline
 
 MOST_FINDINGS = 50
-KINDS = {
+KINDS = {  # of findings, the gravest first
+    "copy_in_two_splits": "copy in another split",
+    "patient_in_two_splits": "patient in two splits",
+    "label_conflict": "in both classes",
     "exact_duplicate": "exact duplicate",
     "near_duplicate": "near duplicate",
-    "label_conflict": "in both classes",
-    "patient_in_two_splits": "patient in two splits",
 }
 LATER = "comes with the test, when the last round is done."
 
@@ -131,7 +132,7 @@ def data(files: RunFiles) -> Section:
         raise NothingToShow("What the data were is not recorded in this run.")
     return {
         "source": files.data.get("source"),
-        "grouped_by": files.data.get("grouped_by"),
+        "how_split": tables.how_split(files.data),
         "left_out": files.data.get("left_out") or [],
         "digest": files.facts.get("data_digest"),
         "rows": tables.split_rows(files.data),
@@ -143,7 +144,11 @@ def audit(files: RunFiles) -> Section:
     counts = files.data.get("audit")
     if not counts and not len(files.audit):
         raise NothingToShow("The images were not audited for duplicates, or the audit found nothing to list.")
-    findings = files.audit.sort_values("kind", kind="stable").head(MOST_FINDINGS).to_dict("records")
+    gravest_first = [*KINDS]
+    findings = sorted(
+        files.audit.to_dict("records"),
+        key=lambda item: gravest_first.index(item["kind"]) if item["kind"] in KINDS else len(KINDS),
+    )[:MOST_FINDINGS]
     for finding in findings:
         finding["kind"] = KINDS.get(finding["kind"], finding["kind"])
     return {"counts": counts or {}, "findings": findings, "further": len(files.audit) - len(findings)}
@@ -158,7 +163,8 @@ def settings(files: RunFiles) -> Section:
 def versions(files: RunFiles) -> Section:
     if not files.versions:
         raise NothingToShow("The versions this run was made with are not recorded.")
-    return {"rows": sorted(files.versions.items())}
+    environment = files.facts.get("environment") or {}
+    return {"rows": sorted({**files.versions, **environment}.items())}
 
 
 BUILDERS: dict[str, Callable[[RunFiles], Section]] = {

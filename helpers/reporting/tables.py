@@ -20,6 +20,7 @@ NAMES = {  # of metrics, in the order they are shown
     "brier_score": "Brier score",
     "calibration_error": "calibration error",
 }
+SPLIT_SETTINGS = ("TEST_FRACTION", "VALIDATION_FRACTION", "SEED")
 SPLITS = {"train": "training", "val": "validation", "test": "test"}
 
 
@@ -99,11 +100,28 @@ def client_rows(files: RunFiles) -> list[dict[str, Any]]:
     return sorted(rows, key=lambda row: (len(str(row["client"])), str(row["client"])))
 
 
+def how_split(data: dict[str, Any]) -> str:
+    """By whom the images were split, what keeps them together, and what was permitted, in words."""
+    if data.get("split_by") is None:  # of an older run
+        return f"kept together in a split by: {data.get('grouped_by') or 'not recorded'}"
+    settings = data.get("settings") or {}
+    drawn_by = [f"{name} {settings[name]}" for name in SPLIT_SETTINGS if name in settings]
+    by = "given in manifest.csv" if data["split_by"] == "given" else f"drawn ({', '.join(drawn_by)})"
+    allowed = [f"--allow-{name.replace('_', '-')}" for name in data.get("allowed") or []]
+    return f"splits {by}; kept together in a split by: {data.get('grouped_by') or 'nothing'}" + (
+        f"; prepared with {' and '.join(allowed)}" if allowed else ""
+    )
+
+
 def split_rows(data: dict[str, Any]) -> list[dict[str, Any]]:
-    """Images and patients of every split."""
-    patients = data.get("patients") or {}
+    """Images and patients of every split, training first."""
+    patients, known = data.get("patients") or {}, data.get("counts") or {}
     rows = []
-    for split, counts in (data.get("counts") or {}).items():
+    for split in [
+        *(name for name in SPLITS if name in known),
+        *(name for name in known if name not in SPLITS),
+    ]:
+        counts = known[split]
         negatives, positives = int(counts.get("0", 0)), int(counts.get("1", 0))
         total = negatives + positives
         rows.append(

@@ -9,7 +9,7 @@ from typing import Any
 import cv2
 import numpy as np
 
-from preprocessing.errors import PreprocessingError, name_some
+from preprocessing.errors import PreprocessingError, counted, name_some
 from preprocessing.splitting import CLASSES, SPLITS
 
 SUFFIXES = {".png", ".jpg", ".jpeg", ".bmp", ".tif", ".tiff", ".pgm"}
@@ -50,15 +50,15 @@ def find_images(folder: Path) -> list[ImageRecord]:
         missing = [record.file for record in records if not values.get(record.file)]
         if missing:
             raise PreprocessingError(
-                f"{folder / MANIFEST}: no {column} for {len(missing)} images: {name_some(missing)}; "
-                f"add a row with file and {column} for each, or move the images away"
+                f"{folder / MANIFEST}: no {column} for {counted(len(missing), 'image')}: "
+                f"{name_some(missing)}; add a row with file and {column} for each, or move the images away"
             )
         records = [replace(record, **{column: values[record.file]}) for record in records]
     unknown = [f"{item.file} ({item.split})" for item in records if item.split not in (None, *SPLITS)]
     if unknown:
         raise PreprocessingError(
             f"{folder / MANIFEST}: column split: expected {', '.join(SPLITS)}, "
-            f"received something else for {len(unknown)} images: {name_some(unknown)}"
+            f"received something else for {counted(len(unknown), 'image')}: {name_some(unknown)}"
         )
     return records
 

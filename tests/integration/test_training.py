@@ -1,6 +1,7 @@
 """Whole trainings on real workers and a real Redis."""
 
 import json
+import re
 import shutil
 import time
 import zipfile
@@ -43,6 +44,9 @@ def test_a_run_leaves_the_promised_files(cluster: Cluster) -> None:
     assert len(scores["test_labels"]) == len(scores["test_scores"]) == len(scores["test_files"]) == 270
     assert zipfile.is_zipfile(cluster.folder / "models/files/best.keras")
     assert zipfile.is_zipfile(cluster.folder / "models/files/last.keras")
+    facts = json.loads((cluster.folder / "metrics/files/run.json").read_text())
+    assert re.fullmatch(r"\w+ \d+\.\d+\.\d+", facts["environment"]["redis server"])
+    assert facts["data"]["split_by"] == "drawn"
     assert "Test of the best model" in done.stdout
     assert "metrics/files" in done.stdout
 

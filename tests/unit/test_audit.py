@@ -24,38 +24,47 @@ RECORDS = [
 ]
 COPIES = [Copy(3, 0, True, "sha256 f"), Copy(2, 1, False, "correlation 0.990")]
 LEAKS = [
-    ("near_duplicate", "0/c.png", "0/b.png", "correlation 0.990; in train and test"),
-    ("patient_in_two_splits", "0/b.png", "0/a.png", "patient 7; in test and train"),
+    ("copy_in_two_splits", "0/c.png", "0/b.png", "in train and test; correlation 0.990"),
+    ("patient_in_two_splits", "0/b.png", "0/a.png", "in test and train; patient 7"),
 ]
 CONFLICT = ("label_conflict", "1/d.png", "0/a.png", "class 1 and 0; sha256 f")
 
 
 def test_every_kind_is_listed_and_counted():
     findings = audit_images(RECORDS, COPIES)
-    assert findings == [("exact_duplicate", "1/d.png", "0/a.png", "sha256 f"), CONFLICT, *LEAKS]
+    copies = [
+        ("exact_duplicate", "1/d.png", "0/a.png", "sha256 f"),
+        ("near_duplicate", "0/c.png", "0/b.png", "correlation 0.990"),
+    ]
+    assert findings == [copies[0], CONFLICT, copies[1], *LEAKS]
     assert count_findings(findings) == {
-        "exact_duplicates": 1, "near_duplicates": 1, "label_conflicts": 1, "split_patients": 1,
+        "exact_duplicates": 1, "near_duplicates": 1, "label_conflicts": 1, "split_copies": 1,
+        "split_patients": 1,
     }  # fmt: skip
 
 
 def test_nothing_is_found_without_copies_and_splits():
     records = [ImageRecord(f"0/{number}.png", 0, str(number // 2)) for number in range(6)]
     assert audit_images(records, []) == []
-    refuse_findings(records, [], allow=())
+    refuse_findings([], allow=())
     assert set(count_findings([]).values()) == {0}
 
 
 @pytest.mark.parametrize(
     ("allow", "says", "is_silent_about"),
     [
-        ((), ["lets training see what it is tested on, 2 times: 0/c.png and 0/b.png", "1 images are in"], []),
+        (
+            (),
+            ["lets training see what it is tested on, 2 times: 0/c.png and 0/b.png", "1 image is in both"],
+            [],
+        ),
         (["leaks"], ["1/d.png and 0/a.png (class 1 and 0; sha256 f)", "--allow-label-conf"], ["-leaks"]),
-        (["label_conflicts"], ["patient 7; in test and train", "--allow-leaks"], ["both classes"]),
+        (["label_conflicts"], ["in test and train; patient 7", "--allow-leaks"], ["both classes"]),
     ],
 )
 def test_leaks_and_conflicts_are_refused_with_their_flag(allow, says, is_silent_about):
     with pytest.raises(PreprocessingError) as caught:
-        refuse_findings(RECORDS, audit_images(RECORDS, COPIES), allow)
+        refuse_findings(audit_images(RECORDS, COPIES), allow)
     message = str(caught.value)
     assert all(words in message for words in says)
     assert not any(words in message for words in is_silent_about)
@@ -63,7 +72,7 @@ def test_leaks_and_conflicts_are_refused_with_their_flag(allow, says, is_silent_
 
 
 def test_both_flags_let_everything_pass():
-    refuse_findings(RECORDS, audit_images(RECORDS, COPIES), allow=["leaks", "label_conflicts"])
+    refuse_findings(audit_images(RECORDS, COPIES), allow=["leaks", "label_conflicts"])
 
 
 def test_groups_are_united_over_patients_and_copies():

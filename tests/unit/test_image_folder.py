@@ -129,14 +129,14 @@ def test_a_manifest_without_patients_changes_nothing(two_images):
 @pytest.mark.parametrize(
     ("manifest", "message"),
     [
-        ("file,patient\n0/a.png,7\n", r"no patient for 1 images: 1/b.png; add a row"),
-        ("file,patient\n0/a.png,7\n1/b.png,\n", r"no patient for 1 images: 1/b.png"),
+        ("file,patient\n0/a.png,7\n", r"no patient for 1 image: 1/b.png; add a row"),
+        ("file,patient\n0/a.png,7\n1/b.png,\n", r"no patient for 1 image: 1/b.png"),
         ("file,patient\n0/a.png,7\n0/a.png,8\n1/b.png,8\n", r"0/a.png has two patients"),
         ("name,patient\n", r"no column file"),
-        ("file,split\n0/a.png,train\n1/b.png,\n", r"no split for 1 images: 1/b.png; add a row"),
+        ("file,split\n0/a.png,train\n1/b.png,\n", r"no split for 1 image: 1/b.png; add a row"),
         (
             "file,split\n0/a.png,Train\n1/b.png,val\n",
-            r"split: expected train, val, test, received .* 1 images: 0/a.png \(Train\)",
+            r"split: expected train, val, test, received .* 1 image: 0/a.png \(Train\)",
         ),
         ("file,split\n0/a.png,val\n0/a.png,test\n1/b.png,val\n", r"0/a.png has two splits"),
     ],

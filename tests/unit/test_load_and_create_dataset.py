@@ -75,6 +75,7 @@ def test_arrays_labels_and_manifest_agree(config):
         seen += files
     assert len(set(seen)) == 100
     manifest = prepared.manifest
+    assert not prepared.has_patients
     assert manifest["counts"]["test"] == {"0": 15, "1": 15}
     assert manifest["settings"] == {
         "INPUT_SHAPE": [8, 6], "SEED": 42, "TEST_FRACTION": 0.3, "VALIDATION_FRACTION": 0.1,
@@ -102,7 +103,8 @@ def test_no_patient_is_in_two_splits(tmp_path):
     prepared = prepare(Config(DATA_DIR=data, PREPROCESSED_DIR=tmp_path / "out", INPUT_SHAPE=SHAPE))
     homes = {(entry["patient"], entry["split"]) for entry in prepared.manifest["files"]}
     assert len(homes) == 20
-    assert prepared.manifest["grouped_by"] == "patient"
+    assert prepared.manifest["grouped_by"] == "patient and copy"
+    assert prepared.has_patients
 
 
 def test_open_is_cached_until_the_manifest_changes(config):

@@ -12,12 +12,14 @@ import pytest
 from sklearn import metrics as sk
 
 from helpers.reporting import operating_curves
-from helpers.reporting.cautions import auc_standard_error, cautions
+from helpers.reporting.auc_error import auc_standard_error
+from helpers.reporting.cautions import cautions
 from helpers.reporting.curves import draw_losses
 from helpers.reporting.pictures import drawing
 from helpers.reporting.report import write_report
 from helpers.reporting.run_files import SplitScores, read_run
-from helpers.reporting.tables import confusion
+from helpers.reporting.sections import KINDS, audit, versions
+from helpers.reporting.tables import confusion, split_rows
 from helpers.reporting.timeline import client_bars
 
 HOSTILE = "<script>alert('x')</script>$\\frac{&"
@@ -191,7 +193,8 @@ def test_fields_of_the_wrong_kind_cost_only_their_section(root):
     wrong = {"data": {"counts": "x"}, "partition": [1], "versions": 3, "settings": None}
     file.write_text(json.dumps(facts | wrong))
     text = words(report(root))
-    assert text.count("not as expected") == 2  # data, and the warnings that rest on them
+    assert text.count("not as expected") == 1  # the data
+    assert "Only 3 rounds" in text
     assert "Confusion matrix" in text
 
 
@@ -217,9 +220,8 @@ def test_hanley_and_mcneil_by_hand():
 def test_warns_in_words(finished):
     files = read_run(finished / "metrics", finished / "models", "first")
     text = "\n".join(cautions(files))
-    error = 1.96 * auc_standard_error(0.75, 40, 40)
     for said in (
-        f"Validation has 80 images (40 cancerous): its AUC is known to ± {error:.2f}",
+        "Validation has 80 images (40 cancerous): its AUC is known to ±",
         "1 near duplicate found",
         "Patients are unknown",
         "Client 1 failed in round 2: worker1@host",
@@ -231,14 +233,127 @@ def test_warns_in_words(finished):
         assert said in text
 
 
-def test_does_not_warn_without_reason(root):
+def error_of_validation(root: Path, repeats: int, patients: bool) -> str:
+    """What the warning says of validation: 40 images `repeats` times, each time the same patients or not."""
+    generator = np.random.default_rng(3)
+    labels = np.repeat([0, 1], 20)
+    scores = (0.5 * generator.random(40) + 0.2 * labels).astype(np.float32)
+    names = np.arange(40 * repeats) % (40 if patients else 40 * repeats)
+    arrays = {"labels": np.tile(labels, repeats), "scores": np.tile(scores, repeats)}
+    arrays |= {"files": names.astype(str), "patients": np.array([f"{name:03d}" for name in names])}
+    kept = {f"{split}_{name}": array for split in ("val", "test") for name, array in arrays.items()}
+    np.savez(root / "metrics" / "first" / "scores.npz", **kept)
+    change_data(root, patients={"val": 40} if patients else None)
+    text = "\n".join(cautions(read_run(root / "metrics", root / "models", "first")))
+    return re.search(r"known to (± 0\.\d\d) \(95 %, bootstrap over (\w+)\)", text).group(1, 2)
+
+
+def test_more_images_of_the_same_patients_do_not_make_validation_surer(root):
+    one, four = (error_of_validation(root, repeats, patients=True) for repeats in (1, 4))
+    assert one == four
+    assert one[1] == "patients"
+    error, drawn = error_of_validation(root, 4, patients=False)
+    assert drawn == "images"
+    assert float(error[2:]) == pytest.approx(float(one[0][2:]) / 2, abs=0.02)
+    assert float(one[0][2:]) == pytest.approx(1.96 * auc_standard_error(0.75, 20, 20), abs=0.05)
+
+
+def test_before_the_test_the_error_of_validation_is_that_of_the_formula(tmp_path):
+    write_run(tmp_path, finished=False)
+    text = "\n".join(cautions(read_run(tmp_path / "metrics", tmp_path / "models", "first")))
+    error = 1.96 * auc_standard_error(0.75, 20, 20)
+    assert f"± {error:.2f} (95 %, Hanley & McNeil 1982, as if every image showed another patient)" in text
+
+
+def change_data(root: Path, **changes: object) -> None:
+    """Change what run.json says of the data."""
     file = root / "metrics" / "first" / "run.json"
     facts = json.loads(file.read_text())
-    facts["data"] |= {"audit": {"near_duplicates": 0}, "patients": {"train": 9}}
+    facts["data"] |= changes
     file.write_text(json.dumps(facts))
+
+
+@pytest.mark.parametrize(("count", "says"), [(1, "1 copy lies"), (12, "12 copies lie")])
+def test_copies_across_splits_are_the_first_warning(root, count, says):
+    change_data(root, audit={"label_conflicts": count, "split_patients": 1, "split_copies": count})
+    sentences = cautions(read_run(root / "metrics", root / "models", "first"))
+    assert sentences[0] == f"{says} in another split than the original: the test flatters the model."
+    assert sentences[1].startswith("1 patient with images in more than one split")
+    assert sentences[2].endswith("in both classes: one of the labels is wrong.")
+    assert f"<li>{sentences[0]}</li>" in report(root)
+
+
+def test_the_gravest_findings_are_listed_first_and_none_of_them_is_cut(root):
+    gravest = ["copy_in_two_splits", "patient_in_two_splits", "label_conflict", "exact_duplicate"]
+    kinds = ["near_duplicate"] * 60 + ["of later days", *gravest[::-1]]
+    lines = [f"{kind},{number}.png,b.png,x" for number, kind in enumerate(kinds)]
+    (root / "audit.csv").write_text("\n".join(["kind,file,other,detail", *lines]) + "\n")
+    files = read_run(root / "metrics", root / "models", "first", root / "audit.csv")
+    section = audit(files)
+    assert [item["kind"] for item in section["findings"][:5]] == [*map(KINDS.get, gravest), "near duplicate"]
+    assert [item["file"] for item in section["findings"][4:6]] == ["0.png", "1.png"]
+    assert (len(section["findings"]), section["further"]) == (50, 15)
+
+
+def test_does_not_warn_without_reason(root):
+    change_data(root, audit={"near_duplicates": 0}, patients={"train": 9})
     text = "\n".join(cautions(read_run(root / "metrics", root / "models", "first")))
     for word in ("duplicate", "Patients", "only images of one class", "could not be read"):
         assert word not in text
+
+
+SETTINGS = {"SEED": 42, "TEST_FRACTION": 0.3, "VALIDATION_FRACTION": 0.1, "INPUT_SHAPE": [8, 8]}
+
+
+@pytest.mark.parametrize(
+    ("recorded", "says"),
+    [
+        ({"grouped_by": "patient"}, "kept together in a split by: patient."),  # of an older run
+        ({}, "kept together in a split by: not recorded."),
+        (
+            {"split_by": "drawn", "grouped_by": "copy", "allowed": [], "settings": SETTINGS},
+            "splits drawn (TEST_FRACTION 0.3, VALIDATION_FRACTION 0.1, SEED 42); kept together in a split "
+            "by: copy.",
+        ),
+        (
+            {"split_by": "given", "allowed": ["label_conflicts", "leaks"], "settings": SETTINGS},
+            "splits given in manifest.csv; kept together in a split by: nothing; prepared with "
+            "--allow-label-conflicts and --allow-leaks.",
+        ),
+    ],
+)
+def test_says_how_the_images_were_split(root, recorded, says):
+    change_data(root, **{"left_out": [], "source": "folder", **recorded})
+    assert f"Source: folder; {says}" in words(report(root))
+
+
+def test_warns_of_clients_that_failed_fell_silent_or_ran_out_of_time(root):
+    file = root / "metrics" / "first" / "clients.csv"
+    table = pd.read_csv(file)
+    table["status"] = ["ok", "missing", "partial", "failed", "partial", "ok"]  # of clients 0 and 1, by turns
+    table["error"] = ["", "", "", "no space left", "", ""]
+    table.to_csv(file, index=False)
+    sentences = cautions(read_run(root / "metrics", root / "models", "first"))
+    assert [sentence for sentence in sentences if sentence.startswith("Client ")] == [
+        "Client 0 ran out of time and counted with only a part of its images in rounds 2, 3.",
+        "Client 1 failed in round 2: no space left",
+        "Client 1 did not answer in round 1.",
+    ]
+
+
+def test_shows_where_the_run_took_place_beside_the_versions(root):
+    file = root / "metrics" / "first" / "run.json"
+    assert versions(read_run(root / "metrics", root / "models", "first"))["rows"] == [("a", "worker1@host")]
+    file.write_text(json.dumps(json.loads(file.read_text()) | {"environment": {"python": "3.12.1"}}))
+    assert "Versions and environment part value a worker1@host python 3.12.1" in words(report(root))
+
+
+def test_splits_stand_in_the_order_they_are_used():
+    counts = {name: {"0": 3, "1": 1} for name in ("extra", "test", "train", "val")}  # as JSON sorts them
+    rows = split_rows({"counts": counts, "patients": {"train": 2}})
+    assert [row["split"] for row in rows] == ["training", "validation", "test", "extra"]
+    assert [row["patients"] for row in rows] == [2, None, None, None]
+    assert split_rows({"counts": {"test": {"0": 1}}})[0]["share"] == 0
 
 
 def scores_with_ties() -> SplitScores:
