@@ -97,9 +97,9 @@ def train(options: argparse.Namespace, config: Config, run: str) -> None:
     if is_resumed:
         check_same(folders, facts, force=options.force)
 
-    def report() -> object:
+    def report(is_running: bool) -> object:
         audit = config.PREPROCESSED_DIR / "audit.csv"
-        return write_report(config.METRICS_DIR, config.MODELS_DIR, run, audit)
+        return write_report(config.METRICS_DIR, config.MODELS_DIR, run, audit, is_running=is_running)
 
     console = Console()
     observer = _observers(console, config, data, folders, report, with_tensorboard=options.tensorboard)
@@ -121,7 +121,6 @@ def train(options: argparse.Namespace, config: Config, run: str) -> None:
     rounds = read_table(folders.metrics / "rounds.csv", ROUND_COLUMNS)
     places = [folders.metrics, folders.metrics / "report.html", folders.models / "best.keras"]
     print_results(console, rounds, test, places)
-    report()
 
 
 def _observers(
@@ -129,7 +128,7 @@ def _observers(
     config: Config,
     data: "PreparedData",
     folders: "RunFolders",
-    report: Callable[[], object],
+    report: Callable[[bool], object],
     *,
     with_tensorboard: bool,
 ) -> "Observer":
