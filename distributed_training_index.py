@@ -79,7 +79,7 @@ def train(options: argparse.Namespace, config: Config, run: str) -> None:
     from helpers.cluster.job_board import JobBoard
     from helpers.cluster.supervision import Supervisor
     from helpers.cluster.versions import versions_here
-    from helpers.monitoring.terminal import print_results
+    from helpers.monitoring.result_tables import print_results
     from helpers.reporting.report import write_report
     from helpers.run_records.files import RunFolders
     from helpers.run_records.resume import check_same, config_to_resume
@@ -191,7 +191,7 @@ def compare(options: argparse.Namespace, config: Config, run: str) -> None:
     """
     from rich.console import Console
 
-    from helpers.monitoring.terminal import print_comparison
+    from helpers.monitoring.result_tables import print_comparison
     from helpers.run_records.comparison import compare_runs, write_comparison
     from helpers.run_records.files import RunFolders
     from helpers.run_records.resume import config_to_resume
