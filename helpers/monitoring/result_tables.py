@@ -38,8 +38,8 @@ def print_results(console: Console, rounds: pd.DataFrame, test: dict[str, Any], 
         console.print(f"  {path}", highlight=False, soft_wrap=True)
 
 
-def print_comparison(console: Console, table: pd.DataFrame, path: Path) -> None:
-    """Print what `compare_runs` returned, and where it lies."""
+def print_comparison(console: Console, table: pd.DataFrame, paths: list[Path]) -> None:
+    """Print what `compare_runs` returned, and files worth a look."""
     title = "The same budget spent several ways: test ROC-AUC, and how much better the first is"
     view = Table(
         "model", "AUC", "95 % interval", "difference", "95 % interval", title=title, box=None, pad_edge=False
@@ -51,7 +51,8 @@ def print_comparison(console: Console, table: pd.DataFrame, path: Path) -> None:
         )
         view.add_row(row["model"], shown(row["roc_auc"]), own, shown(row["difference"]), gap)
     console.print(view)
-    console.print(f"  {path}", highlight=False, soft_wrap=True)
+    for path in paths:
+        console.print(f"  {path}", highlight=False, soft_wrap=True)
 
 
 def shown(value: Any, digits: int = 3) -> str:

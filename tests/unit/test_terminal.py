@@ -163,7 +163,7 @@ def test_the_tables_at_the_end():
 def test_the_table_of_the_ways():
     first = {"model": "federated", "roc_auc": 0.75, "roc_auc_low": 0.5, "roc_auc_high": 1.0}
     second = first | {"model": "pooled", "difference": -0.125, "difference_low": -0.25, "difference_high": 0}
-    lines = printed(print_comparison, pd.DataFrame([first, second], dtype=object), Path("compare.csv"))
+    lines = printed(print_comparison, pd.DataFrame([first, second], dtype=object), [Path("compare.csv")])
     assert ["federated", "0.750", "0.500", "to", "1.000", "–", "–", "to", "–"] in lines
     assert ["pooled", "0.750", "0.500", "to", "1.000", "-0.125", "-0.250", "to", "0.000"] in lines
     assert lines[-1] == ["compare.csv"]
