@@ -143,6 +143,13 @@ def test_needs_nothing_from_outside(finished):
     assert set(referred) <= set(ids)
 
 
+def test_nothing_that_is_closed_is_missing_from_a_print_without_a_word(finished):
+    page = report(finished)
+    assert re.search(r"@media print \{.*details::details-content \{ display: block", page, re.DOTALL)
+    hint = r"@supports not selector\(::details-content\) \{\s*@media print .*open it before printing"
+    assert re.search(hint, page)
+
+
 def test_the_same_files_give_the_same_bytes(finished, tmp_path):
     write_run(tmp_path)
     assert report(tmp_path) == report(finished)
