@@ -83,7 +83,8 @@ def _claim_name(sender: str, **_: Any) -> None:
     keep_freed_memory()
     try:
         config = Config.load()
-        _session = WorkerSession(sender, config.REDIS_URL.get_secret_value(), config.THREADS)
+        url = config.REDIS_URL.get_secret_value()
+        _session = WorkerSession(sender, url, config.THREADS, config.WEIGHT_STORE)
         _session.begin()
     except (NameTaken, ConfigError) as error:
         sys.exit(f"celery worker: {error}")

@@ -169,6 +169,7 @@ def run_all_rounds(
         state = run_rounds(
             state,
             Reference.from_message(started["weights"]),
+            started["states"],
             rounds=config.EPOCHS,
             patience=config.PATIENCE,
             clients=config.clients,

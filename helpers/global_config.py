@@ -123,12 +123,27 @@ class Config(BaseSettings, metaclass=_ReadableDefaults):
     LR_SCALING: Literal["none", "linear"] = setting(
         "none", "`linear` multiplies BASE_LR by num_workers, as the original project did."
     )
-    AUGMENTATION: Literal["readme", "none"] = setting(
-        "readme", "Online augmentation of the training images: the README's pipeline, or none."
+    AUGMENTATION: Literal["readme", "light", "none"] = setting(
+        "readme",
+        "Online augmentation of the training images: the README's pipeline, left-right flips and brightness "
+        "alone, or none.",
+    )
+    BATCH_NORM_MOMENTUM: float = setting(
+        0.99,
+        "Share of its running averages that batch normalisation keeps at every step; 0.9 suits runs of a few "
+        "hundred steps.",
+        "per step",
+        ge=0,
+        lt=1,
     )
     STRATEGY: Literal["fedavg", "fedavg_unweighted"] = setting(
         "fedavg",
         "How updates are averaged: weighted by number of examples, or every client alike.",
+    )
+    UPDATE_DTYPE: Literal["float32", "float16", "int8"] = setting(
+        "float32",
+        "What a client sends: its weights, or their change in half the bytes (`float16`) or a quarter "
+        "(`int8`, with error feedback).",
     )
     PATIENCE: int = setting(
         0, "Stop after so many rounds without a better validation ROC-AUC; 0 never stops early.", "rounds",
@@ -192,9 +207,16 @@ class Config(BaseSettings, metaclass=_ReadableDefaults):
     # This machine.
     REDIS_URL: SecretStr = setting(
         SecretStr("redis://127.0.0.1:6379/0"),
-        "Address of Redis, the broker and weight store (environment: `REDIS_URL`).",
+        "Address of Redis, the broker and, by default, the weight store (environment: `REDIS_URL`).",
         local=True,
         validation_alias=AliasChoices("REDIS_URL", "DT_REDIS_URL"),
+    )
+    WEIGHT_STORE: str = setting(
+        "redis",
+        "Where weights lie between tasks: `redis`, or `file:///folder`, a folder that all workers of a run "
+        "see; every worker needs the same (environment: `DT_WEIGHT_STORE`).",
+        local=True,
+        pattern=r"^(redis|file:///[^?#]+)$",
     )
     METRICS_DIR: Path = setting(
         Path("metrics"), "Folder under which every run gets a folder of CSV files.", local=True
@@ -330,8 +352,8 @@ def add_settings(parser: argparse.ArgumentParser, only: tuple[str, ...] = ()) ->
     """Add `--config FILE` and one option for every setting (or those named in `only`)."""
     parser.add_argument("--config", type=Path, metavar="FILE", help="TOML file with settings")
     group = parser.add_argument_group("settings (see docs/configuration.md)")
-    # Not REDIS_URL: a command line is for all to see, and workers read the environment alone.
-    for name in only or [name for name in Config.model_fields if name != "REDIS_URL"]:
+    # Workers must have these two from their environment; and a command line is for all to see.
+    for name in only or [name for name in Config.model_fields if name not in ("REDIS_URL", "WEIGHT_STORE")]:
         about = describe(name)
         details = ", ".join(part for part in (about["range"].replace("`", ""), about["unit"]) if part)
         group.add_argument(

@@ -56,8 +56,12 @@ class ModelInstance:
                 layer.seed_generator.state.assign(state)
 
 
-def _build(input_shape: tuple[int, int]) -> keras.Model:
-    return ARCHITECTURES["seed_cnn"]((*input_shape, 3))
+def _build(input_shape: tuple[int, int], batch_norm_momentum: float) -> keras.Model:
+    model = ARCHITECTURES["seed_cnn"]((*input_shape, 3))
+    for layer in model.layers:
+        if isinstance(layer, keras.layers.BatchNormalization):
+            layer.momentum = batch_norm_momentum
+    return model
 
 
 @functools.cache
@@ -69,20 +73,20 @@ def _limit_threads(threads: int) -> None:
 
 
 @functools.lru_cache(maxsize=2)
-def _instance(input_shape: tuple[int, int]) -> ModelInstance:
-    return ModelInstance(_build(input_shape))
+def _instance(input_shape: tuple[int, int], batch_norm_momentum: float) -> ModelInstance:
+    return ModelInstance(_build(input_shape, batch_norm_momentum))
 
 
 def model_for(config: Config) -> ModelInstance:
     """Return this process' model for `config`, built at the first call."""
     _limit_threads(config.THREADS)
-    return _instance(config.INPUT_SHAPE)
+    return _instance(config.INPUT_SHAPE, config.BATCH_NORM_MOMENTUM)
 
 
 def initial_weights(config: Config) -> Weights:
     """Build a new model from `config.SEED` and return its weights."""
     keras.utils.set_random_seed(config.SEED)
-    return list(_build(config.INPUT_SHAPE).get_weights())
+    return list(_build(config.INPUT_SHAPE, config.BATCH_NORM_MOMENTUM).get_weights())
 
 
 def keras_file(config: Config, weights: Weights) -> bytes:
@@ -90,7 +94,7 @@ def keras_file(config: Config, weights: Weights) -> bytes:
 
     The model in it is not compiled: an optimiser's state would triple the file.
     """
-    model = _build(config.INPUT_SHAPE)
+    model = _build(config.INPUT_SHAPE, config.BATCH_NORM_MOMENTUM)
     model.set_weights(weights)
     with tempfile.TemporaryDirectory() as folder:
         path = Path(folder) / "model.keras"

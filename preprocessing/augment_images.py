@@ -24,11 +24,21 @@ def _readme_transforms(height: int, width: int) -> list[A.BasicTransform | A.One
     ]
 
 
+def _light_transforms(height: int, width: int) -> list[A.BasicTransform | A.OneOf]:
+    """What leaves an ultrasound image plausible: its depth runs downwards, so it is never turned."""
+    return [
+        A.Resize(height, width),
+        A.HorizontalFlip(p=0.5),
+        A.RandomBrightnessContrast(0.2, 0.2, p=0.3),
+        A.ToFloat(max_value=255),
+    ]
+
+
 def _no_transforms(height: int, width: int) -> list[A.BasicTransform | A.OneOf]:
     return [A.Resize(height, width), A.ToFloat(max_value=255)]
 
 
-AUGMENTATIONS = {"readme": _readme_transforms, "none": _no_transforms}
+AUGMENTATIONS = {"readme": _readme_transforms, "light": _light_transforms, "none": _no_transforms}
 
 
 def augmentation(name: str, input_shape: tuple[int, int], seed: int) -> Augment:

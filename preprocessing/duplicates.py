@@ -1,29 +1,44 @@
 """Copies among images: the same file, or nearly the same picture.
 
-A near copy is resized, recompressed, brighter or darker, cropped by a few percent or mirrored. Candidates
-are images whose perceptual hashes differ in few bits; a candidate is confirmed by the correlation of small
-grey thumbnails after aligning one to the other.
+A near copy is resized, recompressed, brighter or darker, cropped by a few percent, mirrored or turned by
+quarters. Candidates are images whose perceptual hashes differ in few bits and whose coarse contrasts are
+alike; a candidate is confirmed by the correlation of small grey thumbnails after aligning one to the other.
 
 The limits were chosen on BUS-BRA (1,492 ultrasound images, many of them two views of one patient): two views
-correlate by 0.956 at most. Within both limits are 100 % of its copies at half or three times the size, as
+correlate by 0.956 at most. Within all limits are 100 % of its copies at half or three times the size, as
 JPEG of quality 20, or brighter by 30 grey levels; 97 % of those darker by 15 (black swallows a part);
-98 % of those cropped by 2 % on every side, 89 % by 3 %, 59 % by 5 %.
+98 % of those cropped by 2 % on every side, 88 % by 3 %, 58 % by 5 %.
 """
 
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Any
 
 import cv2
 import numpy as np
 from numpy.typing import NDArray
 
+from preprocessing.likeness import GRID, aligned_correlation, coarse_contrasts, perceptual_hashes
+
 SIDE = 48  # pixels of a thumbnail
 FLAT = 2.0  # grey levels; images that vary less show nothing to compare
 MAX_BITS = 12  # of 64 that may differ
-MIN_CORRELATION = 0.96
+MIN_COARSE = 0.7  # correlation of the coarse contrasts, before aligning; spares most of the alignments
+MIN_CORRELATION = 0.96  # after aligning
 BLOCK = 256  # images hashed and compared at once; bounds memory
 
+# How a copy may be turned, and what turns it back, on the last two axes of an array.
+UNDO: dict[str, Callable[[Any], Any]] = {
+    "": lambda pixels: pixels,
+    "mirrored": lambda pixels: pixels[..., ::-1],
+    "turned by 180°": lambda pixels: pixels[..., ::-1, ::-1],
+    "flipped top to bottom": lambda pixels: pixels[..., ::-1, :],
+    "turned right by 90°": lambda pixels: np.rot90(pixels, 1, axes=(-2, -1)),
+    "turned left by 90°": lambda pixels: np.rot90(pixels, -1, axes=(-2, -1)),
+    "mirrored and turned right by 90°": lambda pixels: np.rot90(pixels, 1, axes=(-2, -1))[..., ::-1],
+    "mirrored and turned left by 90°": lambda pixels: np.swapaxes(pixels, -2, -1),
+}
 Progress = Callable[[int, int], None]  # called with the number of images done and of all
 
 
@@ -89,88 +104,43 @@ def _find_near_copies(
 ) -> list[Copy]:
     copies = []
     family = rows.copy()  # joined images share a number and need no further comparison
-    for left, right, mirrored in _similar_pairs(rows, family, thumbnails, progress):
+    for left, right, change in _similar_pairs(rows, family, thumbnails, progress):
         row, other = int(rows[left]), int(rows[right])
-        candidate = thumbnails[row][:, ::-1] if mirrored else thumbnails[row]
+        candidate = np.ascontiguousarray(UNDO[change](thumbnails[row]))
         correlation = aligned_correlation(thumbnails[other], candidate)
         if correlation >= MIN_CORRELATION:
             family[family == family[left]] = family[right]
-            detail = f"correlation {correlation:.3f}" + (", mirrored" if mirrored else "")
+            detail = f"correlation {correlation:.3f}" + (f", {change}" if change else "")
             copies.append(Copy(row, other, exact=False, detail=detail))
     return copies
 
 
 def _similar_pairs(
     rows: NDArray[np.int64], family: NDArray[np.int64], thumbnails: NDArray[np.uint8], progress: Progress
-) -> Iterator[tuple[int, int, bool]]:
-    """Yield places in `rows` of two images, the later one first, with similar hashes; whether mirrored.
+) -> Iterator[tuple[int, int, str]]:
+    """Yield places in `rows` of two images, the later one first, that look alike, and a key of UNDO.
 
     `family` is looked at while it grows: images that are of one family by then are left out, so that
     many copies of one picture cost no more than as many different ones.
     """
-    hashes = np.zeros((2, len(rows)), np.uint64)
+    hashes = np.empty(len(rows), np.uint64)
+    contrasts = np.empty((len(rows), GRID * GRID), np.float32)
     for start in range(0, len(rows), BLOCK):
         stop = min(start + BLOCK, len(rows))
         block = thumbnails[rows[start:stop]]
-        hashes[:, start:stop] = perceptual_hashes(block), perceptual_hashes(block[:, :, ::-1])
-        for mirrored in (0, 1):
-            bits = np.bitwise_count(hashes[mirrored, start:stop, None] ^ hashes[0, :stop])
-            for left, similar in enumerate(bits <= MAX_BITS, start):
-                others = np.flatnonzero(similar[:left])
+        grids = coarse_contrasts(block)
+        hashes[start:stop], contrasts[start:stop] = perceptual_hashes(block), grids.reshape(stop - start, -1)
+        turned = [
+            (change, perceptual_hashes(undo(block)), undo(grids).reshape(stop - start, -1))
+            for change, undo in UNDO.items()
+        ]
+        for left in range(start, stop):
+            for change, own_hashes, own_contrasts in turned:
+                bits = np.bitwise_count(own_hashes[left - start] ^ hashes[:left])
+                others = np.flatnonzero(bits <= MAX_BITS)
+                others = others[family[others] != family[left]]
+                others = others[contrasts[others] @ own_contrasts[left - start] >= MIN_COARSE]
                 while len(others := others[family[others] != family[left]]):
-                    yield left, int(others[0]), bool(mirrored)
+                    yield left, int(others[0]), change
                     others = others[1:]
         progress(stop, len(rows))
-
-
-def perceptual_hashes(thumbnails: NDArray[np.uint8]) -> NDArray[np.uint64]:
-    """64 bits per image that change little with size, compression and brightness.
-
-    pHash (Zauner, 2010, "Implementation and Benchmarking of Perceptual Image Hash Functions", 3.2.1):
-    which of the 8x8 lowest frequencies of the cosine transform, without the constant ones, are above
-    their median.
-
-    Args:
-        thumbnails: uint8 (N, S, S).
-
-    Returns:
-        uint64 (N,).
-    """
-    size = thumbnails.shape[-1]
-    waves = np.cos(np.pi / size * np.outer(np.arange(1, 9), np.arange(size) + 0.5)).astype(np.float32)
-    spectra = (waves @ thumbnails.astype(np.float32) @ waves.T).reshape(-1, 64)
-    bits = spectra > np.median(spectra, axis=1, keepdims=True)
-    hashes: NDArray[np.uint64] = np.packbits(bits, axis=1).view(np.uint64)[:, 0]
-    return hashes
-
-
-def aligned_correlation(first: NDArray[np.uint8], second: NDArray[np.uint8]) -> float:
-    """Correlation of two thumbnails after moving, scaling and shearing the second to fit the first.
-
-    ECC (Evangelidis & Psarakis, 2008, "Parametric Image Alignment Using Enhanced Correlation Coefficient
-    Maximization"), on local contrast: otherwise the outline of the breast alone correlates highly.
-
-    Args:
-        first, second: uint8 (S, S).
-
-    Returns:
-        -1 to 1; 0 where no alignment is found, as they have too little in common.
-    """
-    stop = (cv2.TERM_CRITERIA_COUNT | cv2.TERM_CRITERIA_EPS, 15, 1e-5)
-    warp = np.eye(2, 3, dtype=np.float32)
-    still, moved = _local_contrast(first), _local_contrast(second)
-    everywhere = np.ones(still.shape, np.uint8)
-    try:
-        correlation, _ = cv2.findTransformECC(still, moved, warp, cv2.MOTION_AFFINE, stop, everywhere, 3)
-    except cv2.error:
-        return 0.0
-    return float(correlation)
-
-
-def _local_contrast(thumbnail: NDArray[np.uint8]) -> NDArray[np.float32]:
-    """Grey levels less their local mean, divided by their local deviation (5 more, to keep noise low)."""
-    grey = thumbnail.astype(np.float32)
-    sigma = len(grey) / 8
-    centred = grey - cv2.GaussianBlur(grey, (0, 0), sigma)
-    deviation = np.sqrt(cv2.GaussianBlur(np.square(centred), (0, 0), sigma) + 25)
-    return np.asarray(centred / deviation, np.float32)

@@ -7,6 +7,7 @@ from helpers.evaluation.metrics import binary_metrics
 from helpers.federated.aggregation import weighted_mean
 from helpers.federated.messages import ClientReply, RoundOrder, RoundResult
 from helpers.federated.replies import read_replies
+from helpers.federated.rounds import has_next_round
 from helpers.local_training.trainer import predict_scores
 from helpers.run_records.rows import round_row
 from helpers.run_records.run_log import commit_round
@@ -49,6 +50,10 @@ def aggregate_round(order: RoundOrder, replies: list[ClientReply]) -> RoundResul
     metrics = binary_metrics(context.data.labels("val"), predict_scores(instance, batches))
     reference = put_arrays(context.store, context.key("weights", order.round), instance.names, weights)
     row = round_row(order.round, intake.replies, metrics, clock.now(), clock.started_at)
-    state = commit_round(context.folders, order, instance.schema, weights, row, intake.rows)
-    intake.forget()
-    return RoundResult(state.to_message(), reference.to_message(), row, intake.rows)
+    state = commit_round(
+        context.folders, order, instance.schema, weights, row, intake.rows, intake.state_files
+    )
+    goes_on = has_next_round(state, context.config.EPOCHS, context.config.PATIENCE)
+    states = {**order.states, **intake.states} if goes_on else {}
+    intake.forget(states)
+    return RoundResult(state.to_message(), reference.to_message(), row, intake.rows, states)

@@ -8,7 +8,6 @@ from helpers.federated.messages import Order
 from helpers.global_config import Config
 from helpers.model_instance_helper import ModelInstance, model_for
 from helpers.run_records.files import RunFolders
-from helpers.weight_store.redis_store import RedisStore
 from helpers.weight_store.store import WeightStore
 from preprocessing.prepared_data import PreparedData
 
@@ -56,8 +55,7 @@ class RunContext:
                 "orchestrator's; prepare the same images with the same settings on both"
             )
         folders = RunFolders.of(config, order.run)
-        store = RedisStore(session.client)
-        return cls(order, config, data, model_for(config), store, folders, session.name)
+        return cls(order, config, data, model_for(config), session.store, folders, session.name)
 
     def key(self, *parts: str | int) -> str:
         """A key of this run and session in the weight store."""

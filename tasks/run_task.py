@@ -7,9 +7,10 @@ from typing import Any
 import numpy as np
 
 from celery_app import app, worker_session
-from helpers.federated.messages import FinishOrder, RunState, StartOrder
+from helpers.federated.compression import state_schema
+from helpers.federated.messages import FinishOrder, RunState, StartOrder, States
 from helpers.model_instance_helper import initial_weights, keras_file
-from helpers.run_records.checkpoint import load_weights, read_state
+from helpers.run_records.checkpoint import load_arrays, read_state
 from helpers.run_records.files import write_whole
 from helpers.run_records.run_log import begin_run, resume_run
 from helpers.run_records.tables import TEST_COLUMNS, write_rows
@@ -21,12 +22,12 @@ from tasks.run_context import RunContext
 
 @app.task(name="tasks.start_run", ignore_result=True)
 def start_run(message: dict[str, Any]) -> None:
-    """Make a run ready; see `StartOrder`. The answer is {state, weights}."""
+    """Make a run ready; see `StartOrder`. The answer is {state, weights, states}."""
     worker_session().carry_out(StartOrder, message, start)
 
 
 def start(order: StartOrder) -> dict[str, Any]:
-    """Begin or resume the records and put the global weights into the store."""
+    """Begin or resume the records and put the global weights and clients' states into the store."""
     context = RunContext.of(order)
     schema = context.instance.schema
     if order.resume:
@@ -37,7 +38,24 @@ def start(order: StartOrder) -> dict[str, Any]:
     write_whole(context.folders.metrics / "run.json", _to_json(_description(context)))
     key = context.key("weights", state.round)
     reference = put_arrays(context.store, key, context.instance.names, weights)
-    return {"state": state.to_message(), "weights": reference.to_message()}
+    return {
+        "state": state.to_message(),
+        "weights": reference.to_message(),
+        "states": _put_states(context, state),
+    }
+
+
+def _put_states(context: RunContext, state: RunState) -> States:
+    """Put what the clients remember after the last finished round into the store."""
+    schema = state_schema(context.config.UPDATE_DTYPE, context.instance.schema)
+    if not schema:  # by force, a run may have another UPDATE_DTYPE than before
+        return {}
+    states: States = {}
+    for client, file in state.state_files.items():
+        key = context.key("state", state.round, client, 0)
+        arrays = load_arrays(context.folders, file, schema)
+        states[client] = put_arrays(context.store, key, [spec.name for spec in schema], arrays).to_short()
+    return states
 
 
 @app.task(name="tasks.finish_run", ignore_result=True)
@@ -51,8 +69,8 @@ def finish(order: FinishOrder) -> dict[str, Any]:
     context = RunContext.of(order)
     config, folders, schema = context.config, context.folders, context.instance.schema
     state, _ = read_state(folders)
-    last = load_weights(folders, state.weights_file, schema)
-    best = load_weights(folders, state.best_weights_file or state.weights_file, schema)
+    last = load_arrays(folders, state.weights_file, schema)
+    best = load_arrays(folders, state.best_weights_file or state.weights_file, schema)
     write_whole(folders.models / "last.keras", keras_file(config, last))
     write_whole(folders.models / "best.keras", keras_file(config, best))
     arrays = score_splits(context, best)

@@ -6,12 +6,12 @@ import numpy as np
 from celery.exceptions import Ignore
 
 from celery_app import app, worker_session
-from helpers.federated.messages import ClientReply, Reference, TrainOrder
+from helpers.federated.messages import ClientReply, TrainOrder
 from helpers.federated.weights import Weights
 from helpers.local_training.trainer import LocalUpdate, predict_scores, train_locally
-from helpers.weight_store.store import get_arrays, put_arrays
 from preprocessing.input_pipeline import evaluation_batches, training_batches
 from preprocessing.partitioning import class_weight, partition_rows
+from tasks.client_exchange import ClientExchange
 from tasks.round_clock import Attendance, RoundClock
 from tasks.run_context import RunContext
 
@@ -33,20 +33,11 @@ def train_client(order: TrainOrder) -> ClientReply:
     rows = partition_rows(data.labels("train"), config.num_workers, config.SEED)[order.client]
     attendance = Attendance(order, clock, config, num_batches=-(-len(rows) // config.TRAIN_BATCH_SIZE))
 
-    began = clock.now()
-    weights_in = Reference.from_message(order.weights)
-    weights = get_arrays(context.store, weights_in, instance.schema)
-    transfer = clock.now() - began
-
-    update = _train(context, order, weights, rows, attendance)
+    exchange = ClientExchange(context, order)
+    update = _train(context, order, exchange.fetch(), rows, attendance)
     attendance.check(update.num_batches)
     scores = predict_scores(instance, evaluation_batches(data.images("val"), config.EVALUATION_BATCH_SIZE))
-
-    began = clock.now()
-    place = (order.round, order.client, order.attempt)
-    weights_out = put_arrays(context.store, context.key("update", *place), instance.names, update.weights)
-    predictions = put_arrays(context.store, context.key("scores", *place), ["scores"], [scores])
-    transfer += clock.now() - began
+    delivered = exchange.deliver(update.weights, scores)
     return ClientReply(
         round=order.round,
         client=order.client,
@@ -55,14 +46,10 @@ def train_client(order: TrainOrder) -> ClientReply:
         status="ok" if update.num_batches == attendance.num_batches else "partial",
         num_examples=min(update.num_batches * config.TRAIN_BATCH_SIZE, len(rows)),
         train_loss=update.loss,
-        update=weights_out.to_message(),
-        predictions=predictions.to_message(),
         threads=worker_session().threads,
-        bytes_down=weights_in.length,
-        bytes_up=weights_out.length,
         started_at=clock.started_at,
         seconds=clock.now() - clock.started_at,
-        transfer_seconds=transfer,
+        **delivered,
     )
 
 

@@ -8,10 +8,12 @@ import numpy as np
 
 from helpers.evaluation.metrics import Metrics, binary_metrics
 from helpers.federated.aggregation import update_factor
-from helpers.federated.messages import ClientReply, MessageError, Reference, RoundOrder
+from helpers.federated.compression import check_state, decompress, payload_schema, state_schema
+from helpers.federated.messages import ClientReply, MessageError, Reference, RoundOrder, States
 from helpers.federated.quorum import clients_needed
 from helpers.federated.replies import USABLE
-from helpers.federated.weights import ArraySpec, Schema, SchemaError, Weights, check_weights
+from helpers.federated.weights import ArraySpec, Schema, SchemaError, Weights
+from helpers.run_records.checkpoint import holds, load_arrays, read_state, save_client_state
 from helpers.run_records.rows import client_row
 from helpers.weight_store.store import StoreError, get_arrays
 from preprocessing.partitioning import partition_rows
@@ -33,29 +35,35 @@ class UpdateIntake:
     Attributes:
         replies: the same, bad ones as `failed` with the reason once `updates` has been read.
         rows: their rows of clients.csv, likewise.
+        states, state_files: references and files of what those that count remember, by client id as text.
     """
 
     def __init__(self, context: RunContext, order: RoundOrder, replies: list[ClientReply]) -> None:
         self._context = context
         self._order = order
+        self._dtype = context.config.UPDATE_DTYPE
         self._labels = context.data.labels("val")
         config = context.config
         shares = partition_rows(context.data.labels("train"), config.num_workers, config.SEED)
         self._num_rows = {client: len(rows) for client, rows in enumerate(shares)}
         self.replies = list(replies)
         self.rows: list[dict[str, Any]] = []
+        self.states: States = {}
+        self.state_files: dict[str, str] = {}
 
     def updates(self) -> Iterator[tuple[Weights, float]]:
         """Weights and what they count in the mean, of every usable reply.
 
         Raises:
             QuorumError: at the end, if there were fewer than MIN_CLIENTS.
+            RecordError: what a client remembers could not be written down.
         """
+        global_weights = self._global_weights()
         for index, reply in enumerate(self.replies):
             metrics: Metrics = {}
             if reply.status in USABLE:
                 try:
-                    weights, metrics = self._open(reply)
+                    weights, metrics = self._open(reply, global_weights)
                     yield weights, update_factor(self._context.config.STRATEGY, reply.num_examples)
                     del weights
                 except (StoreError, SchemaError, MessageError, ValueError) as error:
@@ -64,20 +72,47 @@ class UpdateIntake:
             self.rows.append(client_row(reply, metrics))
         self._check_quorum()
 
-    def _open(self, reply: ClientReply) -> tuple[Weights, Metrics]:
+    def _global_weights(self) -> Weights:
+        """What the clients began with, from the checkpoint, which costs no traffic; empty if not needed."""
+        schema = self._context.instance.schema
+        if self._dtype == "float32":
+            return []
+        reference = Reference.from_message(self._order.weights)
+        state, _ = read_state(self._context.folders)
+        if holds(state.weights_file, reference.sha256):
+            return load_arrays(self._context.folders, state.weights_file, schema)
+        # An attempt before this one committed the round, but its answer did not arrive.
+        return get_arrays(self._context.store, reference, schema)
+
+    def _open(self, reply: ClientReply, global_weights: Weights) -> tuple[Weights, Metrics]:
         if not 0 < reply.num_examples <= self._num_rows[reply.client]:
             raise MessageError(
                 f"{reply.num_examples} examples, the client has {self._num_rows[reply.client]}"
             )
         schema = self._context.instance.schema
-        weights = self._fetch("update", reply, reply.update, schema)
-        check_weights(weights, schema)
+        update = Reference.from_message(reply.update)
+        payload = self._fetch("update", reply, update, payload_schema(self._dtype, schema))
+        weights = decompress(self._dtype, schema, payload, global_weights)
         one_score_an_image = (ArraySpec("scores", "float32", (len(self._labels),)),)
-        (scores,) = self._fetch("scores", reply, reply.predictions, one_score_an_image)
-        return weights, binary_metrics(self._labels, scores.astype(np.float64))
+        predictions = Reference.from_message(reply.predictions)
+        (scores,) = self._fetch("scores", reply, predictions, one_score_an_image)
+        metrics = binary_metrics(self._labels, scores.astype(np.float64))
+        self._take_state(reply)
+        return weights, metrics
 
-    def _fetch(self, kind: str, reply: ClientReply, message: Any, schema: Schema) -> Weights:
-        reference = Reference.from_message(message)
+    def _take_state(self, reply: ClientReply) -> None:
+        """Write down what a client remembers, if anything; its update is known to be good by now."""
+        schema = state_schema(self._dtype, self._context.instance.schema)
+        if not schema:
+            return
+        reference = Reference.from_short(reply.state, schema)
+        state = self._fetch("state", reply, reference, schema)
+        check_state(schema, state)
+        file = save_client_state(self._context.folders, reply.round, reply.client, schema, state)
+        self.states[str(reply.client)] = reference.to_short()
+        self.state_files[str(reply.client)] = file
+
+    def _fetch(self, kind: str, reply: ClientReply, reference: Reference, schema: Schema) -> Weights:
         if reference.key != self._context.key(kind, reply.round, reply.client, reply.attempt):
             raise StoreError(f"{reference.key}: not the place of this client's {kind}")
         return get_arrays(self._context.store, reference, schema)
@@ -89,11 +124,13 @@ class UpdateIntake:
             reasons = "; ".join(f"client {r.client}: {r.error}" for r in self.replies if r.error)
             raise QuorumError(f"{usable} usable updates, MIN_CLIENTS asks for {needed} ({reasons})")
 
-    def forget(self) -> None:
-        """Delete what the clients stored, and the global weights of two rounds ago."""
-        keys = [
+    def forget(self, states: States) -> None:
+        """Delete what the clients stored but for `states`, and the global weights of two rounds ago."""
+        keys = {
             self._context.key(kind, reply.round, reply.client, reply.attempt)
             for reply in self.replies
-            for kind in ("update", "scores")
-        ]
-        self._context.store.delete([*keys, self._context.key("weights", self._order.round - 2)])
+            for kind in ("update", "scores", "state")
+        }
+        keys |= {state["key"] for state in self._order.states.values()}
+        keys |= {self._context.key("weights", self._order.round - 2)}
+        self._context.store.delete(sorted(keys - {state["key"] for state in states.values()}))

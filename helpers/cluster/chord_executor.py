@@ -23,6 +23,7 @@ from helpers.federated.messages import (
     RoundOrder,
     RoundResult,
     StartOrder,
+    States,
     Status,
     TrainOrder,
 )
@@ -88,14 +89,16 @@ class ChordExecutor:
         self._tell_progress = tell_progress
 
     def start_run(self, *, resume: bool) -> dict[str, Any]:
-        """Have the run made ready; returns {state, weights}."""
+        """Have the run made ready; returns {state, weights, states}."""
         return self._do(StartOrder(**self._facts, attempt=0, resume=resume))
 
     def finish_run(self) -> dict[str, Any]:
         """Have the best model tested and the models written; returns {test}."""
         return self._do(FinishOrder(**self._facts, attempt=0))
 
-    def run_round(self, round_number: int, clients: list[int], weights: Reference) -> RoundResult:
+    def run_round(
+        self, round_number: int, clients: list[int], weights: Reference, states: States
+    ) -> RoundResult:
         """Run one round: the chord of every client's training and the aggregation.
 
         Should the chord lose a part (a worker dies, a training fails), the missing part is sent
@@ -105,16 +108,16 @@ class ChordExecutor:
             ClusterError: the round cannot be finished.
         """
         patiently = self._supervisor.patiently
-        about_round: dict[str, Any] = {
+        order = RoundOrder(
             **self._facts,
-            "attempt": 0,
-            "round": round_number,
-            "clients": clients,
-            "weights": weights.to_message(),
-            "sent_at": patiently(lambda: redis_time(self._client)),
-        }
-        order = RoundOrder(**about_round)
-        train_orders = [TrainOrder(**about_round, client=client) for client in clients]
+            attempt=0,
+            round=round_number,
+            clients=clients,
+            weights=weights.to_message(),
+            sent_at=patiently(lambda: redis_time(self._client)),
+            states=states,
+        )
+        train_orders = [TrainOrder.of(order, client) for client in clients]
         trainings = [self._job(train_order) for train_order in train_orders]
         patiently(lambda: self._board.expect({job.name: 0 for job in trainings} | {order.job: 0}))
         header = [self._signature(train_order) for train_order in train_orders]

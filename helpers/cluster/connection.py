@@ -1,5 +1,6 @@
 """One way to connect to Redis, with time limits, and to speak of its address without the password."""
 
+import ipaddress
 import re
 
 import redis
@@ -87,3 +88,13 @@ def address(client: redis.Redis) -> str:
     """Host and port (or socket) a client talks to, without user and password."""
     settings = client.connection_pool.connection_kwargs
     return settings.get("path") or f"{settings.get('host', 'localhost')}:{settings.get('port', 6379)}"
+
+
+def is_on_this_machine(client: redis.Redis) -> bool:
+    """Whether a client talks to a socket or a loopback address."""
+    settings = client.connection_pool.connection_kwargs
+    host = settings.get("host", "localhost")
+    try:
+        return "path" in settings or host == "localhost" or ipaddress.ip_address(host).is_loopback
+    except ValueError:  # a name
+        return False

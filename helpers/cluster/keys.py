@@ -7,8 +7,10 @@ dt:run:{run}:{session}:answers          hash: job -> its one accepted answer
 dt:run:{run}:{session}:failures         hash: job -> what went wrong in its current attempt
 dt:run:{run}:{session}:events           list that wakes the orchestrator
 dt:run:{run}:{session}:weights:{round}                     global weights after a round
-dt:run:{run}:{session}:update:{round}:{client}:{attempt}   one client's weights
+dt:run:{run}:{session}:update:{round}:{client}:{attempt}   what one client sends of its weights
 dt:run:{run}:{session}:scores:{round}:{client}:{attempt}   its model's validation scores
+dt:run:{run}:{session}:state:{round}:{client}:{attempt}    what it remembers for its next round
+dt:unfinished:{token}                   one of the last four while it is written
 """
 
 LIFETIME_S = 24 * 3600

@@ -14,6 +14,7 @@ from helpers.cluster.child_processes import ROOT, stop_all
 from helpers.cluster.connection import connect
 from helpers.cluster.embedded_redis import DATA_DIR, USUAL_PORT, USUAL_URL, find_or_start, redis_url_given
 from helpers.cluster.errors import WorkerDied
+from helpers.cluster.weight_folder import VARIABLE, weight_folder
 from helpers.cluster.worker_processes import Sink, WorkerProcesses, worker_environment
 
 DEMO_DIR = Path("demo")
@@ -33,11 +34,14 @@ def up(count: int) -> int:
     _stop_in_order_when_terminated()
     names = [f"worker{number}" for number in range(1, count + 1)]
     try:
-        with find_or_start(redis_url_given(), ROOT / DATA_DIR, USUAL_PORT) as server:
-            environment = worker_environment(server.url, count)
+        with (
+            find_or_start(redis_url_given(), ROOT / DATA_DIR, USUAL_PORT) as server,
+            weight_folder(server.url) as place,
+        ):
+            environment = worker_environment(server.url, count) | place
             with WorkerProcesses(names, environment, _print_line) as workers:
                 workers.wait_until_ready(connect(server.url))
-                print(f"\n{count} workers are ready; Ctrl-C stops all. {_how_to_train(server.url)}\n")
+                print(f"\n{count} workers are ready; Ctrl-C stops all. {_how_to_go_on(environment, count)}\n")
                 while True:
                     _report_ended(workers)
                     time.sleep(1)
@@ -62,15 +66,17 @@ def demo(options: Sequence[str] = ()) -> int:
             find_or_start(redis_url_given(), Path(folder)) as server,
         ):
             # Database 1 of a Redis that was running: the user's own workers, on 0, know nothing of the demo.
-            return _demo_with(redis_url_given() or server.url.removesuffix("/0") + "/1", options)
+            url = redis_url_given() or server.url.removesuffix("/0") + "/1"
+            with weight_folder(url) as place:
+                return _demo_with(url, worker_environment(url, DEMO_WORKERS) | place, options)
     except KeyboardInterrupt:
         print("\nstopped")
         return 128 + signal.SIGINT
 
 
-def _demo_with(redis_url: str, options: Sequence[str]) -> int:
+def _demo_with(redis_url: str, environment: dict[str, str], options: Sequence[str]) -> int:
     prepared = DEMO_DIR / "preprocessed"
-    environment = worker_environment(redis_url, DEMO_WORKERS) | {"DT_PREPROCESSED_DIR": str(prepared)}
+    environment |= {"DT_PREPROCESSED_DIR": str(prepared)}
     prepare = ["preprocessing/load_and_create_dataset.py", "--source", "demo"]
     prepare += ["--data-dir", str(DEMO_DIR / "images"), "--out", str(prepared), "--input-shape", "64,64"]
     if status := _run_python(prepare, environment):
@@ -131,10 +137,16 @@ def _print_line(name: str, line: str) -> None:
     print(f"{name} | {line}", flush=True)
 
 
-def _how_to_train(redis_url: str) -> str:
-    python = os.path.relpath(sys.executable, ROOT)
-    setting = "" if redis_url in (USUAL_URL, redis_url_given()) else f"REDIS_URL={redis_url} "
-    return f"To train, in another terminal:\n  {setting}{python} distributed_training_index.py"
+def _how_to_go_on(environment: Mapping[str, str], count: int) -> str:
+    """How to train, and how to start one more worker like those that have this environment."""
+    python, url = os.path.relpath(sys.executable, ROOT), environment["REDIS_URL"]
+    redis = "" if url in (USUAL_URL, redis_url_given()) else f"REDIS_URL={url} "
+    same = [f"{name}={environment[name]} " for name in ("DT_THREADS", VARIABLE) if environment.get(name)]
+    worker = f"-m celery --app=celery_app worker --pool=solo --hostname=worker{count + 1}@%h"
+    return (
+        f"To train, in another terminal:\n  {redis}{python} distributed_training_index.py\n"
+        f"To start one more worker:\n  {redis}{''.join(same)}{python} {worker}"
+    )
 
 
 def _stop_in_order_when_terminated() -> None:

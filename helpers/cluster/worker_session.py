@@ -13,6 +13,7 @@ from helpers.cluster.job_board import JobBoard
 from helpers.cluster.versions import explain_difference, versions_here
 from helpers.federated.messages import MessageError, Order
 from helpers.global_config import Config
+from helpers.weight_store.opening import open_store
 
 
 class VersionsDiffer(Exception):
@@ -25,20 +26,25 @@ logger = logging.getLogger(__name__)
 
 
 class WorkerSession:
-    """A worker's name, connection and heartbeat.
+    """A worker's name, connection, weight store and heartbeat.
 
     Args:
         name: the worker's node name.
         redis_url: where Redis is.
         threads: TensorFlow threads the worker was given; 0 leaves it to TensorFlow.
+        weight_store: where weights lie, as the setting WEIGHT_STORE says it.
+
+    Raises:
+        ConfigError: the folder of weights cannot be used.
     """
 
-    def __init__(self, name: str, redis_url: str, threads: int) -> None:
+    def __init__(self, name: str, redis_url: str, threads: int, weight_store: str = "redis") -> None:
         self.name = name
         self.threads = threads
         self.versions = versions_here()
         self.client = connect(redis_url)
-        self.heartbeat = Heartbeat(self.client, name, {"threads": threads})
+        self.store = open_store(weight_store, self.client)
+        self.heartbeat = Heartbeat(self.client, name, {"threads": threads, "weight_store": weight_store})
 
     def begin(self) -> None:
         """Claim the name, waiting for Redis as long as it takes.

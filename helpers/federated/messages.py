@@ -4,10 +4,13 @@ Every message is a frozen dataclass with `to_message()` (a JSON-ready dict) and 
 """
 
 import re
-from dataclasses import asdict, dataclass, fields
+from dataclasses import asdict, dataclass, field, fields
 from typing import Any, Literal, Self
 
 from helpers.federated.weights import ArraySpec, Schema
+
+States = dict[str, dict[str, Any]]
+"""Where clients' states lie: `Reference.to_short()` by client id (as text, JSON has no other keys)."""
 
 RUN_NAME = re.compile(r"[A-Za-z0-9][A-Za-z0-9._-]{0,99}")
 """What a run may be called: the name becomes that of folders and keys, so it leads nowhere else."""
@@ -48,7 +51,7 @@ class Reference(Message):
     Attributes:
         key: the name in the store.
         length: bytes.
-        sha256: hex digest of the bytes.
+        sha256: hex digest of the bytes (the sha256 of the sha256s of every MiB of them).
         schema: names, dtypes and shapes of the arrays inside.
     """
 
@@ -68,6 +71,21 @@ class Reference(Message):
             return cls(str(reference.key), int(reference.length), str(reference.sha256), schema)
         except (TypeError, KeyError, ValueError, OverflowError) as error:
             raise MessageError(f"Reference: not understood: {error}") from None
+
+    def to_short(self) -> dict[str, Any]:
+        """As a message without the schema, for a receiver that knows it."""
+        return {"key": self.key, "length": self.length, "sha256": self.sha256}
+
+    @classmethod
+    def from_short(cls, data: Any, schema: Schema) -> Self:
+        """Rebuild from `to_short()`.
+
+        Raises:
+            MessageError: `data` is no such message.
+        """
+        if not isinstance(data, dict):
+            raise MessageError(f"Reference: expected a table, received {type(data).__name__}")
+        return cls.from_message({**data, "schema": [asdict(spec) for spec in schema]})
 
 
 @dataclass(frozen=True)
@@ -140,12 +158,14 @@ class RoundOrder(Order):
         clients: ids of the participants, in the order their updates are summed.
         weights: the global weights at the start of the round (a Reference's message).
         sent_at: when the round was dispatched, seconds since the epoch on Redis' clock.
+        states: what clients remember since the last round in which their update counted.
     """
 
     round: int
     clients: list[int]
     weights: dict[str, Any]
     sent_at: float
+    states: States = field(default_factory=dict, kw_only=True)
 
     @property
     def job(self) -> str:
@@ -154,9 +174,16 @@ class RoundOrder(Order):
 
 @dataclass(frozen=True)
 class TrainOrder(RoundOrder):
-    """Train one client in a round."""
+    """Train one client in a round; `states` holds no other client's."""
 
     client: int
+
+    @classmethod
+    def of(cls, order: RoundOrder, client: int) -> "TrainOrder":
+        """What a client of the round is told."""
+        name = str(client)
+        own = {name: order.states[name]} if name in order.states else {}
+        return cls(**{**vars(order), "states": own, "client": client})
 
     @property
     def job(self) -> str:
@@ -174,12 +201,14 @@ class ClientReply(Message):
         status: `ok`, `partial` (stopped early), `failed` (see `error`), `missing` (no answer).
         num_examples: training images seen.
         train_loss: mean loss over the steps, as training went on.
-        update: Reference of the local weights, as a message; None unless ok or partial.
+        update: Reference of what it sends of its weights, as a message; None unless ok or partial.
         predictions: Reference of the local model's validation scores, as a message.
         threads: TensorFlow threads of the worker; 0 where it was left to TensorFlow.
-        bytes_down, bytes_up: weight bytes this client read and wrote.
+        bytes_down, bytes_up: bytes of global weights this client read, of its update that it wrote.
         started_at: when the task began, seconds after the round was dispatched.
         seconds: time in the task; `transfer_seconds` of it went into reading and writing weights.
+        state: short Reference of what the client remembers for its next round; None where nothing.
+        state_bytes: bytes of its state that it read and wrote.
     """
 
     round: int
@@ -198,6 +227,8 @@ class ClientReply(Message):
     started_at: float = 0.0
     seconds: float = 0.0
     transfer_seconds: float = 0.0
+    state: dict[str, Any] | None = None
+    state_bytes: int = 0
 
 
 @dataclass(frozen=True)
@@ -209,6 +240,7 @@ class RunState(Message):
         weights_file: file of the global weights after that round.
         best_round, best_roc_auc: the best round by validation ROC-AUC so far; None before one.
         best_weights_file: file of that round's weights.
+        state_files: by client id as text, the file of what it remembers; empty where nothing.
     """
 
     run: str
@@ -217,6 +249,7 @@ class RunState(Message):
     best_round: int | None
     best_roc_auc: float | None
     best_weights_file: str | None
+    state_files: dict[str, str] = field(default_factory=dict)
 
 
 @dataclass(frozen=True)
@@ -228,9 +261,11 @@ class RoundResult(Message):
         weights: Reference of the new global weights, as a message.
         metrics: the row of rounds.csv.
         clients: the rows of clients.csv.
+        states: what the clients remember after the round; empty after the last one.
     """
 
     state: dict[str, Any]
     weights: dict[str, Any]
     metrics: dict[str, Any]
     clients: list[dict[str, Any]]
+    states: States = field(default_factory=dict)

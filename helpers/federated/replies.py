@@ -39,7 +39,8 @@ def _read(round_number: int, client: int, message: Any) -> ClientReply:
 
 
 def _check(reply: ClientReply) -> None:
-    counts = (reply.attempt, reply.num_examples, reply.bytes_down, reply.bytes_up, reply.threads)
+    num_bytes = (reply.bytes_down, reply.bytes_up, reply.state_bytes)
+    counts = (reply.attempt, reply.num_examples, reply.threads, *num_bytes)
     if not all(type(count) is int and 0 <= count < 1 << 53 for count in counts):
         raise MessageError("a count is no whole number, or negative")
     if reply.status not in STATUSES:

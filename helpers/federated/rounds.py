@@ -3,20 +3,23 @@
 from collections.abc import Callable
 from typing import Protocol
 
-from helpers.federated.messages import Reference, RoundResult, RunState
+from helpers.federated.messages import Reference, RoundResult, RunState, States
 from helpers.federated.observers import Observer
 
 
 class RoundExecutor(Protocol):
     """Runs a whole round somewhere: every client's training, then the aggregation."""
 
-    def run_round(self, round_number: int, clients: list[int], weights: Reference) -> RoundResult:
+    def run_round(
+        self, round_number: int, clients: list[int], weights: Reference, states: States
+    ) -> RoundResult:
         """Return the result of a round; raises what the executor's own errors are."""
 
 
 def run_rounds(
     state: RunState,
     weights: Reference,
+    states: States,
     *,
     rounds: int,
     patience: int,
@@ -30,6 +33,7 @@ def run_rounds(
     Args:
         state: how far the run has come.
         weights: reference of the global weights at that point.
+        states: references of what the clients remember at that point.
         rounds: the last round's number.
         patience: stop after so many rounds without a better one; 0 never does.
         clients: ids of those that take part in every round, in the order their updates are summed.
@@ -40,16 +44,22 @@ def run_rounds(
     Returns:
         The state after the last round.
     """
-    while state.round < rounds and not has_lost_patience(state, patience):
+    while has_next_round(state, rounds, patience):
         round_number = state.round + 1
         observer.round_started(round_number, clients)
-        result = executor.run_round(round_number, clients, weights)
+        result = executor.run_round(round_number, clients, weights, states)
         state = RunState.from_message(result.state)
         weights = Reference.from_message(result.weights)
+        states = result.states
         observer.round_finished(result)
         if is_asked_to_stop():
             break
     return state
+
+
+def has_next_round(state: RunState, rounds: int, patience: int) -> bool:
+    """Whether the run goes on after `state`, unless somebody asks it to stop."""
+    return state.round < rounds and not has_lost_patience(state, patience)
 
 
 def has_lost_patience(state: RunState, patience: int) -> bool:

@@ -15,11 +15,11 @@ WORDS = ("client", "worker", "status", "error", "model", "kind", "file", "other"
 ROUND_COLUMNS = (
     "round", "num_clients", "num_examples", "train_loss", "val_loss", "accuracy", "precision", "recall",
     "f1_score", "roc_auc", "seconds", "bytes_down", "bytes_up", "average_precision", "specificity",
-    "balanced_accuracy", "brier_score", "calibration_error", "aggregation_started_at",
+    "balanced_accuracy", "brier_score", "calibration_error", "aggregation_started_at", "state_bytes",
 )  # fmt: skip
 CLIENT_COLUMNS = (
     "round", "client", "worker", "status", "num_examples", "train_loss", "val_accuracy", "val_roc_auc",
-    "seconds", "started_at", "transfer_seconds", "attempt", "threads", "error", "val_loss",
+    "seconds", "started_at", "transfer_seconds", "attempt", "threads", "error", "state_bytes", "val_loss",
     "val_recall", "val_specificity",
 )  # fmt: skip
 TEST_COLUMNS = (

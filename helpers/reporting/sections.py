@@ -53,7 +53,7 @@ def headline(files: RunFiles) -> Section:
         "test": test,
         "seconds": rounds["seconds"].sum(),
         "threshold_rule": files.best.get("threshold_rule"),
-        "megabytes": (rounds["bytes_down"].sum() + rounds["bytes_up"].sum()) / 1e6,
+        "megabytes": rounds[["bytes_down", "bytes_up", "state_bytes"]].sum().sum() / 1e6,
     }
 
 

@@ -1,6 +1,5 @@
-"""Weights and state of a run on disk: what a resume starts from."""
+"""Weights, clients' states and state of a run on disk: what a resume starts from."""
 
-import hashlib
 import json
 from typing import Any
 
@@ -8,6 +7,7 @@ from helpers.federated.messages import RunState
 from helpers.federated.weights import Schema, Weights
 from helpers.run_records.files import RecordError, RunFolders, write_whole
 from helpers.weight_store.codec import CodecError, decode, encode
+from helpers.weight_store.digest import hashing
 
 STATE_FORMAT = 1
 
@@ -18,14 +18,40 @@ def save_weights(folders: RunFolders, round_number: int, schema: Schema, weights
     Raises:
         RecordError: the file could not be written.
     """
-    data = encode([spec.name for spec in schema], weights)
-    name = f"weights-{round_number:04d}-{hashlib.sha256(data).hexdigest()[:12]}.safetensors"
+    return _save(folders, f"weights-{round_number:04d}", schema, weights)
+
+
+def save_client_state(
+    folders: RunFolders, round_number: int, client: int, schema: Schema, state: Weights
+) -> str:
+    """Write what a client remembers after a round; returns the file's name.
+
+    Raises:
+        RecordError: the file could not be written.
+    """
+    return _save(folders, f"state-{round_number:04d}-{client}", schema, state)
+
+
+def _save(folders: RunFolders, stem: str, schema: Schema, arrays: Weights) -> str:
+    data = b"".join(encode([spec.name for spec in schema], arrays))
+    name = f"{stem}-{_digest(data)[:12]}.safetensors"
     write_whole(folders.models / name, data)
     return name
 
 
-def load_weights(folders: RunFolders, name: str, schema: Schema) -> Weights:
-    """Read weights that `save_weights` wrote.
+def _digest(data: bytes) -> str:
+    """As a Reference of the weight store has it."""
+    with hashing([data]) as digest:
+        return digest()
+
+
+def holds(name: str, sha256: str) -> bool:
+    """Whether the bytes of a file that was saved here have this digest (a Reference's), by its name."""
+    return name.endswith(f"-{sha256[:12]}.safetensors")
+
+
+def load_arrays(folders: RunFolders, name: str, schema: Schema) -> Weights:
+    """Read what `save_weights` or `save_client_state` wrote.
 
     Raises:
         RecordError: the file is missing, damaged, or of another model.
@@ -33,7 +59,7 @@ def load_weights(folders: RunFolders, name: str, schema: Schema) -> Weights:
     path = folders.models / name
     try:
         data = path.read_bytes()
-        if hashlib.sha256(data).hexdigest()[:12] != path.stem.rpartition("-")[2]:
+        if not holds(name, _digest(data)):
             raise RecordError(f"{path} is damaged: its digest differs from the one in its name")
         return decode(data, schema)
     except (OSError, CodecError) as error:
@@ -41,7 +67,7 @@ def load_weights(folders: RunFolders, name: str, schema: Schema) -> Weights:
 
 
 def commit(folders: RunFolders, state: RunState, facts: dict[str, Any]) -> None:
-    """Write state.json, the last step of a round, then drop weights that nothing names any more.
+    """Write state.json, the last step of a round, then drop files of arrays that nothing names any more.
 
     Args:
         folders: of the run.
@@ -53,8 +79,9 @@ def commit(folders: RunFolders, state: RunState, facts: dict[str, Any]) -> None:
     """
     content = {"format": STATE_FORMAT, "state": state.to_message(), **facts}
     write_whole(folders.state, json.dumps(content, indent=1, sort_keys=True).encode())
-    for file in folders.models.glob("weights-*.safetensors"):
-        if file.name not in (state.weights_file, state.best_weights_file):
+    named = {state.weights_file, state.best_weights_file, *state.state_files.values()}
+    for file in folders.models.glob("*.safetensors"):
+        if file.name not in named:
             file.unlink(missing_ok=True)
 
 
@@ -68,6 +95,7 @@ def read_state(folders: RunFolders) -> tuple[RunState, dict[str, Any]]:
         content = json.loads(folders.state.read_bytes())
         if content.pop("format") != STATE_FORMAT:
             raise RecordError(f"{folders.state}: written by another version of this project")
-        return RunState.from_message(content.pop("state")), content
+        # Before there were clients' states, a run's state did not name any.
+        return RunState.from_message({"state_files": {}, **content.pop("state")}), content
     except (OSError, ValueError, KeyError, TypeError, AttributeError) as error:
         raise RecordError(f"{folders.state} could not be read: {error}") from error

@@ -31,6 +31,7 @@ def round_row(
         "bytes_down": sum(reply.bytes_down for reply in replies),
         "bytes_up": sum(reply.bytes_up for reply in replies),
         "aggregation_started_at": round(aggregation_started_at, 3),
+        "state_bytes": sum(reply.state_bytes for reply in replies),
     }
 
 
@@ -51,6 +52,7 @@ def client_row(reply: ClientReply, metrics: Metrics) -> dict[str, Any]:
         "attempt": reply.attempt,
         "threads": reply.threads,
         "error": reply.error,
+        "state_bytes": reply.state_bytes,
         "val_loss": metrics.get("val_loss"),
         "val_recall": metrics.get("recall"),
         "val_specificity": metrics.get("specificity"),

@@ -42,7 +42,7 @@ def resume_run(folders: RunFolders, order: Order, schema: Schema) -> tuple[RunSt
         RecordError: the records are missing or damaged.
     """
     state, _ = checkpoint.read_state(folders)
-    weights = checkpoint.load_weights(folders, state.weights_file, schema)
+    weights = checkpoint.load_arrays(folders, state.weights_file, schema)
     trim_table(folders.metrics / "rounds.csv", ROUND_COLUMNS, state.round)
     trim_table(folders.metrics / "clients.csv", CLIENT_COLUMNS, state.round)
     checkpoint.commit(folders, state, facts_of(order))  # they may have been changed by force
@@ -56,10 +56,20 @@ def commit_round(
     weights: Weights,
     metrics: dict[str, Any],
     clients: list[dict[str, Any]],
+    state_files: dict[str, str],
 ) -> RunState:
     """Write a finished round: weights, CSV rows and, last, the state.
 
     Committing the same round twice leaves the same records.
+
+    Args:
+        folders: of the run.
+        order: the round.
+        schema: of the model.
+        weights: the new global weights.
+        metrics: the row of rounds.csv.
+        clients: the rows of clients.csv.
+        state_files: the files of those clients' states that are new, by client id as text.
 
     Raises:
         RecordError: something could not be written, or the records are not at the round before.
@@ -70,7 +80,8 @@ def commit_round(
     file = checkpoint.save_weights(folders, order.round, schema, weights)
     write_rows(folders.metrics / "rounds.csv", ROUND_COLUMNS, order.round, [metrics])
     write_rows(folders.metrics / "clients.csv", CLIENT_COLUMNS, order.round, clients)
-    state = replace(state, round=order.round, weights_file=file)
+    state_files = {**state.state_files, **state_files}
+    state = replace(state, round=order.round, weights_file=file, state_files=state_files)
     auc = metrics["roc_auc"]
     if auc is not None and (state.best_roc_auc is None or auc > state.best_roc_auc):
         state = replace(state, best_round=order.round, best_roc_auc=auc, best_weights_file=file)

@@ -23,6 +23,7 @@ ROUND_COLUMNS = [
     "bytes_up",
     *MORE_METRICS,
     "aggregation_started_at",
+    "state_bytes",
 ]
 CLIENT_COLUMNS = [
     "round",
@@ -39,6 +40,7 @@ CLIENT_COLUMNS = [
     "attempt",
     "threads",
     "error",
+    "state_bytes",
     "val_loss",
     "val_recall",
     "val_specificity",

@@ -1,6 +1,5 @@
 """The weight store: bytes under a key for a limited time, and references to them."""
 
-import hashlib
 from collections.abc import Sequence
 from typing import Protocol
 
@@ -10,6 +9,11 @@ from numpy.typing import NDArray
 from helpers.federated.messages import Reference
 from helpers.federated.weights import Schema, Weights, num_bytes, schema_of
 from helpers.weight_store.codec import HEADER_LIMIT, CodecError, decode, encode
+from helpers.weight_store.digest import hashing
+from helpers.weight_store.pieces import Buffers
+
+LIFETIME_S = 24 * 3600
+"""Seconds a blob lives after its last use: as long as a round may last (the broker's visibility timeout)."""
 
 
 class StoreError(Exception):
@@ -17,17 +21,17 @@ class StoreError(Exception):
 
 
 class WeightStore(Protocol):
-    """Bytes under keys. Implementations: RedisStore, MemoryStore."""
+    """Bytes under keys. Implementations: RedisStore, FileStore, MemoryStore."""
 
-    def put(self, key: str, data: bytes) -> None:
-        """Keep `data` under `key`, whole or not at all.
+    def put(self, key: str, data: Buffers) -> None:
+        """Keep the bytes of `data`, one buffer after another, under `key`: whole or not at all.
 
         Raises:
             StoreError: it could not be kept.
         """
 
     def get(self, key: str, limit: int) -> bytes | memoryview:
-        """Return what lies under `key`.
+        """Return what lies under `key`; it cannot be written to.
 
         Raises:
             StoreError: nothing there, more than `limit` bytes, or out of reach.
@@ -43,14 +47,14 @@ class MemoryStore:
     def __init__(self) -> None:
         self.blobs: dict[str, bytes] = {}
 
-    def put(self, key: str, data: bytes) -> None:
-        self.blobs[key] = data
+    def put(self, key: str, data: Buffers) -> None:
+        self.blobs[key] = b"".join(data)
 
     def get(self, key: str, limit: int) -> bytes:
         if key not in self.blobs:
             raise StoreError(f"{key}: not in the store")
         if len(self.blobs[key]) > limit:
-            raise StoreError(f"{key}: {len(self.blobs[key])} bytes, at most {limit} expected")
+            raise StoreError(f"{key}: more bytes than the {limit} expected")
         return self.blobs[key]
 
     def delete(self, keys: Sequence[str]) -> None:
@@ -63,8 +67,9 @@ def put_arrays(
 ) -> Reference:
     """Store arrays under `key` and return the reference that finds and verifies them."""
     data = encode(names, arrays)
-    store.put(key, data)
-    return Reference(key, len(data), hashlib.sha256(data).hexdigest(), schema_of(names, arrays))
+    with hashing(data) as digest:
+        store.put(key, data)
+        return Reference(key, sum(map(len, data)), digest(), schema_of(names, arrays))
 
 
 def get_arrays(store: WeightStore, reference: Reference, schema: Schema) -> Weights:
@@ -84,8 +89,9 @@ def get_arrays(store: WeightStore, reference: Reference, schema: Schema) -> Weig
     data = store.get(reference.key, reference.length)
     if len(data) != reference.length:
         raise StoreError(f"{reference.key}: {len(data)} bytes, {reference.length} announced")
-    if hashlib.sha256(data).hexdigest() != reference.sha256:
-        raise StoreError(f"{reference.key}: sha256 differs from the announced one")
+    with hashing([data]) as digest:
+        if digest() != reference.sha256:
+            raise StoreError(f"{reference.key}: sha256 differs from the announced one")
     try:
         return decode(data, schema)
     except CodecError as error:

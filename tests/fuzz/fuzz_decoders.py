@@ -48,10 +48,10 @@ NAMES = ["a/kernel", "b/bias"]
 ARRAYS = [np.arange(6, dtype=np.float32).reshape(2, 3), np.arange(2, dtype=np.int32)]
 SCHEMA = schema_of(NAMES, ARRAYS)
 ORDER = {"run": "r", "session": "s", "settings": {}, "data_digest": "d", "versions": {}, "attempt": 0}
-ROUND = ORDER | {"round": 3, "clients": [0, 1], "weights": {}, "sent_at": 1.5}
+ROUND = ORDER | {"round": 3, "clients": [0, 1], "weights": {}, "sent_at": 1.5, "states": {}}
 REFERENCE = Reference("k", 32, "ab", SCHEMA).to_message()
 REPLY = ClientReply(3, 1, 0, "w", "ok", None, 5, 0.5, REFERENCE, REFERENCE).to_message()
-GOOD = encode(NAMES, ARRAYS)
+GOOD = b"".join(encode(NAMES, ARRAYS))
 HEADER_END = 8 + struct.unpack("<Q", GOOD[:8])[0]
 READERS: list[tuple[Callable[[Any], Any], dict[str, Any]]] = [
     (StartOrder.from_message, ORDER | {"resume": False}),
@@ -94,9 +94,13 @@ def fuzz_messages(data: bytes) -> None:
         check_short(error)
     (reply,) = read_replies(3, [1], [message])
     assert (reply.round, reply.client) == (3, 1)
-    for part in (reply.update, reply.predictions):
+    for part in (reply.update, reply.predictions, reply.state):
         try:
             Reference.from_message(part)
+        except MessageError as error:
+            check_short(error)
+        try:
+            Reference.from_short(part, SCHEMA)
         except MessageError as error:
             check_short(error)
 

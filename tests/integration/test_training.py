@@ -2,14 +2,20 @@
 
 import json
 import shutil
+import time
 import zipfile
+from dataclasses import replace
+from pathlib import Path
 
 import numpy as np
 import pandas as pd
 import pytest
 import sklearn.metrics as sk
 
-from tests.integration.conftest import Cluster
+from helpers.cluster.connection import connect
+from helpers.cluster.heartbeat import live_workers
+from helpers.cluster.worker_processes import WorkerProcesses
+from tests.integration.conftest import Cluster, log_to
 
 TIMES = ["seconds", "started_at", "transfer_seconds", "aggregation_started_at"]
 
@@ -53,6 +59,29 @@ def test_the_same_settings_give_the_same_numbers(cluster: Cluster) -> None:
     assert cluster.weights("same-1") == cluster.weights("same-2")
     assert cluster.train("--run", "other-seed", "--epochs", "2", "--seed", "7").returncode == 0
     assert cluster.weights("other-seed").keys() != cluster.weights("same-1").keys()
+
+
+def test_weights_may_lie_in_a_folder_instead_of_redis(cluster: Cluster, tmp_path: Path) -> None:
+    folder = tmp_path / "weights of the run"
+    own = {"REDIS_URL": cluster.server.url.removesuffix("/0") + "/1", "DT_WEIGHT_STORE": folder.as_uri()}
+    elsewhere = replace(cluster, environment=cluster.environment | own)
+    client = connect(own["REDIS_URL"])
+    names = ["folder1", "folder2"]
+    with WorkerProcesses(names, elsewhere.environment, log_to(tmp_path / "workers.log")) as workers:
+        workers.wait_until_ready(client)
+        shown = [status["weight_store"] for status in live_workers(client).values()]
+        assert shown == [folder.as_uri()] * 2
+        training = elsewhere.start_training("--run", "folder", "--epochs", "2")
+        stored = set()
+        while training.poll() is None:
+            stored.update(file.name.split("%3A")[4] for file in folder.glob("*.weights"))
+            assert not list(client.scan_iter("dt:*:weights:*")) + list(client.scan_iter("dt:unfinished:*"))
+            time.sleep(0.005)
+        assert training.returncode == 0, training.communicate()[1]
+    assert stored == {"weights", "update", "scores"}
+    assert not list(folder.iterdir())
+    assert cluster.train("--run", "no-folder", "--epochs", "2").returncode == 0
+    assert cluster.weights("folder") == cluster.weights("no-folder")
 
 
 @pytest.mark.parametrize("clients", [1, 2, 5])

@@ -7,6 +7,7 @@ import subprocess
 import sys
 import time
 from pathlib import Path
+from urllib.parse import urlsplit
 
 import pytest
 
@@ -136,21 +137,26 @@ def test_logs_of_workers_are_new_files(tmp_path):
 @pytest.mark.parametrize(("sent", "status"), [(signal.SIGINT, 0), (signal.SIGTERM, 143)])
 def test_up_starts_ready_workers_and_a_signal_stops_everything(redis_url, sent, status):
     code = "import sys; from helpers.cluster import launcher; sys.exit(launcher.up(2))"
-    environment = {**os.environ, "REDIS_URL": redis_url, "PYTHONUNBUFFERED": "1"}
+    environment = {**os.environ, "REDIS_URL": redis_url, "PYTHONUNBUFFERED": "1", "DT_WEIGHT_STORE": ""}
     process = subprocess.Popen(
         [sys.executable, "-c", code], cwd=ROOT, env=environment, stdout=subprocess.PIPE, text=True
     )
     printed = []
     for line in process.stdout:
         printed.append(line)
-        if "2 workers are ready" in line:
+        if "--hostname=worker3@%h" in line:  # how to start one more, the last thing said
             break
     assert process.poll() is None, "".join(printed)
     live = worker_processes.live_workers(connect(redis_url))
     assert sorted(name.partition("@")[0] for name in live) == ["worker1", "worker2"]
+    (place,) = {about["weight_store"] for about in live.values()}
+    assert f"DT_WEIGHT_STORE={place} " in line
+    folder = Path(urlsplit(place).path)
+    assert folder.is_dir()
     process.send_signal(sent)
     process.communicate(timeout=60)
     assert process.returncode == status
+    assert not folder.exists()
     assert not any(is_running(about["pid"]) for about in live.values())
     assert re.search(r"^worker1 \| .*ready", "".join(printed), re.MULTILINE)
     assert connect(redis_url).ping()  # we did not start it, so it stays

@@ -123,3 +123,13 @@ def test_saved_models_open_in_plain_keras(tmp_path) -> None:
     expected = predict_scores(model_for(CONFIG), IMAGES)
     np.testing.assert_array_equal(opened.predict(IMAGES, verbose=0).reshape(-1), expected)
     assert len(keras_file(CONFIG, weights)) < 2 * sum(layer.nbytes for layer in weights) + 100_000
+
+
+def test_batch_norm_momentum_is_what_its_averages_keep() -> None:
+    first_batch = batches().take(1)  # its images' mean does not depend on the momentum
+    means = []
+    for momentum in (0.5, 0.9):
+        instance = model_for(CONFIG.model_copy(update={"BATCH_NORM_MOMENTUM": momentum}))
+        train_locally(instance, initial_weights(CONFIG), first_batch, learning_rate=0.01, seed=[1])
+        means.append(instance.model.get_layer("norm_1").moving_mean.numpy())
+    np.testing.assert_allclose(means[0], 5 * means[1], rtol=1e-5)  # (1 - 0.5) / (1 - 0.9)

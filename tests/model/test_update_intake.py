@@ -1,6 +1,6 @@
 """Bad updates: each fails its own client with the reason, and the others count."""
 
-import hashlib
+import weakref
 from dataclasses import replace
 from types import SimpleNamespace
 from typing import Any
@@ -12,7 +12,6 @@ from helpers.federated.aggregation import weighted_mean
 from helpers.federated.messages import ClientReply, Reference, RoundOrder
 from helpers.federated.weights import schema_of
 from helpers.global_config import Config
-from helpers.weight_store.codec import encode
 from helpers.weight_store.store import MemoryStore, put_arrays
 from tasks.update_intake import QuorumError, UpdateIntake
 
@@ -30,22 +29,17 @@ SINS = {
     "length": lambda store, key: replace(put_arrays(store, key, NAMES, GOOD), length=7),
     "size": lambda store, key: replace(put_arrays(store, key, NAMES, GOOD), length=1 << 40),
     "place": lambda store, key: put_arrays(store, "dt:run:other:update", NAMES, GOOD),
-    "lie": lambda store, key: lie(store, key),
+    "lie": lambda store, key: replace(
+        put_arrays(store, key, ["x"], [np.zeros(1, np.float32)]), schema=schema_of(NAMES, GOOD)
+    ),
     "absence": lambda store, key: Reference(key, 9, "0" * 64, schema_of(NAMES, GOOD)),
 }
 """What a client may do wrong with its update: stores it and returns the reference it sends."""
 
 
-def lie(store: MemoryStore, key: str) -> Reference:
-    """Announce the model's schema, but store other arrays."""
-    data = encode(["x"], [np.zeros(1, np.float32)])
-    store.put(key, data)
-    return Reference(key, len(data), hashlib.sha256(data).hexdigest(), schema_of(NAMES, GOOD))
-
-
-def make_intake(*sins: str | None, min_clients: float = 1) -> UpdateIntake:
+def make_intake(*sins: str | None, min_clients: float = 1, store: MemoryStore | None = None) -> UpdateIntake:
     """An intake of one client for each sin; None is a good one."""
-    store = MemoryStore()
+    store = store or MemoryStore()
     context: Any = SimpleNamespace(
         config=Config(num_workers=len(sins), MIN_CLIENTS=min_clients),
         data=SimpleNamespace(labels=lambda split: np.zeros(40, np.int32) if split == "train" else LABELS),
@@ -91,5 +85,27 @@ def test_too_few_good_updates_are_an_error_that_names_the_reasons() -> None:
 def test_what_the_clients_stored_is_forgotten() -> None:
     intake = make_intake(None, "nan")
     list(intake.updates())
-    intake.forget()
+    intake.forget({})
     assert intake._context.store.blobs == {}  # type: ignore[attr-defined]
+
+
+class OneUpdateStore(MemoryStore):
+    """Hands out copies, as a real store does, and no update while an earlier one is in memory."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.handed_out: list[weakref.ref[np.ndarray]] = []
+
+    def get(self, key: str, limit: int) -> memoryview:
+        copy = np.frombuffer(super().get(key, limit), np.uint8).copy()
+        if ":update:" in key:
+            assert all(earlier() is None for earlier in self.handed_out)
+            self.handed_out.append(weakref.ref(copy))
+        return memoryview(copy)
+
+
+def test_one_update_is_in_memory_at_a_time() -> None:
+    intake = make_intake(None, "nan", None, None, store=OneUpdateStore())
+    weighted_mean(intake.updates())
+    assert [row["status"] for row in intake.rows] == ["ok", "failed", "ok", "ok"]
+    assert len(intake._context.store.handed_out) == 4  # type: ignore[attr-defined]

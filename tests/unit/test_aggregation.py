@@ -1,11 +1,15 @@
 """The weighted mean: hand-checkable numbers and laws."""
 
+import tracemalloc
+import weakref
+
 import numpy as np
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
+from hypothesis.extra import numpy as hnp
 
-from helpers.federated.aggregation import update_factor, weighted_mean
+from helpers.federated.aggregation import CHUNK, update_factor, weighted_mean
 
 
 def layers(*values: float) -> list[np.ndarray]:
@@ -48,6 +52,74 @@ def test_reads_one_update_at_a_time() -> None:
             assert alive == list(range(value + 1)), "the next update was read too early"
 
     np.testing.assert_array_equal(weighted_mean(updates())[0], np.ones(4, np.float32))
+
+
+def plain_mean(updates: list) -> list[np.ndarray]:
+    """The formula, written down without care for memory."""
+    total = sum(factor for _, factor in updates)
+    mean = []
+    for index, first in enumerate(updates[0][0]):
+        products = [weights[index].astype(np.float64) * factor for weights, factor in updates]
+        mean.append((sum(products) / total).astype(first.dtype))
+    return mean
+
+
+def assert_same_bits(one: list[np.ndarray], other: list[np.ndarray]) -> None:
+    assert [(a.dtype, a.shape, a.tobytes()) for a in one] == [(a.dtype, a.shape, a.tobytes()) for a in other]
+
+
+layer_specs = st.tuples(st.sampled_from(["f2", "f4", "f8", "i8"]), hnp.array_shapes(min_dims=0, min_side=0))
+
+
+@given(st.data(), st.lists(layer_specs, min_size=1, max_size=3))
+def test_has_the_bits_of_the_plain_formula(data: st.DataObject, specs: list) -> None:
+    whole = st.integers(-1000, 1000)
+    weights = st.tuples(*(hnp.arrays(dtype, shape, elements=whole) for dtype, shape in specs)).map(list)
+    updates = data.draw(st.lists(st.tuples(weights, st.floats(0.01, 1e4)), min_size=1, max_size=4))
+    assert_same_bits(weighted_mean(updates), plain_mean(updates))
+
+
+def test_has_the_bits_of_the_plain_formula_where_layers_are_cut() -> None:
+    generator = np.random.default_rng(1)
+    sizes = [1, CHUNK - 1, CHUNK, CHUNK + 1, 3 * CHUNK + 7]
+    updates = [
+        ([generator.standard_normal(size).astype(np.float32) for size in sizes], float(factor))
+        for factor in (63, 1, 314)
+    ]
+    strided = [([layer[::-1][::2] for layer in weights], factor) for weights, factor in updates]
+    assert_same_bits(weighted_mean(updates), plain_mean(updates))
+    assert_same_bits(weighted_mean(strided), plain_mean(strided))
+
+
+def test_lets_go_of_an_update_before_it_asks_for_the_next() -> None:
+    def updates():
+        earlier = None
+        for value in range(3):
+            assert earlier is None or earlier() is None, "the update before is still in memory"
+            update = [np.full(4, value, np.float32)]
+            earlier = weakref.ref(update[0])
+            yield update, 1.0
+            del update
+
+    np.testing.assert_array_equal(weighted_mean(updates())[0], np.ones(4, np.float32))
+
+
+@pytest.mark.parametrize("num_clients", [1, 20])
+def test_needs_three_times_the_model(num_clients: int) -> None:
+    shapes = [(1000, 1000), (500, 100), (100,)]
+    model = 4 * sum(int(np.prod(shape)) for shape in shapes)
+
+    def updates():
+        for client in range(num_clients):
+            yield [np.full(shape, client, np.float32) for shape in shapes], 1.0
+
+    tracemalloc.start()
+    try:
+        weighted_mean(updates())
+        peak = tracemalloc.get_traced_memory()[1]
+    finally:
+        tracemalloc.stop()
+    assert 2.9 * model < peak <= 3 * model + 8 * CHUNK + 100_000
 
 
 @pytest.mark.parametrize(

@@ -77,6 +77,9 @@ def test_a_pair_may_be_written_in_several_ways(text, monkeypatch):
         ("BASE_LR", "11", "less than or equal to 10"),
         ("TEST_FRACTION", "1", "less than 1"),
         ("LR_SCALING", "cubic", "'none' or 'linear'"),
+        ("WEIGHT_STORE", "folder", "'^(redis|file:///[^?#]+)$'"),
+        ("WEIGHT_STORE", "file://weights", "'^(redis|file:///[^?#]+)$'"),
+        ("WEIGHT_STORE", "file:///", "'^(redis|file:///[^?#]+)$'"),
         ("INPUT_SHAPE", "0,64", "greater than 0"),
         ("INPUT_SHAPE", "64", "required"),
     ],
@@ -141,9 +144,8 @@ def test_the_password_of_redis_is_never_shown_and_never_travels(variable, monkey
 def test_what_belongs_to_a_machine_does_not_travel():
     sent = Config.load().for_run()
     assert {"EPOCHS", "INPUT_SHAPE", "SEED"} <= set(sent)
-    assert not {"REDIS_URL", "DATA_DIR", "PREPROCESSED_DIR", "METRICS_DIR", "MODELS_DIR", "THREADS"} & set(
-        sent
-    )
+    places = {"REDIS_URL", "WEIGHT_STORE", "DATA_DIR", "PREPROCESSED_DIR", "METRICS_DIR", "MODELS_DIR"}
+    assert not (places | {"THREADS"}) & set(sent)
 
 
 def test_a_worker_keeps_its_own_places(monkeypatch):
@@ -170,7 +172,8 @@ def test_every_setting_says_what_it_is_and_has_an_option():
     for name in Config.model_fields:
         assert describe(name)["description"].endswith((".", ")."))
         has_option = "--" + name.lower().replace("_", "-") in options
-        assert has_option == (name != "REDIS_URL")  # a password on a command line is for all to see
+        # A password on a command line is for all to see; workers have both from their environment.
+        assert has_option == (name not in ("REDIS_URL", "WEIGHT_STORE"))
 
 
 def test_the_configuration_page_is_current():

@@ -24,7 +24,7 @@ from helpers.federated.weights import ArraySpec
 from helpers.global_config import Config
 
 ORDER = {"run": "r", "session": "s", "settings": {}, "data_digest": "d", "versions": {}, "attempt": 0}
-ROUND = ORDER | {"round": 3, "clients": [0, 1], "weights": {}, "sent_at": 1.5}
+ROUND = ORDER | {"round": 3, "clients": [0, 1], "weights": {}, "sent_at": 1.5, "states": {}}
 ARRAY = {"name": "a", "dtype": "float32", "shape": [2, 3]}
 REFERENCE = {"key": "k", "length": 24, "sha256": "ab", "schema": [ARRAY]}
 REPLY = ClientReply(3, 1, 0, "w", "ok", None, 5, 0.5, REFERENCE, REFERENCE).to_message()
@@ -64,6 +64,14 @@ def test_any_value_in_a_schema_is_read_or_refused(field: str, value: Any) -> Non
     (spec,) = reference.schema
     assert isinstance(spec, ArraySpec)
     assert all(type(size) is int for size in spec.shape)
+
+
+@given(
+    json_values | st.dictionaries(st.sampled_from(["key", "length", "sha256", "schema", "x"]), json_values)
+)
+def test_any_short_reference_is_read_or_refused(data: Any) -> None:
+    with contextlib.suppress(MessageError):
+        assert Reference.from_short(data, (ArraySpec("a", "int8", (2, 3)),)).schema[0].dtype == "int8"
 
 
 @pytest.mark.parametrize("value", [None, [], {}, "many", INFINITE, float("nan")])

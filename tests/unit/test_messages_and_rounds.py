@@ -28,7 +28,8 @@ FACTS = {
     "versions": {},
     "attempt": 0,
 }
-ROUND = {**FACTS, "round": 3, "clients": [0, 1], "weights": {}, "sent_at": 1.5}
+STATES = {"0": {"key": "s0", "length": 1, "sha256": "x"}, "1": {"key": "s1", "length": 2, "sha256": "y"}}
+ROUND = {**FACTS, "round": 3, "clients": [0, 1, 2], "weights": {}, "sent_at": 1.5, "states": STATES}
 
 
 @pytest.mark.parametrize(
@@ -39,6 +40,8 @@ ROUND = {**FACTS, "round": 3, "clients": [0, 1], "weights": {}, "sent_at": 1.5}
         ClientReply(3, 1, 0, "worker1@host", "ok", train_loss=0.25),
         Reference("k", 3, "ab", (ArraySpec("a", "float32", (2, 3)),)),
         RunState("r", 3, "file", None, None, None),
+        RunState("r", 3, "file", None, None, None, {"0": "state-0003-0-abc.safetensors"}),
+        RoundResult({}, {}, {}, [], STATES),
     ],
 )
 def test_messages_survive_json(message) -> None:
@@ -48,6 +51,26 @@ def test_messages_survive_json(message) -> None:
 def test_a_job_has_one_name_for_all_attempts() -> None:
     assert TrainOrder(**ROUND, client=1).job == TrainOrder(**{**ROUND, "attempt": 4}, client=1).job
     assert RoundOrder(**ROUND).job == "aggregate:3"
+
+
+@pytest.mark.parametrize(("client", "states"), [(1, {"1": STATES["1"]}), (2, {})])
+def test_a_client_is_told_of_its_own_state_alone(client: int, states: dict) -> None:
+    assert TrainOrder.of(RoundOrder(**ROUND), client) == TrainOrder(
+        **{**ROUND, "states": states}, client=client
+    )
+
+
+def test_a_reference_without_its_schema_is_completed_by_the_receivers() -> None:
+    reference = Reference("k", 3, "ab", (ArraySpec("a", "float32", (2, 3)),))
+    short = json.loads(json.dumps(reference.to_short()))
+    assert short == {"key": "k", "length": 3, "sha256": "ab"}
+    assert Reference.from_short(short, reference.schema) == reference
+
+
+@pytest.mark.parametrize("data", [None, [], "x", {}, {"key": "k", "length": 3}, {**STATES["0"], "more": 1}])
+def test_a_short_reference_that_is_none_is_refused(data) -> None:
+    with pytest.raises(MessageError, match="expected"):
+        Reference.from_short(data, ())
 
 
 @pytest.mark.parametrize("data", [None, [], "x", {}, {**ROUND, "more": 1}, {"run": "r"}])
@@ -63,16 +86,17 @@ def test_a_schema_that_is_none_is_refused(schema) -> None:
 
 
 class Recorder:
-    """An executor whose weights are named after their round, and an observer."""
+    """An executor whose weights and states are named after their round, and an observer."""
 
     def __init__(self) -> None:
         self.seen: list = []
 
-    def run_round(self, round_number, clients, weights):
-        self.seen.append((round_number, clients, weights.key))
+    def run_round(self, round_number, clients, weights, states):
+        self.seen.append((round_number, clients, weights.key, states))
         state = RunState("r", round_number, "f", 1, 0.5, "f")
         reference = Reference(f"weights-{round_number}", 1, "x", ())
-        return RoundResult(state.to_message(), reference.to_message(), {}, [])
+        states = {"1": {"key": f"state-{round_number}"}}
+        return RoundResult(state.to_message(), reference.to_message(), {}, [], states)
 
     def round_started(self, round_number, clients):
         self.seen.append(f"started {round_number}")
@@ -86,6 +110,7 @@ def test_rounds_follow_each_other_from_where_the_run_is() -> None:
     state = run_rounds(
         RunState("r", 2, "f", None, None, None),
         Reference("weights-2", 1, "x", ()),
+        {"0": {"key": "state-2"}},
         rounds=4,
         patience=0,
         clients=[0, 1],
@@ -94,8 +119,8 @@ def test_rounds_follow_each_other_from_where_the_run_is() -> None:
     )
     assert state.round == 4
     assert recorder.seen == [
-        "started 3", (3, [0, 1], "weights-2"), "finished 3",
-        "started 4", (4, [0, 1], "weights-3"), "finished 4",
+        "started 3", (3, [0, 1], "weights-2", {"0": {"key": "state-2"}}), "finished 3",
+        "started 4", (4, [0, 1], "weights-3", {"1": {"key": "state-3"}}), "finished 4",
     ]  # fmt: skip
 
 
@@ -109,7 +134,7 @@ def test_a_finished_run_does_nothing() -> None:
 def rounds_after(state: RunState, recorder: Recorder, **options) -> RunState:
     options = {"rounds": 4, "patience": 0, "clients": [0, 1]} | options
     weights = Reference(f"weights-{state.round}", 1, "x", ())
-    return run_rounds(state, weights, executor=recorder, observer=recorder, **options)
+    return run_rounds(state, weights, {}, executor=recorder, observer=recorder, **options)
 
 
 def test_it_stops_after_rounds_without_a_better_one() -> None:
@@ -149,7 +174,7 @@ def test_a_good_reply_is_read_as_it_is() -> None:
         {"round": 2}, {"client": 0}, {"num_examples": "5"}, {"num_examples": -1}, {"num_examples": True},
         {"num_examples": 10**30}, {"attempt": None}, {"status": "fine"}, {"train_loss": float("nan")},
         {"train_loss": "low"}, {"seconds": float("inf")}, {"update": None}, {"predictions": None},
-        {"worker": 7}, {"error": ["x"]}, {"extra": 1},
+        {"worker": 7}, {"error": ["x"]}, {"extra": 1}, {"state_bytes": -1},
     ],
 )  # fmt: skip
 def test_a_bad_reply_is_a_failed_client_and_no_error(change: dict) -> None:

@@ -1,5 +1,6 @@
 """What a run leaves on disk: whole or not at all, and the same after a resume."""
 
+import json
 import subprocess
 import sys
 from pathlib import Path
@@ -12,11 +13,12 @@ from hypothesis import strategies as st
 from helpers.federated.messages import ClientReply, RoundOrder
 from helpers.federated.weights import schema_of
 from helpers.run_records import files
-from helpers.run_records.checkpoint import load_weights, read_state, save_weights
+from helpers.run_records.checkpoint import holds, load_arrays, read_state, save_client_state, save_weights
 from helpers.run_records.files import RecordError, RunFolders, write_whole
 from helpers.run_records.rows import client_row, round_row
 from helpers.run_records.run_log import begin_run, commit_round, resume_run
 from helpers.run_records.tables import read_table, to_csv, trim_table, write_rows
+from helpers.weight_store.store import MemoryStore, put_arrays
 
 NAMES = ["a", "b"]
 METRICS = ["val_loss", "accuracy", "precision", "recall", "f1_score"]
@@ -33,12 +35,13 @@ def order(round_number: int) -> RoundOrder:
     return RoundOrder("r", "s", {"EPOCHS": 9}, "digest", {}, 0, round_number, [0], {}, 0.0)
 
 
-def commit(folders: RunFolders, round_number: int, auc: float | None, value: float = 0.0):
+def commit(folders: RunFolders, round_number: int, auc: float | None, state_files=None):
     reply = ClientReply(round_number, 0, 0, "w", "ok", num_examples=5, train_loss=0.1 + 0.2)
     metrics = dict.fromkeys(METRICS, 0.5) | {"roc_auc": auc}
     row = round_row(round_number, [reply], metrics, 1.0, 0.5)
     clients = [client_row(reply, metrics | {"val_loss": 0.7, "specificity": 0.25})]
-    return commit_round(folders, order(round_number), SCHEMA, weights_of(value or round_number), row, clients)
+    weights = weights_of(round_number)
+    return commit_round(folders, order(round_number), SCHEMA, weights, row, clients, state_files or {})
 
 
 @pytest.fixture
@@ -57,18 +60,18 @@ def test_rounds_become_rows(folders: RunFolders) -> None:
     commit(folders, 1, 0.6)
     commit(folders, 2, None)
     text = (folders.metrics / "rounds.csv").read_text().splitlines()
-    assert text[1] == "1,1,5,0.30000000000000004,0.5,0.5,0.5,0.5,0.5,0.6,1.0,0,0,,,,,,0.5"
-    assert text[2] == "2,1,5,0.30000000000000004,0.5,0.5,0.5,0.5,0.5,,1.0,0,0,,,,,,0.5"
+    assert text[1] == "1,1,5,0.30000000000000004,0.5,0.5,0.5,0.5,0.5,0.6,1.0,0,0,,,,,,0.5,0"
+    assert text[2] == "2,1,5,0.30000000000000004,0.5,0.5,0.5,0.5,0.5,,1.0,0,0,,,,,,0.5,0"
     header, first, _ = (folders.metrics / "clients.csv").read_text().splitlines()
-    assert header.endswith(",error,val_loss,val_recall,val_specificity")
-    assert first == "1,0,w,ok,5,0.30000000000000004,0.5,0.6,0.0,0.0,0.0,0,0,,0.7,0.5,0.25"
+    assert header.endswith(",error,state_bytes,val_loss,val_recall,val_specificity")
+    assert first == "1,0,w,ok,5,0.30000000000000004,0.5,0.6,0.0,0.0,0.0,0,0,,0,0.7,0.5,0.25"
 
 
 def test_best_is_the_first_round_of_the_highest_auc(folders: RunFolders) -> None:
     for round_number, auc in enumerate([None, 0.6, 0.8, 0.8, 0.7], start=1):
         state = commit(folders, round_number, auc)
     assert (state.best_round, state.best_roc_auc, state.round) == (3, 0.8, 5)
-    best = load_weights(folders, state.best_weights_file, SCHEMA)
+    best = load_arrays(folders, state.best_weights_file, SCHEMA)
     np.testing.assert_array_equal(best[0], weights_of(3)[0])
     kept = {file.name for file in folders.models.glob("weights-*")}
     assert kept == {state.weights_file, state.best_weights_file}
@@ -115,14 +118,58 @@ def test_resumed_equals_uninterrupted(tmp_path: Path, folders: RunFolders) -> No
     assert content(other) == content(folders)
 
 
+STATE = [np.array([[1, -127]], np.int8), np.array(0.5, np.float32)]
+STATE_SCHEMA = schema_of(["a", "a.scale"], STATE)
+
+
+def save_states(folders: RunFolders, round_number: int, *clients: int) -> dict[str, str]:
+    state = [STATE[0], np.array(round_number, np.float32)]
+    return {
+        str(client): save_client_state(folders, round_number, client, STATE_SCHEMA, state)
+        for client in clients
+    }
+
+
+def test_a_client_that_did_not_count_keeps_its_state(folders: RunFolders) -> None:
+    commit(folders, 1, 0.6, save_states(folders, 1, 0, 1))
+    save_states(folders, 2, 1)  # an aggregation that did not get further
+    state = commit(folders, 2, 0.7, save_states(folders, 2, 0))
+    assert {name: file[:12] for name, file in state.state_files.items()} == {
+        "0": "state-0002-0",
+        "1": "state-0001-1",
+    }
+    assert {file.name for file in folders.models.glob("state-*")} == set(state.state_files.values())
+    resumed, _ = resume_run(folders, order(0), SCHEMA)
+    assert resumed == state
+    levels, scale = load_arrays(folders, resumed.state_files["1"], STATE_SCHEMA)
+    np.testing.assert_array_equal(levels, STATE[0])
+    assert float(scale) == 1
+
+
+def test_the_state_of_a_run_before_there_were_clients_states_is_read(folders: RunFolders) -> None:
+    content = json.loads(folders.state.read_text())
+    assert content["state"].pop("state_files") == {}
+    folders.state.write_text(json.dumps(content))
+    assert read_state(folders)[0].state_files == {}
+
+
+def test_a_file_tells_which_reference_it_holds_the_bytes_of(folders: RunFolders) -> None:
+    names = [spec.name for spec in SCHEMA]
+    name = save_weights(folders, 1, SCHEMA, weights_of(1))
+    assert holds(name, put_arrays(MemoryStore(), "key", names, weights_of(1)).sha256)
+    assert not holds(name, put_arrays(MemoryStore(), "key", names, weights_of(2)).sha256)
+    assert not holds(name, "0" * 64)
+    assert not holds(name, "")
+
+
 def test_damaged_weights_are_named(folders: RunFolders) -> None:
     name = save_weights(folders, 1, SCHEMA, weights_of(1))
     path = folders.models / name
     path.write_bytes(path.read_bytes()[:-1] + b"x")
     with pytest.raises(RecordError, match="damaged"):
-        load_weights(folders, name, SCHEMA)
+        load_arrays(folders, name, SCHEMA)
     with pytest.raises(RecordError, match="could not be read"):
-        load_weights(folders, "weights-0009-abc.safetensors", SCHEMA)
+        load_arrays(folders, "weights-0009-abc.safetensors", SCHEMA)
 
 
 def test_a_damaged_state_is_named(folders: RunFolders) -> None:

@@ -1,0 +1,95 @@
+"""The weight store in a folder that all workers of a run share."""
+
+import contextlib
+import mmap
+import os
+import tempfile
+import time
+from collections.abc import Sequence
+from pathlib import Path
+from urllib.parse import quote
+
+from helpers.global_config import ConfigError
+from helpers.weight_store.pieces import Buffers
+from helpers.weight_store.store import LIFETIME_S, StoreError
+
+WHOLE, UNFINISHED = ".weights", ".unfinished"
+
+
+class FileStore:
+    """Blobs as files, mapped into memory when they are read; nothing is copied then.
+
+    A file is in use as long as its time of modification is renewed by reading. What has not been used
+    for LIFETIME_S is deleted when a store on the folder is opened.
+
+    Args:
+        folder: in memory (`/dev/shm`), on a disk or on a network file system; made, for its owner
+            alone, if it is absent.
+
+    Raises:
+        ConfigError: the folder cannot be made, read or written.
+    """
+
+    def __init__(self, folder: Path) -> None:
+        self._folder = folder
+        try:
+            folder.mkdir(mode=0o700, parents=True, exist_ok=True)
+            self._sweep()
+            with tempfile.TemporaryFile(dir=folder):
+                pass
+        except OSError as error:
+            raise ConfigError(
+                f"WEIGHT_STORE: the folder {folder} cannot be used ({error.strerror}); name one that this "
+                "user can write, or redis"
+            ) from None
+
+    def put(self, key: str, data: Buffers) -> None:
+        try:
+            descriptor, temporary = tempfile.mkstemp(suffix=UNFINISHED, dir=self._folder)
+            try:
+                with os.fdopen(descriptor, "wb") as file:
+                    file.writelines(data)
+                Path(temporary).replace(self._path(key))
+            except BaseException:
+                with contextlib.suppress(OSError):
+                    Path(temporary).unlink()
+                raise
+        except OSError as error:
+            raise StoreError(
+                f"{key}: not stored in {self._folder}: {error.strerror}; mend that, or start every worker "
+                "with DT_WEIGHT_STORE=redis"
+            ) from error
+
+    def get(self, key: str, limit: int) -> memoryview:
+        path = self._path(key)
+        try:
+            with path.open("rb") as file:
+                if os.fstat(file.fileno()).st_size > limit:
+                    raise StoreError(f"{key}: more bytes than the {limit} expected")
+                os.utime(path)  # in use: live on
+                return memoryview(mmap.mmap(file.fileno(), 0, access=mmap.ACCESS_READ))
+        except FileNotFoundError:
+            raise StoreError(
+                f"{key}: not in the store {self._folder} (there for {LIFETIME_S} s after the last use; every "
+                "worker of a run needs the same WEIGHT_STORE)"
+            ) from None
+        except (OSError, ValueError) as error:  # ValueError: an empty file
+            raise StoreError(f"{key}: not read from {self._folder}: {error}") from error
+
+    def delete(self, keys: Sequence[str]) -> None:
+        try:
+            for key in keys:
+                self._path(key).unlink(missing_ok=True)
+        except OSError as error:
+            raise StoreError(f"keys not deleted from {self._folder}: {error.strerror}") from error
+
+    def _path(self, key: str) -> Path:
+        """The file of a key: a name of letters, digits and `_.-~%` with an ending, so never a way out."""
+        return self._folder / (quote(key.encode(errors="surrogatepass"), safe="") + WHOLE)
+
+    def _sweep(self) -> None:
+        oldest = time.time() - LIFETIME_S
+        for file in self._folder.iterdir():
+            with contextlib.suppress(FileNotFoundError):  # another worker sweeps as well
+                if file.suffix in (WHOLE, UNFINISHED) and file.stat().st_mtime < oldest:
+                    file.unlink()
