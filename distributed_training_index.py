@@ -54,7 +54,8 @@ def parse(arguments: Sequence[str] | None) -> argparse.Namespace:
     parser.add_argument(
         "--compare",
         action="store_true",
-        help="spend the same budget three ways: federated, pooled in one process, each client alone",
+        help="also train pooled in one process and each client alone, num_workers + 2 trainings in all, and "
+        "compare their tests",
     )
     parser.add_argument("--tensorboard", action="store_true", help="write metrics/<run>/tensorboard too")
     parser.add_argument("--overwrite", action="store_true", help="replace a run of the same name")
@@ -79,15 +80,15 @@ def train(options: argparse.Namespace, config: Config, run: str) -> None:
     from helpers.cluster.job_board import JobBoard
     from helpers.cluster.supervision import Supervisor
     from helpers.cluster.versions import versions_here
-    from helpers.monitoring.terminal import print_results
+    from helpers.monitoring.result_tables import print_results
     from helpers.reporting.report import write_report
     from helpers.run_records.files import RunFolders
-    from helpers.run_records.resume import check_same, config_to_resume
+    from helpers.run_records.resume import check_name, check_same, config_to_resume
     from helpers.run_records.tables import ROUND_COLUMNS, read_table
 
     folders = RunFolders.of(config, run)
     is_resumed = bool(options.resume)
-    _check_name(run, exists=folders.exist(), resume=is_resumed, overwrite=options.overwrite)
+    check_name(run, folders, resume=is_resumed, overwrite=options.overwrite)
     if is_resumed:
         config = config_to_resume(folders, config)
     client = connect(config.REDIS_URL.get_secret_value())
@@ -97,9 +98,9 @@ def train(options: argparse.Namespace, config: Config, run: str) -> None:
     if is_resumed:
         check_same(folders, facts, force=options.force)
 
-    def report() -> object:
+    def report(is_running: bool) -> object:
         audit = config.PREPROCESSED_DIR / "audit.csv"
-        return write_report(config.METRICS_DIR, config.MODELS_DIR, run, audit)
+        return write_report(config.METRICS_DIR, config.MODELS_DIR, run, audit, is_running=is_running)
 
     console = Console()
     observer = _observers(console, config, data, folders, report, with_tensorboard=options.tensorboard)
@@ -121,7 +122,6 @@ def train(options: argparse.Namespace, config: Config, run: str) -> None:
     rounds = read_table(folders.metrics / "rounds.csv", ROUND_COLUMNS)
     places = [folders.metrics, folders.metrics / "report.html", folders.models / "best.keras"]
     print_results(console, rounds, test, places)
-    report()
 
 
 def _observers(
@@ -129,7 +129,7 @@ def _observers(
     config: Config,
     data: "PreparedData",
     folders: "RunFolders",
-    report: Callable[[], object],
+    report: Callable[[bool], object],
     *,
     with_tensorboard: bool,
 ) -> "Observer":
@@ -185,36 +185,6 @@ def run_all_rounds(
         raise KeyboardInterrupt
 
 
-def compare(options: argparse.Namespace, config: Config, run: str) -> None:
-    """Spend the same budget three ways, federated, pooled and each client alone, and compare the tests.
-
-    Raises:
-        UserError, ClusterError, KeyboardInterrupt: as `train`.
-    """
-    from rich.console import Console
-
-    from helpers.monitoring.terminal import print_comparison
-    from helpers.run_records.comparison import compare_runs, write_comparison
-    from helpers.run_records.files import RunFolders
-    from helpers.run_records.resume import config_to_resume
-
-    if options.resume:  # the ways follow from the run's own settings
-        config = config_to_resume(RunFolders.of(config, run), config)
-    ways: dict[str, dict[str, object]] = {"federated": {}, "pooled": {"num_workers": 1}}
-    ways |= {f"client {client} alone": {"CLIENTS": (client,)} for client in config.clients}
-    runs: dict[str, str] = {}
-    for name, changes in ways.items():
-        runs[name] = run if not changes else f"{run}-{name.replace(' ', '-')}"
-        exists = RunFolders.of(config, runs[name]).state.exists()
-        resume = runs[name] if options.resume and exists else None
-        each = argparse.Namespace(**{**vars(options), "resume": resume})
-        train(each, config.model_copy(update=changes), runs[name])
-    table = compare_runs(config.METRICS_DIR, runs, config.SEED)
-    path = config.METRICS_DIR / run / "compare.csv"
-    write_comparison(path, table)
-    print_comparison(Console(), table, path)
-
-
 def prepared_data(config: Config) -> "PreparedData":
     """Open the prepared images; where there are none, prepare them first.
 
@@ -240,20 +210,6 @@ def prepared_data(config: Config) -> "PreparedData":
     return data
 
 
-def _check_name(run: str, *, exists: bool, resume: bool, overwrite: bool) -> None:
-    from helpers.federated.messages import RUN_NAME
-
-    if not RUN_NAME.fullmatch(run):
-        raise ConfigError(f"--run {run!r}: use letters, digits, `.`, `_`, `-`, at most 100")
-    if resume and not exists:
-        raise ConfigError(f"--resume {run}: there is no such run")
-    if exists and not (resume or overwrite):
-        raise ConfigError(
-            f"--run {run}: exists already; take another name, or --resume {run} to go on, "
-            "or --overwrite to replace it"
-        )
-
-
 def _how_to_resume(config: Config, run: str, options: argparse.Namespace) -> str:
     """The command that goes on, if there is something to go on with."""
     from helpers.run_records.files import RunFolders
@@ -276,7 +232,12 @@ def main(arguments: Sequence[str] | None = None) -> int:
 
     run = options.resume or options.run or time.strftime("%Y-%m-%d_%H-%M-%S")
     try:
-        (compare if options.compare else train)(options, config, run)
+        if options.compare:
+            from commands.ways import compare_ways
+
+            compare_ways(options, config, run, train)
+        else:
+            train(options, config, run)
     except UserError as error:
         print(f"error: {error}", file=sys.stderr)
         return 2

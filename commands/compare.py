@@ -5,7 +5,7 @@ from rich.table import Table
 from rich.text import Text
 
 from helpers.global_config import Config
-from helpers.reporting.comparison import write_comparison
+from helpers.reporting.comparison import page_path, write_page
 from helpers.reporting.page import NOTHING, number
 from helpers.reporting.run_files import RunFiles, read_run
 from helpers.reporting.summaries import check_known, doubts, metrics_beside, settings_that_differ
@@ -22,7 +22,8 @@ def compare(config: Config, names: list[str], console: Console | None = None) ->
     names = list(dict.fromkeys(names))
     check_known(config.METRICS_DIR, names)
     runs = [read_run(config.METRICS_DIR, config.MODELS_DIR, name) for name in names]
-    path = write_comparison(config.METRICS_DIR, runs)
+    path = page_path(config.METRICS_DIR, names)
+    write_page(path, runs)
     console.print(_table(runs))
     for sentence in doubts(runs):
         console.print(Text(sentence))

@@ -1,11 +1,9 @@
-"""A run in the terminal: a live view while it lasts, a line a round, tables at the end."""
+"""A run in the terminal while it lasts: a live view, and a line a round."""
 
 import time
 from collections import deque
-from pathlib import Path
 from typing import Any
 
-import pandas as pd
 from rich.console import Console, Group, RenderableType
 from rich.live import Live
 from rich.progress_bar import ProgressBar
@@ -14,10 +12,11 @@ from rich.text import Text
 
 from helpers.federated.messages import RoundResult, RunState
 from helpers.federated.observers import RoundProgress
+from helpers.monitoring.result_tables import shown
 
-SHOWN = ("train_loss", "val_loss", "accuracy", "precision", "recall", "f1_score", "roc_auc")
 LATE = 1.5
-"""A client that takes so many times as long as the slowest of the round before is called late."""
+"""A client that takes so many times as long as is usual is called late. Usual is the slowest of the round
+before; in a session's first round, what it took until half of the clients had replied."""
 BLOCKS = "▁▂▃▄▅▆▇█"
 
 
@@ -35,9 +34,9 @@ class TerminalObserver:
         self._rounds = 0
         self._first_round = 1
         self._round = 0
-        self._started = time.monotonic()
+        self._started = self._round_began = time.monotonic()
         self._usual_s = float("inf")
-        self._aucs: deque[float] = deque(maxlen=60)
+        self._aucs: deque[float | None] = deque(maxlen=60)
         self._seen: set[str] = set()
         self._live = (
             Live(console=console, transient=True, auto_refresh=False) if console.is_terminal else None
@@ -53,21 +52,24 @@ class TerminalObserver:
 
     def round_started(self, round_number: int, clients: list[int]) -> None:
         self._round = round_number
+        self._round_began = time.monotonic()
 
     def progress(self, progress: RoundProgress) -> None:
+        if self._usual_s == float("inf") and 2 * progress.replied >= progress.clients:
+            self._usual_s = time.monotonic() - self._round_began
         if self._live is not None:
             self._live.update(self._view(progress), refresh=True)
 
     def round_finished(self, result: RoundResult) -> None:
         row = result.metrics
         self._usual_s = max((client["seconds"] for client in result.clients), default=self._usual_s)
-        self._aucs.append(row["roc_auc"] or 0.5)
+        self._aucs.append(row["roc_auc"])
         best = "  [green]best so far[/]" if result.state["best_round"] == row["round"] else ""
         left = f"{row['seconds']:.1f} s, {self._left_s(row['round']):.0f} s left"
         self._console.print(
-            f"Round {row['round']}/{self._rounds}  loss {_shown(row['train_loss'])}  "
-            f"validation: loss {_shown(row['val_loss'])}  accuracy {_shown(row['accuracy'])}  "
-            f"AUC {_shown(row['roc_auc'])}  {left}{best}",
+            f"Round {row['round']}/{self._rounds}  loss {shown(row['train_loss'])}  "
+            f"validation: loss {shown(row['val_loss'])}  accuracy {shown(row['accuracy'])}  "
+            f"AUC {shown(row['roc_auc'])}  {left}{best}",
             highlight=False,
             soft_wrap=True,
         )
@@ -92,10 +94,10 @@ class TerminalObserver:
             head.append(f", {self._left_s(progress.round - 1):.0f} s left")
         table = Table(box=None, pad_edge=False, show_header=False)
         for name, status in progress.workers.items():
-            table.add_row(name, *self._of_worker(status["task"]))
+            table.add_row(Text(name), *self._of_worker(status["task"]))
         self._seen.update(progress.workers)
         for name in sorted(self._seen - progress.workers.keys()):
-            table.add_row(name, "[red]no sign of life[/]")
+            table.add_row(Text(name), "[red]no sign of life[/]")
         curve = Text("validation AUC " + "".join(_block(auc) for auc in self._aucs), style="cyan")
         return Group(head, table, *([curve] if self._aucs else []))
 
@@ -111,54 +113,8 @@ class TerminalObserver:
         return (what, ProgressBar(batches, batch, width=20), f"batch {batch}/{batches}", speed, late)
 
 
-def print_results(console: Console, rounds: pd.DataFrame, test: dict[str, Any], paths: list[Path]) -> None:
-    """Print the metrics of every round and of the test, and where the files lie.
-
-    Args:
-        console: where to.
-        rounds: rounds.csv.
-        test: the row of test.csv.
-        paths: files and folders worth a look.
-    """
-    headers = [name.replace("_", " ") for name in SHOWN]
-    table = Table(
-        "round", "clients", *headers, "s", title="Validation, averaged model", box=None, pad_edge=False
-    )
-    for row in rounds.to_dict("records"):
-        counts = [str(row[name]) for name in ("round", "num_clients")]
-        table.add_row(*counts, *(_shown(row[name]) for name in SHOWN), _shown(row["seconds"], 1))
-    console.print(table)
-    title = f"Test of the best model (round {test['round']}), used once: {test['num_examples']} images"
-    table = Table("metric", "value", "95 % interval", title=title, box=None, pad_edge=False)
-    table.add_row("decision threshold, from validation", _shown(test["threshold"]))
-    for name in (*SHOWN[2:], "specificity", "sensitivity_at_90_specificity", "calibration_error"):
-        interval = f"{_shown(test[f'{name}_low'])} to {_shown(test[f'{name}_high'])}"
-        table.add_row(name.replace("_", " "), _shown(test[name]), interval)
-    console.print(table)
-    for path in paths:
-        console.print(f"  {path}", highlight=False, soft_wrap=True)
-
-
-def print_comparison(console: Console, table: pd.DataFrame, path: Path) -> None:
-    """Print what `compare_runs` returned, and where it lies."""
-    title = "The same budget spent several ways: test ROC-AUC, and how much better the first is"
-    view = Table(
-        "model", "AUC", "95 % interval", "difference", "95 % interval", title=title, box=None, pad_edge=False
-    )
-    for row in table.fillna("").to_dict("records"):
-        own, gap = (
-            f"{_shown(row[f'{name}_low'])} to {_shown(row[f'{name}_high'])}"
-            for name in ("roc_auc", "difference")
-        )
-        view.add_row(row["model"], _shown(row["roc_auc"]), own, _shown(row["difference"]), gap)
-    console.print(view)
-    console.print(f"  {path}", highlight=False, soft_wrap=True)
-
-
-def _block(auc: float) -> str:
-    """A bar for an AUC between .5 (empty) and 1."""
+def _block(auc: float | None) -> str:
+    """A bar for an AUC between .5 (empty) and 1; a dot where it is undefined."""
+    if auc is None:
+        return "·"
     return BLOCKS[min(len(BLOCKS) - 1, max(0, int((auc - 0.5) * 2 * len(BLOCKS))))]
-
-
-def _shown(value: Any, digits: int = 3) -> str:
-    return "–" if value in (None, "") else f"{float(value):.{digits}f}"

@@ -1,7 +1,9 @@
-"""metrics/compare-<run>-<run>….html: curves and metrics of several runs beside each other."""
+"""Curves and metrics of several runs beside each other, as a page."""
 
 import hashlib
+from collections.abc import Mapping, Sequence
 from pathlib import Path
+from typing import Any
 
 from helpers.reporting import summaries
 from helpers.reporting.curves import draw_runs
@@ -14,8 +16,21 @@ from helpers.run_records.files import write_whole
 LONGEST_NAME = 120
 
 
-def write_comparison(metrics_dir: Path, runs: list[RunFiles]) -> Path:
-    """Make the page; returns its path.
+def page_path(metrics_dir: Path, runs: list[str]) -> Path:
+    """metrics/compare-<run>-<run>….html, from the runs' names, cut to what a file system takes."""
+    whole = "-".join(runs)
+    if len(whole) > LONGEST_NAME:
+        whole = f"{whole[:LONGEST_NAME]}-{hashlib.sha256(whole.encode()).hexdigest()[:8]}"
+    return metrics_dir / f"compare-{whole}.html"
+
+
+def write_page(path: Path, runs: list[RunFiles], ways: Sequence[Mapping[Any, Any]] = ()) -> None:
+    """Make the page.
+
+    Args:
+        path: of the file.
+        runs: what is compared.
+        ways: rows of compare.csv, where the runs are one budget spent several ways; see `compare_runs`.
 
     Raises:
         RecordError: it could not be written.
@@ -26,14 +41,13 @@ def write_comparison(metrics_dir: Path, runs: list[RunFiles]) -> Path:
         "compare.html",
         refresh=None,
         runs=runs,
+        ways=ways,
         pictures=pictures,
         metrics=summaries.metrics_beside(runs),
         settings=summaries.settings_that_differ(runs),
         doubts=summaries.doubts(runs),
     )
-    path = metrics_dir / _file_name([run.run for run in runs])
     write_whole(path, page)
-    return path
 
 
 def _pictures(runs: list[RunFiles]) -> list[Picture]:
@@ -47,11 +61,3 @@ def _pictures(runs: list[RunFiles]) -> list[Picture]:
     if tested:
         pictures.append(draw_roc_of_runs(tested))
     return pictures
-
-
-def _file_name(names: list[str]) -> str:
-    """From the runs' names, cut to what a file system takes."""
-    whole = "-".join(names)
-    if len(whole) > LONGEST_NAME:
-        whole = f"{whole[:LONGEST_NAME]}-{hashlib.sha256(whole.encode()).hexdigest()[:8]}"
-    return f"compare-{whole}.html"

@@ -11,16 +11,19 @@ from helpers.run_records.files import write_whole
 REFRESH_S = 10
 
 
-def write_report(metrics_dir: Path, models_dir: Path, run: str, audit_csv: Path | None = None) -> Path:
+def write_report(
+    metrics_dir: Path, models_dir: Path, run: str, audit_csv: Path | None = None, *, is_running: bool = False
+) -> Path:
     """Make the report of a run from its files, in place of an earlier one.
 
-    Files may be missing, of an older version or damaged: their sections then say so. While the run lasts
-    (no test.csv) the page loads itself again every few seconds.
+    Files may be missing, of an older version or damaged: their sections then say so.
 
     Args:
         metrics_dir, models_dir: hold a folder for each run.
         run: its name.
         audit_csv: what the leakage guard listed, beside the prepared images.
+        is_running: a session works on the run: until the test the page loads itself again every few
+            seconds. Otherwise a run without a test is shown as stopped.
 
     Returns:
         The path of the page.
@@ -31,7 +34,8 @@ def write_report(metrics_dir: Path, models_dir: Path, run: str, audit_csv: Path 
     files = read_run(metrics_dir, models_dir, run, audit_csv)
     with drawing():
         sections = all_sections(files)
-    page = render("report.html", run=run, refresh=None if files.is_finished else REFRESH_S, **sections)
+    refresh = REFRESH_S if is_running and not files.is_finished else None
+    page = render("report.html", run=run, refresh=refresh, **sections)
     path = metrics_dir / run / "report.html"
     write_whole(path, page)
     return path

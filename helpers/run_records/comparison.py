@@ -48,7 +48,7 @@ def compare_runs(metrics_dir: Path, runs: dict[str, str], seed: int) -> pd.DataF
             raise RecordError(f"run {run} was tested on other images than {next(iter(runs.values()))}")
         test = read_table(metrics_dir / run / "test.csv", TEST_COLUMNS).iloc[0]
         row: dict[str, Any] = {"model": name, "run": run}
-        row |= {column: test[column] for column in COLUMNS[2:8]}
+        row |= {column: float(test[column]) if test[column] else None for column in COLUMNS[2:8]}
         if index:
             difference = paired_difference(
                 reference["test_labels"],

@@ -1,11 +1,29 @@
-"""Whether a run may go on: only as the run it was."""
+"""Whether a run may begin or go on: under a free name, or as the run it was."""
 
 from collections.abc import Mapping
 from typing import Any
 
+from helpers.federated.messages import RUN_NAME
 from helpers.global_config import Config, ConfigError
 from helpers.run_records.checkpoint import read_state
 from helpers.run_records.files import RunFolders
+
+
+def check_name(run: str, folders: RunFolders, *, resume: bool = False, overwrite: bool = False) -> None:
+    """Refuse a name that a run cannot have, and to begin a run that is there or resume one that is not.
+
+    Raises:
+        ConfigError: says which names and options there are.
+    """
+    if not RUN_NAME.fullmatch(run):
+        raise ConfigError(f"--run {run!r}: use letters, digits, `.`, `_`, `-`, at most 100")
+    if resume and not folders.exist():
+        raise ConfigError(f"--resume {run}: there is no such run")
+    if folders.exist() and not (resume or overwrite):
+        raise ConfigError(
+            f"--run {run}: exists already; take another name, or --resume {run} to go on, "
+            "or --overwrite to replace it"
+        )
 
 
 def config_to_resume(folders: RunFolders, config: Config) -> Config:

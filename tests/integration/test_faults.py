@@ -253,6 +253,9 @@ def test_ctrl_c_keeps_the_finished_rounds(cluster: Cluster, times: int) -> None:
     assert rounds == [1, 2] if times == 1 else rounds == [1]
     assert not is_running(training.pid)
     assert not list(cluster.client.scan_iter(f"dt:run:{run}:session"))
+    page = (cluster.folder / "metrics" / run / "report.html").read_text()
+    assert f"<strong>Stopped</strong> after {times % 2 + 1} of 50 rounds" in page
+    assert 'http-equiv="refresh"' not in page
 
 
 def test_a_spoiled_update_fails_its_client_and_the_others_count(cluster: Cluster) -> None:

@@ -90,8 +90,8 @@ def write_test(metrics: Path, name: str) -> None:
     )  # fmt: skip
 
 
-def report(root: Path, run: str = "first") -> str:
-    path = write_report(root / "metrics", root / "models", run, root / "audit.csv")
+def report(root: Path, run: str = "first", *, is_running: bool = False) -> str:
+    path = write_report(root / "metrics", root / "models", run, root / "audit.csv", is_running=is_running)
     assert path == root / "metrics" / run / "report.html"
     return path.read_text(encoding="utf-8")
 
@@ -145,6 +145,13 @@ def test_needs_nothing_from_outside(finished):
     assert set(referred) <= set(ids)
 
 
+def test_nothing_that_is_closed_is_missing_from_a_print_without_a_word(finished):
+    page = report(finished)
+    assert re.search(r"@media print \{.*details::details-content \{ display: block", page, re.DOTALL)
+    hint = r"@supports not selector\(::details-content\) \{\s*@media print .*open it before printing"
+    assert re.search(hint, page)
+
+
 def test_the_same_files_give_the_same_bytes(finished, tmp_path):
     write_run(tmp_path)
     assert report(tmp_path) == report(finished)
@@ -152,13 +159,20 @@ def test_the_same_files_give_the_same_bytes(finished, tmp_path):
 
 def test_refreshes_itself_while_the_run_lasts(tmp_path):
     write_run(tmp_path, finished=False)
-    page = report(tmp_path)
+    page = report(tmp_path, is_running=True)
     assert page.count('<meta http-equiv="refresh" content="10">') == 1
     text = words(page)
     assert "Not finished : 3 of 4 rounds done" in text
     assert text.count("comes with the test") == 3
+    stopped = report(tmp_path)
+    assert 'http-equiv="refresh"' not in stopped
+    assert "Stopped after 3 of 4 rounds; --resume goes on." in words(stopped).replace(" ;", ";")
+    assert "follows the run" not in stopped
     write_test(tmp_path / "metrics" / "first", "w")
-    assert 'http-equiv="refresh"' not in report(tmp_path)
+    for is_running in (True, False):
+        page = report(tmp_path, is_running=is_running)
+        assert 'http-equiv="refresh"' not in page
+        assert "Finished" in words(page)
 
 
 def test_names_from_files_are_shown_not_run(tmp_path):

@@ -1,0 +1,60 @@
+"""What a training prints at its end: its rounds and its test, or the ways a budget was spent."""
+
+from pathlib import Path
+from typing import Any
+
+import pandas as pd
+from rich.console import Console
+from rich.table import Table
+
+SHOWN = ("train_loss", "val_loss", "accuracy", "precision", "recall", "f1_score", "roc_auc")
+
+
+def print_results(console: Console, rounds: pd.DataFrame, test: dict[str, Any], paths: list[Path]) -> None:
+    """Print the metrics of every round and of the test, and where the files lie.
+
+    Args:
+        console: where to.
+        rounds: rounds.csv.
+        test: the row of test.csv.
+        paths: files and folders worth a look.
+    """
+    headers = [name.replace("_", " ") for name in SHOWN]
+    table = Table(
+        "round", "clients", *headers, "s", title="Validation, averaged model", box=None, pad_edge=False
+    )
+    for row in rounds.to_dict("records"):
+        counts = [str(row[name]) for name in ("round", "num_clients")]
+        table.add_row(*counts, *(shown(row[name]) for name in SHOWN), shown(row["seconds"], 1))
+    console.print(table)
+    title = f"Test of the best model (round {test['round']}), used once: {test['num_examples']} images"
+    table = Table("metric", "value", "95 % interval", title=title, box=None, pad_edge=False)
+    table.add_row("decision threshold, from validation", shown(test["threshold"]))
+    for name in (*SHOWN[2:], "specificity", "sensitivity_at_90_specificity", "calibration_error"):
+        interval = f"{shown(test[f'{name}_low'])} to {shown(test[f'{name}_high'])}"
+        table.add_row(name.replace("_", " "), shown(test[name]), interval)
+    console.print(table)
+    for path in paths:
+        console.print(f"  {path}", highlight=False, soft_wrap=True)
+
+
+def print_comparison(console: Console, table: pd.DataFrame, paths: list[Path]) -> None:
+    """Print what `compare_runs` returned, and files worth a look."""
+    title = "The same budget spent several ways: test ROC-AUC, and how much better the first is"
+    view = Table(
+        "model", "AUC", "95 % interval", "difference", "95 % interval", title=title, box=None, pad_edge=False
+    )
+    for row in table.fillna("").to_dict("records"):
+        own, gap = (
+            f"{shown(row[f'{name}_low'])} to {shown(row[f'{name}_high'])}"
+            for name in ("roc_auc", "difference")
+        )
+        view.add_row(row["model"], shown(row["roc_auc"]), own, shown(row["difference"]), gap)
+    console.print(view)
+    for path in paths:
+        console.print(f"  {path}", highlight=False, soft_wrap=True)
+
+
+def shown(value: Any, digits: int = 3) -> str:
+    """A number with so many decimals; a dash where there is none."""
+    return "–" if value in (None, "") else f"{float(value):.{digits}f}"
