@@ -7,7 +7,7 @@ from helpers.federated.messages import RunState
 from helpers.federated.weights import Schema, Weights
 from helpers.run_records.files import RecordError, RunFolders, write_whole
 from helpers.weight_store.codec import CodecError, decode, encode
-from helpers.weight_store.digest import hashing
+from helpers.weight_store.digest import start_digest
 
 STATE_FORMAT = 1
 
@@ -41,8 +41,7 @@ def _save(folders: RunFolders, stem: str, schema: Schema, arrays: Weights) -> st
 
 def _digest(data: bytes) -> str:
     """As a Reference of the weight store has it."""
-    with hashing([data]) as digest:
-        return digest()
+    return start_digest([data])()
 
 
 def holds(name: str, sha256: str) -> bool:
