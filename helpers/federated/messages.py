@@ -51,7 +51,7 @@ class Reference(Message):
     Attributes:
         key: the name in the store.
         length: bytes.
-        sha256: hex digest of the bytes (the sha256 of the sha256s of every MiB of them).
+        sha256: hex digest of the bytes (the sha256 of the sha256s of their pieces).
         schema: names, dtypes and shapes of the arrays inside.
     """
 

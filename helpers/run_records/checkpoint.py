@@ -7,7 +7,8 @@ from helpers.federated.messages import RunState
 from helpers.federated.weights import Schema, Weights
 from helpers.run_records.files import RecordError, RunFolders, write_whole
 from helpers.weight_store.codec import CodecError, decode, encode
-from helpers.weight_store.digest import hashing
+from helpers.weight_store.digest import start_digest
+from helpers.weight_store.pieces import Buffers
 
 STATE_FORMAT = 1
 
@@ -33,16 +34,15 @@ def save_client_state(
 
 
 def _save(folders: RunFolders, stem: str, schema: Schema, arrays: Weights) -> str:
-    data = b"".join(encode([spec.name for spec in schema], arrays))
+    data = encode([spec.name for spec in schema], arrays)
     name = f"{stem}-{_digest(data)[:12]}.safetensors"
-    write_whole(folders.models / name, data)
+    write_whole(folders.models / name, *data)
     return name
 
 
-def _digest(data: bytes) -> str:
+def _digest(data: Buffers) -> str:
     """As a Reference of the weight store has it."""
-    with hashing([data]) as digest:
-        return digest()
+    return start_digest(data)()
 
 
 def holds(name: str, sha256: str) -> bool:
@@ -59,7 +59,7 @@ def load_arrays(folders: RunFolders, name: str, schema: Schema) -> Weights:
     path = folders.models / name
     try:
         data = path.read_bytes()
-        if not holds(name, _digest(data)):
+        if not holds(name, _digest([data])):
             raise RecordError(f"{path} is damaged: its digest differs from the one in its name")
         return decode(data, schema)
     except (OSError, CodecError) as error:

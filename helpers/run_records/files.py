@@ -12,8 +12,12 @@ class RecordError(UserError):
     """A record of a run could not be read or written; the earlier file is as it was."""
 
 
-def write_whole(path: Path, data: bytes) -> None:
+def write_whole(path: Path, *data: bytes | memoryview) -> None:
     """Write a file under a temporary name, flush it to the disk, then rename it.
+
+    Args:
+        path: where it will be; the folder is made if absent.
+        *data: its bytes, one buffer after another.
 
     Raises:
         RecordError: the disk is full, the folder cannot be written, …
@@ -22,7 +26,7 @@ def write_whole(path: Path, data: bytes) -> None:
     try:
         path.parent.mkdir(parents=True, exist_ok=True)
         with temporary.open("wb") as file:
-            file.write(data)
+            file.writelines(data)
             file.flush()
             os.fsync(file.fileno())
         temporary.replace(path)

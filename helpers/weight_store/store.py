@@ -9,7 +9,7 @@ from numpy.typing import NDArray
 from helpers.federated.messages import Reference
 from helpers.federated.weights import Schema, Weights, num_bytes, schema_of
 from helpers.weight_store.codec import HEADER_LIMIT, CodecError, decode, encode
-from helpers.weight_store.digest import hashing
+from helpers.weight_store.digest import start_digest
 from helpers.weight_store.pieces import Buffers
 
 LIFETIME_S = 24 * 3600
@@ -67,9 +67,9 @@ def put_arrays(
 ) -> Reference:
     """Store arrays under `key` and return the reference that finds and verifies them."""
     data = encode(names, arrays)
-    with hashing(data) as digest:
-        store.put(key, data)
-        return Reference(key, sum(map(len, data)), digest(), schema_of(names, arrays))
+    digest = start_digest(data)
+    store.put(key, data)  # meanwhile
+    return Reference(key, sum(map(len, data)), digest(), schema_of(names, arrays))
 
 
 def get_arrays(store: WeightStore, reference: Reference, schema: Schema) -> Weights:
@@ -89,9 +89,8 @@ def get_arrays(store: WeightStore, reference: Reference, schema: Schema) -> Weig
     data = store.get(reference.key, reference.length)
     if len(data) != reference.length:
         raise StoreError(f"{reference.key}: {len(data)} bytes, {reference.length} announced")
-    with hashing([data]) as digest:
-        if digest() != reference.sha256:
-            raise StoreError(f"{reference.key}: sha256 differs from the announced one")
+    if start_digest([data])() != reference.sha256:
+        raise StoreError(f"{reference.key}: sha256 differs from the announced one")
     try:
         return decode(data, schema)
     except CodecError as error:
