@@ -1,0 +1,84 @@
+"""Memory: of a worker against plain Keras; of an aggregation of many clients, and how long it takes."""
+
+from functools import partial
+from pathlib import Path
+
+from benchmarks.apart import Apart
+from benchmarks.floor import Floor
+from benchmarks.pipeline import CLIENTS, Pipeline, threads_of_each
+from benchmarks.processes import peak_bytes
+from benchmarks.records import Curve, Record, in_turn
+from benchmarks.synthetic_data import write_prepared
+from benchmarks.transfer import README_NUMBERS, model_like
+from helpers.cluster.connection import connect
+from helpers.cluster.embedded_redis import find_binary, start_server
+from helpers.weight_store.redis_store import RedisStore
+from helpers.weight_store.store import put_arrays
+
+WORKER_LIMIT = 1.1
+MODELS_LIMIT = 3.0
+TIME_LIMIT = 2.0
+TURNS = {10: 7, 100: 5, 1000: 1}
+"""Clients, and how often their aggregation is measured."""
+DIFFERENT_UPDATES = 10
+OURS, BARE = "ours, Redis", "bytes read from Redis and added in NumPy"
+
+
+def measure(record: Record, folder: Path, quick: bool) -> None:
+    """Measure workers, then aggregations."""
+    _measure_workers(record, folder, quick)
+    _measure_aggregation(record, folder, {5: 1, 10: 1} if quick else TURNS)
+
+
+def _measure_workers(record: Record, folder: Path, quick: bool) -> None:
+    num_train, num_val, side = (24, 12, 32) if quick else (189, 63, 128)
+    prepared = folder / "prepared"
+    write_prepared(prepared, num_train, num_val, (side, side))
+    record.progress("three rounds of the floor")
+    with Floor(prepared, CLIENTS, 2, threads_of_each(CLIENTS), True) as floor:
+        for _ in range(3):
+            floor.round()
+        plain = [peak_bytes(pid) / 1e6 for pid in floor.pids]
+    record.progress("three rounds of the workers")
+    with Pipeline(folder / "pipeline", prepared, CLIENTS) as pipeline:
+        pipeline.train("--epochs", "3", "--augmentation", "none", "--input-shape", f"{side},{side}")
+        workers = [peak_bytes(pid) / 1e6 for pid in pipeline.worker_pids]
+    what = "peak memory of each process, three rounds"
+    reference = record.add(what, "plain Keras", "MB", plain)
+    record.add(what, "ours, worker", "MB", workers, reference)
+    record.target("the largest worker / the largest plain Keras", WORKER_LIMIT, max(workers) / max(plain), "×")
+
+
+def _measure_aggregation(record: Record, folder: Path, turns: dict[int, int]) -> None:
+    arrays = model_like(README_NUMBERS)
+    names = [f"layer-{number}" for number in range(len(arrays))]
+    points: dict[str, dict[str, list[tuple[float, float]]]] = {"seconds": {}, "peak": {}}
+    with start_server(find_binary(), folder / "redis") as server:
+        store = RedisStore(connect(server.url))
+        references = [
+            put_arrays(store, f"update-{number}", names, [array + number for array in arrays])
+            for number in range(DIFFERENT_UPDATES)
+        ]
+
+        def once(method: str, count: int) -> dict[str, float]:
+            with Apart("benchmarks.aggregating.Aggregating", server.url, references) as process:
+                answer: dict[str, float] = process.ask(method, count)
+                return answer
+
+        for count, times in turns.items():
+            found = in_turn({BARE: partial(once, "bare", count), OURS: partial(once, "ours", count)}, times)
+            medians = {}
+            for reading, unit, what in (
+                ("seconds", "s", f"aggregation of {count} clients of 7.24 MB"),
+                ("peak", "models", f"peak memory of an aggregation of {count} clients"),
+            ):
+                values = {name: [one[reading] for one in found[name]] for name in (BARE, OURS)}
+                bare = record.add(what, BARE, unit, values[BARE])
+                medians[reading] = record.add(what, OURS, unit, values[OURS], bare)
+                for row in (bare, medians[reading]):
+                    points[reading].setdefault(row.contender, []).append((count, row.median))
+            asked = f"aggregation of {count} clients / reading and adding"
+            record.target(asked, TIME_LIMIT, medians["seconds"].ratio, "×")
+            record.target(f"peak of {count} clients", MODELS_LIMIT, medians["peak"].median, "models")
+    record.curves.append(Curve("Aggregation of updates of 7.24 MB", "clients", "seconds", points["seconds"]))
+    record.curves.append(Curve("Memory of an aggregation", "clients", "models of 7.24 MB", points["peak"]))
