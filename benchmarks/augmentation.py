@@ -9,8 +9,9 @@ import numpy as np
 
 from benchmarks.apart import Apart, ask_all
 from benchmarks.pipeline import CLIENTS, threads_of_each
-from benchmarks.records import Record, in_turn
+from benchmarks.records import Record
 from benchmarks.synthetic_data import write_prepared
+from benchmarks.turns import in_turn
 
 LIMIT = 0.96
 """Of the images a second without augmentation."""
@@ -38,10 +39,9 @@ def measure(record: Record, folder: Path, quick: bool) -> None:
     what = f"training, {CLIENTS} clients at once, batch 2"
     slowest = {name: [max(one["seconds"] for one in each) for each in found[name]] for name in names}
     used = {name: [sum(one["cpu"] for one in each) for each in found[name]] for name in names}
-    plain = record.add(what, "no augmentation", "images/s", [count / seconds for seconds in slowest["none"]])
-    readme = record.add(
-        what, "the README's augmentation", "images/s", [count / seconds for seconds in slowest["readme"]], plain
-    )  # fmt: skip
+    speeds = {name: [count / seconds for seconds in slowest[name]] for name in names}
+    plain = record.add(what, "no augmentation", "images/s", speeds["none"])
+    readme = record.add(what, "the README's augmentation", "images/s", speeds["readme"], plain)
     extra = [1e3 * (more - less) / count for more, less in zip(used["readme"], used["none"], strict=True)]
     record.add("processor time more than without, an image", "the README's augmentation", "ms", extra)
     record.target("images/s with augmentation / without", LIMIT, readme.ratio, "×", at_least=True)

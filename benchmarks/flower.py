@@ -39,8 +39,8 @@ class Flower:
         self._clients = clients
         self._threads = threads
         shares = partition_rows(np.load(prepared / "y_train.npy"), clients, Config.SEED)
-        arrays = {str(client): rows for client, rows in enumerate(shares)}
-        np.savez(prepared / "shares.npz", **arrays)
+        for client, rows in enumerate(shares):
+            np.save(prepared / f"share-{client}.npy", rows)
 
     def train(self, rounds: int, batch_size: int) -> list[Readings]:
         """`seconds` and processor seconds `cpu` of every round, the first among them.

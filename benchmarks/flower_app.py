@@ -33,8 +33,7 @@ def warm(folder: str, batch_size: int, threads: int) -> PlainKeras:
 @functools.cache
 def share(folder: str, client: int) -> tuple[Any, Any]:
     """A client's images and labels."""
-    with np.load(Path(folder) / "shares.npz") as shares:
-        return load(Path(folder), "train", shares[str(client)])
+    return load(Path(folder), "train", np.load(Path(folder) / f"share-{client}.npy"))
 
 
 @app.train()
@@ -67,11 +66,9 @@ def simulate(folder: str, clients: int, rounds: int, batch_size: int, threads: i
         print(f"Round {round_number}/{rounds} ", flush=True)
         return MetricRecord({"accuracy": accuracy})
 
-    @server.main()  # type: ignore[untyped-decorator]
+    @server.main()
     def run(grid: Grid, context: Context) -> None:
-        strategy = FedAvg(
-            fraction_evaluate=0.0, min_train_nodes=clients, min_available_nodes=clients
-        )  # fmt: skip
+        strategy = FedAvg(fraction_evaluate=0.0, min_train_nodes=clients, min_available_nodes=clients)
         config = ConfigRecord({"folder": folder, "batch-size": batch_size, "threads": threads})
         arrays = ArrayRecord(here.model.get_weights())
         strategy.start(grid, arrays, rounds, train_config=config, evaluate_fn=evaluate)

@@ -2,13 +2,16 @@
 
 import subprocess
 import sys
+from collections.abc import Callable
 from functools import partial
 from pathlib import Path
 
 from benchmarks.floor import Floor
 from benchmarks.pipeline import Pipeline, threads_of_each
-from benchmarks.records import Record, in_turn
+from benchmarks.records import Record
 from benchmarks.synthetic_data import write_prepared
+from benchmarks.turns import in_turn
+from benchmarks.watching import Readings
 from helpers.global_config import UserError
 
 LIMIT = 1.05
@@ -38,15 +41,21 @@ def measure(record: Record, folder: Path, quick: bool) -> None:
             Pipeline(folder / f"batch-{batch_size}", prepared, 1) as pipeline,
         ):
             floor.round()
-            contenders = {
-                PLAIN: lambda floor=floor: [floor.round() for _ in range(2)],
+            contenders: dict[str, Callable[[], list[Readings]]] = {
+                PLAIN: partial(_two_rounds, floor),
                 OURS: partial(pipeline.train, *options),
             }
             found = in_turn(contenders, turns)
         what = f"steady round on one GPU, batch {batch_size}"
         plain = record.add(what, PLAIN, "s", [one["seconds"] for turn in found[PLAIN] for one in turn])
-        ours = record.add(what, OURS, "s", [one["seconds"] for turn in found[OURS] for one in turn[1:]], plain)
+        ours = record.add(
+            what, OURS, "s", [one["seconds"] for turn in found[OURS] for one in turn[1:]], plain
+        )
         record.target(f"{what} / plain fit", LIMIT, ours.ratio, "×")
+
+
+def _two_rounds(floor: Floor) -> list[Readings]:
+    return [floor.round(), floor.round()]
 
 
 def check_gpu() -> None:

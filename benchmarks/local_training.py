@@ -2,6 +2,7 @@
 
 import time
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
@@ -23,7 +24,7 @@ class LocalTraining:
         settings: of the run, as for Config.
     """
 
-    def __init__(self, folder: Path, rows: NDArray[np.int64], settings: dict[str, object]) -> None:
+    def __init__(self, folder: Path, rows: NDArray[np.int64], settings: dict[str, Any]) -> None:
         keep_freed_memory()
         self._config = Config.load(**settings)
         self._data = PreparedData.open(folder)

@@ -34,7 +34,9 @@ def describe(command: Sequence[str]) -> dict[str, Any]:
         "python": sys.version.split()[0],
         "redis server": _said(str(find_binary()), "--version"),
         **{name: version(name) for name in PACKAGES},
-        "flower": next(line.split()[0] for line in FLOWER.read_text().splitlines() if line.startswith("flwr")),
+        "flower": next(
+            line.split()[0] for line in FLOWER.read_text().splitlines() if line.startswith("flwr")
+        ),
     }
 
 

@@ -3,13 +3,16 @@
 from functools import partial
 from pathlib import Path
 
+import numpy as np
+
 from benchmarks.apart import Apart
 from benchmarks.floor import Floor
 from benchmarks.pipeline import CLIENTS, Pipeline, threads_of_each
 from benchmarks.processes import peak_bytes
-from benchmarks.records import Curve, Record, in_turn
+from benchmarks.records import Curve, Record
 from benchmarks.synthetic_data import write_prepared
 from benchmarks.transfer import README_NUMBERS, model_like
+from benchmarks.turns import in_turn
 from helpers.cluster.connection import connect
 from helpers.cluster.embedded_redis import find_binary, start_server
 from helpers.weight_store.redis_store import RedisStore
@@ -46,7 +49,9 @@ def _measure_workers(record: Record, folder: Path, quick: bool) -> None:
     what = "peak memory of each process, three rounds"
     reference = record.add(what, "plain Keras", "MB", plain)
     record.add(what, "ours, worker", "MB", workers, reference)
-    record.target("the largest worker / the largest plain Keras", WORKER_LIMIT, max(workers) / max(plain), "×")
+    record.target(
+        "the largest worker / the largest plain Keras", WORKER_LIMIT, max(workers) / max(plain), "×"
+    )
 
 
 def _measure_aggregation(record: Record, folder: Path, turns: dict[int, int]) -> None:
@@ -60,8 +65,10 @@ def _measure_aggregation(record: Record, folder: Path, turns: dict[int, int]) ->
             for number in range(DIFFERENT_UPDATES)
         ]
 
+        tiny = put_arrays(store, "tiny", ["layer"], [np.zeros(10, np.float32)])
+
         def once(method: str, count: int) -> dict[str, float]:
-            with Apart("benchmarks.aggregating.Aggregating", server.url, references) as process:
+            with Apart("benchmarks.aggregating.Aggregating", server.url, references, tiny) as process:
                 answer: dict[str, float] = process.ask(method, count)
                 return answer
 

@@ -42,7 +42,7 @@ def environment_of(redis_url: str, count: int) -> dict[str, str]:
 
 
 class Pipeline:
-    """A Redis on a free port with workers beside it, all files in one folder. A context manager that ends all.
+    """A Redis on a free port with workers beside it, all files in one folder; a context manager.
 
     Args:
         folder: for Redis, records, models and logs.
@@ -114,8 +114,8 @@ class Pipeline:
 
         rounds = watch(command, self.environment, meter)
         table = pd.read_csv(self._folder / "metrics" / run / "rounds.csv")
-        told = table[["seconds", "bytes_down"]].rename(columns={"seconds": "told"}).to_dict("records")
-        return [{**found, **row} for found, row in zip(rounds, told, strict=True)]
+        told = zip(rounds, table["seconds"], table["bytes_down"], strict=True)
+        return [{**found, "told": float(seconds), "bytes_down": float(down)} for found, seconds, down in told]
 
     def close(self) -> None:
         """Stop workers and Redis."""
@@ -132,4 +132,3 @@ class Pipeline:
 def threads_of_each(count: int) -> int:
     """The threads that the launcher gives each of `count` workers."""
     return max(1, (os.cpu_count() or 1) // count)
-

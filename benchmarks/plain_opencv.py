@@ -14,7 +14,10 @@ def main() -> None:
     images, labels = [], []
     for label in (0, 1):
         for file in sorted((folder / str(label)).iterdir()):
-            image = cv2.cvtColor(cv2.imread(str(file)), cv2.COLOR_BGR2RGB)
+            image = cv2.imread(str(file))
+            if image is None:
+                raise ValueError(f"{file}: not read")
+            image = cv2.cvtColor(image, cv2.COLOR_BGR2RGB)
             images.append(cv2.resize(image, (side, side), interpolation=cv2.INTER_AREA))
             labels.append(label)
     np.save(out / "x.npy", np.stack(images))

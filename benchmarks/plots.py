@@ -11,6 +11,14 @@ from benchmarks.records import Curve, Measurement, Target, shown
 BLUE, ORANGE, GREEN, RED, PURPLE, SKY = "#0072B2", "#E69F00", "#009E73", "#D55E00", "#CC79A7", "#56B4E9"
 OTHERS = (ORANGE, GREEN, PURPLE, SKY, RED)
 REFERENCE, GREY = "#000000", "#999999"
+COLOURS = {
+    "ours, fast": GREEN,
+    "ours, file": GREEN,
+    "ours": BLUE,
+    "floor, glibc": GREY,
+    "Flower": ORANGE,
+}
+"""By how a contender's name begins; the reference is black."""
 MARKERS = "osD^v"
 WIDTH = 9.0
 DPI = 130
@@ -29,11 +37,17 @@ def plot_part(path: Path, measurements: Sequence[Measurement]) -> None:
         for place, found in enumerate(rows):
             low, high = min(found.values), max(found.values)
             colour = _colour(found, place)
-            axis.plot([low, high], [place, place], color=colour, linewidth=3, solid_capstyle="round", alpha=0.5)
+            axis.plot(
+                [low, high], [place, place], color=colour, linewidth=3, solid_capstyle="round", alpha=0.5
+            )
             axis.plot([found.median], [place], MARKERS[place % len(MARKERS)], color=colour, markersize=7)
             ratio = "" if found.ratio is None else f"   {found.ratio:.2f} ×"
             axis.annotate(
-                f"{shown(found.median)}{ratio}", (high, place), (8, 0), textcoords="offset points", va="center"
+                f"{shown(found.median)}{ratio}",
+                (high, place),
+                (8, 0),
+                textcoords="offset points",
+                va="center",
             )
         axis.set_yticks(range(len(rows)), [textwrap.fill(found.contender, 32) for found in rows], fontsize=9)
         axis.set_ylim(len(rows) - 0.4, -0.6)
@@ -44,8 +58,9 @@ def plot_part(path: Path, measurements: Sequence[Measurement]) -> None:
 
 
 def _colour(found: Measurement, place: int) -> str:
-    if found.contender.startswith("ours"):
-        return BLUE
+    for beginning, colour in COLOURS.items():
+        if found.contender.startswith(beginning):
+            return colour
     return REFERENCE if not found.reference else OTHERS[place % len(OTHERS)]
 
 
@@ -60,7 +75,9 @@ def plot_targets(path: Path, targets: Sequence[Target]) -> None:
         axis.plot([1, share], [place, place], color=colour, linewidth=2)
         axis.plot([share], [place], "o" if found.verdict == "met" else "X", color=colour, markersize=8)
         text = f"{found.verdict}: {shown(found.measured or 0)} {found.unit}, asked {found.bound}"
-        axis.annotate(text, (max(1, share), place), (10, 0), textcoords="offset points", va="center", fontsize=8)
+        axis.annotate(
+            text, (max(1, share), place), (10, 0), textcoords="offset points", va="center", fontsize=8
+        )
     axis.axvline(1, color=REFERENCE, linewidth=1)
     axis.set_yticks(
         range(len(shown_targets)), [textwrap.fill(found.asked, 46) for found in shown_targets], fontsize=8

@@ -10,8 +10,9 @@ from pathlib import Path
 
 from benchmarks.pipeline import without_settings
 from benchmarks.processes import shared_out_bytes
-from benchmarks.records import Record, in_turn
+from benchmarks.records import Record
 from benchmarks.synthetic_data import write_png_folder
+from benchmarks.turns import in_turn
 from benchmarks.watching import CommandFailed
 from helpers.cluster.child_processes import ROOT, start_apart, stop_all
 

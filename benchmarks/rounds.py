@@ -12,9 +12,10 @@ from benchmarks.floor import Floor
 from benchmarks.flower import Flower
 from benchmarks.pipeline import CLIENTS, Pipeline, has_setting, threads_of_each
 from benchmarks.processes import cpu_seconds
-from benchmarks.records import Record, in_turn
+from benchmarks.records import Record
 from benchmarks.round_rows import FLOOR, FLOOR_AS_IS, FLOWER, OURS, OURS_FAST, write_rows
 from benchmarks.synthetic_data import write_prepared
+from benchmarks.turns import in_turn
 from benchmarks.watching import Readings
 
 Contender = Callable[[], list[Readings]]

@@ -45,10 +45,9 @@ def parse(arguments: Sequence[str] | None) -> argparse.Namespace:
     parser = argparse.ArgumentParser(
         description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter, allow_abbrev=False
     )
-    parser.add_argument(
-        "parts", nargs="*", metavar="PART", help=f"{', '.join(PARTS)} [all; gpu only where there is one]"
-    )
-    parser.add_argument("--quick", action="store_true", help="tiny, to see that it works; numbers mean nothing")
+    names = f"{', '.join(PARTS)} [all; gpu only where there is one]"
+    parser.add_argument("parts", nargs="*", metavar="PART", help=names)
+    parser.add_argument("--quick", action="store_true", help="tiny, only to see that it works")
     parser.add_argument("--out", type=Path, metavar="DIR", help="where to write [benchmarks/results/<date>]")
     options = parser.parse_args(arguments)
     if unknown := sorted(set(options.parts) - set(PARTS)):
@@ -57,7 +56,7 @@ def parse(arguments: Sequence[str] | None) -> argparse.Namespace:
 
 
 def enter_environment() -> int:
-    """Go on in the project's environment .venv, which is made if need be; returns an exit status if it fails."""
+    """Go on in the project's environment .venv, made if need be; returns an exit status if that fails."""
     import run as project
 
     try:
@@ -119,7 +118,9 @@ def main(arguments: Sequence[str] | None = None) -> int:
         return status
     from helpers.global_config import UserError
 
-    signal.signal(signal.SIGTERM, lambda number, frame: sys.exit(128 + number))  # ends the processes it started
+    signal.signal(
+        signal.SIGTERM, lambda number, frame: sys.exit(128 + number)
+    )  # ends the processes it started
     default = "quick" if options.quick else time.strftime("%Y-%m-%d")
     has_gpu = shutil.which("nvidia-smi") is not None
     parts = options.parts or [part for part in PARTS if part != "gpu" or has_gpu]

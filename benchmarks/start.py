@@ -4,11 +4,13 @@ import os
 import subprocess
 import sys
 import time
+from collections.abc import Callable
 from functools import partial
 from pathlib import Path
 
 from benchmarks.pipeline import environment_of
-from benchmarks.records import Record, in_turn
+from benchmarks.records import Record
+from benchmarks.turns import in_turn
 from helpers.cluster.child_processes import ROOT
 from helpers.cluster.connection import connect
 from helpers.cluster.embedded_redis import find_binary, start_server
@@ -33,9 +35,12 @@ WORKER = "a worker, until it takes tasks"
 def measure(record: Record, folder: Path, quick: bool) -> None:
     """Measure all in turn; every one is a process from its start to its end (a worker: until it is ready)."""
     turns = 1 if quick else 7
-    helps = {name: partial(_seconds_of, [*name.split(), "--help"]) for name in COMMANDS}
+    contenders: dict[str, Callable[[], float]] = {
+        name: partial(_seconds_of, [*name.split(), "--help"]) for name in COMMANDS
+    }
+    contenders["helpers.federated"] = _import_seconds
     _seconds_of([*COMMANDS[3].split(), "--help"])  # once without counting: compiled files, disk cache
-    found = in_turn({**helps, "helpers.federated": _import_seconds}, turns)
+    found = in_turn(contenders, turns)
     imported = record.add("import", "helpers.federated, all modules", "s", found.pop("helpers.federated"))
     answers = [record.add("--help", name, "s", seconds) for name, seconds in found.items()]
     record.target("--help of the slowest command", HELP_LIMIT_S, max(one.median for one in answers), "s")
@@ -47,7 +52,9 @@ def _measure_worker(record: Record, folder: Path, turns: int) -> None:
     with start_server(find_binary(), folder / "redis") as server:
         worker = partial(_worker_seconds, server.url)
         worker()  # once without counting
-        found = in_turn({TENSORFLOW: partial(_seconds_of, ["-c", "import tensorflow"]), WORKER: worker}, turns)
+        found = in_turn(
+            {TENSORFLOW: partial(_seconds_of, ["-c", "import tensorflow"]), WORKER: worker}, turns
+        )
     tensorflow = record.add("start of a worker", TENSORFLOW, "s", found[TENSORFLOW])
     ready = record.add("start of a worker", WORKER, "s", found[WORKER], tensorflow)
     late = ready.median - tensorflow.median

@@ -55,6 +55,6 @@ def write_png_folder(folder: Path, count: int, side: int) -> None:
         (folder / label).mkdir(parents=True)
     for number in range(count):
         coarse = generator.integers(0, 256, (12, 12), dtype=np.uint8)
-        image = cv2.resize(coarse, (side, side), interpolation=cv2.INTER_CUBIC)
-        image = cv2.add(image, generator.integers(0, 16, image.shape, dtype=np.uint8))
+        image = np.asarray(cv2.resize(coarse, (side, side), interpolation=cv2.INTER_CUBIC), np.uint8)
+        image |= generator.integers(0, 16, image.shape, dtype=np.uint8)
         cv2.imwrite(str(folder / str(number % 2) / f"{number:06d}.png"), image)

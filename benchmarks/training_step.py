@@ -9,8 +9,9 @@ import numpy as np
 
 from benchmarks.apart import Apart
 from benchmarks.pipeline import CLIENTS, has_setting, threads_of_each
-from benchmarks.records import Record, in_turn
+from benchmarks.records import Record
 from benchmarks.synthetic_data import write_prepared
+from benchmarks.turns import in_turn
 
 LIMITS = {2: 1.0, 16: 1.15}
 """Batch size, and how many times plain Keras' images a second the fast step should give at least."""

@@ -13,7 +13,8 @@ import numpy as np
 import redis
 
 from benchmarks.pipeline import CLIENTS
-from benchmarks.records import Measurement, Record, in_turn
+from benchmarks.records import Measurement, Record
+from benchmarks.turns import in_turn
 from helpers.cluster.connection import connect
 from helpers.cluster.embedded_redis import find_binary, start_server
 from helpers.federated.weights import Weights

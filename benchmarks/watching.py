@@ -4,6 +4,7 @@ import re
 import subprocess
 import time
 from collections.abc import Callable, Mapping, Sequence
+from itertools import pairwise
 
 from helpers.cluster.child_processes import start_apart, stop_all
 
@@ -43,5 +44,4 @@ def watch(command: Sequence[str], environment: Mapping[str, str], meter: Meter) 
         stop_all([process])
     if status or len(marks) < 2:
         raise CommandFailed(f"{' '.join(command)}: status {status}\n{''.join(lines[-30:])}")
-    pairs = zip(marks[:-1], marks[1:], strict=True)
-    return [{name: after[name] - before[name] for name in after} for before, after in pairs]
+    return [{name: after[name] - before[name] for name in after} for before, after in pairwise(marks)]
