@@ -1,8 +1,11 @@
 """The project itself: its own Redis, its workers as the launcher starts them, its training command."""
 
+import contextlib
 import itertools
 import os
 import sys
+from importlib import import_module
+from importlib.util import find_spec
 from pathlib import Path
 from typing import Self
 
@@ -16,6 +19,7 @@ from helpers.cluster.heartbeat import live_workers
 from helpers.cluster.worker_processes import WorkerProcesses, worker_environment
 from helpers.global_config import Config
 
+WEIGHT_FOLDER = "helpers.cluster.weight_folder"
 CLIENTS = 3
 """As the README's default."""
 
@@ -48,30 +52,27 @@ class Pipeline:
         folder: for Redis, records, models and logs.
         prepared: folder of the prepared arrays.
         count: workers.
+        all_in_redis: keep weights there too, as on several machines; else where the launcher puts them.
     """
 
-    def __init__(self, folder: Path, prepared: Path, count: int) -> None:
+    def __init__(self, folder: Path, prepared: Path, count: int, *, all_in_redis: bool = False) -> None:
         folder.mkdir(parents=True)
         self._folder = folder
         self._runs = itertools.count(1)
-        self._server = start_server(find_binary(), folder / "redis")
-        self.environment = environment_of(self._server.url, count) | {
-            "DT_PREPROCESSED_DIR": str(prepared),
-            "DT_METRICS_DIR": str(folder / "metrics"),
-            "DT_MODELS_DIR": str(folder / "models"),
-        }
-        self.client = connect(self._server.url)
-        try:
+        with contextlib.ExitStack() as stack:
+            self._server = stack.enter_context(start_server(find_binary(), folder / "redis"))
+            self.client = connect(self._server.url)
+            place = {} if all_in_redis else stack.enter_context(_weight_folder(self._server.url))
+            self.environment = environment_of(self._server.url, count) | place
+            self.environment |= {
+                "DT_PREPROCESSED_DIR": str(prepared),
+                "DT_METRICS_DIR": str(folder / "metrics"),
+                "DT_MODELS_DIR": str(folder / "models"),
+            }
             names = [f"measured{number}" for number in range(1, count + 1)]
-            self._workers = WorkerProcesses(names, self.environment, self._log)
-        except BaseException:
-            self._server.stop()
-            raise
-        try:
-            self._workers.wait_until_ready(self.client)
-        except BaseException:
-            self.close()
-            raise
+            workers = stack.enter_context(WorkerProcesses(names, self.environment, self._log))
+            workers.wait_until_ready(self.client)
+            self.close = stack.pop_all().close
 
     def _log(self, name: str, line: str) -> None:
         with (self._folder / f"{name}.log").open("a", encoding="utf-8") as file:
@@ -117,16 +118,21 @@ class Pipeline:
         told = zip(rounds, table["seconds"], table["bytes_down"], strict=True)
         return [{**found, "told": float(seconds), "bytes_down": float(down)} for found, seconds, down in told]
 
-    def close(self) -> None:
-        """Stop workers and Redis."""
-        self._workers.stop()
-        self._server.stop()
-
     def __enter__(self) -> Self:
         return self
 
     def __exit__(self, *_: object) -> None:
         self.close()
+
+
+def _weight_folder(redis_url: str) -> contextlib.AbstractContextManager[dict[str, str]]:
+    """As the launcher: where weights of workers on one machine lie; their environment, empty for Redis."""
+    if find_spec(WEIGHT_FOLDER) is None:  # a project without file://
+        return contextlib.nullcontext({})
+    found: contextlib.AbstractContextManager[dict[str, str]] = import_module(WEIGHT_FOLDER).weight_folder(
+        redis_url
+    )
+    return found
 
 
 def threads_of_each(count: int) -> int:

@@ -16,9 +16,8 @@ def measure(record: Record, folder: Path, quick: bool) -> None:
     side, num_rounds = (32, 3) if quick else (128, 4)
     write_prepared(folder / "prepared", 12, 8, (side, side))
     options = ["--epochs", str(num_rounds), "--input-shape", f"{side},{side}", "--augmentation", "none"]
-    options += ["--weight-store", "redis"] if has_setting("WEIGHT_STORE") else []
     record.progress("starting workers")
-    with Pipeline(folder / "pipeline", folder / "prepared", CLIENTS) as pipeline:
+    with Pipeline(folder / "pipeline", folder / "prepared", CLIENTS, all_in_redis=True) as pipeline:
         for dtype, size in DTYPES.items():
             asked = f"traffic / the least, updates {dtype}"
             is_there = has_setting("UPDATE_DTYPE", dtype)
