@@ -15,12 +15,18 @@ from helpers.weight_store.redis_store import RedisStore
 from helpers.weight_store.store import get_arrays
 
 
+def bare_key(reference: Reference) -> str:
+    """Where the bytes of an update lie as one plain value, whatever the store does with them."""
+    return f"bare-{reference.key}"
+
+
 class Aggregating:
     """Reads updates from Redis, one after the other, and averages them.
 
     Args:
         redis_url: where they are.
-        references: of a few updates; more clients than these use them again.
+        references: of a few updates; more clients than these use them again. The bytes of each lie under
+            `bare_key` as well.
         tiny: of an update that takes no memory: with it all is done once, so that only data counts later.
     """
 
@@ -59,9 +65,9 @@ class Aggregating:
     def _add(self, count: int) -> None:
         total: NDArray[np.float32] = np.zeros(self._model // 4, np.float32)
         for number in range(count):
-            data = self._client.get(self._references[number % len(self._references)].key)
+            data = self._client.get(bare_key(self._references[number % len(self._references)]))
             assert isinstance(data, bytes)  # decode_responses is off
-            total += np.frombuffer(data, np.float32, total.size, len(data) - self._model)
+            total += np.frombuffer(data, np.float32)
             del data
         total /= count
 

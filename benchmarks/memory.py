@@ -4,7 +4,9 @@ from functools import partial
 from pathlib import Path
 
 import numpy as np
+import redis
 
+from benchmarks.aggregating import bare_key
 from benchmarks.apart import Apart
 from benchmarks.floor import Floor
 from benchmarks.pipeline import CLIENTS, Pipeline, threads_of_each
@@ -15,6 +17,8 @@ from benchmarks.transfer import README_NUMBERS, model_like
 from benchmarks.turns import in_turn
 from helpers.cluster.connection import connect
 from helpers.cluster.embedded_redis import find_binary, start_server
+from helpers.federated.messages import Reference
+from helpers.federated.weights import Weights
 from helpers.weight_store.redis_store import RedisStore
 from helpers.weight_store.store import put_arrays
 
@@ -56,7 +60,6 @@ def _measure_workers(record: Record, folder: Path, quick: bool) -> None:
 
 def _measure_aggregation(record: Record, folder: Path, turns: dict[int, int]) -> None:
     arrays = model_like(README_NUMBERS)
-    names = [f"layer-{number}" for number in range(len(arrays))]
     points: dict[str, dict[str, list[tuple[float, float]]]] = {"seconds": {}, "peak": {}}
     with start_server(find_binary(), folder / "redis") as server:
         store = RedisStore(connect(server.url))
@@ -89,3 +92,11 @@ def _measure_aggregation(record: Record, folder: Path, turns: dict[int, int]) ->
             record.target(f"peak of {count} clients", MODELS_LIMIT, medians["peak"].median, "models")
     record.curves.append(Curve("Aggregation of updates of 7.24 MB", "clients", "seconds", points["seconds"]))
     record.curves.append(Curve("Memory of an aggregation", "clients", "models of 7.24 MB", points["peak"]))
+
+
+def _put(client: redis.Redis, key: str, arrays: Weights) -> Reference:
+    """Store an update as a client does, and its bytes as a plain value beside it."""
+    names = [f"layer-{number}" for number in range(len(arrays))]
+    reference = put_arrays(RedisStore(client), key, names, arrays)
+    client.set(bare_key(reference), b"".join(array.tobytes() for array in arrays))
+    return reference
