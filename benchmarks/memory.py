@@ -62,13 +62,12 @@ def _measure_aggregation(record: Record, folder: Path, turns: dict[int, int]) ->
     arrays = model_like(README_NUMBERS)
     points: dict[str, dict[str, list[tuple[float, float]]]] = {"seconds": {}, "peak": {}}
     with start_server(find_binary(), folder / "redis") as server:
-        store = RedisStore(connect(server.url))
+        client = connect(server.url)
         references = [
-            put_arrays(store, f"update-{number}", names, [array + number for array in arrays])
+            _put(client, f"update-{number}", [np.add(array, number, dtype=np.float32) for array in arrays])
             for number in range(DIFFERENT_UPDATES)
         ]
-
-        tiny = put_arrays(store, "tiny", ["layer"], [np.zeros(10, np.float32)])
+        tiny = _put(client, "tiny", [np.zeros(10, np.float32)])
 
         def once(method: str, count: int) -> dict[str, float]:
             with Apart("benchmarks.aggregating.Aggregating", server.url, references, tiny) as process:
