@@ -22,7 +22,7 @@ def measure(record: Record, folder: Path, quick: bool) -> None:
 
     All at once, because a thread that augments on an idle core would cost nothing; in a round none is idle.
     """
-    side, count, turns = (32, 48, 2) if quick else (128, 144, 7)
+    side, count, turns = (32, 48, 2) if quick else (128, 144, 5)
     prepared = folder / "prepared"
     write_prepared(prepared, count, 8, (side, side))
     settings: dict[str, Any] = {"INPUT_SHAPE": (side, side), "THREADS": threads_of_each(CLIENTS)}

@@ -25,7 +25,7 @@ from helpers.weight_store.store import put_arrays
 WORKER_LIMIT = 1.1
 MODELS_LIMIT = 3.0
 TIME_LIMIT = 2.0
-TURNS = {10: 7, 100: 5, 1000: 1}
+TURNS = {10: 5, 100: 3, 1000: 1}
 """Clients, and how often their aggregation is measured."""
 DIFFERENT_UPDATES = 10
 OURS, BARE = "ours, Redis", "bytes read from Redis and added in NumPy"

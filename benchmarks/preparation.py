@@ -24,7 +24,7 @@ OURS, PLAIN = "ours", "a plain loop of OpenCV"
 
 def measure(record: Record, folder: Path, quick: bool) -> None:
     """Measure the command on some images, then its memory on many."""
-    count, many, turns = (200, 400, 1) if quick else (2_000, 20_000, 5)
+    count, many, turns = (200, 400, 1) if quick else (2_000, 20_000, 3)
     images, out = folder / "images", folder / "out"
     record.progress(f"drawing {count} images of 256×256")
     write_png_folder(images, count, 256)

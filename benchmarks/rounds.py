@@ -83,7 +83,7 @@ def _contenders(
     contenders: dict[str, Contender] = {
         FLOOR: lambda: [floor.round() for _ in range(size.rounds - 1)],
         OURS: lambda: pipeline.train(*options, *plain),
-        FLOOR_AS_IS: lambda: [as_is.round() for _ in range(max(1, size.rounds // 2))],
+        FLOOR_AS_IS: lambda: [as_is.round() for _ in range(max(1, size.rounds // 4))],
     }
     if has_setting("TRAIN_STEP", "fast"):
         contenders[OURS_FAST] = lambda: pipeline.train(*options, "--train-step", "fast")

@@ -20,7 +20,7 @@ PLAIN, OURS, FAST = "plain Keras fit", "ours, plain step", "ours, fast step"
 
 def measure(record: Record, folder: Path, quick: bool) -> None:
     """Measure every batch size; all have a worker's threads, and glibc keeps freed memory for all."""
-    side, count, turns = (32, 32, 2) if quick else (128, 96, 7)
+    side, count, turns = (32, 32, 2) if quick else (128, 96, 5)
     prepared = folder / "prepared"
     write_prepared(prepared, count, 8, (side, side))
     threads, rows = threads_of_each(CLIENTS), np.arange(count)
