@@ -1,0 +1,1 @@
+"""What the project is measured against, side by side; see benchmarks/README.md."""

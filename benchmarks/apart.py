@@ -1,0 +1,94 @@
+"""An object in a process of its own, asked through a pipe; while it waits it uses no processor."""
+
+import importlib
+import multiprocessing
+import os
+import traceback
+from collections.abc import Sequence
+from multiprocessing.connection import Connection
+from typing import Any, Self
+
+
+class ContenderFailed(Exception):
+    """A contender raised; the message is its traceback."""
+
+
+class Apart:
+    """A process that makes an object and calls its methods when asked. A context manager that ends it.
+
+    Args:
+        make: dotted name of a class, imported in the new process alone.
+        *arguments: what it is given.
+    """
+
+    def __init__(self, make: str, *arguments: Any) -> None:
+        context = multiprocessing.get_context("spawn")
+        self._pipe, theirs = context.Pipe()
+        self.process = context.Process(target=_serve, args=(theirs, make, arguments), daemon=True)
+        self.process.start()
+        theirs.close()
+        self.receive()
+
+    @property
+    def pid(self) -> int:
+        assert self.process.pid is not None  # it was started
+        return self.process.pid
+
+    def send(self, method: str, *arguments: Any) -> None:
+        """Ask, without waiting for the answer."""
+        self._pipe.send((method, arguments))
+
+    def receive(self) -> Any:
+        """The answer to the oldest question.
+
+        Raises:
+            ContenderFailed: it raised, or has ended.
+        """
+        try:
+            is_good, answer = self._pipe.recv()
+        except EOFError:
+            raise ContenderFailed(f"a contender ended with status {self.process.exitcode}") from None
+        if not is_good:
+            raise ContenderFailed(answer)
+        return answer
+
+    def ask(self, method: str, *arguments: Any) -> Any:
+        """Call a method and wait for what it returns; raises as `receive`."""
+        self.send(method, *arguments)
+        return self.receive()
+
+    def close(self) -> None:
+        """End the process."""
+        self._pipe.close()
+        self.process.join(5)
+        self.process.kill()
+        self.process.join()
+
+    def __enter__(self) -> Self:
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        self.close()
+
+
+def ask_all(group: Sequence[Apart], method: str, *arguments: Any) -> list[Any]:
+    """Let all work at the same time; returns their answers, in their order."""
+    for one in group:
+        one.send(method, *arguments)
+    return [one.receive() for one in group]
+
+
+def _serve(pipe: Connection, make: str, arguments: Sequence[Any]) -> None:
+    os.dup2(os.open(os.devnull, os.O_WRONLY), 2)  # TensorFlow's chatter; a traceback goes through the pipe
+    try:
+        module, _, name = make.rpartition(".")
+        subject = getattr(importlib.import_module(module), name)(*arguments)
+        pipe.send((True, None))
+        while True:
+            method, given = pipe.recv()
+            pipe.send((True, getattr(subject, method)(*given)))
+    except EOFError:  # nobody asks any more
+        return
+    except Exception:
+        pipe.send((False, traceback.format_exc()))
+        raise

@@ -1,0 +1,75 @@
+"""The floor: all that a round does and nothing else. Warm plain Keras processes with shared memory."""
+
+import time
+from multiprocessing.shared_memory import SharedMemory
+from pathlib import Path
+from typing import Self
+
+import numpy as np
+from numpy.typing import NDArray
+
+from benchmarks.apart import Apart, ask_all
+from benchmarks.processes import cpu_seconds
+from benchmarks.watching import Readings
+from helpers.global_config import Config
+from preprocessing.partitioning import partition_rows
+
+SLOT = 4_000_000
+"""Room for a model, float32 numbers; memory that is not touched costs nothing."""
+
+CLIENT = "benchmarks.floor_client.FloorClient"
+
+
+def slots_of(memory: SharedMemory, count: int) -> NDArray[np.float32]:
+    """The shared memory as float32 (count + 1, SLOT)."""
+    return np.ndarray((count + 1, SLOT), np.float32, memory.buf)
+
+
+class Floor:
+    """The clients' processes, kept from round to round. A context manager that ends them.
+
+    Args:
+        folder: prepared arrays.
+        count: clients, a process each.
+        batch_size, threads, keeps_memory: see PlainKeras.
+    """
+
+    def __init__(self, folder: Path, count: int, batch_size: int, threads: int, keeps_memory: bool) -> None:
+        self._memory = SharedMemory(create=True, size=(count + 1) * SLOT * 4)
+        self._slots = slots_of(self._memory, count)
+        shares = partition_rows(np.load(folder / "y_train.npy"), count, Config.SEED)
+        self._clients = [
+            Apart(CLIENT, self._memory.name, number, count, folder, rows, batch_size, threads, keeps_memory)
+            for number, rows in enumerate(shares, 1)
+        ]  # fmt: skip
+        self._size = self._clients[0].ask("write_initial")
+
+    @property
+    def pids(self) -> list[int]:
+        return [client.pid for client in self._clients]
+
+    def round(self) -> Readings:
+        """Train everywhere, average, evaluate; returns `seconds` and processor seconds `cpu`."""
+        began, cpu, own = time.perf_counter(), cpu_seconds(self.pids), time.process_time()
+        counts = ask_all(self._clients, "train")
+        mean = np.zeros(self._size, np.float32)
+        for number, count in enumerate(counts, 1):
+            mean += self._slots[number, : self._size] * np.float32(count / sum(counts))
+        self._slots[0, : self._size] = mean
+        self._clients[0].ask("evaluate")
+        seconds = time.perf_counter() - began
+        return {"seconds": seconds, "cpu": cpu_seconds(self.pids) - cpu + time.process_time() - own}
+
+    def close(self) -> None:
+        """End the processes and free the memory."""
+        for client in self._clients:
+            client.close()
+        del self._slots
+        self._memory.close()
+        self._memory.unlink()
+
+    def __enter__(self) -> Self:
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        self.close()

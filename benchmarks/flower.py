@@ -1,0 +1,78 @@
+"""Flower as a contender: its own environment, which the project's pins do not fit, and its rounds."""
+
+import hashlib
+import json
+import os
+import subprocess
+import sys
+from pathlib import Path
+
+import numpy as np
+
+from benchmarks.pipeline import without_settings
+from benchmarks.processes import cpu_seconds
+from benchmarks.watching import Readings, watch
+from helpers.global_config import Config
+from preprocessing.partitioning import partition_rows
+
+FOLDER = Path(__file__).resolve().parent
+VENV = FOLDER / ".venv"
+REQUIREMENTS = FOLDER / "requirements.txt"
+START = "from benchmarks.flower_app import main; main()"
+
+
+class Flower:
+    """Runs the rounds of `flower_app` on the prepared arrays of a folder.
+
+    Args:
+        prepared: the folder; the clients' rows are written beside the arrays.
+        clients: how many.
+        threads: TensorFlow threads of each.
+
+    Raises:
+        subprocess.CalledProcessError: the environment could not be made.
+    """
+
+    def __init__(self, prepared: Path, clients: int, threads: int) -> None:
+        self._python = environment_python()
+        self._prepared = prepared
+        self._clients = clients
+        self._threads = threads
+        shares = partition_rows(np.load(prepared / "y_train.npy"), clients, Config.SEED)
+        for client, rows in enumerate(shares):
+            np.save(prepared / f"share-{client}.npy", rows)
+
+    def train(self, rounds: int, batch_size: int) -> list[Readings]:
+        """`seconds` and processor seconds `cpu` of every round, the first among them.
+
+        Raises:
+            CommandFailed: with the last lines it printed.
+        """
+        job = {"folder": str(self._prepared), "clients": self._clients, "threads": self._threads}
+        job |= {"rounds": rounds, "batch_size": batch_size}
+        command = [str(self._python), "-c", START, json.dumps(job)]
+        environment = without_settings(dict(os.environ)) | {
+            "PYTHONPATH": str(FOLDER.parent),
+            "FLWR_TELEMETRY_ENABLED": "0",
+            "RAY_USAGE_STATS_ENABLED": "0",
+        }
+        return watch(command, environment, lambda pid: {"cpu": cpu_seconds([pid])})
+
+
+def environment_python() -> Path:
+    """The interpreter of benchmarks/.venv, which is made or renewed if requirements.txt has changed.
+
+    Raises:
+        subprocess.CalledProcessError: venv or pip failed, having said why.
+    """
+    python = VENV / "bin/python"
+    stamp = VENV / "installed.txt"
+    text = f"{sys.version_info[:2]} {VENV}\n{REQUIREMENTS.read_text()}"
+    fingerprint = hashlib.sha256(text.encode()).hexdigest()
+    if not (stamp.is_file() and stamp.read_text() == fingerprint):
+        print(f"Making the environment {VENV} for Flower (some minutes) …", flush=True)
+        subprocess.run([sys.executable, "-m", "venv", "--clear", str(VENV)], check=True)
+        pip = [str(python), "-m", "pip", "install", "--quiet", "--disable-pip-version-check", "--no-input"]
+        subprocess.run([*pip, "-r", str(REQUIREMENTS)], check=True)
+        stamp.write_text(fingerprint)
+    return python

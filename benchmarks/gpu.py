@@ -1,0 +1,72 @@
+"""A round on one GPU: this project with one worker against plain `fit`, both warm."""
+
+import subprocess
+import sys
+from collections.abc import Callable
+from functools import partial
+from pathlib import Path
+
+from benchmarks.floor import Floor
+from benchmarks.pipeline import Pipeline, threads_of_each
+from benchmarks.records import Record
+from benchmarks.synthetic_data import write_prepared
+from benchmarks.turns import in_turn
+from benchmarks.watching import Readings
+from helpers.global_config import UserError
+
+LIMIT = 1.05
+COUNT_GPUS = "import tensorflow as tf; print(len(tf.config.list_physical_devices('GPU')))"
+PLAIN, OURS = "plain fit", "ours"
+
+
+class NoGpu(UserError):
+    """There is no GPU that TensorFlow could use."""
+
+
+def measure(record: Record, folder: Path, quick: bool) -> None:
+    """Measure steady rounds of one client at several batch sizes.
+
+    Raises:
+        NoGpu: there is none.
+    """
+    check_gpu()
+    num_train, num_val, side, turns = (24, 12, 32, 1) if quick else (1890, 630, 128, 4)
+    prepared = folder / "prepared"
+    write_prepared(prepared, num_train, num_val, (side, side))
+    for batch_size in (16,) if quick else (16, 64):
+        options = ["--epochs", "3", "--num-workers", "1", "--train-batch-size", str(batch_size)]
+        options += ["--augmentation", "none", "--input-shape", f"{side},{side}"]
+        with (
+            Floor(prepared, 1, batch_size, threads_of_each(1), True) as floor,
+            Pipeline(folder / f"batch-{batch_size}", prepared, 1) as pipeline,
+        ):
+            floor.round()
+            contenders: dict[str, Callable[[], list[Readings]]] = {
+                PLAIN: partial(_two_rounds, floor),
+                OURS: partial(pipeline.train, *options),
+            }
+            found = in_turn(contenders, turns)
+        what = f"steady round on one GPU, batch {batch_size}"
+        plain = record.add(what, PLAIN, "s", [one["seconds"] for turn in found[PLAIN] for one in turn])
+        ours = record.add(
+            what, OURS, "s", [one["seconds"] for turn in found[OURS] for one in turn[1:]], plain
+        )
+        record.target(f"{what} / plain fit", LIMIT, ours.ratio, "×")
+
+
+def _two_rounds(floor: Floor) -> list[Readings]:
+    return [floor.round(), floor.round()]
+
+
+def check_gpu() -> None:
+    """Make sure that TensorFlow finds a GPU; asked of another process, so that none is taken here.
+
+    Raises:
+        NoGpu: saying what to install.
+    """
+    done = subprocess.run([sys.executable, "-c", COUNT_GPUS], capture_output=True, text=True)
+    if done.returncode or int(done.stdout or 0) < 1:
+        raise NoGpu(
+            "gpu: TensorFlow finds no GPU here; on a machine with one, "
+            '`pip install "tensorflow[and-cuda]"` into .venv, or leave the part out'
+        )

@@ -1,0 +1,49 @@
+"""The project's local training in a process of its own, without Celery or Redis."""
+
+import time
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from helpers.cluster.allocator import keep_freed_memory
+from helpers.global_config import Config
+from helpers.local_training.trainer import train_locally
+from helpers.model_instance_helper import initial_weights, model_for
+from preprocessing.input_pipeline import training_batches
+from preprocessing.prepared_data import PreparedData
+
+
+class LocalTraining:
+    """What a worker does between fetching and storing weights.
+
+    Args:
+        folder: prepared arrays.
+        rows: the client's training rows.
+        settings: of the run, as for Config.
+    """
+
+    def __init__(self, folder: Path, rows: NDArray[np.int64], settings: dict[str, Any]) -> None:
+        keep_freed_memory()
+        self._config = Config.load(**settings)
+        self._data = PreparedData.open(folder)
+        self._rows = rows
+        self._instance = model_for(self._config)
+        self._weights = initial_weights(self._config)
+
+    def epoch(self, augmentation: str = "none") -> dict[str, float]:
+        """One epoch from new weights: its `seconds`, and the processor's, `cpu`."""
+        began, used = time.perf_counter(), time.process_time()
+        batches = training_batches(
+            self._data.images("train"),
+            self._data.labels("train"),
+            self._rows,
+            batch_size=self._config.TRAIN_BATCH_SIZE,
+            augmentation_name=augmentation,
+            seed=[1, 2, 3],
+        )
+        train_locally(
+            self._instance, self._weights, batches, learning_rate=self._config.learning_rate, seed=[1, 2]
+        )
+        return {"seconds": time.perf_counter() - began, "cpu": time.process_time() - used}

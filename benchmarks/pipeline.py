@@ -1,0 +1,140 @@
+"""The project itself: its own Redis, its workers as the launcher starts them, its training command."""
+
+import contextlib
+import itertools
+import os
+import sys
+from importlib import import_module
+from importlib.util import find_spec
+from pathlib import Path
+from typing import Self
+
+import pandas as pd
+
+from benchmarks.processes import cpu_seconds
+from benchmarks.watching import Readings, watch
+from helpers.cluster.connection import connect
+from helpers.cluster.embedded_redis import find_binary, start_server
+from helpers.cluster.heartbeat import live_workers
+from helpers.cluster.worker_processes import WorkerProcesses, worker_environment
+from helpers.global_config import Config
+
+WEIGHT_FOLDER = "helpers.cluster.weight_folder"
+CLIENTS = 3
+"""As the README's default."""
+
+
+def has_setting(name: str, value: str = "") -> bool:
+    """Whether the project has a setting of this name (that may have this value)."""
+    field = Config.model_fields.get(name)
+    return field is not None and (not value or value in getattr(field.annotation, "__args__", ()))
+
+
+def without_settings(environment: dict[str, str]) -> dict[str, str]:
+    """The same environment without any setting of the project: all are measured as they come."""
+    return {
+        name: value
+        for name, value in environment.items()
+        if not name.startswith("DT_") and name != "REDIS_URL"
+    }
+
+
+def environment_of(redis_url: str, count: int) -> dict[str, str]:
+    """What the launcher gives each of `count` workers, and nothing that a user has set."""
+    given = without_settings(worker_environment(redis_url, count))
+    return given | {"REDIS_URL": redis_url, "DT_THREADS": str(threads_of_each(count))}
+
+
+class Pipeline:
+    """A Redis on a free port with workers beside it, all files in one folder; a context manager.
+
+    Args:
+        folder: for Redis, records, models and logs.
+        prepared: folder of the prepared arrays.
+        count: workers.
+        all_in_redis: keep weights there too, as on several machines; else where the launcher puts them.
+    """
+
+    def __init__(self, folder: Path, prepared: Path, count: int, *, all_in_redis: bool = False) -> None:
+        folder.mkdir(parents=True)
+        self._folder = folder
+        self._runs = itertools.count(1)
+        with contextlib.ExitStack() as stack:
+            self._server = stack.enter_context(start_server(find_binary(), folder / "redis"))
+            self.client = connect(self._server.url)
+            place = {} if all_in_redis else stack.enter_context(_weight_folder(self._server.url))
+            self.environment = environment_of(self._server.url, count) | place
+            self.environment |= {
+                "DT_PREPROCESSED_DIR": str(prepared),
+                "DT_METRICS_DIR": str(folder / "metrics"),
+                "DT_MODELS_DIR": str(folder / "models"),
+            }
+            names = [f"measured{number}" for number in range(1, count + 1)]
+            workers = stack.enter_context(WorkerProcesses(names, self.environment, self._log))
+            workers.wait_until_ready(self.client)
+            self.close = stack.pop_all().close
+
+    def _log(self, name: str, line: str) -> None:
+        with (self._folder / f"{name}.log").open("a", encoding="utf-8") as file:
+            print(line, file=file)
+
+    @property
+    def worker_pids(self) -> list[int]:
+        return [int(status["pid"]) for status in live_workers(self.client).values()]
+
+    @property
+    def pids(self) -> list[int]:
+        """Process ids of Redis and the workers."""
+        server = self._server.process
+        return self.worker_pids + ([server.pid] if server is not None else [])
+
+    def train(self, *options: str) -> list[Readings]:
+        """Run the training command to its end.
+
+        Args:
+            *options: of the command.
+
+        Returns:
+            a round each: `seconds` between the ends of two rounds, `told` and `bytes_down` as rounds.csv has
+            them, processor seconds `cpu` of Redis, workers and command, bytes `in` and `out` of Redis.
+
+        Raises:
+            CommandFailed: with the last lines it printed.
+        """
+        run = f"measured-{next(self._runs)}"
+        command = [sys.executable, "distributed_training_index.py", "--run", run, *options]
+        pids = self.pids
+
+        def meter(orchestrator: int) -> Readings:
+            traffic = self.client.info("stats")
+            return {
+                "cpu": cpu_seconds([*pids, orchestrator]),
+                "in": float(traffic["total_net_input_bytes"]),
+                "out": float(traffic["total_net_output_bytes"]),
+            }
+
+        rounds = watch(command, self.environment, meter)
+        table = pd.read_csv(self._folder / "metrics" / run / "rounds.csv")
+        told = zip(rounds, table["seconds"], table["bytes_down"], strict=True)
+        return [{**found, "told": float(seconds), "bytes_down": float(down)} for found, seconds, down in told]
+
+    def __enter__(self) -> Self:
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        self.close()
+
+
+def _weight_folder(redis_url: str) -> contextlib.AbstractContextManager[dict[str, str]]:
+    """As the launcher: where weights of workers on one machine lie; their environment, empty for Redis."""
+    if find_spec(WEIGHT_FOLDER) is None:  # a project without file://
+        return contextlib.nullcontext({})
+    found: contextlib.AbstractContextManager[dict[str, str]] = import_module(WEIGHT_FOLDER).weight_folder(
+        redis_url
+    )
+    return found
+
+
+def threads_of_each(count: int) -> int:
+    """The threads that the launcher gives each of `count` workers."""
+    return max(1, (os.cpu_count() or 1) // count)

@@ -1,0 +1,84 @@
+"""Plain Keras: the README's network and `model.fit`, and nothing of the project's machinery."""
+
+import time
+from pathlib import Path
+from typing import Any
+
+import keras
+import numpy as np
+import tensorflow as tf
+from numpy.typing import NDArray
+
+from benchmarks.processes import peak_bytes
+from helpers.architectures import ARCHITECTURES
+from helpers.cluster.allocator import keep_freed_memory
+
+PREDICTED_AT_ONCE = 32
+
+
+class PlainKeras:
+    """A client as one would write it without the project: its images in memory, a model, `fit`.
+
+    Args:
+        folder: holds x_train.npy, y_train.npy, x_val.npy, y_val.npy as preprocessing writes them.
+        rows: the client's training rows.
+        batch_size: images per training step.
+        threads: TensorFlow's; 0 leaves it to TensorFlow.
+        keeps_memory: whether glibc keeps freed memory, as in the project's workers.
+    """
+
+    def __init__(
+        self, folder: Path, rows: NDArray[np.int64], batch_size: int, threads: int, keeps_memory: bool
+    ) -> None:
+        if threads:
+            tf.config.threading.set_intra_op_parallelism_threads(threads)
+            tf.config.threading.set_inter_op_parallelism_threads(threads)
+        if keeps_memory:
+            keep_freed_memory()
+        self.images, self.labels = load(folder, "train", rows)
+        self.val_images, self.val_labels = load(folder, "val")
+        self._batch_size = batch_size
+        self._model: Any = None
+
+    @property
+    def model(self) -> Any:
+        """The compiled model, built when first needed."""
+        if self._model is None:
+            keras.utils.set_random_seed(42)
+            self._model = ARCHITECTURES["seed_cnn"](self.images.shape[1:])
+            self._model.compile(optimizer=keras.optimizers.Adam(), loss="binary_crossentropy")
+            self._model.optimizer.build(self._model.trainable_variables)
+        return self._model
+
+    def fit(self) -> None:
+        """One epoch with the optimiser as new."""
+        for variable in self.model.optimizer.variables:
+            variable.assign(np.zeros(variable.shape, variable.dtype))
+        self.model.optimizer.learning_rate = 0.001
+        self.model.fit(self.images, self.labels, batch_size=self._batch_size, epochs=1, verbose=0)
+
+    def predict(self) -> NDArray[np.float32]:
+        """Probabilities of the validation images: float32 (N,)."""
+        scores: NDArray[np.float32] = self.model.predict(
+            self.val_images, batch_size=PREDICTED_AT_ONCE, verbose=0
+        )
+        return scores.reshape(-1)
+
+    def epoch(self) -> dict[str, float]:
+        """One epoch of `fit`: its `seconds`."""
+        began = time.perf_counter()
+        self.fit()
+        return {"seconds": time.perf_counter() - began}
+
+    def peak(self) -> int:
+        """The most memory this process has had, bytes."""
+        return peak_bytes()
+
+
+def load(folder: Path, split: str, rows: NDArray[np.int64] | None = None) -> tuple[Any, Any]:
+    """Rows (all) of a split: images float32 (N, H, W, 3) in [0, 1], labels float32 (N, 1)."""
+    images = np.load(folder / f"x_{split}.npy", mmap_mode="r")
+    labels = np.load(folder / f"y_{split}.npy")
+    chosen = np.arange(len(labels)) if rows is None else rows
+    scaled = np.divide(images[chosen], 255, dtype=np.float32)
+    return scaled, labels[chosen].astype(np.float32).reshape(-1, 1)

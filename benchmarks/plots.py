@@ -1,0 +1,123 @@
+"""Plots of the results. Colours after Okabe and Ito, which colour-blind people can tell apart."""
+
+import textwrap
+from collections.abc import Sequence
+from pathlib import Path
+
+from matplotlib.figure import Figure
+
+from benchmarks.records import Curve, Measurement, Target, shown
+
+BLUE, ORANGE, GREEN, RED, PURPLE, SKY = "#0072B2", "#E69F00", "#009E73", "#D55E00", "#CC79A7", "#56B4E9"
+OTHERS = (ORANGE, GREEN, PURPLE, SKY, RED)
+REFERENCE, GREY = "#000000", "#999999"
+COLOURS = {
+    "ours, fast": GREEN,
+    "ours, file": GREEN,
+    "ours": BLUE,
+    "floor, glibc": GREY,
+    "Flower": ORANGE,
+}
+"""By how a contender's name begins; the reference is black."""
+MARKERS = "osD^v"
+WIDTH = 9.0
+DPI = 130
+
+
+def plot_part(path: Path, measurements: Sequence[Measurement]) -> None:
+    """One panel a comparison: every contender's median as a dot, its range as a line, from zero on."""
+    panels: dict[str, list[Measurement]] = {}
+    for found in measurements:
+        panels.setdefault(found.what, []).append(found)
+    heights = [0.6 + 0.32 * len(rows) for rows in panels.values()]
+    figure = Figure(figsize=(WIDTH, sum(heights) + 0.5), layout="constrained")
+    axes = figure.subplots(len(panels), squeeze=False, gridspec_kw={"height_ratios": heights})[:, 0]
+    for axis, (what, rows) in zip(axes, panels.items(), strict=True):
+        top = max(max(found.values) for found in rows)
+        for place, found in enumerate(rows):
+            low, high = min(found.values), max(found.values)
+            colour = _colour(found, place)
+            axis.plot(
+                [low, high], [place, place], color=colour, linewidth=3, solid_capstyle="round", alpha=0.5
+            )
+            axis.plot([found.median], [place], MARKERS[place % len(MARKERS)], color=colour, markersize=7)
+            ratio = "" if found.ratio is None else f"   {found.ratio:.2f} ×"
+            axis.annotate(
+                f"{shown(found.median)}{ratio}",
+                (high, place),
+                (8, 0),
+                textcoords="offset points",
+                va="center",
+            )
+        axis.set_yticks(range(len(rows)), [textwrap.fill(found.contender, 32) for found in rows], fontsize=9)
+        axis.set_ylim(len(rows) - 0.4, -0.6)
+        axis.set_xlim(0, (top or 1) * 1.2)
+        axis.set_title(f"{what} ({rows[0].unit})", loc="left", fontsize=10)
+        _quieten(axis)
+    figure.savefig(path, dpi=DPI)
+
+
+def _colour(found: Measurement, place: int) -> str:
+    for beginning, colour in COLOURS.items():
+        if found.contender.startswith(beginning):
+            return colour
+    return REFERENCE if not found.reference else OTHERS[place % len(OTHERS)]
+
+
+def plot_targets(path: Path, targets: Sequence[Target]) -> None:
+    """How far each target is from its limit: left of 1 is met."""
+    shown_targets = [found for found in targets if found.measured is not None]
+    figure = Figure(figsize=(WIDTH, 1 + 0.34 * max(1, len(shown_targets))), layout="constrained")
+    axis = figure.subplots()
+    for place, found in enumerate(shown_targets):
+        share = _share_of_limit(found)
+        colour = BLUE if found.verdict == "met" else RED
+        axis.plot([1, share], [place, place], color=colour, linewidth=2)
+        axis.plot([share], [place], "o" if found.verdict == "met" else "X", color=colour, markersize=8)
+        text = f"{found.verdict}: {shown(found.measured or 0)} {found.unit}, asked {found.bound}"
+        axis.annotate(
+            text, (max(1, share), place), (10, 0), textcoords="offset points", va="center", fontsize=8
+        )
+    axis.axvline(1, color=REFERENCE, linewidth=1)
+    axis.set_yticks(
+        range(len(shown_targets)), [textwrap.fill(found.asked, 46) for found in shown_targets], fontsize=8
+    )
+    axis.set_ylim(len(shown_targets) - 0.4, -0.6)
+    axis.set_xscale("log")
+    axis.margins(x=0.45)
+    axis.set_title("Targets: measured as a share of the limit (● met, ✕ missed)", loc="left", fontsize=10)
+    _quieten(axis)
+    figure.savefig(path, dpi=DPI)
+
+
+def _share_of_limit(found: Target) -> float:
+    """Below 1 where the target is met; at least 0.01, as a logarithm must be."""
+    measured = found.measured or 0.0
+    share = found.limit / max(measured, 1e-9) if found.at_least else measured / found.limit
+    return min(100.0, max(0.01, share))
+
+
+def plot_curve(path: Path, curve: Curve) -> None:
+    """Numbers over a number, both logarithmic: a straight line of slope 1 is proportional."""
+    figure = Figure(figsize=(WIDTH * 0.75, 4.2), layout="constrained")
+    axis = figure.subplots()
+    colours = (REFERENCE, BLUE, *OTHERS)
+    for number, (name, points) in enumerate(curve.lines.items()):
+        xs, ys = zip(*sorted(points), strict=True)
+        axis.plot(xs, ys, MARKERS[number % len(MARKERS)] + "-", color=colours[number], label=name)
+        for x, y in points:
+            axis.annotate(shown(y), (x, y), (4, 6), textcoords="offset points", fontsize=8)
+    axis.set_xscale("log")
+    axis.set_yscale("log")
+    axis.set_xlabel(curve.x)
+    axis.set_ylabel(curve.y)
+    axis.set_title(curve.title, loc="left", fontsize=10)
+    axis.legend(frameon=False)
+    _quieten(axis)
+    figure.savefig(path, dpi=DPI)
+
+
+def _quieten(axis: object) -> None:
+    axis.spines[["top", "right"]].set_visible(False)  # type: ignore[attr-defined]
+    axis.grid(axis="x", color=GREY, alpha=0.3)  # type: ignore[attr-defined]
+    axis.set_axisbelow(True)  # type: ignore[attr-defined]

@@ -1,0 +1,89 @@
+"""Preprocessing: images a second against a plain loop of OpenCV, and its memory."""
+
+import os
+import shutil
+import subprocess
+import sys
+import time
+from functools import partial
+from pathlib import Path
+
+from benchmarks.pipeline import without_settings
+from benchmarks.processes import shared_out_bytes
+from benchmarks.records import Record
+from benchmarks.synthetic_data import write_png_folder
+from benchmarks.turns import in_turn
+from benchmarks.watching import CommandFailed
+from helpers.cluster.child_processes import ROOT, start_apart, stop_all
+
+MEMORY_LIMIT_MB = 1000.0
+SIDE = 128
+SAMPLING_INTERVAL_S = 0.1
+OURS, PLAIN = "ours", "a plain loop of OpenCV"
+
+
+def measure(record: Record, folder: Path, quick: bool) -> None:
+    """Measure the command on some images, then its memory on many."""
+    count, many, turns = (200, 400, 1) if quick else (2_000, 20_000, 3)
+    images, out = folder / "images", folder / "out"
+    record.progress(f"drawing {count} images of 256×256")
+    write_png_folder(images, count, 256)
+    plain = ["-m", "benchmarks.plain_opencv", str(images), str(out), str(SIDE)]
+    found = in_turn(
+        {PLAIN: partial(_seconds_of, plain, out), OURS: partial(_seconds_of, _ours(images, out), out)}, turns
+    )
+    what = f"{count} PNGs of 256×256 to arrays of {SIDE}×{SIDE}"
+    speeds = {name: [count / seconds for seconds in values] for name, values in found.items()}
+    reference = record.add(what, PLAIN, "images/s", speeds[PLAIN])
+    record.add(what, OURS, "images/s", speeds[OURS], reference)
+
+    record.progress(f"drawing {many} images of 64×64")
+    write_png_folder(folder / "many", many, 64)
+    what = f"{many} PNGs of 64×64 to arrays of {SIDE}×{SIDE}"
+    seconds, peak = _watched(_ours(folder / "many", out))
+    record.add(what, OURS, "images/s", [many / seconds])
+    record.add(f"peak memory of {what}", OURS, "MB", [peak / 1e6])
+    record.target(f"peak memory of {what}", MEMORY_LIMIT_MB, peak / 1e6, "MB")
+
+
+def _ours(images: Path, out: Path) -> list[str]:
+    command = ["preprocessing/load_and_create_dataset.py", "--data-dir", str(images), "--out", str(out)]
+    return [*command, "--input-shape", f"{SIDE},{SIDE}"]
+
+
+def _seconds_of(arguments: list[str], out: Path) -> float:
+    """How long a command takes from its start to its end; what it wrote to `out` is removed again.
+
+    Raises:
+        CommandFailed: with what it said.
+    """
+    environment = without_settings(dict(os.environ))
+    began = time.perf_counter()
+    done = subprocess.run(
+        [sys.executable, *arguments], cwd=ROOT, env=environment, capture_output=True, text=True
+    )
+    seconds = time.perf_counter() - began
+    if done.returncode:
+        raise CommandFailed(f"{' '.join(arguments)}: status {done.returncode}\n{done.stderr}")
+    shutil.rmtree(out)
+    return seconds
+
+
+def _watched(arguments: list[str]) -> tuple[float, int]:
+    """Seconds a command takes, and the most memory it and its processes have at a time, bytes.
+
+    Raises:
+        CommandFailed: it ended with an error.
+    """
+    began, peak = time.perf_counter(), 0
+    environment = without_settings(dict(os.environ))
+    process = start_apart([sys.executable, *arguments], subprocess.DEVNULL, environment)
+    try:
+        while process.poll() is None:
+            peak = max(peak, shared_out_bytes([process.pid]))
+            time.sleep(SAMPLING_INTERVAL_S)
+    finally:
+        stop_all([process])
+    if process.returncode:
+        raise CommandFailed(f"{' '.join(arguments)}: status {process.returncode}")
+    return time.perf_counter() - began, peak

@@ -1,0 +1,67 @@
+"""From the rounds of all contenders to rows and targets."""
+
+from collections.abc import Mapping, Sequence
+
+from benchmarks.records import Measurement, Record
+from benchmarks.watching import Readings
+
+FLOOR, FLOOR_AS_IS = "floor", "floor, glibc's own thresholds"
+OURS, OURS_FAST, FLOWER = "ours, plain step", "ours, fast step", "Flower simulation, model kept warm"
+STEADY_LIMIT = 1.05
+FIRST_ALLOWANCE_S = 1.5
+
+Rounds = Sequence[Readings]
+
+
+def write_rows(
+    record: Record,
+    case: str,
+    firsts: Mapping[str, Rounds],
+    turns: Mapping[str, Sequence[Rounds]],
+    idle: Sequence[float],
+) -> None:
+    """Write the rows of one batch size, and how the targets fared.
+
+    Args:
+        record: receives them.
+        case: such as `batch 2`.
+        firsts: the first rounds of the floor's processes.
+        turns: a contender's turns. The first round of a training command, and of a Flower simulation, is no
+            steady one; it is cold in the first turn of new workers only, and always with Flower.
+        idle: what waiting contenders used meanwhile, % of a core.
+    """
+    first = {name: list(rounds) for name, rounds in firsts.items()}
+    first[OURS] = [turns[OURS][0][0]]
+    first |= {FLOWER: [turn[0] for turn in turns[FLOWER]]} if FLOWER in turns else {}
+    steady = {
+        name: [one for turn in own for one in (turn if name in firsts else turn[1:])]
+        for name, own in turns.items()
+    }
+    seconds = _compare(record, f"steady round, {case}", "s", steady, "seconds")
+    record.add(
+        f"steady round, {case}",
+        "ours, plain step, as rounds.csv tells",
+        "s",
+        [one["told"] for one in steady[OURS]],
+        seconds[FLOOR],
+    )
+    _compare(record, f"processor time of a steady round, {case}", "s", steady, "cpu")
+    began = _compare(record, f"first round, {case}", "s", first, "seconds")
+    record.add(f"processor use while another is measured, {case}", "all that wait", "% of a core", idle)
+
+    record.target(f"steady round / floor, {case}, plain step", STEADY_LIMIT, seconds[OURS].ratio, "×")
+    fast = seconds[OURS_FAST].ratio if OURS_FAST in seconds else None
+    record.target(f"steady round / floor, {case}, fast step", 1.0, fast, "×")
+    late = began[OURS].median - began[FLOOR].median
+    record.target(f"first round − the floor's first, {case}", FIRST_ALLOWANCE_S, late, "s")
+
+
+def _compare(
+    record: Record, what: str, unit: str, rounds: Mapping[str, Rounds], reading: str
+) -> dict[str, Measurement]:
+    """One row a contender, each against the floor."""
+    found: dict[str, Measurement] = {}
+    for name in sorted(rounds, key=lambda name: name != FLOOR):
+        values = [one[reading] for one in rounds[name]]
+        found[name] = record.add(what, name, unit, values, found.get(FLOOR))
+    return found

@@ -1,0 +1,127 @@
+"""A round: the floor, this project and Flower, in turn."""
+
+import contextlib
+import subprocess
+import time
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass
+from functools import partial
+from pathlib import Path
+
+from benchmarks.floor import Floor
+from benchmarks.flower import Flower
+from benchmarks.pipeline import CLIENTS, Pipeline, has_setting, threads_of_each
+from benchmarks.processes import cpu_seconds
+from benchmarks.records import Record
+from benchmarks.round_rows import FLOOR, FLOOR_AS_IS, FLOWER, OURS, OURS_FAST, write_rows
+from benchmarks.synthetic_data import write_prepared
+from benchmarks.turns import in_turn
+from benchmarks.watching import Readings
+
+Contender = Callable[[], list[Readings]]
+"""Runs some rounds; returns each, the first of its turn first."""
+
+
+@dataclass(frozen=True)
+class Size:
+    """How much is measured: images, height and width, batch sizes, turns of each, rounds a turn."""
+
+    num_train: int = 189
+    num_val: int = 63
+    input_shape: tuple[int, int] = (128, 128)
+    batch_sizes: tuple[int, ...] = (2, 16)
+    turns: int = 4
+    rounds: int = 4
+    flower_turns: int = 2
+
+
+QUICK = Size(24, 12, (32, 32), (4,), 1, 2, 1)
+
+
+def measure(record: Record, folder: Path, quick: bool) -> None:
+    """Measure rounds at every batch size, each time with fresh processes.
+
+    Args:
+        record: receives rows and targets.
+        folder: for everything that is written.
+        quick: tiny, to see that it works.
+    """
+    size = QUICK if quick else Size()
+    prepared = folder / "prepared"
+    write_prepared(prepared, size.num_train, size.num_val, size.input_shape)
+    flower = _flower(record, prepared)
+    if not has_setting("TRAIN_STEP", "fast"):
+        record.note("there is no setting TRAIN_STEP=fast yet: the fast step is left out")
+    for batch_size in size.batch_sizes:
+        with contextlib.ExitStack() as stack:
+            record.progress(f"batch {batch_size}: starting the floor's processes and the workers")
+            floor, as_is = (
+                stack.enter_context(
+                    Floor(prepared, CLIENTS, batch_size, threads_of_each(CLIENTS), keeps_memory)
+                )
+                for keeps_memory in (True, False)
+            )
+            pipeline = stack.enter_context(Pipeline(folder / f"batch-{batch_size}", prepared, CLIENTS))
+            firsts = {FLOOR: [floor.round()], FLOOR_AS_IS: [as_is.round()]}
+            contenders = _contenders(size, batch_size, floor, as_is, pipeline)
+            idle: list[float] = []
+            standing = {name: contender.pids for name, contender in ((FLOOR, floor), (FLOOR_AS_IS, as_is))}
+            standing |= {name: pipeline.pids for name in contenders if name not in standing}
+            watched = {name: _idling(run, name, standing, idle) for name, run in contenders.items()}
+            if flower is not None:
+                watched[FLOWER] = partial(flower.train, size.rounds, batch_size)
+            turns = _turns(record, watched, size)
+        write_rows(record, f"batch {batch_size}", firsts, turns, idle)
+
+
+def _contenders(
+    size: Size, batch_size: int, floor: Floor, as_is: Floor, pipeline: Pipeline
+) -> dict[str, Contender]:
+    options = ["--epochs", str(size.rounds), "--train-batch-size", str(batch_size)]
+    options += ["--augmentation", "none", "--input-shape", ",".join(map(str, size.input_shape))]
+    plain = ["--train-step", "plain"] if has_setting("TRAIN_STEP") else []
+    contenders: dict[str, Contender] = {
+        FLOOR: lambda: [floor.round() for _ in range(size.rounds - 1)],
+        OURS: lambda: pipeline.train(*options, *plain),
+        FLOOR_AS_IS: lambda: [as_is.round() for _ in range(max(1, size.rounds // 4))],
+    }
+    if has_setting("TRAIN_STEP", "fast"):
+        contenders[OURS_FAST] = lambda: pipeline.train(*options, "--train-step", "fast")
+    return contenders
+
+
+def _flower(record: Record, prepared: Path) -> Flower | None:
+    try:
+        return Flower(prepared, CLIENTS, threads_of_each(CLIENTS))
+    except subprocess.CalledProcessError as error:
+        record.note(f"Flower is left out: its environment could not be made ({error})")
+        return None
+
+
+def _idling(run: Contender, name: str, standing: Mapping[str, list[int]], idle: list[float]) -> Contender:
+    """The same contender; notes what the waiting processes of the others use meanwhile, in % of a core."""
+    own = standing[name]
+    others = {pid for pids in standing.values() if pids != own for pid in pids}
+
+    def running() -> list[Readings]:
+        began, used = time.perf_counter(), cpu_seconds(others)
+        rounds = run()
+        idle.append(100 * (cpu_seconds(others) - used) / (time.perf_counter() - began))
+        return rounds
+
+    return running
+
+
+def _turns(
+    record: Record, contenders: Mapping[str, Contender], size: Size
+) -> dict[str, list[list[Readings]]]:
+    """All contenders in turn; Flower, which starts anew and slowly each time, has fewer turns."""
+
+    def tell(name: str, rounds: list[Readings]) -> None:
+        record.progress(f"{name}: " + ", ".join(f"{one['seconds']:.2f}" for one in rounds) + " s")
+
+    found = in_turn(contenders, size.flower_turns, tell)
+    others = {name: run for name, run in contenders.items() if name != FLOWER}
+    for name, turns in in_turn(others, size.turns - size.flower_turns, tell).items():
+        found[name] += turns
+    return found

@@ -1,0 +1,90 @@
+"""How soon things answer: `--help`, the algorithms' import, a worker."""
+
+import os
+import subprocess
+import sys
+import time
+from collections.abc import Callable
+from functools import partial
+from pathlib import Path
+
+from benchmarks.pipeline import environment_of
+from benchmarks.records import Record
+from benchmarks.turns import in_turn
+from helpers.cluster.child_processes import ROOT
+from helpers.cluster.connection import connect
+from helpers.cluster.embedded_redis import find_binary, start_server
+from helpers.cluster.heartbeat import live_workers
+from helpers.cluster.worker_processes import READY_TIMEOUT_S, WorkerProcesses
+
+HELP_LIMIT_S = 0.7
+IMPORT_LIMIT_S = 0.3
+READY_LIMIT_S = 1.0
+COMMANDS = (
+    "run.py",
+    "run.py up",
+    "run.py predict",
+    "distributed_training_index.py",
+    "preprocessing/load_and_create_dataset.py",
+    "benchmarks/run.py",
+)
+TENSORFLOW = "python -c 'import tensorflow'"
+WORKER = "a worker, until it takes tasks"
+
+
+def measure(record: Record, folder: Path, quick: bool) -> None:
+    """Measure all in turn; every one is a process from its start to its end (a worker: until it is ready)."""
+    turns = 1 if quick else 7
+    contenders: dict[str, Callable[[], float]] = {
+        name: partial(_seconds_of, [*name.split(), "--help"]) for name in COMMANDS
+    }
+    contenders["helpers.federated"] = _import_seconds
+    _seconds_of([*COMMANDS[3].split(), "--help"])  # once without counting: compiled files, disk cache
+    found = in_turn(contenders, turns)
+    imported = record.add("import", "helpers.federated, all modules", "s", found.pop("helpers.federated"))
+    answers = [record.add("--help", name, "s", seconds) for name, seconds in found.items()]
+    record.target("--help of the slowest command", HELP_LIMIT_S, max(one.median for one in answers), "s")
+    record.target("import of helpers.federated", IMPORT_LIMIT_S, imported.median, "s")
+    _measure_worker(record, folder, 1 if quick else 5)
+
+
+def _measure_worker(record: Record, folder: Path, turns: int) -> None:
+    with start_server(find_binary(), folder / "redis") as server:
+        worker = partial(_worker_seconds, server.url)
+        worker()  # once without counting
+        found = in_turn(
+            {TENSORFLOW: partial(_seconds_of, ["-c", "import tensorflow"]), WORKER: worker}, turns
+        )
+    tensorflow = record.add("start of a worker", TENSORFLOW, "s", found[TENSORFLOW])
+    ready = record.add("start of a worker", WORKER, "s", found[WORKER], tensorflow)
+    late = ready.median - tensorflow.median
+    record.target("a worker is ready, after TensorFlow's own import", READY_LIMIT_S, late, "s")
+
+
+def _worker_seconds(redis_url: str) -> float:
+    """How long a new worker takes until its heartbeat says that it takes tasks; it is stopped then."""
+    client = connect(redis_url)
+    began = time.perf_counter()
+    with WorkerProcesses(["measured"], environment_of(redis_url, 1), lambda name, line: None):
+        while not live_workers(client):
+            if time.perf_counter() - began > READY_TIMEOUT_S:
+                raise TimeoutError(f"a worker was not ready within {READY_TIMEOUT_S:g} s")
+            time.sleep(0.02)
+        return time.perf_counter() - began
+
+
+def _seconds_of(arguments: list[str]) -> float:
+    """How long a command of this interpreter takes."""
+    environment = {**os.environ, "TF_CPP_MIN_LOG_LEVEL": "2"}
+    began = time.perf_counter()
+    subprocess.run([sys.executable, *arguments], cwd=ROOT, env=environment, check=True, capture_output=True)
+    return time.perf_counter() - began
+
+
+def _import_seconds() -> float:
+    """How long importing every module of helpers.federated takes, in a new interpreter."""
+    modules = sorted(file.stem for file in (ROOT / "helpers/federated").glob("[a-z]*.py"))
+    names = ", ".join(f"helpers.federated.{name}" for name in modules)
+    program = f"import time; t = time.perf_counter(); import {names}; print(time.perf_counter() - t)"
+    done = subprocess.run([sys.executable, "-c", program], cwd=ROOT, check=True, capture_output=True)
+    return float(done.stdout)

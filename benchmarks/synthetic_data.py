@@ -1,0 +1,60 @@
+"""Images drawn by lot, the same for the same seed: their content costs no time, only their size does."""
+
+from pathlib import Path
+
+import cv2
+import numpy as np
+
+from helpers.global_config import Config
+from preprocessing.dataset_writer import Example, make_array, write_dataset
+from preprocessing.prepared_data import PreparedData
+from preprocessing.sources.image_folder import ImageRecord
+
+SEED = 42
+NUM_TEST = 8
+
+
+def write_prepared(folder: Path, num_train: int, num_val: int, input_shape: tuple[int, int]) -> PreparedData:
+    """Write noise in the form that preprocessing leaves: uint8 (N, H, W, 3), classes in turn.
+
+    Args:
+        folder: made here; nothing may be in it.
+        num_train: training images; beside them `num_val` validation and 8 test images.
+        input_shape: height and width.
+    """
+    generator = np.random.default_rng(SEED)
+    count = num_train + num_val + NUM_TEST
+    scratch = folder / "scratch"
+    scratch.mkdir(parents=True)
+    pixels = scratch / "all.npy"
+    make_array(pixels, (count, *input_shape, 3), np.uint8)
+    images = np.lib.format.open_memmap(pixels, mode="r+")
+    images[...] = generator.integers(0, 256, images.shape, dtype=np.uint8)
+    del images
+    examples = [
+        Example(ImageRecord(f"{row % 2}/{row:05d}.png", row % 2), row, f"{row:064x}", row)
+        for row in range(count)
+    ]
+    ends = {"train": num_train, "val": num_train + num_val, "test": count}
+    starts = [0, *list(ends.values())[:-1]]
+    splits = {name: np.arange(start, ends[name]) for name, start in zip(ends, starts, strict=True)}
+    settings = Config.load(INPUT_SHAPE=input_shape).model_dump(
+        mode="json", include={"INPUT_SHAPE", "SEED", "TEST_FRACTION", "VALIDATION_FRACTION"}
+    )
+    about = {"source": "synthetic", "data_dir": "", "settings": settings, "left_out": []}
+    write_dataset(folder, scratch, pixels, splits, examples, [], about)
+    pixels.unlink()
+    scratch.rmdir()
+    return PreparedData.open(folder)
+
+
+def write_png_folder(folder: Path, count: int, side: int) -> None:
+    """Write `count` different grey PNGs, blurred noise of `side`×`side` pixels, half in 0/ and half in 1/."""
+    generator = np.random.default_rng(SEED)
+    for label in "01":
+        (folder / label).mkdir(parents=True)
+    for number in range(count):
+        coarse = generator.integers(0, 256, (12, 12), dtype=np.uint8)
+        image = np.asarray(cv2.resize(coarse, (side, side), interpolation=cv2.INTER_CUBIC), np.uint8)
+        image |= generator.integers(0, 16, image.shape, dtype=np.uint8)
+        cv2.imwrite(str(folder / str(number % 2) / f"{number:06d}.png"), image)

@@ -1,0 +1,48 @@
+"""The training step: images a second of plain Keras and of the project's steps, in turn, a process each."""
+
+import contextlib
+from functools import partial
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+
+from benchmarks.apart import Apart
+from benchmarks.pipeline import CLIENTS, has_setting, threads_of_each
+from benchmarks.records import Record
+from benchmarks.synthetic_data import write_prepared
+from benchmarks.turns import in_turn
+
+LIMITS = {2: 1.0, 16: 1.15}
+"""Batch size, and how many times plain Keras' images a second the fast step should give at least."""
+PLAIN, OURS, FAST = "plain Keras fit", "ours, plain step", "ours, fast step"
+
+
+def measure(record: Record, folder: Path, quick: bool) -> None:
+    """Measure every batch size; all have a worker's threads, and glibc keeps freed memory for all."""
+    side, count, turns = (32, 32, 2) if quick else (128, 96, 5)
+    prepared = folder / "prepared"
+    write_prepared(prepared, count, 8, (side, side))
+    threads, rows = threads_of_each(CLIENTS), np.arange(count)
+    steps = {OURS: "plain", FAST: "fast"} if has_setting("TRAIN_STEP", "fast") else {OURS: ""}
+    if FAST not in steps:
+        record.note("there is no setting TRAIN_STEP=fast yet: the fast step is left out")
+    for batch_size, limit in LIMITS.items():
+        settings = {"INPUT_SHAPE": (side, side), "TRAIN_BATCH_SIZE": batch_size, "THREADS": threads}
+        with contextlib.ExitStack() as stack:
+            record.progress(f"batch {batch_size}: starting processes")
+            plain = Apart("benchmarks.plain_keras.PlainKeras", prepared, rows, batch_size, threads, True)
+            processes = {PLAIN: stack.enter_context(plain)}
+            for name, step in steps.items():
+                chosen: dict[str, Any] = settings | ({"TRAIN_STEP": step} if step else {})
+                apart = Apart("benchmarks.local_training.LocalTraining", prepared, rows, chosen)
+                processes[name] = stack.enter_context(apart)
+            for process in processes.values():
+                process.ask("epoch")  # builds and traces
+            found = in_turn({name: partial(one.ask, "epoch") for name, one in processes.items()}, turns)
+        what = f"training step, batch {batch_size}"
+        speeds = {name: [count / one["seconds"] for one in epochs] for name, epochs in found.items()}
+        reference = record.add(what, PLAIN, "images/s", speeds.pop(PLAIN))
+        rows_of = {name: record.add(what, name, "images/s", own, reference) for name, own in speeds.items()}
+        ratio = rows_of[FAST].ratio if FAST in rows_of else None
+        record.target(f"fast step / plain Keras fit, {what}", limit, ratio, "×", at_least=True)

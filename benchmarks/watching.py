@@ -1,0 +1,47 @@
+"""Runs a training command and reads meters when its lines say that a round has ended."""
+
+import re
+import subprocess
+import time
+from collections.abc import Callable, Mapping, Sequence
+from itertools import pairwise
+
+from helpers.cluster.child_processes import start_apart, stop_all
+
+ROUND_ENDED = re.compile(r"Run \S+: \d+ rounds|Round \d+/\d+ ")
+"""What the training command prints when the rounds begin, and after each."""
+
+Readings = dict[str, float]
+Meter = Callable[[int], Readings]
+"""Reads what only grows, such as processor seconds; is given the command's process id."""
+
+
+class CommandFailed(Exception):
+    """A command that is measured ended with an error."""
+
+
+def watch(command: Sequence[str], environment: Mapping[str, str], meter: Meter) -> list[Readings]:
+    """Run a command in the repository root to its end.
+
+    Returns:
+        for every round how much each meter went up, and `seconds`.
+
+    Raises:
+        CommandFailed: with the last lines it printed.
+    """
+    process = start_apart(command, subprocess.PIPE, environment)
+    assert process.stdout is not None  # it is a pipe
+    lines: list[str] = []
+    marks: list[Readings] = []
+    try:
+        for raw in process.stdout:
+            line = raw.decode(errors="replace")
+            if ROUND_ENDED.match(line):
+                marks.append({"seconds": time.perf_counter(), **meter(process.pid)})
+            lines.append(line)
+        status = process.wait()
+    finally:
+        stop_all([process])
+    if status or len(marks) < 2:
+        raise CommandFailed(f"{' '.join(command)}: status {status}\n{''.join(lines[-30:])}")
+    return [{name: after[name] - before[name] for name in after} for before, after in pairwise(marks)]
