@@ -24,6 +24,7 @@ class ModelInstance:
     Attributes:
         model: the same, with binary cross-entropy and Adam.
         schema: names, dtypes and shapes of its weights, in `get_weights()` order.
+        trainable: for each of them, whether gradients change it; moving statistics are not.
     """
 
     def __init__(self, model: keras.Model) -> None:
@@ -32,6 +33,8 @@ class ModelInstance:
         self.model.compile(keras.optimizers.Adam(), LOSS, metrics=[LOSS])
         self.model.optimizer.build(self.model.trainable_variables)
         self.schema: Schema = schema_of(self.names, self.model.get_weights())
+        trained = {variable.path for variable in self.model.trainable_variables}
+        self.trainable = tuple(name in trained for name in self.names)
 
     @property
     def names(self) -> list[str]:

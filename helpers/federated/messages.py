@@ -241,6 +241,9 @@ class RunState(Message):
         best_round, best_roc_auc: the best round by validation ROC-AUC so far; None before one.
         best_weights_file: file of that round's weights.
         state_files: by client id as text, the file of what it remembers; empty where nothing.
+        server_file: file of what the server remembers (momenta) after that round; None where nothing.
+        server_file_before: file of what it remembered before that round, so that the round's aggregation
+            can be done again after it was committed; None where nothing.
     """
 
     run: str
@@ -250,6 +253,8 @@ class RunState(Message):
     best_roc_auc: float | None
     best_weights_file: str | None
     state_files: dict[str, str] = field(default_factory=dict)
+    server_file: str | None = None
+    server_file_before: str | None = None
 
 
 @dataclass(frozen=True)

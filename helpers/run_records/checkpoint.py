@@ -1,4 +1,4 @@
-"""Weights, clients' states and state of a run on disk: what a resume starts from."""
+"""Weights, clients' and server's states and state of a run on disk: what a resume starts from."""
 
 import json
 from typing import Any
@@ -11,6 +11,7 @@ from helpers.weight_store.digest import start_digest
 from helpers.weight_store.pieces import Buffers
 
 STATE_FORMAT = 1
+NO_STATES: dict[str, Any] = {"state_files": {}, "server_file": None, "server_file_before": None}
 
 
 def save_weights(folders: RunFolders, round_number: int, schema: Schema, weights: Weights) -> str:
@@ -33,6 +34,15 @@ def save_client_state(
     return _save(folders, f"state-{round_number:04d}-{client}", schema, state)
 
 
+def save_server_state(folders: RunFolders, round_number: int, schema: Schema, state: Weights) -> str:
+    """Write what the server remembers after a round; returns the file's name.
+
+    Raises:
+        RecordError: the file could not be written.
+    """
+    return _save(folders, f"server-{round_number:04d}", schema, state)
+
+
 def _save(folders: RunFolders, stem: str, schema: Schema, arrays: Weights) -> str:
     data = encode([spec.name for spec in schema], arrays)
     name = f"{stem}-{_digest(data)[:12]}.safetensors"
@@ -51,7 +61,7 @@ def holds(name: str, sha256: str) -> bool:
 
 
 def load_arrays(folders: RunFolders, name: str, schema: Schema) -> Weights:
-    """Read what `save_weights` or `save_client_state` wrote.
+    """Read what one of the `save_…` functions wrote.
 
     Raises:
         RecordError: the file is missing, damaged, or of another model.
@@ -80,6 +90,7 @@ def commit(folders: RunFolders, state: RunState, facts: dict[str, Any]) -> None:
     content = {"format": STATE_FORMAT, "state": state.to_message(), **facts}
     write_whole(folders.state, json.dumps(content, indent=1, sort_keys=True).encode())
     named = {state.weights_file, state.best_weights_file, *state.state_files.values()}
+    named |= {state.server_file, state.server_file_before}
     for file in folders.models.glob("*.safetensors"):
         if file.name not in named:
             file.unlink(missing_ok=True)
@@ -95,7 +106,7 @@ def read_state(folders: RunFolders) -> tuple[RunState, dict[str, Any]]:
         content = json.loads(folders.state.read_bytes())
         if content.pop("format") != STATE_FORMAT:
             raise RecordError(f"{folders.state}: written by another version of this project")
-        # Before there were clients' states, a run's state did not name any.
-        return RunState.from_message({"state_files": {}, **content.pop("state")}), content
+        # Before there were clients' and server's states, a run's state did not name any.
+        return RunState.from_message({**NO_STATES, **content.pop("state")}), content
     except (OSError, ValueError, KeyError, TypeError, AttributeError) as error:
         raise RecordError(f"{folders.state} could not be read: {error}") from error

@@ -41,10 +41,12 @@ def resume_run(folders: RunFolders, order: Order, schema: Schema) -> tuple[RunSt
     Raises:
         RecordError: the records are missing or damaged.
     """
-    state, _ = checkpoint.read_state(folders)
+    state, facts = checkpoint.read_state(folders)
     weights = checkpoint.load_arrays(folders, state.weights_file, schema)
     trim_table(folders.metrics / "rounds.csv", ROUND_COLUMNS, state.round)
     trim_table(folders.metrics / "clients.csv", CLIENT_COLUMNS, state.round)
+    if facts.get("settings", {}).get("STRATEGY") != order.settings.get("STRATEGY"):
+        state = replace(state, server_file=None, server_file_before=None)  # another's would mislead it
     checkpoint.commit(folders, state, facts_of(order))  # they may have been changed by force
     return state, weights
 
@@ -57,6 +59,7 @@ def commit_round(
     metrics: dict[str, Any],
     clients: list[dict[str, Any]],
     state_files: dict[str, str],
+    server_file: str | None = None,
 ) -> RunState:
     """Write a finished round: weights, CSV rows and, last, the state.
 
@@ -70,6 +73,7 @@ def commit_round(
         metrics: the row of rounds.csv.
         clients: the rows of clients.csv.
         state_files: the files of those clients' states that are new, by client id as text.
+        server_file: the file of what the server remembers after the round; None where nothing.
 
     Raises:
         RecordError: something could not be written, or the records are not at the round before.
@@ -81,9 +85,34 @@ def commit_round(
     write_rows(folders.metrics / "rounds.csv", ROUND_COLUMNS, order.round, [metrics])
     write_rows(folders.metrics / "clients.csv", CLIENT_COLUMNS, order.round, clients)
     state_files = {**state.state_files, **state_files}
+    before = _server_file_before(state, order.round)
     state = replace(state, round=order.round, weights_file=file, state_files=state_files)
+    state = replace(state, server_file=server_file, server_file_before=before)
     auc = metrics["roc_auc"]
     if auc is not None and (state.best_roc_auc is None or auc > state.best_roc_auc):
         state = replace(state, best_round=order.round, best_roc_auc=auc, best_weights_file=file)
     checkpoint.commit(folders, state, facts)
     return state
+
+
+def server_state_before(folders: RunFolders, round_number: int, schema: Schema) -> Weights:
+    """Return what the server remembered when a round began; empty where nothing, as before the first.
+
+    An aggregation that is done again after its round was committed finds the same as the first time.
+
+    Args:
+        folders: of the run.
+        round_number: the round that is aggregated.
+        schema: of what the server remembers.
+
+    Raises:
+        RecordError: the records are missing or damaged.
+    """
+    state, _ = checkpoint.read_state(folders)
+    file = _server_file_before(state, round_number)
+    return [] if file is None else checkpoint.load_arrays(folders, file, schema)
+
+
+def _server_file_before(state: RunState, round_number: int) -> str | None:
+    """`state` is at the round before, or already at the round."""
+    return state.server_file if state.round < round_number else state.server_file_before

@@ -56,6 +56,15 @@ def test_every_process_gives_the_weights_the_same_names() -> None:
     assert len(set(names)) == len(names) == len(first.get_weights())
 
 
+def test_moving_statistics_are_not_trainable_and_all_else_is() -> None:
+    instance = model_for(CONFIG)
+    fixed = {
+        name for name, is_trained in zip(instance.names, instance.trainable, strict=True) if not is_trained
+    }
+    kinds = [f"seed_cnn/norm_{layer}/moving_{kind}" for layer in (1, 2, 3) for kind in ("mean", "variance")]
+    assert fixed == set(kinds)
+
+
 def test_initial_weights_follow_from_the_seed() -> None:
     assert_same(initial_weights(CONFIG), initial_weights(CONFIG))
     other = initial_weights(Config(INPUT_SHAPE=(16, 16), SEED=1))

@@ -3,6 +3,7 @@
 import json
 import subprocess
 import sys
+from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
@@ -13,10 +14,17 @@ from hypothesis import strategies as st
 from helpers.federated.messages import ClientReply, RoundOrder
 from helpers.federated.weights import schema_of
 from helpers.run_records import files
-from helpers.run_records.checkpoint import holds, load_arrays, read_state, save_client_state, save_weights
+from helpers.run_records.checkpoint import (
+    holds,
+    load_arrays,
+    read_state,
+    save_client_state,
+    save_server_state,
+    save_weights,
+)
 from helpers.run_records.files import RecordError, RunFolders, write_whole
 from helpers.run_records.rows import client_row, round_row
-from helpers.run_records.run_log import begin_run, commit_round, resume_run
+from helpers.run_records.run_log import begin_run, commit_round, resume_run, server_state_before
 from helpers.run_records.tables import read_table, to_csv, trim_table, write_rows
 from helpers.weight_store.store import MemoryStore, put_arrays
 
@@ -35,13 +43,14 @@ def order(round_number: int) -> RoundOrder:
     return RoundOrder("r", "s", {"EPOCHS": 9}, "digest", {}, 0, round_number, [0], {}, 0.0)
 
 
-def commit(folders: RunFolders, round_number: int, auc: float | None, state_files=None):
+def commit(folders: RunFolders, round_number: int, auc: float | None, state_files=None, server_file=None):
     reply = ClientReply(round_number, 0, 0, "w", "ok", num_examples=5, train_loss=0.1 + 0.2)
     metrics = dict.fromkeys(METRICS, 0.5) | {"roc_auc": auc}
     row = round_row(round_number, [reply], metrics, 1.0, 0.5)
     clients = [client_row(reply, metrics | {"val_loss": 0.7, "specificity": 0.25})]
     weights = weights_of(round_number)
-    return commit_round(folders, order(round_number), SCHEMA, weights, row, clients, state_files or {})
+    files = (state_files or {}, server_file)
+    return commit_round(folders, order(round_number), SCHEMA, weights, row, clients, *files)
 
 
 @pytest.fixture
@@ -146,11 +155,54 @@ def test_a_client_that_did_not_count_keeps_its_state(folders: RunFolders) -> Non
     assert float(scale) == 1
 
 
-def test_the_state_of_a_run_before_there_were_clients_states_is_read(folders: RunFolders) -> None:
+def save_momentum(folders: RunFolders, round_number: int) -> str:
+    return save_server_state(folders, round_number, SCHEMA, weights_of(10 + round_number))
+
+
+def remembered_before(folders: RunFolders, round_number: int) -> float | None:
+    state = server_state_before(folders, round_number, SCHEMA)
+    return float(state[0][0]) if state else None
+
+
+def test_the_server_remembers_from_round_to_round(folders: RunFolders) -> None:
+    assert remembered_before(folders, 1) is None
+    for round_number in (1, 2, 3):
+        commit(folders, round_number, 0.6, None, save_momentum(folders, round_number))
+        assert remembered_before(folders, round_number + 1) == 10 + round_number
+        resume_run(folders, order(0), SCHEMA)
+        assert remembered_before(folders, round_number + 1) == 10 + round_number
+    assert [file.name[:11] for file in sorted(folders.models.glob("server-*"))] == [
+        "server-0002",
+        "server-0003",
+    ]
+
+
+def test_an_aggregation_that_is_done_again_after_its_commit_finds_what_the_first_found(
+    folders: RunFolders,
+) -> None:
+    for round_number in (1, 2):
+        found = remembered_before(folders, round_number)
+        for _ in range(2):
+            commit(folders, round_number, 0.6, None, save_momentum(folders, round_number))
+            assert remembered_before(folders, round_number) == found
+    assert remembered_before(folders, 3) == 12
+
+
+def test_another_strategy_by_force_does_not_go_on_with_the_servers_state(folders: RunFolders) -> None:
+    commit(folders, 1, 0.6, None, save_momentum(folders, 1))
+    changed = replace(order(0), settings={"EPOCHS": 9, "STRATEGY": "fedavgm"})
+    resume_run(folders, changed, SCHEMA)
+    assert remembered_before(folders, 2) is None
+    assert not list(folders.models.glob("server-*"))
+
+
+def test_the_state_of_a_run_before_there_were_other_states_is_read(folders: RunFolders) -> None:
     content = json.loads(folders.state.read_text())
-    assert content["state"].pop("state_files") == {}
+    for name, empty in (("state_files", {}), ("server_file", None), ("server_file_before", None)):
+        assert content["state"].pop(name) == empty
     folders.state.write_text(json.dumps(content))
-    assert read_state(folders)[0].state_files == {}
+    state, _ = read_state(folders)
+    assert (state.state_files, state.server_file, state.server_file_before) == ({}, None, None)
 
 
 def test_a_file_tells_which_reference_it_holds_the_bytes_of(folders: RunFolders) -> None:
