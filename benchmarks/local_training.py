@@ -40,6 +40,7 @@ class LocalTraining:
             self._data.labels("train"),
             self._rows,
             batch_size=self._config.TRAIN_BATCH_SIZE,
+            epochs=1,
             augmentation_name=augmentation,
             seed=[1, 2, 3],
         )

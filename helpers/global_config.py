@@ -109,12 +109,15 @@ class Config(BaseSettings, metaclass=_ReadableDefaults):
     )  # fmt: skip
     EPOCHS: int = setting(
         10,
-        "Number of rounds; in each, every client trains one epoch on its own rows.",
+        "Number of rounds; in each, every client trains LOCAL_EPOCHS on its own rows.",
         "rounds",
         ge=1,
     )
     BASE_LR: float = setting(0.001, "Learning rate of Adam.", "per step", gt=0, le=10)
     TRAIN_BATCH_SIZE: int = setting(2, "Images per training step of a client.", "images", ge=1)
+    LOCAL_EPOCHS: int = setting(
+        1, "How often a client goes through its images in a round, with one Adam.", "times", ge=1, le=1000
+    )
 
     # Training.
     SEED: int = setting(

@@ -18,10 +18,11 @@ def training_batches(
     rows: NDArray[np.integer],
     *,
     batch_size: int,
+    epochs: int,
     augmentation_name: str,
     seed: list[int],
 ) -> tf.data.Dataset:
-    """Shuffle and augment rows of the training split for one epoch.
+    """Shuffle and augment rows of the training split, anew in each of some epochs, one after another.
 
     The same arguments give the same batches, in any process.
 
@@ -29,7 +30,8 @@ def training_batches(
         images: (N, H, W, 3), 0-255, usually memory-mapped.
         labels: (N,), 0 or 1.
         rows: the client's rows.
-        batch_size: images per batch; the last one may be smaller.
+        batch_size: images per batch; the last one of an epoch may be smaller.
+        epochs: how often every row comes.
         augmentation_name: a key of AUGMENTATIONS.
         seed: non-negative integers, such as (seed, round, client).
 
@@ -37,9 +39,13 @@ def training_batches(
         Batches of images float32 (B, H, W, 3) in [0, 1] and labels float32 (B, 1).
     """
     generator = np.random.default_rng(seed)
-    order = generator.permutation(rows)
+    first_order = generator.permutation(rows)
     augment = augmentation(augmentation_name, images.shape[1:3], seed=int(generator.integers(2**32)))
-    return _dataset(images, labels, order, batch_size, augment)
+    orders = [first_order, *(generator.permutation(rows) for _ in range(epochs - 1))]
+    chosen = [
+        order[start : start + batch_size] for order in orders for start in range(0, len(rows), batch_size)
+    ]
+    return _dataset(images, labels, chosen, augment)
 
 
 def evaluation_batches(images: NDArray[np.uint8], batch_size: int) -> tf.data.Dataset:
@@ -56,23 +62,21 @@ def evaluation_batches(images: NDArray[np.uint8], batch_size: int) -> tf.data.Da
 def _dataset(
     images: NDArray[np.uint8],
     labels: NDArray[np.int32],
-    order: NDArray[np.integer],
-    batch_size: int,
+    rows_of_batches: list[NDArray[np.integer]],
     augment: Augment,
 ) -> tf.data.Dataset:
     def batches() -> Iterator[tuple[NDArray[np.float32], NDArray[np.float32]]]:
-        for start in range(0, len(order), batch_size):
-            chosen = order[start : start + batch_size]
-            batch = np.empty((len(chosen), *images.shape[1:]), np.float32)
-            for target, row in zip(batch, chosen, strict=True):
+        for rows in rows_of_batches:
+            batch = np.empty((len(rows), *images.shape[1:]), np.float32)
+            for target, row in zip(batch, rows, strict=True):
                 target[...] = augment(images[row])
-            yield batch, labels[chosen].astype(np.float32).reshape(-1, 1)
+            yield batch, labels[rows].astype(np.float32).reshape(-1, 1)
 
     signature = (
         tf.TensorSpec((None, *images.shape[1:]), tf.float32),
         tf.TensorSpec((None, 1), tf.float32),
     )
-    return _ahead(batches, signature, num_batches=-(-len(order) // batch_size))
+    return _ahead(batches, signature, num_batches=len(rows_of_batches))
 
 
 def _ahead(batches: Callable[[], Iterator[Any]], signature: Any, num_batches: int) -> tf.data.Dataset:

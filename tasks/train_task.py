@@ -31,20 +31,22 @@ def train_client(order: TrainOrder) -> ClientReply:
     context = RunContext.of(order)
     config, data, instance = context.config, context.data, context.instance
     rows = partition_rows(data.labels("train"), config.num_workers, config.SEED)[order.client]
-    attendance = Attendance(order, clock, config, num_batches=-(-len(rows) // config.TRAIN_BATCH_SIZE))
+    batches_an_epoch = -(-len(rows) // config.TRAIN_BATCH_SIZE)
+    attendance = Attendance(order, clock, config, num_batches=config.LOCAL_EPOCHS * batches_an_epoch)
 
     exchange = ClientExchange(context, order)
     update = _train(context, order, exchange.fetch(), rows, attendance)
     attendance.check(update.num_batches)
     scores = predict_scores(instance, evaluation_batches(data.images("val"), config.EVALUATION_BATCH_SIZE))
     delivered = exchange.deliver(update.weights, scores)
+    whole_epochs, batches_more = divmod(update.num_batches, batches_an_epoch)
     return ClientReply(
         round=order.round,
         client=order.client,
         attempt=order.attempt,
         worker=context.worker,
         status="ok" if update.num_batches == attendance.num_batches else "partial",
-        num_examples=min(update.num_batches * config.TRAIN_BATCH_SIZE, len(rows)),
+        num_examples=whole_epochs * len(rows) + min(batches_more * config.TRAIN_BATCH_SIZE, len(rows)),
         train_loss=update.loss,
         threads=worker_session().threads,
         started_at=clock.started_at,
@@ -63,6 +65,7 @@ def _train(
         data.labels("train"),
         rows,
         batch_size=config.TRAIN_BATCH_SIZE,
+        epochs=config.LOCAL_EPOCHS,
         augmentation_name=config.AUGMENTATION,
         seed=seed,
     )

@@ -85,10 +85,9 @@ class UpdateIntake:
         return get_arrays(self._context.store, reference, schema)
 
     def _open(self, reply: ClientReply, global_weights: Weights) -> tuple[Weights, Metrics]:
-        if not 0 < reply.num_examples <= self._num_rows[reply.client]:
-            raise MessageError(
-                f"{reply.num_examples} examples, the client has {self._num_rows[reply.client]}"
-            )
+        most = self._context.config.LOCAL_EPOCHS * self._num_rows[reply.client]
+        if not 0 < reply.num_examples <= most:
+            raise MessageError(f"{reply.num_examples} examples, the client has {most} a round")
         schema = self._context.instance.schema
         update = Reference.from_message(reply.update)
         payload = self._fetch("update", reply, update, payload_schema(self._dtype, schema))

@@ -199,7 +199,7 @@ class ClientReply(Message):
 
     Attributes:
         status: `ok`, `partial` (stopped early), `failed` (see `error`), `missing` (no answer).
-        num_examples: training images seen.
+        num_examples: training images seen, each as often as it was.
         train_loss: mean loss over the steps, as training went on.
         update: Reference of what it sends of its weights, as a message; None unless ok or partial.
         predictions: Reference of the local model's validation scores, as a message.

@@ -53,7 +53,7 @@ def train_locally(
     class_weight: dict[int, float] | None = None,
     go_on: Callable[[int], bool] = lambda num_batches: True,
 ) -> LocalUpdate:
-    """Train one epoch from `weights` with a fresh Adam.
+    """Train on all of `batches` from `weights` with a fresh Adam.
 
     Args:
         instance: the model; its weights are overwritten.

@@ -4,6 +4,7 @@ import subprocess
 import sys
 import time
 from collections.abc import Iterator
+from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -53,6 +54,19 @@ class Cluster:
     @property
     def client(self) -> redis.Redis:
         return connect(self.server.url)
+
+    @contextmanager
+    def redis_away(self) -> Iterator[None]:
+        """Kill Redis; in the end it is back at the same address, with what its file has of the data."""
+        port = int(self.server.url.rpartition(":")[2].partition("/")[0])
+        assert self.server.process is not None
+        self.server.process.kill()
+        self.server.process.wait()
+        try:
+            yield
+        finally:  # the other tests need it, whatever this one found
+            self.server = start_server(find_binary(), self.folder / "redis", port)
+            assert self.server.url.endswith(f":{port}/0")
 
     def pids(self) -> dict[str, int]:
         """Process ids of the live workers, by name; one that was just killed does not count."""

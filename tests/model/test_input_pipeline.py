@@ -14,9 +14,9 @@ LABELS = np.arange(10, dtype=np.int32) % 2
 ROWS = np.array([1, 3, 4, 6, 9])
 
 
-def collect(name: str = "none", seed: list[int] | None = None, rows: np.ndarray = ROWS):
+def collect(name: str = "none", seed: list[int] | None = None, rows: np.ndarray = ROWS, epochs: int = 1):
     dataset = training_batches(
-        IMAGES, LABELS, rows, batch_size=2, augmentation_name=name, seed=seed or [1, 2, 3]
+        IMAGES, LABELS, rows, batch_size=2, epochs=epochs, augmentation_name=name, seed=seed or [1, 2, 3]
     )
     batches = [(x.numpy(), y.numpy()) for x, y in dataset]
     return np.concatenate([x for x, _ in batches]), np.concatenate([y for _, y in batches]), batches
@@ -30,6 +30,15 @@ def test_every_row_once_with_its_own_label() -> None:
     assert [len(x) for x, _ in batches] == [2, 2, 1]
     assert images.dtype == labels.dtype == np.float32
     np.testing.assert_allclose(images, IMAGES[rows] / 255, rtol=1e-6)
+
+
+def test_more_epochs_go_on_after_the_first_in_new_orders() -> None:
+    images, _, batches = collect(epochs=3)
+    assert [len(x) for x, _ in batches] == [2, 2, 1] * 3
+    rows = (images[:, 0, 0, 0] * 255).round().astype(int).reshape(3, 5)
+    assert (np.sort(rows) == ROWS).all()
+    assert len({tuple(order) for order in rows}) == 3
+    np.testing.assert_array_equal(images[:5], collect()[0])
 
 
 @pytest.mark.parametrize("name", list(AUGMENTATIONS))

@@ -73,7 +73,7 @@ def test_a_client_cannot_claim_more_images_than_it_has() -> None:
     intake = make_intake(None, None)
     intake.replies[0] = replace(intake.replies[0], num_examples=21)  # of 40, two clients have 20 each
     assert len(list(intake.updates())) == 1
-    assert "21 examples, the client has 20" in intake.rows[0]["error"]
+    assert "21 examples, the client has 20 a round" in intake.rows[0]["error"]
 
 
 def test_too_few_good_updates_are_an_error_that_names_the_reasons() -> None:
