@@ -1,5 +1,6 @@
 """The Celery app: its settings, its queues, and what a worker does when it starts and stops."""
 
+import os
 import sys
 from typing import Any
 
@@ -81,6 +82,8 @@ def worker_session() -> WorkerSession:
 def _claim_name(sender: str, **_: Any) -> None:
     global _session
     keep_freed_memory()
+    # TensorFlow's own default depends on the processor. It is read when TensorFlow is loaded, with the tasks.
+    os.environ.setdefault("TF_ENABLE_ONEDNN_OPTS", "1")
     try:
         config = Config.load()
         url = config.REDIS_URL.get_secret_value()
