@@ -7,9 +7,9 @@ from celery import Celery
 from celery.signals import celeryd_init, worker_ready, worker_shutdown
 from kombu.entity import Exchange, Queue
 
-from helpers.cluster.allocator import keep_freed_memory
 from helpers.cluster.chord_executor import AGGREGATE_QUEUE, TRAIN_QUEUE
 from helpers.cluster.errors import NameTaken
+from helpers.cluster.process_tuning import tune_process
 from helpers.cluster.worker_session import WorkerSession
 from helpers.global_config import Config, ConfigError
 
@@ -80,7 +80,7 @@ def worker_session() -> WorkerSession:
 @celeryd_init.connect
 def _claim_name(sender: str, **_: Any) -> None:
     global _session
-    keep_freed_memory()
+    tune_process()  # TensorFlow comes with the tasks, later
     try:
         config = Config.load()
         url = config.REDIS_URL.get_secret_value()

@@ -8,6 +8,8 @@ from collections.abc import Sequence
 from multiprocessing.connection import Connection
 from typing import Any, Self
 
+from helpers.cluster.process_tuning import tune_process
+
 
 class ContenderFailed(Exception):
     """A contender raised; the message is its traceback."""
@@ -19,12 +21,13 @@ class Apart:
     Args:
         make: dotted name of a class, imported in the new process alone.
         *arguments: what it is given.
+        is_tuned: whether the process is tuned as the project's workers are.
     """
 
-    def __init__(self, make: str, *arguments: Any) -> None:
+    def __init__(self, make: str, *arguments: Any, is_tuned: bool = True) -> None:
         context = multiprocessing.get_context("spawn")
         self._pipe, theirs = context.Pipe()
-        self.process = context.Process(target=_serve, args=(theirs, make, arguments), daemon=True)
+        self.process = context.Process(target=_serve, args=(theirs, make, arguments, is_tuned), daemon=True)
         self.process.start()
         theirs.close()
         self.receive()
@@ -78,8 +81,10 @@ def ask_all(group: Sequence[Apart], method: str, *arguments: Any) -> list[Any]:
     return [one.receive() for one in group]
 
 
-def _serve(pipe: Connection, make: str, arguments: Sequence[Any]) -> None:
+def _serve(pipe: Connection, make: str, arguments: Sequence[Any], is_tuned: bool) -> None:
     os.dup2(os.open(os.devnull, os.O_WRONLY), 2)  # TensorFlow's chatter; a traceback goes through the pipe
+    if is_tuned:
+        tune_process()
     try:
         module, _, name = make.rpartition(".")
         subject = getattr(importlib.import_module(module), name)(*arguments)

@@ -31,15 +31,20 @@ class Floor:
     Args:
         folder: prepared arrays.
         count: clients, a process each.
-        batch_size, threads, keeps_memory: see PlainKeras.
+        batch_size, threads: see PlainKeras.
+        is_tuned: see Apart.
     """
 
-    def __init__(self, folder: Path, count: int, batch_size: int, threads: int, keeps_memory: bool) -> None:
+    def __init__(
+        self, folder: Path, count: int, batch_size: int, threads: int, *, is_tuned: bool = True
+    ) -> None:
         self._memory = SharedMemory(create=True, size=(count + 1) * SLOT * 4)
         self._slots = slots_of(self._memory, count)
         shares = partition_rows(np.load(folder / "y_train.npy"), count, Config.SEED)
         self._clients = [
-            Apart(CLIENT, self._memory.name, number, count, folder, rows, batch_size, threads, keeps_memory)
+            Apart(
+                CLIENT, self._memory.name, number, count, folder, rows, batch_size, threads, is_tuned=is_tuned
+            )
             for number, rows in enumerate(shares, 1)
         ]  # fmt: skip
         self._size = self._clients[0].ask("write_initial")

@@ -27,7 +27,7 @@ app = ClientApp()
 @functools.cache
 def warm(folder: str, batch_size: int, threads: int) -> PlainKeras:
     """This process' model."""
-    return PlainKeras(Path(folder), np.arange(0), batch_size, threads, False)
+    return PlainKeras(Path(folder), np.arange(0), batch_size, threads)
 
 
 @functools.cache

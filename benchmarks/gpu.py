@@ -37,7 +37,7 @@ def measure(record: Record, folder: Path, quick: bool) -> None:
         options = ["--epochs", "3", "--num-workers", "1", "--train-batch-size", str(batch_size)]
         options += ["--augmentation", "none", "--input-shape", f"{side},{side}"]
         with (
-            Floor(prepared, 1, batch_size, threads_of_each(1), True) as floor,
+            Floor(prepared, 1, batch_size, threads_of_each(1)) as floor,
             Pipeline(folder / f"batch-{batch_size}", prepared, 1) as pipeline,
         ):
             floor.round()

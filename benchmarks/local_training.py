@@ -7,7 +7,6 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from helpers.cluster.allocator import keep_freed_memory
 from helpers.global_config import Config
 from helpers.local_training.trainer import train_locally
 from helpers.model_instance_helper import initial_weights, model_for
@@ -25,7 +24,6 @@ class LocalTraining:
     """
 
     def __init__(self, folder: Path, rows: NDArray[np.int64], settings: dict[str, Any]) -> None:
-        keep_freed_memory()
         self._config = Config.load(**settings)
         self._data = PreparedData.open(folder)
         self._rows = rows

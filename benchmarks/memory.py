@@ -42,7 +42,7 @@ def _measure_workers(record: Record, folder: Path, quick: bool) -> None:
     prepared = folder / "prepared"
     write_prepared(prepared, num_train, num_val, (side, side))
     record.progress("three rounds of the floor")
-    with Floor(prepared, CLIENTS, 2, threads_of_each(CLIENTS), True) as floor:
+    with Floor(prepared, CLIENTS, 2, threads_of_each(CLIENTS)) as floor:
         for _ in range(3):
             floor.round()
         plain = [peak_bytes(pid) / 1e6 for pid in floor.pids]

@@ -11,7 +11,6 @@ from numpy.typing import NDArray
 
 from benchmarks.processes import peak_bytes
 from helpers.architectures import ARCHITECTURES
-from helpers.cluster.allocator import keep_freed_memory
 
 PREDICTED_AT_ONCE = 32
 
@@ -24,17 +23,12 @@ class PlainKeras:
         rows: the client's training rows.
         batch_size: images per training step.
         threads: TensorFlow's; 0 leaves it to TensorFlow.
-        keeps_memory: whether glibc keeps freed memory, as in the project's workers.
     """
 
-    def __init__(
-        self, folder: Path, rows: NDArray[np.int64], batch_size: int, threads: int, keeps_memory: bool
-    ) -> None:
+    def __init__(self, folder: Path, rows: NDArray[np.int64], batch_size: int, threads: int) -> None:
         if threads:
             tf.config.threading.set_intra_op_parallelism_threads(threads)
             tf.config.threading.set_inter_op_parallelism_threads(threads)
-        if keeps_memory:
-            keep_freed_memory()
         self.images, self.labels = load(folder, "train", rows)
         self.val_images, self.val_labels = load(folder, "val")
         self._batch_size = batch_size

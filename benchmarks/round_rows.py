@@ -5,7 +5,7 @@ from collections.abc import Mapping, Sequence
 from benchmarks.records import Measurement, Record
 from benchmarks.watching import Readings
 
-FLOOR, FLOOR_AS_IS = "floor", "floor, glibc's own thresholds"
+FLOOR, FLOOR_AS_IS = "floor", "floor, process not tuned"
 OURS, OURS_FAST, FLOWER = "ours, plain step", "ours, fast step", "Flower simulation, model kept warm"
 STEADY_LIMIT = 1.05
 FIRST_ALLOWANCE_S = 1.5

@@ -57,9 +57,9 @@ def measure(record: Record, folder: Path, quick: bool) -> None:
             record.progress(f"batch {batch_size}: starting the floor's processes and the workers")
             floor, as_is = (
                 stack.enter_context(
-                    Floor(prepared, CLIENTS, batch_size, threads_of_each(CLIENTS), keeps_memory)
+                    Floor(prepared, CLIENTS, batch_size, threads_of_each(CLIENTS), is_tuned=is_tuned)
                 )
-                for keeps_memory in (True, False)
+                for is_tuned in (True, False)
             )
             pipeline = stack.enter_context(Pipeline(folder / f"batch-{batch_size}", prepared, CLIENTS))
             firsts = {FLOOR: [floor.round()], FLOOR_AS_IS: [as_is.round()]}

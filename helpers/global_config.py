@@ -140,6 +140,10 @@ class Config(BaseSettings, metaclass=_ReadableDefaults):
         ge=0,
         lt=1,
     )
+    TRAIN_STEP: Literal["plain", "fast"] = setting(
+        "plain",
+        "Keras' own layers, or faster ones for a CPU: the same weights, other last digits.",
+    )
     STRATEGY: Literal[
         "fedavg", "fedavg_unweighted", "fedavgm", "fedadagrad", "fedadam", "fedyogi",
         "median", "trimmed_mean", "krum", "multi_krum",

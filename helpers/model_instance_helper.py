@@ -53,14 +53,13 @@ class ModelInstance:
         for variable in self.model.optimizer.variables:
             variable.assign(np.zeros(variable.shape, variable.dtype))
         self.model.optimizer.learning_rate = learning_rate
-        for index, layer in enumerate(self.model.layers):
-            if isinstance(layer, keras.layers.Dropout):
-                state = np.random.SeedSequence([*seed, index]).generate_state(2)
-                layer.seed_generator.state.assign(state)
+        dropouts = [layer for layer in self.model.layers if isinstance(layer, keras.layers.Dropout)]
+        for index, layer in enumerate(dropouts):
+            layer.seed_generator.state.assign(np.random.SeedSequence([*seed, index]).generate_state(2))
 
 
-def _build(input_shape: tuple[int, int], batch_norm_momentum: float) -> keras.Model:
-    model = ARCHITECTURES["seed_cnn"]((*input_shape, 3))
+def _build(input_shape: tuple[int, int], batch_norm_momentum: float, *, fast: bool = False) -> keras.Model:
+    model = ARCHITECTURES["seed_cnn"]((*input_shape, 3), fast=fast)
     for layer in model.layers:
         if isinstance(layer, keras.layers.BatchNormalization):
             layer.momentum = batch_norm_momentum
@@ -76,14 +75,14 @@ def _limit_threads(threads: int) -> None:
 
 
 @functools.lru_cache(maxsize=2)
-def _instance(input_shape: tuple[int, int], batch_norm_momentum: float) -> ModelInstance:
-    return ModelInstance(_build(input_shape, batch_norm_momentum))
+def _instance(input_shape: tuple[int, int], batch_norm_momentum: float, fast: bool) -> ModelInstance:
+    return ModelInstance(_build(input_shape, batch_norm_momentum, fast=fast))
 
 
 def model_for(config: Config) -> ModelInstance:
     """Return this process' model for `config`, built at the first call."""
     _limit_threads(config.THREADS)
-    return _instance(config.INPUT_SHAPE, config.BATCH_NORM_MOMENTUM)
+    return _instance(config.INPUT_SHAPE, config.BATCH_NORM_MOMENTUM, config.TRAIN_STEP == "fast")
 
 
 def initial_weights(config: Config) -> Weights:
