@@ -33,7 +33,10 @@ def krum(updates: Sequence[Weights], trainable: Sequence[bool], liars: int) -> W
 
 
 def multi_krum(updates: Sequence[Weights], trainable: Sequence[bool], liars: int) -> Weights:
-    """Return the plain mean of the K − f updates with the lowest scores; arguments as `krum`."""
+    """Return the plain mean of the m = K − f updates with the lowest scores; the paper leaves m open.
+
+    Arguments and errors as `krum`.
+    """
     chosen = sorted(_by_score(updates, trainable, liars)[: len(updates) - liars])
     return weighted_mean((updates[index], 1.0) for index in chosen)
 

@@ -16,7 +16,7 @@ def clip_update(
     """Shorten a client's change to `max_norm`.
 
     w + Δ / max(1, ‖Δ‖ / M), with Δ = w_k − w and its Euclidean norm over the trainable arrays together, in
-    float64 (Sun et al. 2019, "Can You Really Backdoor Federated Learning?", section 4). Arrays that are not
+    float64 (Sun et al. 2019, "Can You Really Backdoor Federated Learning?"). Arrays that are not
     trainable are neither counted nor changed; an update that is short enough comes back bit for bit.
 
     Args:

@@ -1,6 +1,10 @@
 """The clients' mean change as a gradient that an optimiser at the server follows.
 
 With Δ = mean(w_k) − w, the mean weighted as FedAvg's; w ← w + Δ would be FedAvg itself.
+
+Hsu et al. 2019, "Measuring the Effects of Non-Identical Data Distribution for Federated Visual
+Classification";
+Reddi et al. 2021, "Adaptive Federated Optimization".
 """
 
 from collections.abc import Callable, Sequence
@@ -34,7 +38,7 @@ Step = Callable[[Array, Sequence[Array], ServerRates], tuple[Array, list[Array]]
 
 
 def fedavgm(change: Array, memory: Sequence[Array], rates: ServerRates) -> tuple[Array, list[Array]]:
-    """FedAvgM (Hsu et al. 2019, section 4.3): v ← β v + Δ; w ← w + η v. At β = 0, η = 1 it is FedAvg."""
+    """FedAvgM (Hsu et al. 2019): v ← β v + Δ; w ← w + η v. At β = 0, η = 1 it is FedAvg."""
     velocity = rates.momentum * memory[0] + change
     return rates.learning_rate * velocity, [velocity]
 
