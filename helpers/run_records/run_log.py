@@ -8,7 +8,13 @@ from helpers.federated.messages import Order, RoundOrder, RunState
 from helpers.federated.weights import Schema, Weights
 from helpers.run_records import checkpoint
 from helpers.run_records.files import RecordError, RunFolders
-from helpers.run_records.tables import CLIENT_COLUMNS, ROUND_COLUMNS, trim_table, write_rows
+from helpers.run_records.tables import (
+    CLIENT_COLUMNS,
+    PARTITION_COLUMNS,
+    ROUND_COLUMNS,
+    trim_table,
+    write_rows,
+)
 
 
 def facts_of(order: Order) -> dict[str, Any]:
@@ -45,6 +51,7 @@ def resume_run(folders: RunFolders, order: Order, schema: Schema) -> tuple[RunSt
     weights = checkpoint.load_arrays(folders, state.weights_file, schema)
     trim_table(folders.metrics / "rounds.csv", ROUND_COLUMNS, state.round)
     trim_table(folders.metrics / "clients.csv", CLIENT_COLUMNS, state.round)
+    trim_table(folders.metrics / "partition.csv", PARTITION_COLUMNS, state.round)
     checkpoint.commit(folders, state, facts_of(order))  # they may have been changed by force
     return state, weights
 

@@ -210,7 +210,7 @@ def test_a_worker_refuses_an_order_it_does_not_understand_by_name(
     session = WorkerSession("old@host", address, 0)
     session.heartbeat.claim()
     session.heartbeat.show_ready()
-    order = TrainOrder("run", "session", {}, "digest", {}, 0, 1, [0], {}, 0.0, 0)
+    order = TrainOrder("run", "session", {}, "digest", {}, 0, 1, [0], {}, 0.0, 0, num_clients=1)
     message = order.to_message() | {"field of a later version": 1}
 
     def send(attempt: int, target: str | None) -> None:
