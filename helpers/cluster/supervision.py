@@ -98,6 +98,7 @@ class Supervisor:
         self._alone_since: float | None = None
         self._redis_lost_at: float | None = None
         self._heartbeats_count_from = 0.0
+        self._busy_at = 0.0  # when a worker was last seen at work
 
     def supervise(
         self,
@@ -171,9 +172,12 @@ class Supervisor:
     def _mend(self, jobs: list[Job], workers: Workers, give_up: Callable[[Job, str], None]) -> None:
         failures = self._board.failures([job.name for job in jobs]) if jobs else {}
         waiting = {queue for queue in {job.queue for job in jobs} if self._client.llen(queue)}
+        now = time.monotonic()
+        if any(status["task"] is not None for status in workers.values()):
+            self._busy_at = now
         for job in jobs:
             if job.queue in waiting:
-                job.queued_at = time.monotonic()
+                job.queued_at = now
             failure = failures.get(job.name)
             if failure is not None:
                 job.failed += 1
@@ -222,10 +226,9 @@ class Supervisor:
         return now - max(job.sent_at, job.queued_at) >= PICK_UP_S
 
     def _tell_if_nobody_takes(self, job: Job, workers: Workers) -> None:
-        """Say once that a job stays in its queue although no worker has anything to do."""
-        has_waited = job.runner is None and time.monotonic() - job.sent_at >= PICK_UP_S
-        all_are_idle = bool(workers) and all(status["task"] is None for status in workers.values())
-        if has_waited and all_are_idle and not job.was_waited_for:
+        """Say once that a job stays in its queue although no worker has had anything to do for a while."""
+        has_waited = time.monotonic() - max(job.sent_at, self._busy_at) >= PICK_UP_S
+        if workers and job.runner is None and has_waited and not job.was_waited_for:
             job.was_waited_for = True
             self.notice(
                 f"{job.name} waits in the queue {job.queue} and no worker takes it: "
