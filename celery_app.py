@@ -92,7 +92,7 @@ def _claim_name(sender: str, **_: Any) -> None:
 
 @worker_ready.connect
 def _show_ready(**_: Any) -> None:
-    worker_session().heartbeat.show_ready()
+    worker_session().heartbeat.show_ready(sorted(app.amqp.queues.consume_from))
 
 
 @worker_shutdown.connect

@@ -14,6 +14,7 @@ if TYPE_CHECKING:
     from rich.console import Console
 
     from helpers.cluster.chord_executor import ChordExecutor
+    from helpers.federated.cohort import CohortChooser
     from helpers.federated.observers import Observer
     from helpers.run_records.files import RunFolders
     from preprocessing.prepared_data import PreparedData
@@ -54,7 +55,7 @@ def parse(arguments: Sequence[str] | None) -> argparse.Namespace:
     parser.add_argument(
         "--compare",
         action="store_true",
-        help="also train pooled in one process and each client alone, num_workers + 2 trainings in all, and "
+        help="also train pooled in one process and each client alone, clients + 2 trainings in all, and "
         "compare their tests",
     )
     parser.add_argument("--tensorboard", action="store_true", help="write metrics/<run>/tensorboard too")
@@ -113,7 +114,8 @@ def train(options: argparse.Namespace, config: Config, run: str) -> None:
     executor = ChordExecutor(app, client, board, supervisor, identity | facts, terms, observer.progress)
     board.take_over()
     try:
-        run_all_rounds(config, run, is_resumed, executor, observer)
+        cohorts = _cohorts(config, data, executor, observer)
+        run_all_rounds(config, run, is_resumed, executor, cohorts, observer)
         test = executor.finish_run()["test"]
     finally:
         observer.close()
@@ -149,8 +151,32 @@ def _observers(
     return Observers(observers)
 
 
+def _cohorts(
+    config: Config, data: "PreparedData", executor: "ChordExecutor", observer: "Observer"
+) -> "CohortChooser":
+    """Who decides which clients there are and which of them take part in a round.
+
+    Raises:
+        UserError: the images cannot be divided as the settings say.
+    """
+    from helpers.federated.cohort import CohortChooser
+    from preprocessing.partitioning import count_clients, most_clients
+
+    fixed = count_clients(data, config)
+
+    def count() -> int:
+        return fixed or min(executor.count_trainers(), most_clients(data, config))
+
+    return CohortChooser(count, config.clients_of, config.CLIENT_FRACTION, config.SEED, observer.notice)
+
+
 def run_all_rounds(
-    config: Config, run: str, is_resumed: bool, executor: "ChordExecutor", observer: "Observer"
+    config: Config,
+    run: str,
+    is_resumed: bool,
+    executor: "ChordExecutor",
+    cohorts: "CohortChooser",
+    observer: "Observer",
 ) -> None:
     """Start or resume the run and do its rounds, stopping early where that is due or asked for.
 
@@ -172,7 +198,7 @@ def run_all_rounds(
             started["states"],
             rounds=config.EPOCHS,
             patience=config.PATIENCE,
-            clients=config.clients,
+            choose_cohort=cohorts.choose,
             executor=executor,
             observer=observer,
             is_asked_to_stop=lambda: interruption.is_asked_for,

@@ -72,16 +72,33 @@ def ways_of(config: Config, run: str) -> list[Way]:
     """What is trained, the federated run first.
 
     Every way has the same rounds and the same learning rate. Pooled, one client owns all rows, so that a
-    round takes as long as all clients one after another: its deadline is as many times longer. Where there is
-    one client, nothing is to be combined: whatever STRATEGY the federated run has, this is plain training.
+    round takes as long as all clients one after another: its deadline is num_workers times longer. Where
+    there is one client, nothing is to be combined: whatever STRATEGY the federated run has, this is plain
+    training.
 
     Raises:
         ConfigError: a setting makes the budgets differ, or a name is too long.
     """
-    if len(config.clients) < config.num_workers:
+    if config.num_workers == "auto":
         raise ConfigError(
-            f"CLIENTS: received {config.CLIENTS}; --compare spends the budget of all {config.num_workers} "
+            "num_workers: received auto; --compare trains every client alone and must know them: set a number"
+        )
+    number = config.num_clients
+    if number is None:
+        raise ConfigError(
+            "NUM_CLIENTS: received 0 with PARTITION=site; --compare trains every site alone and must know "
+            "how many there are: set it to the number of sites"
+        )
+    clients = config.clients_of(number)
+    if len(clients) < number:
+        raise ConfigError(
+            f"CLIENTS: received {config.CLIENTS}; --compare spends the budget of all {number} "
             "clients; leave CLIENTS empty"
+        )
+    if config.CLIENT_FRACTION < 1:
+        raise ConfigError(
+            f"CLIENT_FRACTION: received {config.CLIENT_FRACTION}; --compare spends the budget of all "
+            f"{number} clients in every round; set it to 1"
         )
     if config.PATIENCE:
         raise ConfigError(
@@ -91,6 +108,8 @@ def ways_of(config: Config, run: str) -> list[Way]:
     pooled = {
         **one_client,
         "num_workers": 1,
+        "NUM_CLIENTS": 1,
+        "PARTITION": "iid",
         "CLIENTS": (),
         "LR_SCALING": "none",
         "BASE_LR": config.learning_rate,
@@ -99,7 +118,7 @@ def ways_of(config: Config, run: str) -> list[Way]:
     ways = [Way("federated", run, config), _changed(config, run, "pooled", pooled)]
     ways += [
         _changed(config, run, f"client {client} alone", {**one_client, "CLIENTS": (client,)})
-        for client in config.clients
+        for client in clients
     ]
     for way in ways:
         check_name(way.run, way.folders, overwrite=True)

@@ -37,7 +37,7 @@ from pydantic_settings import (
 )
 
 from helpers.evaluation.threshold_rule import parse_rule
-from helpers.federated.quorum import liars_withstood, updates_needed
+from helpers.federated.quorum import liars_withstood, num_sampled, updates_needed
 
 
 class UserError(Exception):
@@ -53,6 +53,21 @@ def _as_list(value: Any) -> Any:
     if not isinstance(value, str):
         return value
     return [part for part in value.strip("[]() ").replace("x", ",").split(",") if part.strip()]
+
+
+def _as_count_or_auto(value: Any) -> Any:
+    """Let through `auto` and whole numbers from 1 to 10,000, also as text."""
+    if value == "auto":
+        return value
+    try:
+        count = int(str(value))
+    except ValueError:
+        count = 0
+    if not 1 <= count <= 10_000:
+        raise ValueError(
+            f"received {value!r}: expected a whole number greater than or equal to 1, at most 10000, or auto"
+        )
+    return count
 
 
 def _as_rule(text: str) -> str:
@@ -85,6 +100,7 @@ class _ReadableDefaults(type(BaseSettings)):  # type: ignore[misc]
         return super().__getattr__(name)
 
 
+CountOrAuto = Annotated[int | Literal["auto"], BeforeValidator(_as_count_or_auto)]
 ClientList = Annotated[tuple[NonNegativeInt, ...], BeforeValidator(_as_list)]
 ThresholdRule = Annotated[str, AfterValidator(_as_rule)]
 Pair = Annotated[tuple[PositiveInt, PositiveInt], BeforeValidator(_as_list)]
@@ -104,10 +120,12 @@ class Config(BaseSettings, metaclass=_ReadableDefaults):
 
     # The five of the original README.
     INPUT_SHAPE: Pair = setting((128, 128), "Height and width to which every image is resized.", "pixels")
-    num_workers: int = setting(
-        3, "Number of clients the training rows are divided among, trained in parallel.",
-        "clients", ge=1, le=10_000,
-    )  # fmt: skip
+    num_workers: CountOrAuto = setting(
+        3,
+        "Number of clients the training rows are divided among, 1 to 10000, unless NUM_CLIENTS says another; "
+        "`auto`: at the start of every round as many as there are live workers that train.",
+        "clients",
+    )
     EPOCHS: int = setting(
         10,
         "Number of rounds; in each, every client trains LOCAL_EPOCHS on its own rows.",
@@ -125,12 +143,45 @@ class Config(BaseSettings, metaclass=_ReadableDefaults):
         42, "Seed of the splits, the initial weights, shuffling, dropout and augmentation.", ge=0
     )
     LR_SCALING: Literal["none", "linear"] = setting(
-        "none", "`linear` multiplies BASE_LR by num_workers, as the original project did."
+        "none",
+        "`linear` multiplies BASE_LR by num_workers (not by NUM_CLIENTS), as the original project did.",
     )
     AUGMENTATION: Literal["readme", "light", "none"] = setting(
         "readme",
         "Online augmentation of the training images: the README's pipeline, left-right flips and brightness "
         "alone, or none.",
+    )
+    NUM_CLIENTS: int = setting(
+        0,
+        "Number of clients, whatever the number of workers; 0: as many as num_workers (with `PARTITION=site` "
+        "as many as there are sites).",
+        "clients",
+        ge=0,
+        le=10_000,
+    )
+    CLIENT_FRACTION: float = setting(
+        1.0,
+        "Part of the clients that takes part in a round, drawn anew for each from SEED and the round's "
+        "number; rounded to a whole number, at least one.",
+        "of the clients",
+        gt=0,
+        le=1,
+    )
+    PARTITION: Literal["auto", "iid", "dirichlet", "site", "patient", "quantity"] = setting(
+        "auto",
+        "How the training rows are divided among clients: by lot (`iid`), with unlike shares of the classes "
+        "(`dirichlet`), a client for each value of SITE_COLUMN (`site`), whole patients (`patient`), or with "
+        "unlike sizes (`quantity`); `auto` is `patient` where patients are known and `iid` elsewhere.",
+    )
+    DIRICHLET_ALPHA: float = setting(
+        0.5,
+        "With `PARTITION=dirichlet`, how alike clients are in their classes: 100 is about `iid`, 0.01 gives "
+        "most of them one class.",
+        gt=0,
+        le=1e9,
+    )
+    SITE_COLUMN: str = setting(
+        "site", "With `PARTITION=site`, the column of manifest.csv that says where an image comes from."
     )
     BATCH_NORM_MOMENTUM: float = setting(
         0.99,
@@ -208,7 +259,9 @@ class Config(BaseSettings, metaclass=_ReadableDefaults):
         "`specificity>=0.90`, or a number.",
     )
     CLIENTS: ClientList = setting(
-        (), "Which clients take part, such as `0,2`; empty means all.", "client ids"
+        (),
+        "Which clients take part, such as `0,2`; empty means all. CLIENT_FRACTION is of these.",
+        "client ids",
     )
     EVALUATION_BATCH_SIZE: int = setting(32, "Images per prediction step.", "images", ge=1)
 
@@ -277,30 +330,53 @@ class Config(BaseSettings, metaclass=_ReadableDefaults):
 
     @model_validator(mode="after")
     def _check_clients(self) -> Self:
-        if any(client >= self.num_workers for client in self.CLIENTS):
-            raise ValueError(
-                f"CLIENTS: received {self.CLIENTS}, num_workers is {self.num_workers}: ids below that"
-            )
+        self.clients_of(self.num_clients)
         if len(set(self.CLIENTS)) < len(self.CLIENTS):
             raise ValueError(f"CLIENTS: received {self.CLIENTS}: an id stands there twice")
         return self
 
     @model_validator(mode="after")
     def _check_strategy(self) -> Self:
-        num_clients = len(self.clients)
+        if self.num_clients is None:  # known at the start of a round, where too few are refused as well
+            return self
+        num_clients = num_sampled(len(self.clients_of(self.num_clients)), self.CLIENT_FRACTION)
         liars = liars_withstood(self.STRATEGY, self.TRIM_FRACTION, self.NUM_LIARS, num_clients)
         needed = updates_needed(self.STRATEGY, liars)
         if self.STRATEGY == "trimmed_mean" and not liars:
             raise ValueError(
-                f"TRIM_FRACTION: received {self.TRIM_FRACTION}: of {num_clients} clients that is less than "
-                "one, so that nothing would be trimmed; trimmed_mean needs three clients, and TRIM_FRACTION "
-                "to be at least one of them"
+                f"TRIM_FRACTION: received {self.TRIM_FRACTION}: of {num_clients} clients a round less "
+                "than one, so that nothing would be trimmed; trimmed_mean needs three clients a round, and "
+                "TRIM_FRACTION to be at least one of them"
             )
         if num_clients < needed:
             raise ValueError(
                 f"NUM_LIARS: received {self.NUM_LIARS}: STRATEGY={self.STRATEGY} needs 2 · NUM_LIARS + 3 = "
-                f"{needed} clients, there are {num_clients}: lower it, or have more clients"
+                f"{needed} clients, {num_clients} take part in a round: lower it, or have more clients"
             )
+        return self
+
+    @model_validator(mode="after")
+    def _check_auto(self) -> Self:
+        """With `auto` a client's id means other rows whenever a worker joins or leaves."""
+        conflicts = {
+            "NUM_CLIENTS": (self.NUM_CLIENTS > 0, "the workers give the number of clients"),
+            "CLIENTS": (bool(self.CLIENTS), "an id may have other rows in the next round"),
+            "PARTITION": (self.PARTITION == "site", "the sites give the number of clients"),
+            "LR_SCALING": (
+                self.LR_SCALING == "linear",
+                "it multiplies BASE_LR by a number that is not fixed",
+            ),
+            "UPDATE_DTYPE": (
+                self.UPDATE_DTYPE == "int8",
+                "what a client remembers is of no use with the other rows that its id may have later",
+            ),
+        }
+        for name, (is_set, reason) in conflicts.items():
+            if is_set and self.num_workers == "auto":
+                raise ValueError(
+                    f"{name}: received {getattr(self, name)!r} with num_workers=auto: {reason}; "
+                    f"set num_workers to a number, or leave {name} at its default"
+                )
         return self
 
     @property
@@ -309,14 +385,30 @@ class Config(BaseSettings, metaclass=_ReadableDefaults):
         return self.SERVER_LEARNING_RATE or (1.0 if self.STRATEGY == "fedavgm" else 0.01)
 
     @property
-    def clients(self) -> list[int]:
-        """Ids of the clients that take part."""
-        return list(self.CLIENTS) or list(range(self.num_workers))
+    def num_clients(self) -> int | None:
+        """Among how many the rows are divided; None where the live workers or the sites decide that."""
+        if self.NUM_CLIENTS:
+            return self.NUM_CLIENTS
+        return None if self.num_workers == "auto" or self.PARTITION == "site" else self.num_workers
+
+    def clients_of(self, num_clients: int | None) -> list[int]:
+        """Ids of the clients that may take part when there are so many; None: not known yet.
+
+        Raises:
+            ConfigError: CLIENTS names one that is not among them.
+        """
+        if num_clients is not None and any(client >= num_clients for client in self.CLIENTS):
+            raise ConfigError(
+                f"CLIENTS: received {self.CLIENTS}, the number of clients is {num_clients}: ids below that"
+            )
+        return list(self.CLIENTS) or list(range(num_clients or 0))
 
     @property
     def learning_rate(self) -> float:
         """Adam's learning rate after LR_SCALING."""
-        return self.BASE_LR * (self.num_workers if self.LR_SCALING == "linear" else 1)
+        if self.LR_SCALING == "none" or self.num_workers == "auto":  # these two are refused together
+            return self.BASE_LR
+        return self.BASE_LR * self.num_workers
 
     def for_run(self) -> dict[str, Any]:
         """The settings that travel with a run: all but this machine's, JSON-ready."""
@@ -383,6 +475,7 @@ def _explain(item: Any) -> str:
 _TYPE_WORDS: dict[Any, str] = {
     "INPUT_SHAPE": "pair of int",
     "CLIENTS": "list of int",
+    "num_workers": "int or `auto`",
     int: "int",
     float: "float",
     bool: "bool",

@@ -108,7 +108,7 @@ def _describe(
         "patients": patients if has_patients else None,
         "files": [
             {
-                **vars(example.record),
+                **{name: value for name, value in vars(example.record).items() if name != "columns" or value},
                 "split": split,
                 "row": row,
                 "group": example.group,

@@ -7,7 +7,7 @@ which is written last: where it is, the arrays are whole and belong to it.
 import hashlib
 import json
 from dataclasses import dataclass
-from functools import lru_cache
+from functools import cached_property, lru_cache
 from pathlib import Path
 from typing import Any
 
@@ -85,9 +85,41 @@ class PreparedData:
             for entry in self._entries(split)
         ]
 
+    def groups(self, split: str) -> list[int] | list[str]:
+        """What must stay together with each image of a split, in row order: its patient and copies of it.
+
+        In a manifest without groups, the patient alone.
+        """
+        entries = self._entries(split)
+        if all("group" in entry for entry in entries):
+            return [int(entry["group"]) for entry in entries]
+        return self.patients(split)
+
+    def column(self, split: str, name: str) -> list[str]:
+        """What another column of manifest.csv says of each image of a split, in row order.
+
+        Raises:
+            PreprocessingError: there is no such column.
+        """
+        known = {column for entry in self.manifest["files"] for column in entry.get("columns", ())}
+        if name not in known:
+            there = f"has the columns {', '.join(sorted(known))}" if known else "has no such column"
+            raise PreprocessingError(
+                f"column {name} of manifest.csv: {self.folder / MANIFEST} {there}; set SITE_COLUMN to one it "
+                f"has, or add the column and prepare the images again: {COMMAND}"
+            )
+        return [entry.get("columns", {}).get(name, "") for entry in self._entries(split)]
+
     def _entries(self, split: str) -> list[dict[str, Any]]:
-        entries = [entry for entry in self.manifest["files"] if entry["split"] == split]
-        return sorted(entries, key=lambda entry: int(entry["row"]))
+        return self._entries_by_split.get(split, [])
+
+    @cached_property
+    def _entries_by_split(self) -> dict[str, list[dict[str, Any]]]:
+        """Every task asks for them again; sorting them once a process is enough."""
+        found: dict[str, list[dict[str, Any]]] = {}
+        for entry in sorted(self.manifest["files"], key=lambda entry: int(entry["row"])):
+            found.setdefault(entry["split"], []).append(entry)
+        return found
 
 
 @lru_cache(maxsize=4)

@@ -13,6 +13,7 @@ from helpers.run_records.run_log import commit_round
 from helpers.weight_store.store import put_arrays
 from preprocessing.input_pipeline import evaluation_batches
 from tasks.combination import combine
+from tasks.division import record_division
 from tasks.round_clock import RoundClock
 from tasks.run_context import RunContext
 from tasks.update_intake import UpdateIntake
@@ -50,6 +51,7 @@ def aggregate_round(order: RoundOrder, replies: list[ClientReply]) -> RoundResul
     metrics = binary_metrics(context.data.labels("val"), predict_scores(instance, batches))
     reference = put_arrays(context.store, context.key("weights", order.round), instance.names, weights)
     row = round_row(order.round, intake.replies, metrics, clock.now(), clock.started_at)
+    record_division(context, order)
     state = commit_round(
         context.folders, order, instance.schema, weights, row, intake.rows, intake.state_files, server_file
     )

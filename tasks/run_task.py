@@ -16,7 +16,7 @@ from helpers.run_records.files import write_whole
 from helpers.run_records.run_log import begin_run, resume_run
 from helpers.run_records.tables import TEST_COLUMNS, write_rows
 from helpers.weight_store.store import put_arrays
-from preprocessing.partitioning import partition_rows
+from preprocessing.partitioning import count_clients, kind_of, partition, sites_of_rows
 from tasks.final_test import explained_cases, score_splits, test_row
 from tasks.run_context import RunContext
 
@@ -105,8 +105,6 @@ def _provenance(order: FinishOrder, state: RunState, row: dict[str, Any]) -> dic
 def _description(context: RunContext, environment: dict[str, str]) -> dict[str, Any]:
     """What was trained on what and where, for a person to read."""
     order, config, manifest = context.order, context.config, context.data.manifest
-    labels = context.data.labels("train")
-    shares = partition_rows(labels, config.num_workers, config.SEED)
     about_data = (
         "source", "settings", "split_by", "grouped_by", "allowed", "counts", "patients", "left_out", "audit",
     )  # fmt: skip
@@ -117,11 +115,26 @@ def _description(context: RunContext, environment: dict[str, str]) -> dict[str, 
         "versions": order.versions,
         "environment": environment,
         "num_workers": config.num_workers,
+        **_division(context),
         "data": {name: manifest.get(name) for name in about_data},
+    }
+
+
+def _division(context: RunContext) -> dict[str, Any]:
+    """How the training rows are divided, and among how many clients; for `auto`, partition.csv tells."""
+    data, config = context.data, context.config
+    kind, num_clients = kind_of(data, config), count_clients(data, config)
+    if num_clients is None:
+        return {"divided_by": kind, "num_clients": None, "partition": None, "sites": None}
+    labels, shares = data.labels("train"), partition(data, config, num_clients)
+    return {
+        "divided_by": kind,
+        "num_clients": num_clients,
         "partition": {
             client: {label: int(np.sum(labels[rows] == label)) for label in (0, 1)}
             for client, rows in enumerate(shares)
         },
+        "sites": sorted(set(sites_of_rows(data, config))) if kind == "site" else None,
     }
 
 

@@ -10,7 +10,7 @@ from helpers.federated.messages import ClientReply, TrainOrder
 from helpers.federated.weights import Weights
 from helpers.local_training.trainer import LocalUpdate, predict_scores, train_locally
 from preprocessing.input_pipeline import evaluation_batches, training_batches
-from preprocessing.partitioning import class_weight, partition_rows
+from preprocessing.partitioning import class_weight, partition
 from tasks.client_exchange import ClientExchange
 from tasks.round_clock import Attendance, RoundClock
 from tasks.run_context import RunContext
@@ -30,7 +30,7 @@ def train_client(order: TrainOrder) -> ClientReply:
     clock = RoundClock(order)
     context = RunContext.of(order)
     config, data, instance = context.config, context.data, context.instance
-    rows = partition_rows(data.labels("train"), config.num_workers, config.SEED)[order.client]
+    rows = partition(data, config, order.num_clients)[order.client]
     batches_an_epoch = -(-len(rows) // config.TRAIN_BATCH_SIZE)
     attendance = Attendance(order, clock, config, num_batches=config.LOCAL_EPOCHS * batches_an_epoch)
 

@@ -17,7 +17,7 @@ from helpers.federated.weights import ArraySpec, Schema, SchemaError, Weights
 from helpers.run_records.checkpoint import holds, load_arrays, read_state, save_client_state
 from helpers.run_records.rows import client_row
 from helpers.weight_store.store import StoreError, get_arrays
-from preprocessing.partitioning import partition_rows
+from preprocessing.partitioning import partition
 from tasks.run_context import RunContext
 
 
@@ -40,8 +40,7 @@ class UpdateIntake:
         self._order = order
         self._dtype = context.config.UPDATE_DTYPE
         self._labels = context.data.labels("val")
-        config = context.config
-        shares = partition_rows(context.data.labels("train"), config.num_workers, config.SEED)
+        shares = partition(context.data, context.config, order.num_clients)
         self._num_rows = {client: len(rows) for client, rows in enumerate(shares)}
         self.replies = list(replies)
         self.rows: list[dict[str, Any]] = []

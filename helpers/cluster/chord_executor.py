@@ -15,6 +15,7 @@ from helpers.cluster.connection import redis_time
 from helpers.cluster.errors import QuorumMissed, TaskFailed
 from helpers.cluster.job_board import JobBoard
 from helpers.cluster.supervision import Deadline, Job, Supervisor, Workers
+from helpers.federated.cohort import Cohort
 from helpers.federated.messages import (
     ClientReply,
     FinishOrder,
@@ -96,9 +97,16 @@ class ChordExecutor:
         """Have the best model tested and the models written; returns {test}."""
         return self._do(FinishOrder(**self._facts, attempt=0))
 
-    def run_round(
-        self, round_number: int, clients: list[int], weights: Reference, states: States
-    ) -> RoundResult:
+    def count_trainers(self) -> int:
+        """How many live workers serve the queue of trainings, at least 1; waits until there is a worker.
+
+        Raises:
+            ClusterError: none came.
+        """
+        workers = self._supervisor.wait_for_workers()
+        return max(1, sum(TRAIN_QUEUE in status.get("queues", ()) for status in workers.values()))
+
+    def run_round(self, round_number: int, cohort: Cohort, weights: Reference, states: States) -> RoundResult:
         """Run one round: the chord of every client's training and the aggregation.
 
         Should the chord lose a part (a worker dies, a training fails), the missing part is sent
@@ -107,12 +115,13 @@ class ChordExecutor:
         Raises:
             ClusterError: the round cannot be finished.
         """
-        patiently = self._supervisor.patiently
+        patiently, clients = self._supervisor.patiently, cohort.clients
         order = RoundOrder(
             **self._facts,
             attempt=0,
             round=round_number,
             clients=clients,
+            num_clients=cohort.num_clients,
             weights=weights.to_message(),
             sent_at=patiently(lambda: redis_time(self._client)),
             states=states,

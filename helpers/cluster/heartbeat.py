@@ -8,7 +8,7 @@ import secrets
 import socket
 import threading
 import time
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from typing import Any
 
 import redis
@@ -45,6 +45,7 @@ class Heartbeat:
             "pid": os.getpid(),
             "host": socket.gethostname(),
             "ready": False,
+            "queues": [],
             "task": None,
         }
         self._lock = threading.Lock()
@@ -70,9 +71,9 @@ class Heartbeat:
         """Renew the claim from now on, in a daemon thread."""
         threading.Thread(target=self._run, name="heartbeat", daemon=True).start()
 
-    def show_ready(self) -> None:
-        """From now on the worker takes tasks."""
-        self._status["ready"] = True
+    def show_ready(self, queues: Sequence[str] = ()) -> None:
+        """From now on the worker takes tasks from these queues."""
+        self._status |= {"ready": True, "queues": list(queues)}
         self._renew()
 
     def stop(self) -> None:

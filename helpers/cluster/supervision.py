@@ -15,7 +15,7 @@ from helpers.cluster.job_board import JobBoard
 TICK_S = 1.0
 """Longest time between two looks at the workers, seconds; an answer wakes the orchestrator at once."""
 PICK_UP_S = 10.0
-"""A job that is in no queue and on no worker so long after it was sent is lost, seconds."""
+"""A job that is in no queue and on no worker for so long is lost, seconds."""
 
 MOST_LOSSES = 5
 """A job that was lost more often is given up: something takes the messages and does nothing."""
@@ -36,6 +36,7 @@ class Job:
         failed: how many attempts went wrong.
         lost: how many attempts were lost.
         sent_at: when the current attempt was sent, on `time.monotonic()`.
+        queued_at: when it may last have been in its queue, on the same clock.
         target: the worker it was sent to; None for any that serves the queue.
         runner: the worker that showed it.
         was_waited_for: it was said that nobody takes it.
@@ -49,6 +50,7 @@ class Job:
     failed: int = 0
     lost: int = 0
     sent_at: float = field(default_factory=time.monotonic)
+    queued_at: float = 0.0
     target: str | None = None
     runner: str | None = None
     was_waited_for: bool = False
@@ -96,6 +98,7 @@ class Supervisor:
         self._alone_since: float | None = None
         self._redis_lost_at: float | None = None
         self._heartbeats_count_from = 0.0
+        self._busy_at = 0.0  # when a worker was last seen at work
 
     def supervise(
         self,
@@ -119,11 +122,11 @@ class Supervisor:
             NoWorkers: no live worker for `patience_s`.
             RedisUnreachable: Redis stayed away for `patience_s`.
         """
-        names = [job.name for job in jobs]
+        answers: dict[str, Any] = {}
         while True:
             try:
                 workers = heartbeat.live_workers(self._client)  # before the answers: see _is_lost
-                answers = self._board.answers(names)
+                answers |= self._board.answers([job.name for job in jobs if job.name not in answers])
                 tell(answers, workers)
                 if len(answers) == len(jobs):
                     return answers
@@ -138,6 +141,19 @@ class Supervisor:
                 self._redis_lost_at = None
             except (redis.ConnectionError, redis.TimeoutError) as error:
                 self._sit_out(error)
+
+    def wait_for_workers(self) -> Workers:
+        """Wait until there is a live worker; returns what all of them show.
+
+        Raises:
+            NoWorkers, RedisUnreachable: as `supervise`.
+        """
+        while True:
+            workers = self.patiently(lambda: heartbeat.live_workers(self._client))
+            self._check_for_workers(workers)
+            if workers:
+                return workers
+            time.sleep(TICK_S)
 
     def patiently(self, ask: Callable[[], Answer]) -> Answer:
         """Ask something of Redis, waiting for it as long as `supervise` does.
@@ -155,7 +171,13 @@ class Supervisor:
 
     def _mend(self, jobs: list[Job], workers: Workers, give_up: Callable[[Job, str], None]) -> None:
         failures = self._board.failures([job.name for job in jobs]) if jobs else {}
+        waiting = {queue for queue in {job.queue for job in jobs} if self._client.llen(queue)}
+        now = time.monotonic()
+        if any(status["task"] is not None for status in workers.values()):
+            self._busy_at = now
         for job in jobs:
+            if job.queue in waiting:
+                job.queued_at = now
             failure = failures.get(job.name)
             if failure is not None:
                 job.failed += 1
@@ -198,17 +220,15 @@ class Supervisor:
                 return False
         if job.runner is not None:
             return True
-        if now - job.sent_at < PICK_UP_S:
-            return False
         if job.target is not None:
-            return job.target not in workers
-        return self._client.llen(job.queue) == 0
+            return now - job.sent_at >= PICK_UP_S and job.target not in workers
+        # Who takes a job out of the queue needs a moment to show it.
+        return now - max(job.sent_at, job.queued_at) >= PICK_UP_S
 
     def _tell_if_nobody_takes(self, job: Job, workers: Workers) -> None:
-        """Say once that a job stays in its queue although no worker has anything to do."""
-        has_waited = job.runner is None and time.monotonic() - job.sent_at >= PICK_UP_S
-        all_are_idle = bool(workers) and all(status["task"] is None for status in workers.values())
-        if has_waited and all_are_idle and not job.was_waited_for:
+        """Say once that a job stays in its queue although no worker has had anything to do for a while."""
+        has_waited = time.monotonic() - max(job.sent_at, self._busy_at) >= PICK_UP_S
+        if workers and job.runner is None and has_waited and not job.was_waited_for:
             job.was_waited_for = True
             self.notice(
                 f"{job.name} waits in the queue {job.queue} and no worker takes it: "

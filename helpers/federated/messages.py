@@ -159,6 +159,7 @@ class RoundOrder(Order):
         weights: the global weights at the start of the round (a Reference's message).
         sent_at: when the round was dispatched, seconds since the epoch on Redis' clock.
         states: what clients remember since the last round in which their update counted.
+        num_clients: how many the training rows are divided among; all tasks of a round must agree on it.
     """
 
     round: int
@@ -166,6 +167,7 @@ class RoundOrder(Order):
     weights: dict[str, Any]
     sent_at: float
     states: States = field(default_factory=dict, kw_only=True)
+    num_clients: int = field(kw_only=True)
 
     @property
     def job(self) -> str:
@@ -174,7 +176,7 @@ class RoundOrder(Order):
 
 @dataclass(frozen=True)
 class TrainOrder(RoundOrder):
-    """Train one client in a round; `states` holds no other client's."""
+    """Train one client in a round; `clients` and `states` hold no other, so that messages stay small."""
 
     client: int
 
@@ -183,7 +185,7 @@ class TrainOrder(RoundOrder):
         """What a client of the round is told."""
         name = str(client)
         own = {name: order.states[name]} if name in order.states else {}
-        return cls(**{**vars(order), "states": own, "client": client})
+        return cls(**{**vars(order), "clients": [client], "states": own, "client": client})
 
     @property
     def job(self) -> str:

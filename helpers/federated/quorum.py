@@ -38,3 +38,8 @@ def updates_needed(strategy: str, liars: int) -> int:
     return {"trimmed_mean": 2 * liars + 1, "krum": 2 * liars + 3, "multi_krum": 2 * liars + 3}.get(
         strategy, 1
     )
+
+
+def num_sampled(num_clients: int, fraction: float) -> int:
+    """How many of K clients take part in a round: max(1, C·K rounded to the nearest)."""
+    return max(1, int(fraction * num_clients + 0.5))

@@ -3,6 +3,7 @@
 from collections.abc import Callable
 from typing import Protocol
 
+from helpers.federated.cohort import Cohort
 from helpers.federated.messages import Reference, RoundResult, RunState, States
 from helpers.federated.observers import Observer
 
@@ -10,9 +11,7 @@ from helpers.federated.observers import Observer
 class RoundExecutor(Protocol):
     """Runs a whole round somewhere: every client's training, then the aggregation."""
 
-    def run_round(
-        self, round_number: int, clients: list[int], weights: Reference, states: States
-    ) -> RoundResult:
+    def run_round(self, round_number: int, cohort: Cohort, weights: Reference, states: States) -> RoundResult:
         """Return the result of a round; raises what the executor's own errors are."""
 
 
@@ -23,7 +22,7 @@ def run_rounds(
     *,
     rounds: int,
     patience: int,
-    clients: list[int],
+    choose_cohort: Callable[[int], Cohort],
     executor: RoundExecutor,
     observer: Observer,
     is_asked_to_stop: Callable[[], bool] = lambda: False,
@@ -36,7 +35,7 @@ def run_rounds(
         states: references of what the clients remember at that point.
         rounds: the last round's number.
         patience: stop after so many rounds without a better one; 0 never does.
-        clients: ids of those that take part in every round, in the order their updates are summed.
+        choose_cohort: asked at the start of every round, by its number, who takes part.
         executor: runs one round.
         observer: told of every round.
         is_asked_to_stop: asked after every round.
@@ -46,8 +45,9 @@ def run_rounds(
     """
     while has_next_round(state, rounds, patience):
         round_number = state.round + 1
-        observer.round_started(round_number, clients)
-        result = executor.run_round(round_number, clients, weights, states)
+        cohort = choose_cohort(round_number)
+        observer.round_started(round_number, cohort.clients)
+        result = executor.run_round(round_number, cohort, weights, states)
         state = RunState.from_message(result.state)
         weights = Reference.from_message(result.weights)
         states = result.states

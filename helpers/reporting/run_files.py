@@ -26,6 +26,7 @@ TEST_COLUMNS = (
     "round", "threshold", "num_examples", "num_patients", "recall", "specificity", "roc_auc", "roc_auc_low",
     "roc_auc_high",
 )  # fmt: skip
+PARTITION_COLUMNS = ("round", "client", "label")
 AUDIT_COLUMNS = ("kind", "file", "other", "detail")
 
 
@@ -58,6 +59,7 @@ class RunFiles:
         state: `state` of models/<run>/state.json.
         best: models/<run>/best.json.
         audit: what the leakage guard listed.
+        division: partition.csv, where run.json does not tell how the images are divided.
         unreadable: a sentence for each file that is there but could not be read.
     """
 
@@ -71,6 +73,7 @@ class RunFiles:
     state: dict[str, Any] = field(default_factory=dict)
     best: dict[str, Any] = field(default_factory=dict)
     audit: pd.DataFrame = field(default_factory=pd.DataFrame)
+    division: pd.DataFrame = field(default_factory=lambda: pd.DataFrame(columns=PARTITION_COLUMNS))
     unreadable: list[str] = field(default_factory=list)
 
     @property
@@ -87,7 +90,21 @@ class RunFiles:
 
     @property
     def partition(self) -> dict[str, Any]:
-        return _names_and_values(self.facts.get("partition"))
+        """Images of each class by client; the latest division, where that follows the live workers."""
+        known = self.facts.get("partition")
+        if known is not None:
+            return _names_and_values(known)
+        latest = self.division[self.division["round"] == self.division["round"].max()]
+        counts: dict[str, dict[str, int]] = {}
+        for (client, label), count in latest.groupby(["client", "label"]).size().items():
+            counts.setdefault(str(client), {})[f"{label:.0f}"] = int(count)
+        return dict(sorted(counts.items(), key=lambda item: (len(item[0]), item[0])))
+
+    @property
+    def sites(self) -> list[str]:
+        """Name of every client, where each is a site."""
+        names = self.facts.get("sites")
+        return [str(name) for name in names] if isinstance(names, list) else []
 
     @property
     def versions(self) -> dict[str, Any]:
@@ -130,6 +147,9 @@ def read_run(metrics_dir: Path, models_dir: Path, run: str, audit_csv: Path | No
         state=state.get("state") or {},
         best=_json(models / "best.json", unreadable),
         audit=_table(audit_csv, AUDIT_COLUMNS, unreadable),
+        division=_table(
+            None if facts.get("partition") else metrics / "partition.csv", PARTITION_COLUMNS, unreadable
+        ),
         unreadable=unreadable,
     )
 

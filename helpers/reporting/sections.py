@@ -133,10 +133,11 @@ def data(files: RunFiles) -> Section:
     return {
         "source": files.data.get("source"),
         "how_split": tables.how_split(files.data),
+        "how_divided": tables.how_divided(files.facts, files.settings),
         "left_out": files.data.get("left_out") or [],
         "digest": files.facts.get("data_digest"),
         "rows": tables.split_rows(files.data),
-        "pictures": [draw_shares(files.partition)] if files.partition else [],
+        "pictures": [draw_shares(files.partition, files.sites)] if files.partition else [],
     }
 
 

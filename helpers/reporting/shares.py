@@ -1,5 +1,6 @@
 """Which classes lie with which client."""
 
+from collections.abc import Sequence
 from typing import TYPE_CHECKING
 
 from helpers.reporting.pictures import PAPER, SERIES, Picture, new_figure, to_picture
@@ -8,14 +9,21 @@ if TYPE_CHECKING:
     from matplotlib.axes import Axes
 
 CLASSES = {"0": "non-cancerous", "1": "cancerous"}
+LONGEST_NAME = 30  # letters
 ROOM_FOR_NUMBERS = 0.06  # of the longest bar
 
 
-def draw_shares(partition: dict[str, dict[str, int]]) -> Picture:
-    """A bar for each client: its images of class 0, then of class 1."""
+def draw_shares(partition: dict[str, dict[str, int]], sites: Sequence[str] = ()) -> Picture:
+    """A bar for each client: its images of class 0, then of class 1.
+
+    Args:
+        partition: images by client and class.
+        sites: what to call the clients, where each is a site.
+    """
     clients = list(partition)
+    names = sites if len(sites) == len(clients) else [f"client {client}" for client in clients]
     height = min(12.0, 0.95 + 0.3 * len(clients))
-    figure = new_figure((9.0, height), left=1.1)
+    figure = new_figure((9.0, height), left=0.3 + 0.085 * max(len(name[:LONGEST_NAME]) for name in names))
     axes = figure.add_subplot()
     ends = [0] * len(clients)
     longest = max(sum(counts.values()) for counts in partition.values())
@@ -29,7 +37,7 @@ def draw_shares(partition: dict[str, dict[str, int]]) -> Picture:
             _write_numbers(axes, sizes, ends, colour, longest)
         ends = [end + size for end, size in zip(ends, sizes, strict=True)]
     if len(clients) <= 30:
-        axes.set_yticks(range(len(clients)), [f"client {client}"[:20] for client in clients])
+        axes.set_yticks(range(len(clients)), [name[:LONGEST_NAME] for name in names])
     axes.set(xlabel="training images", ylabel="" if len(clients) <= 30 else "clients")
     axes.set_ylim(len(clients) - 0.5, -0.5)
     axes.tick_params(axis="y", length=0)

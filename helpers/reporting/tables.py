@@ -21,6 +21,13 @@ NAMES = {  # of metrics, in the order they are shown
     "calibration_error": "calibration error",
 }
 SPLIT_SETTINGS = ("TEST_FRACTION", "VALIDATION_FRACTION", "SEED")
+DIVISIONS = {
+    "iid": "by lot",
+    "patient": "by patient",
+    "site": "by site",
+    "dirichlet": "with unlike shares of the classes (Dirichlet, α = {DIRICHLET_ALPHA})",
+    "quantity": "with sizes that follow a power law",
+}
 SPLITS = {"train": "training", "val": "validation", "test": "test"}
 
 
@@ -111,6 +118,16 @@ def how_split(data: dict[str, Any]) -> str:
     return f"splits {by}; kept together in a split by: {data.get('grouped_by') or 'nothing'}" + (
         f"; prepared with {' and '.join(allowed)}" if allowed else ""
     )
+
+
+def how_divided(facts: dict[str, Any], settings: dict[str, Any]) -> str:
+    """How the training images are divided among clients, in words; empty for an older run."""
+    how = DIVISIONS.get(str(facts.get("divided_by")))
+    if how is None:
+        return ""
+    number = facts.get("num_clients")
+    clients = f"{number} clients" if number else "as many clients as live workers, see partition.csv"
+    return f"Training images divided among {clients} {how.format_map({'DIRICHLET_ALPHA': '?', **settings})}."
 
 
 def split_rows(data: dict[str, Any]) -> list[dict[str, Any]]:

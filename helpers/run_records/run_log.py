@@ -8,7 +8,13 @@ from helpers.federated.messages import Order, RoundOrder, RunState
 from helpers.federated.weights import Schema, Weights
 from helpers.run_records import checkpoint
 from helpers.run_records.files import RecordError, RunFolders
-from helpers.run_records.tables import CLIENT_COLUMNS, ROUND_COLUMNS, trim_table, write_rows
+from helpers.run_records.tables import (
+    CLIENT_COLUMNS,
+    PARTITION_COLUMNS,
+    ROUND_COLUMNS,
+    trim_table,
+    write_rows,
+)
 
 
 def facts_of(order: Order) -> dict[str, Any]:
@@ -47,6 +53,7 @@ def resume_run(folders: RunFolders, order: Order, schema: Schema) -> tuple[RunSt
     trim_table(folders.metrics / "clients.csv", CLIENT_COLUMNS, state.round)
     if facts.get("settings", {}).get("STRATEGY") != order.settings.get("STRATEGY"):
         state = replace(state, server_file=None, server_file_before=None)  # another's would mislead it
+    trim_table(folders.metrics / "partition.csv", PARTITION_COLUMNS, state.round)
     checkpoint.commit(folders, state, facts_of(order))  # they may have been changed by force
     return state, weights
 

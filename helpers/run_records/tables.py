@@ -45,6 +45,7 @@ CLIENT_COLUMNS = [
     "val_recall",
     "val_specificity",
 ]
+PARTITION_COLUMNS = ["round", "file", "client", "label", "patient", "site"]
 TEST_COLUMNS = [
     "model",
     "round",

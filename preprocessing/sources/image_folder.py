@@ -2,7 +2,8 @@
 
 import csv
 import hashlib
-from dataclasses import dataclass, replace
+from collections.abc import Iterable
+from dataclasses import dataclass, field, replace
 from pathlib import Path, PurePosixPath
 from typing import Any
 
@@ -14,16 +15,25 @@ from preprocessing.splitting import CLASSES, SPLITS
 
 SUFFIXES = {".png", ".jpg", ".jpeg", ".bmp", ".tif", ".tiff", ".pgm"}
 MANIFEST = "manifest.csv"
+KNOWN_COLUMNS = ("patient", "split")
 
 
 @dataclass(frozen=True)
 class ImageRecord:
-    """One image: its path relative to the folder, with `/`; 1 = cancerous; patient and split if given."""
+    """One image.
+
+    Attributes:
+        file: path relative to the folder, with `/`.
+        label: 1 = cancerous.
+        patient, split: if given.
+        columns: what else manifest.csv says of it, by column.
+    """
 
     file: str
     label: int
     patient: str | None = None
     split: str | None = None
+    columns: dict[str, str] = field(default_factory=dict)
 
 
 class UnreadableImageError(PreprocessingError):
@@ -34,7 +44,8 @@ def find_images(folder: Path) -> list[ImageRecord]:
     """List the images under `folder/0` and `folder/1`, at any depth, sorted by class and path.
 
     `folder/manifest.csv` may say, by its column `file` (path relative to `folder`), which `patient` each
-    image shows and which `split` it belongs to.
+    image shows and which `split` it belongs to. Its other columns are kept, such as the device or the site an
+    image comes from; one that says two things of a file is about something else and is left out.
 
     Raises:
         PreprocessingError: the folder or a class is missing or empty, or manifest.csv does not fit.
@@ -46,7 +57,9 @@ def find_images(folder: Path) -> list[ImageRecord]:
             raise _nothing_found(folder, label)
         files = sorted(path.relative_to(folder).as_posix() for path in paths)
         records += [ImageRecord(file, label) for file in files]
-    for column, values in _read_columns(folder / MANIFEST).items():
+    columns = _read_columns(folder / MANIFEST)
+    for column in [name for name in KNOWN_COLUMNS if name in columns]:
+        values = columns.pop(column)
         missing = [record.file for record in records if not values.get(record.file)]
         if missing:
             raise PreprocessingError(
@@ -60,6 +73,11 @@ def find_images(folder: Path) -> list[ImageRecord]:
             f"{folder / MANIFEST}: column split: expected {', '.join(SPLITS)}, "
             f"received something else for {counted(len(unknown), 'image')}: {name_some(unknown)}"
         )
+    if columns:
+        records = [
+            replace(record, columns={name: values.get(record.file, "") for name, values in columns.items()})
+            for record in records
+        ]
     return records
 
 
@@ -78,28 +96,39 @@ def _nothing_found(folder: Path, label: int) -> PreprocessingError:
 
 
 def _read_columns(manifest: Path) -> dict[str, dict[str, Any]]:
-    """The columns `patient` and `split`, where manifest.csv has them: their values by file."""
+    """The columns of manifest.csv but `file`: their values by file."""
     if not manifest.exists():
         return {}
     try:
         with manifest.open(encoding="utf-8-sig", newline="") as lines:
             rows = csv.DictReader(lines)
             names = rows.fieldnames or ()
-            columns: dict[str, dict[str, Any]] = {name: {} for name in ("patient", "split") if name in names}
-            if columns and "file" not in names:
+            known = [name for name in KNOWN_COLUMNS if name in names]
+            if known and "file" not in names:
                 raise PreprocessingError(
-                    f"{manifest}: has a column {' and '.join(columns)} but no column file; "
+                    f"{manifest}: has a column {' and '.join(known)} but no column file; "
                     "add it (0/image.png, …)"
                 )
-            for row in rows if columns else ():
-                file = PurePosixPath((row["file"] or "").strip().replace("\\", "/")).as_posix()
-                for name, values in columns.items():
-                    value = (row[name] or "").strip()
-                    if values.setdefault(file, value) != value:
-                        raise PreprocessingError(f"{manifest}: {file} has two {name}s; keep one row for it")
+            return _collect(manifest, [name for name in names if name not in ("file", "")], rows)
     except (csv.Error, UnicodeDecodeError) as error:
         raise PreprocessingError(f"{manifest}: {error}; save it as a UTF-8 CSV file") from None
-    return columns
+
+
+def _collect(manifest: Path, names: list[str], rows: Iterable[dict[str, Any]]) -> dict[str, dict[str, Any]]:
+    """The values of these columns by file; see `find_images`."""
+    columns: dict[str, dict[str, Any]] = {name: {} for name in names}
+    ambiguous = set()
+    for row in rows:
+        if "file" not in row:
+            return {}
+        file = PurePosixPath((row["file"] or "").strip().replace("\\", "/")).as_posix()
+        for name, values in columns.items():
+            value = (row[name] or "").strip()
+            if values.setdefault(file, value) != value:
+                if name in KNOWN_COLUMNS:
+                    raise PreprocessingError(f"{manifest}: {file} has two {name}s; keep one row for it")
+                ambiguous.add(name)
+    return {name: values for name, values in columns.items() if name not in ambiguous}
 
 
 def read_image(path: Path, shape: tuple[int, int]) -> tuple[np.ndarray, str]:

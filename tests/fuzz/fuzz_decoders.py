@@ -48,7 +48,7 @@ NAMES = ["a/kernel", "b/bias"]
 ARRAYS = [np.arange(6, dtype=np.float32).reshape(2, 3), np.arange(2, dtype=np.int32)]
 SCHEMA = schema_of(NAMES, ARRAYS)
 ORDER = {"run": "r", "session": "s", "settings": {}, "data_digest": "d", "versions": {}, "attempt": 0}
-ROUND = ORDER | {"round": 3, "clients": [0, 1], "weights": {}, "sent_at": 1.5, "states": {}}
+ROUND = ORDER | {"round": 3, "clients": [0, 1], "weights": {}, "sent_at": 1.5, "states": {}, "num_clients": 2}
 REFERENCE = Reference("k", 32, "ab", SCHEMA).to_message()
 REPLY = ClientReply(3, 1, 0, "w", "ok", None, 5, 0.5, REFERENCE, REFERENCE).to_message()
 GOOD = b"".join(encode(NAMES, ARRAYS))

@@ -1,5 +1,6 @@
 """Job board and supervisor on a real Redis: what is taken, what is refused, what is sent again."""
 
+import contextlib
 import threading
 import time
 from collections.abc import Iterator
@@ -153,6 +154,35 @@ def test_a_job_nobody_has_is_sent_again(
     assert supervisor.supervise([sent.job], refuse) == {"train:1:0": {"attempt": 1}}
 
 
+def test_a_job_that_was_just_taken_out_of_its_queue_is_not_lost(
+    client: redis.Redis,
+    board: JobBoard,
+    supervisor: Supervisor,
+    notices: list[str],
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    monkeypatch.setattr(supervision, "PICK_UP_S", 1.0)
+    monkeypatch.setattr(supervision, "TICK_S", 0.05)
+    worker, other_job = live(client, "here@host"), contextlib.ExitStack()
+    other_job.enter_context(worker.working_on(job="train:1:1", attempt=0))
+    client.lpush("train", "its message")
+    sent = Sent(board)
+    sent.job.sent_at -= 100  # it has waited behind many others
+    looks = []
+
+    def take(answers: object, workers: object) -> None:
+        looks.append(1)
+        if len(looks) == 3:
+            other_job.close()
+            client.delete("train")
+        if len(looks) == 8:  # before the worker has shown it
+            board.answer("train:1:0", 0, {})
+
+    supervisor.supervise([sent.job], refuse, take)
+    assert sent.attempts == [(0, None)]
+    assert notices == []
+
+
 def test_a_job_that_may_be_queued_is_waited_for_until_the_deadline(
     client: redis.Redis, board: JobBoard, supervisor: Supervisor, monkeypatch: pytest.MonkeyPatch
 ) -> None:
@@ -210,7 +240,7 @@ def test_a_worker_refuses_an_order_it_does_not_understand_by_name(
     session = WorkerSession("old@host", address, 0)
     session.heartbeat.claim()
     session.heartbeat.show_ready()
-    order = TrainOrder("run", "session", {}, "digest", {}, 0, 1, [0], {}, 0.0, 0)
+    order = TrainOrder("run", "session", {}, "digest", {}, 0, 1, [0], {}, 0.0, 0, num_clients=1)
     message = order.to_message() | {"field of a later version": 1}
 
     def send(attempt: int, target: str | None) -> None:

@@ -52,9 +52,10 @@ def reply_of(context: Any, client: int, round_number: int = 1) -> ClientReply:
 def begin(context: Any) -> tuple[RoundOrder, list[ClientReply]]:
     """A run before its first round, and the replies of it."""
     weights = put_arrays(context.store, "dt:run:weights:0", NAMES, GLOBAL).to_message()
-    order = RoundOrder("r", "s", {}, "", {}, 0, 1, context.config.clients, weights, 0.0)
+    clients = context.config.clients_of(context.config.num_clients)
+    order = RoundOrder("r", "s", {}, "", {}, 0, 1, clients, weights, 0.0, num_clients=len(clients))
     begin_run(context.folders, order, SCHEMA, GLOBAL)
-    return order, [reply_of(context, client) for client in context.config.clients]
+    return order, [reply_of(context, client) for client in clients]
 
 
 def combined(folder: Path, *missing: int, **settings: Any) -> Weights:

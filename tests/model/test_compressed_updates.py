@@ -32,8 +32,10 @@ METRICS = {"round": 1, "roc_auc": None}
 
 def make_context(folder: Path, dtype: str) -> Any:
     return SimpleNamespace(
-        config=Config(num_workers=2, MIN_CLIENTS=1, UPDATE_DTYPE=dtype),
-        data=SimpleNamespace(labels=lambda split: np.zeros(40, np.int32) if split == "train" else LABELS),
+        config=Config(MIN_CLIENTS=1, UPDATE_DTYPE=dtype),
+        data=SimpleNamespace(
+            has_patients=False, labels=lambda split: np.zeros(40, np.int32) if split == "train" else LABELS
+        ),
         instance=SimpleNamespace(schema=SCHEMA),
         store=MemoryStore(),
         folders=RunFolders(folder / "metrics", folder / "models"),
@@ -44,7 +46,7 @@ def make_context(folder: Path, dtype: str) -> Any:
 def begin(context: Any, states: States | None = None) -> RoundOrder:
     """A run before its first round; its global weights lie on the disk and in the store."""
     weights = put_arrays(context.store, "dt:run:weights:0", NAMES, GLOBAL).to_message()
-    order = RoundOrder("r", "s", {}, "", {}, 0, 1, [0, 1], weights, 0.0, states=states or {})
+    order = RoundOrder("r", "s", {}, "", {}, 0, 1, [0, 1], weights, 0.0, states=states or {}, num_clients=2)
     begin_run(context.folders, order, SCHEMA, GLOBAL)
     return order
 
@@ -78,7 +80,7 @@ def test_updates_count_as_global_weights_and_change(tmp_path: Path, dtype: str, 
 def test_whole_weights_leave_no_state_and_need_no_checkpoint(tmp_path: Path) -> None:
     context = make_context(tmp_path, "float32")
     weights = put_arrays(context.store, "dt:run:weights:0", NAMES, GLOBAL).to_message()
-    order = RoundOrder("r", "s", {}, "", {}, 0, 1, [0], weights, 0.0)
+    order = RoundOrder("r", "s", {}, "", {}, 0, 1, [0], weights, 0.0, num_clients=2)
     reply = reply_of(context, order, 0)
     assert (reply.state, reply.state_bytes, reply.bytes_up) == (None, 0, reply.bytes_down)
     intake = UpdateIntake(context, order, [reply])

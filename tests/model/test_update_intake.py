@@ -42,8 +42,10 @@ def make_intake(*sins: str | None, min_clients: float = 1, store: MemoryStore | 
     """An intake of one client for each sin; None is a good one."""
     store = store or MemoryStore()
     context: Any = SimpleNamespace(
-        config=Config(num_workers=len(sins), MIN_CLIENTS=min_clients),
-        data=SimpleNamespace(labels=lambda split: np.zeros(40, np.int32) if split == "train" else LABELS),
+        config=Config(MIN_CLIENTS=min_clients),
+        data=SimpleNamespace(
+            has_patients=False, labels=lambda split: np.zeros(40, np.int32) if split == "train" else LABELS
+        ),
         instance=SimpleNamespace(schema=schema_of(NAMES, GOOD)),
         store=store,
         key=lambda *parts: ":".join(str(part) for part in ("dt:run", *parts)),
@@ -55,7 +57,7 @@ def make_intake(*sins: str | None, min_clients: float = 1, store: MemoryStore | 
         scores = put_arrays(store, context.key("scores", 1, client, 0), ["scores"], [SCORES])
         references = (update.to_message(), scores.to_message())
         replies.append(ClientReply(1, client, 0, "w", "ok", None, 5, 0.5, *references))
-    order = RoundOrder("r", "s", {}, "", {}, 0, 1, list(range(len(sins))), {}, 0.0)
+    order = RoundOrder("r", "s", {}, "", {}, 0, 1, list(range(len(sins))), {}, 0.0, num_clients=len(sins))
     return UpdateIntake(context, order, replies)
 
 

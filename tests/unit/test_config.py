@@ -71,6 +71,15 @@ def test_a_pair_may_be_written_in_several_ways(text, monkeypatch):
     ("name", "value", "said"),
     [
         ("num_workers", "0", "greater than or equal to 1"),
+        ("num_workers", "10001", "at most 10000"),
+        ("num_workers", "1.5", "whole number"),
+        ("num_workers", "all", "or auto"),
+        ("NUM_CLIENTS", "-1", "greater than or equal to 0"),
+        ("CLIENT_FRACTION", "0", "greater than 0"),
+        ("CLIENT_FRACTION", "1.1", "less than or equal to 1"),
+        ("PARTITION", "lot", "'patient' or 'quantity'"),
+        ("DIRICHLET_ALPHA", "0", "greater than 0"),
+        ("DIRICHLET_ALPHA", "inf", "less than or equal to 1000000000"),
         ("EPOCHS", "many", "valid integer"),
         ("EPOCHS", "1.5", "valid integer"),
         ("BASE_LR", "0", "greater than 0"),
@@ -118,11 +127,11 @@ def test_settings_survive_the_journey_to_a_worker(shape, clients, rate, seed):
     [
         (
             {"STRATEGY": "krum"},
-            "NUM_LIARS: received 1: STRATEGY=krum needs 2 · NUM_LIARS + 3 = 5 clients, there",
+            "NUM_LIARS: received 1: STRATEGY=krum needs 2 · NUM_LIARS + 3 = 5 clients, 3 take",
         ),
-        ({"STRATEGY": "multi_krum", "NUM_LIARS": 2, "num_workers": 6}, "= 7 clients, there are 6"),
-        ({"STRATEGY": "krum", "num_workers": 9, "CLIENTS": (0, 1, 2, 3)}, "there are 4"),
-        ({"STRATEGY": "trimmed_mean"}, "TRIM_FRACTION: received 0.2: of 3 clients that is less than one"),
+        ({"STRATEGY": "multi_krum", "NUM_LIARS": 2, "num_workers": 6}, "= 7 clients, 6 take part"),
+        ({"STRATEGY": "krum", "num_workers": 9, "CLIENTS": (0, 1, 2, 3)}, "4 take part in a round"),
+        ({"STRATEGY": "trimmed_mean"}, "TRIM_FRACTION: received 0.2: of 3 clients a round less than one"),
         ({"TRIM_FRACTION": 0.5}, "TRIM_FRACTION: received 0.5: Input should be less than 0.5"),
         ({"MAX_UPDATE_NORM": "inf"}, "MAX_UPDATE_NORM: received 'inf': Input should be a finite number"),
         ({"SERVER_MOMENTUM": 1}, "SERVER_MOMENTUM: received 1: Input should be less than 1"),
@@ -218,3 +227,53 @@ def test_every_setting_says_what_it_is_and_has_an_option():
 def test_the_configuration_page_is_current():
     remedy = "renew it: python -m helpers.global_config > docs/configuration.md"
     assert PAGE.read_text(encoding="utf-8") == configuration_page(), remedy
+
+
+@pytest.mark.parametrize(
+    ("settings", "number"),
+    [
+        ({}, 3),
+        ({"num_workers": 5}, 5),
+        ({"num_workers": "5", "NUM_CLIENTS": 100}, 100),
+        ({"num_workers": "auto"}, None),
+        ({"PARTITION": "site"}, None),
+        ({"PARTITION": "site", "NUM_CLIENTS": 4}, 4),
+    ],
+)
+def test_how_many_clients_there_are(settings, number):
+    config = Config.load(**settings)
+    assert config.num_clients == number
+    assert Config.from_run(json.loads(json.dumps(config.for_run()))) == config
+
+
+def test_clients_are_named_among_those_there_are():
+    assert Config.load(NUM_CLIENTS=10, CLIENTS="9,2").clients_of(10) == [9, 2]
+    assert Config.load(NUM_CLIENTS=2).clients_of(2) == [0, 1]
+    with pytest.raises(ConfigError, match=r"CLIENTS: received \(0, 3\), the number of clients is 3"):
+        Config.load(CLIENTS="0,3")
+    by_site = Config.load(PARTITION="site", CLIENTS="0,3")  # how many there are, the data tell later
+    with pytest.raises(ConfigError, match="the number of clients is 3"):
+        by_site.clients_of(3)
+
+
+@pytest.mark.parametrize(
+    ("name", "value"),
+    [
+        ("NUM_CLIENTS", 4),
+        ("CLIENTS", "0,1"),
+        ("PARTITION", "site"),
+        ("LR_SCALING", "linear"),
+        ("UPDATE_DTYPE", "int8"),
+    ],
+)
+def test_what_needs_a_fixed_number_of_clients_is_refused_with_auto(name, value):
+    Config.load(**{name: value})
+    with pytest.raises(
+        ConfigError, match=f"^{name}: received .* with num_workers=auto: .*; set num_workers to"
+    ):
+        Config.load(num_workers="auto", **{name: value})
+
+
+def test_the_learning_rate_scales_with_the_workers_whatever_the_number_of_clients():
+    settings = {"BASE_LR": 0.01, "num_workers": 4, "NUM_CLIENTS": 100}
+    assert Config.load(**settings, LR_SCALING="linear").learning_rate == 0.04

@@ -126,6 +126,21 @@ def test_a_manifest_without_patients_changes_nothing(two_images):
     assert [record.patient for record in find_images(two_images)] == [None, None]
 
 
+def test_other_columns_are_kept(two_images):
+    rows = ["file,device,patient,side", "1/b.png, GE ,8,left", "0/a.png,,7,right", "0/absent.png,X,9,"]
+    (two_images / "manifest.csv").write_text("\n".join(rows))
+    assert find_images(two_images) == [
+        ImageRecord("0/a.png", 0, "7", None, {"device": "", "side": "right"}),
+        ImageRecord("1/b.png", 1, "8", None, {"device": "GE", "side": "left"}),
+    ]
+
+
+def test_a_column_that_says_two_things_of_an_image_is_left_out(two_images):
+    rows = ["file,finding,device", "0/a.png,mass,GE", "0/a.png,calcification,GE", "1/b.png,mass,GE"]
+    (two_images / "manifest.csv").write_text("\n".join(rows))
+    assert [record.columns for record in find_images(two_images)] == [{"device": "GE"}] * 2
+
+
 @pytest.mark.parametrize(
     ("manifest", "message"),
     [

@@ -287,3 +287,19 @@ if __name__ == "__main__":
         peaks.append(int(done.stdout.split()[-1]) / 1024 / (1024 if sys.platform == "darwin" else 1))
     arrays = 1000 * 224 * 224 * 3 / 2**20  # MiB by which the arrays of the second are larger: 144
     assert peaks[1] - peaks[0] < arrays / 5
+
+
+def test_other_columns_of_the_manifest_are_in_the_prepared_data(data, config):
+    files = [f"{label}/{number:03d}.png" for label in (0, 1) for number in range(50)]
+    rows = [f"{file},device {int(file[2:5]) % 3}" for file in files]
+    (data / "manifest.csv").write_text("\n".join(["file,device", *rows]))
+    prepared = prepare(config)
+    for split in ("train", "val", "test"):
+        expected = [f"device {int(file[2:5]) % 3}" for file in prepared.files(split)]
+        assert prepared.column(split, "device") == expected
+    assert not any("columns" in entry for entry in prepare_without(data, config).manifest["files"])
+
+
+def prepare_without(data, config):
+    (data / "manifest.csv").unlink()
+    return prepare(config)

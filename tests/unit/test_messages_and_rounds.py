@@ -6,6 +6,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+from helpers.federated.cohort import Cohort, CohortChooser, sample_clients
 from helpers.federated.messages import (
     ClientReply,
     MessageError,
@@ -29,7 +30,15 @@ FACTS = {
     "attempt": 0,
 }
 STATES = {"0": {"key": "s0", "length": 1, "sha256": "x"}, "1": {"key": "s1", "length": 2, "sha256": "y"}}
-ROUND = {**FACTS, "round": 3, "clients": [0, 1, 2], "weights": {}, "sent_at": 1.5, "states": STATES}
+ROUND = {
+    **FACTS,
+    "round": 3,
+    "clients": [0, 1, 2],
+    "weights": {},
+    "sent_at": 1.5,
+    "states": STATES,
+    "num_clients": 3,
+}
 
 
 @pytest.mark.parametrize(
@@ -54,9 +63,9 @@ def test_a_job_has_one_name_for_all_attempts() -> None:
 
 
 @pytest.mark.parametrize(("client", "states"), [(1, {"1": STATES["1"]}), (2, {})])
-def test_a_client_is_told_of_its_own_state_alone(client: int, states: dict) -> None:
+def test_a_client_is_told_of_itself_alone(client: int, states: dict) -> None:
     assert TrainOrder.of(RoundOrder(**ROUND), client) == TrainOrder(
-        **{**ROUND, "states": states}, client=client
+        **{**ROUND, "clients": [client], "states": states}, client=client
     )
 
 
@@ -91,8 +100,8 @@ class Recorder:
     def __init__(self) -> None:
         self.seen: list = []
 
-    def run_round(self, round_number, clients, weights, states):
-        self.seen.append((round_number, clients, weights.key, states))
+    def run_round(self, round_number, cohort, weights, states):
+        self.seen.append((round_number, cohort.clients, weights.key, states))
         state = RunState("r", round_number, "f", 1, 0.5, "f")
         reference = Reference(f"weights-{round_number}", 1, "x", ())
         states = {"1": {"key": f"state-{round_number}"}}
@@ -113,14 +122,14 @@ def test_rounds_follow_each_other_from_where_the_run_is() -> None:
         {"0": {"key": "state-2"}},
         rounds=4,
         patience=0,
-        clients=[0, 1],
+        choose_cohort=lambda number: Cohort(5, [0, number]),
         executor=recorder,
         observer=recorder,
     )
     assert state.round == 4
     assert recorder.seen == [
-        "started 3", (3, [0, 1], "weights-2", {"0": {"key": "state-2"}}), "finished 3",
-        "started 4", (4, [0, 1], "weights-3", {"1": {"key": "state-3"}}), "finished 4",
+        "started 3", (3, [0, 3], "weights-2", {"0": {"key": "state-2"}}), "finished 3",
+        "started 4", (4, [0, 4], "weights-3", {"1": {"key": "state-3"}}), "finished 4",
     ]  # fmt: skip
 
 
@@ -132,7 +141,7 @@ def test_a_finished_run_does_nothing() -> None:
 
 
 def rounds_after(state: RunState, recorder: Recorder, **options) -> RunState:
-    options = {"rounds": 4, "patience": 0, "clients": [0, 1]} | options
+    options = {"rounds": 4, "patience": 0, "choose_cohort": lambda number: Cohort(2, [0, 1])} | options
     weights = Reference(f"weights-{state.round}", 1, "x", ())
     return run_rounds(state, weights, {}, executor=recorder, observer=recorder, **options)
 
@@ -199,3 +208,47 @@ def test_any_reply_is_a_failed_client(message) -> None:
 def test_any_value_in_any_field_is_read_or_refused(field: str, value) -> None:
     (reply,) = read_replies(3, [1], [GOOD | {field: value}])
     assert (reply.client, reply.round) == (1, 3)
+
+
+@given(st.integers(1, 300), st.floats(0.001, 1), st.integers(0, 2**40), st.integers(1, 10**6))
+def test_a_sample_is_of_different_clients_in_order_and_depends_on_seed_and_round_alone(
+    number: int, fraction: float, seed: int, round_number: int
+) -> None:
+    sample = sample_clients(range(number), fraction, seed, round_number)
+    assert sample == sorted(set(sample))
+    assert set(sample) <= set(range(number))
+    assert abs(len(sample) - fraction * number) <= 0.5 or len(sample) == 1
+    assert sample == sample_clients(range(number), fraction, seed, round_number)
+
+
+@pytest.mark.parametrize(
+    ("fraction", "number", "drawn"), [(0.5, 10, 5), (0.5, 3, 2), (0.1, 30, 3), (0.01, 3, 1), (0.99, 3, 3)]
+)
+def test_how_many_are_drawn(fraction: float, number: int, drawn: int) -> None:
+    assert len(sample_clients(range(number), fraction, 42, 1)) == drawn
+
+
+def test_all_take_part_in_the_order_given_at_fraction_one() -> None:
+    assert sample_clients([2, 0, 1], 1.0, 42, 1) == [2, 0, 1]
+
+
+def test_named_clients_are_sampled_too_and_every_round_draws_anew() -> None:
+    samples = {tuple(sample_clients([9, 4, 7, 2], 0.5, 42, number)) for number in range(1, 40)}
+    assert samples == {(2, 4), (2, 7), (2, 9), (4, 7), (4, 9), (7, 9)}
+
+
+def test_every_client_is_drawn_as_often_as_any_other() -> None:
+    drawn = [client for number in range(1000) for client in sample_clients(range(10), 0.3, 42, number)]
+    counts = [drawn.count(client) for client in range(10)]
+    assert sum(counts) == 3000
+    assert max(abs(count - 300) for count in counts) < 60  # 4 standard deviations of 14.5
+
+
+def test_the_number_of_clients_is_asked_for_at_every_round_and_a_change_is_said() -> None:
+    counts, notices = iter([3, 3, 4, 2]), []
+    chooser = CohortChooser(lambda: next(counts), lambda count: list(range(count)), 1.0, 0, notices.append)
+    cohorts = [chooser.choose(number) for number in (1, 2, 3, 4)]
+    assert cohorts == [Cohort(3, [0, 1, 2])] * 2 + [Cohort(4, [0, 1, 2, 3]), Cohort(2, [0, 1])]
+    assert [text.partition(",")[0] for text in notices] == [
+        "round 3: 4 clients instead of 3", "round 4: 2 clients instead of 4",
+    ]  # fmt: skip

@@ -5,6 +5,7 @@ from collections.abc import Callable
 
 import pytest
 
+from helpers.federated.cohort import Cohort
 from helpers.federated.messages import Reference, RoundResult, RunState, States
 from helpers.federated.rounds import run_rounds
 from helpers.monitoring.report_observer import ReportObserver
@@ -43,9 +44,7 @@ class Executor:
     def __init__(self, before_round: Callable[[int], None]) -> None:
         self._before_round = before_round
 
-    def run_round(
-        self, round_number: int, clients: list[int], weights: Reference, states: States
-    ) -> RoundResult:
+    def run_round(self, round_number: int, cohort: Cohort, weights: Reference, states: States) -> RoundResult:
         self._before_round(round_number)
         state = RunState("r", round_number, "w", 1, 0.5, "w")
         return RoundResult(state.to_message(), weights.to_message(), {}, [])
@@ -54,8 +53,8 @@ class Executor:
 def train(observer: ReportObserver, rounds: int, before_round: Callable[[int], None]) -> None:
     observer.run_started("r", STATE, rounds)
     run_rounds(
-        STATE, Reference("k", 0, "", ()), {}, rounds=rounds, patience=0, clients=[0],
-        executor=Executor(before_round), observer=observer,
+        STATE, Reference("k", 0, "", ()), {}, rounds=rounds, patience=0,
+        choose_cohort=lambda number: Cohort(1, [0]), executor=Executor(before_round), observer=observer,
     )  # fmt: skip
 
 

@@ -442,3 +442,43 @@ def test_the_lane_of_a_client_is_full_from_dispatch_to_aggregation():
         (6, 8, "waiting"),
     ]  # fmt: skip
     assert client_bars(row | {"status": "missing"}, 8.0, 0.0) == [("failed or missing", (0, 8.0, 0.0, 0.8))]
+
+
+def test_the_division_is_told_and_drawn(root):
+    path = root / "metrics/first/run.json"
+    facts = json.loads(path.read_text())
+    facts |= {"divided_by": "dirichlet", "num_clients": 2, "sites": None}
+    facts["settings"]["DIRICHLET_ALPHA"] = 0.3
+    path.write_text(json.dumps(facts))
+    page = report(root)
+    assert "divided among 2 clients with unlike shares of the classes (Dirichlet, α = 0.3)." in words(page)
+    assert "client 1</text>" in page
+    path.write_text(json.dumps(facts | {"divided_by": "site", "sites": ["Graz", "Linz " * 9]}))
+    page = report(root)
+    assert "divided among 2 clients by site." in words(page)
+    assert "Graz</text>" in page
+    assert f"{('Linz ' * 9)[:30].strip()}" in page
+    assert "client 1</text>" not in page
+
+
+def test_a_division_that_follows_the_workers_is_the_latest_one_written_down(root):
+    path = root / "metrics/first/run.json"
+    facts = json.loads(path.read_text())
+    path.write_text(json.dumps(facts | {"partition": None, "divided_by": "iid", "num_clients": None}))
+    rows = ["1,a,0,0,,", "1,b,0,1,,", "3,a,10,0,,", "3,b,9,1,,", "3,c,9,1,,"]
+    (path.parent / "partition.csv").write_text("\n".join(["round,file,client,label,patient,site", *rows]))
+    files = read_run(root / "metrics", root / "models", "first")
+    assert files.partition == {"9": {"1": 2}, "10": {"0": 1}}
+    page = report(root)
+    assert "Clients 9, 10 have only images of one class." in words(page)
+    assert "as many clients as live workers" in words(page)
+    (path.parent / "partition.csv").write_bytes(b"\xff\x00")
+    assert "partition.csv could not be read" in words(report(root))
+
+
+def test_a_hundred_clients_have_room(root):
+    path = root / "metrics/first/run.json"
+    facts = json.loads(path.read_text())
+    facts["partition"] = {str(client): {"0": client, "1": 3} for client in range(100)}
+    path.write_text(json.dumps(facts))
+    assert "Images of each class at each of 100 clients, 3 to 102 images a client" in report(root)

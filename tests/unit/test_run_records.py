@@ -40,7 +40,7 @@ SCHEMA = schema_of(NAMES, weights_of(0))
 
 
 def order(round_number: int) -> RoundOrder:
-    return RoundOrder("r", "s", {"EPOCHS": 9}, "digest", {}, 0, round_number, [0], {}, 0.0)
+    return RoundOrder("r", "s", {"EPOCHS": 9}, "digest", {}, 0, round_number, [0], {}, 0.0, num_clients=1)
 
 
 def commit(folders: RunFolders, round_number: int, auc: float | None, state_files=None, server_file=None):

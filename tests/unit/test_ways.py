@@ -9,7 +9,7 @@ import pandas as pd
 import pytest
 
 import distributed_training_index
-from commands.ways import compare_ways, ways_of
+from commands.ways import Way, compare_ways, ways_of
 from helpers.federated.messages import RunState
 from helpers.global_config import Config, ConfigError
 from helpers.run_records import checkpoint
@@ -65,6 +65,10 @@ def compare(config) -> Callable[..., list[tuple[str, str | None]]]:
     return compare
 
 
+def clients_of(way: Way) -> list[int]:
+    return way.config.clients_of(way.config.num_clients)
+
+
 def test_every_way_spends_the_same_budget():
     config = Config.load(EPOCHS=7, BASE_LR=0.001, LR_SCALING="linear", ROUND_DEADLINE_S=60, num_workers=3)
     ways = {way.name: way for way in ways_of(config, "first")}
@@ -72,8 +76,8 @@ def test_every_way_spends_the_same_budget():
     assert list(ways) == ["federated", "pooled", "client 0 alone", "client 1 alone", "client 2 alone"]
     assert {way.config.EPOCHS for way in ways.values()} == {7}
     assert {way.config.learning_rate for way in ways.values()} == {3 * 0.001}
-    assert [way.config.clients for way in ways.values()] == [[0, 1, 2], [0], [0], [1], [2]]
-    assert [way.config.num_workers for way in ways.values()] == [3, 1, 3, 3, 3]
+    assert [clients_of(way) for way in ways.values()] == [[0, 1, 2], [0], [0], [1], [2]]
+    assert [way.config.num_clients for way in ways.values()] == [3, 1, 3, 3, 3]
     assert [way.config.ROUND_DEADLINE_S for way in ways.values()] == [60, 180, 60, 60, 60]
 
 
@@ -86,7 +90,14 @@ def test_what_is_compared_with_is_plain_training_whatever_the_strategy():
 
 def test_clients_may_be_named_if_they_are_all():
     ways = ways_of(Config.load(CLIENTS="2,0,1"), "first")
-    assert [way.config.clients for way in ways] == [[2, 0, 1], [0], [2], [0], [1]]
+    assert [clients_of(way) for way in ways] == [[2, 0, 1], [0], [2], [0], [1]]
+
+
+def test_ten_clients_on_three_workers_are_twelve_trainings():
+    ways = ways_of(Config.load(NUM_CLIENTS=10, PARTITION="dirichlet"), "first")
+    assert [clients_of(way) for way in ways[1:3]] == [[0], [0]]
+    assert (len(ways), ways[1].config.num_clients, ways[1].config.PARTITION) == (12, 1, "iid")
+    assert {way.config.num_clients for way in ways[2:]} == {10}
 
 
 @pytest.mark.parametrize(
@@ -94,6 +105,13 @@ def test_clients_may_be_named_if_they_are_all():
     [
         ({"CLIENTS": "0,2"}, "first", r"CLIENTS: received \(0, 2\); .* all 3 clients; leave CLIENTS empty"),
         ({"CLIENTS": "0"}, "first", r"CLIENTS: received \(0,\)"),
+        ({"num_workers": "auto"}, "first", "num_workers: received auto; --compare .* set a number"),
+        ({"PARTITION": "site"}, "first", "NUM_CLIENTS: received 0 with PARTITION=site; .* number of sites"),
+        (
+            {"CLIENT_FRACTION": 0.5},
+            "first",
+            r"CLIENT_FRACTION: received 0\.5; .* all 3 clients .* set it to 1",
+        ),
         ({"PATIENCE": 2}, "first", "PATIENCE: received 2; .* set it to 0"),
         ({"BASE_LR": 9, "LR_SCALING": "linear"}, "first", "BASE_LR: received 27.0"),
         ({}, "x" * 95, f"--run '{'x' * 95}-pooled': use letters"),
