@@ -14,7 +14,7 @@ import json
 import os
 import tomllib
 from pathlib import Path
-from typing import Annotated, Any, Literal, Self
+from typing import Annotated, Any, Literal, Self, get_args, get_origin
 
 from pydantic import (
     AfterValidator,
@@ -37,6 +37,7 @@ from pydantic_settings import (
 )
 
 from helpers.evaluation.threshold_rule import parse_rule
+from helpers.federated.quorum import sample_size
 
 
 class UserError(Exception):
@@ -330,6 +331,12 @@ class Config(BaseSettings, metaclass=_ReadableDefaults):
         return list(self.CLIENTS) or list(range(num_clients or 0))
 
     @property
+    def cohort_size(self) -> int | None:
+        """How many clients take part in a round; None where the live workers or the sites decide that."""
+        number = self.num_clients
+        return None if number is None else sample_size(len(self.clients_of(number)), self.CLIENT_FRACTION)
+
+    @property
     def learning_rate(self) -> float:
         """Adam's learning rate after LR_SCALING."""
         if self.LR_SCALING == "none" or self.num_workers == "auto":  # these two are refused together
@@ -419,7 +426,7 @@ def describe(name: str) -> dict[str, Any]:
     if isinstance(default, SecretStr):
         default = default.get_secret_value()
     kind = field.annotation
-    choices = getattr(kind, "__args__", ()) if "Literal" in str(kind) else ()
+    choices = get_args(kind) if get_origin(kind) is Literal else ()
     limits = [
         f"{sign} {getattr(limit, attribute):g}"
         for limit in field.metadata

@@ -5,6 +5,8 @@ from dataclasses import dataclass
 
 import numpy as np
 
+from helpers.federated.quorum import sample_size
+
 
 @dataclass(frozen=True)
 class Cohort:
@@ -66,9 +68,9 @@ def sample_clients(clients: Sequence[int], fraction: float, seed: int, round_num
         seed, round_number: the same two give the same sample, whatever was drawn before.
 
     Returns:
-        max(1, C·K rounded to the nearest) ids, ascending where not all take part.
+        `sample_size` ids, ascending where not all take part.
     """
-    count = max(1, int(fraction * len(clients) + 0.5))
+    count = sample_size(len(clients), fraction)
     if count == len(clients):
         return list(clients)
     # With a spawn key, as numpy takes (a, b) and (a, b, 0) for the same: it would be client 0's generator.

@@ -1,6 +1,11 @@
-"""How many clients a round needs."""
+"""How many clients a round has, and how many of them it needs."""
 
 import math
+
+
+def sample_size(num_clients: int, fraction: float) -> int:
+    """How many of the clients take part in a round: their part, rounded to the nearest, at least one."""
+    return max(1, int(fraction * num_clients + 0.5))
 
 
 def clients_needed(min_clients: float, num_clients: int) -> int:
