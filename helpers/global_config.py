@@ -14,7 +14,7 @@ import json
 import os
 import tomllib
 from pathlib import Path
-from typing import Annotated, Any, Literal, Self
+from typing import Annotated, Any, Literal, Self, get_args, get_origin
 
 from pydantic import (
     AfterValidator,
@@ -37,7 +37,7 @@ from pydantic_settings import (
 )
 
 from helpers.evaluation.threshold_rule import parse_rule
-from helpers.federated.quorum import liars_withstood, num_sampled, updates_needed
+from helpers.federated.quorum import liars_withstood, sample_size, updates_needed
 
 
 class UserError(Exception):
@@ -337,9 +337,9 @@ class Config(BaseSettings, metaclass=_ReadableDefaults):
 
     @model_validator(mode="after")
     def _check_strategy(self) -> Self:
-        if self.num_clients is None:  # known at the start of a round, where too few are refused as well
+        num_clients = self.cohort_size
+        if num_clients is None:  # known at the start of a round, where too few are refused as well
             return self
-        num_clients = num_sampled(len(self.clients_of(self.num_clients)), self.CLIENT_FRACTION)
         liars = liars_withstood(self.STRATEGY, self.TRIM_FRACTION, self.NUM_LIARS, num_clients)
         needed = updates_needed(self.STRATEGY, liars)
         if self.STRATEGY == "trimmed_mean" and not liars:
@@ -402,6 +402,12 @@ class Config(BaseSettings, metaclass=_ReadableDefaults):
                 f"CLIENTS: received {self.CLIENTS}, the number of clients is {num_clients}: ids below that"
             )
         return list(self.CLIENTS) or list(range(num_clients or 0))
+
+    @property
+    def cohort_size(self) -> int | None:
+        """How many clients take part in a round; None where the live workers or the sites decide that."""
+        number = self.num_clients
+        return None if number is None else sample_size(len(self.clients_of(number)), self.CLIENT_FRACTION)
 
     @property
     def learning_rate(self) -> float:
@@ -493,7 +499,7 @@ def describe(name: str) -> dict[str, Any]:
     if isinstance(default, SecretStr):
         default = default.get_secret_value()
     kind = field.annotation
-    choices = getattr(kind, "__args__", ()) if "Literal" in str(kind) else ()
+    choices = get_args(kind) if get_origin(kind) is Literal else ()
     limits = [
         f"{sign} {getattr(limit, attribute):g}"
         for limit in field.metadata

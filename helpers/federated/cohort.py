@@ -5,7 +5,7 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from helpers.federated.quorum import num_sampled
+from helpers.federated.quorum import sample_size
 
 
 @dataclass(frozen=True)
@@ -68,9 +68,9 @@ def sample_clients(clients: Sequence[int], fraction: float, seed: int, round_num
         seed, round_number: the same two give the same sample, whatever was drawn before.
 
     Returns:
-        `num_sampled` ids, ascending where not all take part.
+        `sample_size` ids, ascending where not all take part.
     """
-    count = num_sampled(len(clients), fraction)
+    count = sample_size(len(clients), fraction)
     if count == len(clients):
         return list(clients)
     # With a spawn key, as numpy takes (a, b) and (a, b, 0) for the same: it would be client 0's generator.

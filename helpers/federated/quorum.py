@@ -1,10 +1,15 @@
-"""How many clients a round needs."""
+"""How many clients a round has, and how many of them it needs."""
 
 import math
 
 
 class QuorumError(Exception):
     """Too few updates of a round can be used."""
+
+
+def sample_size(num_clients: int, fraction: float) -> int:
+    """How many of the clients take part in a round: their part, rounded to the nearest, at least one."""
+    return max(1, int(fraction * num_clients + 0.5))
 
 
 def clients_needed(min_clients: float, num_clients: int) -> int:
@@ -38,8 +43,3 @@ def updates_needed(strategy: str, liars: int) -> int:
     return {"trimmed_mean": 2 * liars + 1, "krum": 2 * liars + 3, "multi_krum": 2 * liars + 3}.get(
         strategy, 1
     )
-
-
-def num_sampled(num_clients: int, fraction: float) -> int:
-    """How many of K clients take part in a round: max(1, C·K rounded to the nearest)."""
-    return max(1, int(fraction * num_clients + 0.5))

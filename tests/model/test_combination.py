@@ -30,7 +30,9 @@ VALUES = [1.0, 2.0, 3.0, 4.0, 1000.0]
 def make_context(folder: Path, **settings: Any) -> Any:
     return SimpleNamespace(
         config=Config(**{"num_workers": 5, "MIN_CLIENTS": 1, **settings}),
-        data=SimpleNamespace(labels=lambda split: np.zeros(50, np.int32) if split == "train" else LABELS),
+        data=SimpleNamespace(
+            has_patients=False, labels=lambda split: np.zeros(50, np.int32) if split == "train" else LABELS
+        ),
         instance=SimpleNamespace(schema=SCHEMA, trainable=(True, False)),
         store=MemoryStore(),
         folders=RunFolders(folder / "metrics", folder / "models"),

@@ -277,3 +277,22 @@ def test_what_needs_a_fixed_number_of_clients_is_refused_with_auto(name, value):
 def test_the_learning_rate_scales_with_the_workers_whatever_the_number_of_clients():
     settings = {"BASE_LR": 0.01, "num_workers": 4, "NUM_CLIENTS": 100}
     assert Config.load(**settings, LR_SCALING="linear").learning_rate == 0.04
+
+
+@pytest.mark.parametrize(
+    ("settings", "size"),
+    [
+        ({}, 3),
+        ({"NUM_CLIENTS": 10, "CLIENT_FRACTION": 0.25}, 3),
+        ({"NUM_CLIENTS": 10, "CLIENTS": "1,5,7", "CLIENT_FRACTION": 0.5}, 2),
+        ({"CLIENT_FRACTION": 0.01}, 1),
+        ({"num_workers": "auto", "CLIENT_FRACTION": 0.5}, None),
+    ],
+)
+def test_how_many_clients_take_part_in_a_round(settings, size):
+    assert Config.load(**settings).cohort_size == size
+
+
+def test_a_number_that_may_be_auto_is_described_as_such():
+    assert describe("num_workers")["type"] == "int or `auto`"
+    assert "Literal" not in configuration_page()
