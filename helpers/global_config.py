@@ -113,13 +113,26 @@ class Config(BaseSettings, metaclass=_ReadableDefaults):
         "rounds",
         ge=1,
     )
-    BASE_LR: float = setting(0.001, "Learning rate of Adam.", "per step", gt=0, le=10)
+    BASE_LR: float = setting(
+        0.001,
+        "Learning rate of the clients' optimiser, Adam or what OPTIMIZER says.",
+        "per step",
+        gt=0,
+        le=10,
+    )
     TRAIN_BATCH_SIZE: int = setting(2, "Images per training step of a client.", "images", ge=1)
     LOCAL_EPOCHS: int = setting(
-        1, "How often a client goes through its images in a round, with one Adam.", "times", ge=1, le=1000
+        1,
+        "How often a client goes through its images in a round, with one optimiser.",
+        "times",
+        ge=1,
+        le=1000,
     )
 
     # Training.
+    OPTIMIZER: Literal["adam", "sgd"] = setting(
+        "adam", "What a client trains with, new each round: Adam, or plain stochastic gradient descent."
+    )
     SEED: int = setting(
         42, "Seed of the splits, the initial weights, shuffling, dropout and augmentation.", ge=0
     )
@@ -139,10 +152,21 @@ class Config(BaseSettings, metaclass=_ReadableDefaults):
         ge=0,
         lt=1,
     )
-    STRATEGY: Literal["fedavg", "fedavg_unweighted"] = setting(
+    BATCH_NORM: Literal["average", "local"] = setting(
+        "average",
+        "Whether clients share batch normalisation, or each keeps its own from round to round (FedBN); the "
+        "model that is evaluated and saved holds the average either way.",
+    )
+    STRATEGY: Literal["fedavg", "fedavg_unweighted", "fedprox", "scaffold"] = setting(
         "fedavg",
         "How updates are averaged: weighted by number of examples, or every client alike.",
     )
+    PROXIMAL_MU: float = setting(
+        0.01,
+        "How firmly `fedprox` holds a client near the weights it began the round with: μ of the term "
+        "μ/2 ‖w − w₀‖² in its loss; 0 is `fedavg`.",
+        ge=0, le=1000,
+    )  # fmt: skip
     UPDATE_DTYPE: Literal["float32", "float16", "int8"] = setting(
         "float32",
         "What a client sends: its weights, or their change in half the bytes (`float16`) or a quarter "
@@ -239,6 +263,22 @@ class Config(BaseSettings, metaclass=_ReadableDefaults):
             raise ValueError(f"CLIENTS: received {self.CLIENTS}: an id stands there twice")
         return self
 
+    @model_validator(mode="after")
+    def _check_scaffold(self) -> Self:
+        if self.STRATEGY != "scaffold":
+            return self
+        if self.OPTIMIZER != "sgd":
+            raise ValueError(
+                f"OPTIMIZER: received {self.OPTIMIZER!r}: STRATEGY=scaffold reads mean gradients off the way "
+                "that plain SGD went; set OPTIMIZER=sgd, and BASE_LR to a rate for it, such as 0.01"
+            )
+        if self.UPDATE_DTYPE != "float32":
+            raise ValueError(
+                f"UPDATE_DTYPE: received {self.UPDATE_DTYPE!r}: with STRATEGY=scaffold clients send whole "
+                "weights; set UPDATE_DTYPE=float32"
+            )
+        return self
+
     @property
     def clients(self) -> list[int]:
         """Ids of the clients that take part."""
@@ -246,7 +286,7 @@ class Config(BaseSettings, metaclass=_ReadableDefaults):
 
     @property
     def learning_rate(self) -> float:
-        """Adam's learning rate after LR_SCALING."""
+        """The clients' learning rate after LR_SCALING."""
         return self.BASE_LR * (self.num_workers if self.LR_SCALING == "linear" else 1)
 
     def for_run(self) -> dict[str, Any]:

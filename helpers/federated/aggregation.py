@@ -1,7 +1,6 @@
 """How the clients' updates become one model."""
 
 from collections.abc import Iterable
-from typing import Literal
 
 import numpy as np
 from numpy.typing import NDArray
@@ -66,6 +65,6 @@ def _add(sums: list[NDArray[np.float64]], weights: Weights, factor: float) -> No
             layer_sum[start : start + CHUNK] += product
 
 
-def update_factor(strategy: Literal["fedavg", "fedavg_unweighted"], num_examples: int) -> float:
+def update_factor(strategy: str, num_examples: int) -> float:
     """What one client's update counts in the mean under `strategy`."""
-    return float(num_examples) if strategy == "fedavg" else 1.0
+    return 1.0 if strategy in ("fedavg_unweighted", "scaffold") else float(num_examples)

@@ -165,6 +165,22 @@ def test_learning_rate_scales_with_the_clients_only_when_asked():
     assert Config.load(BASE_LR=0.01, num_workers=4, LR_SCALING="linear").learning_rate == 0.04
 
 
+@pytest.mark.parametrize(
+    ("settings", "told"),
+    [
+        ({}, "OPTIMIZER: received 'adam': STRATEGY=scaffold .* set OPTIMIZER=sgd"),
+        (
+            {"OPTIMIZER": "sgd", "UPDATE_DTYPE": "int8"},
+            "UPDATE_DTYPE: received 'int8': .* set UPDATE_DTYPE=float32",
+        ),
+    ],
+)
+def test_scaffold_says_what_it_needs(settings, told):
+    with pytest.raises(ConfigError, match=told):
+        Config.load(STRATEGY="scaffold", **settings)
+    assert Config.load(STRATEGY="scaffold", OPTIMIZER="sgd", BATCH_NORM="local").STRATEGY == "scaffold"
+
+
 def test_every_setting_says_what_it_is_and_has_an_option():
     parser = argparse.ArgumentParser()
     add_settings(parser)
