@@ -72,7 +72,8 @@ def ways_of(config: Config, run: str) -> list[Way]:
     """What is trained, the federated run first.
 
     Every way has the same rounds and the same learning rate. Pooled, one client owns all rows, so that a
-    round takes as long as all clients one after another: its deadline is as many times longer.
+    round takes as long as all clients one after another: its deadline is as many times longer. Where there is
+    one client, nothing is to be combined: whatever STRATEGY the federated run has, this is plain training.
 
     Raises:
         ConfigError: a setting makes the budgets differ, or a name is too long.
@@ -86,7 +87,9 @@ def ways_of(config: Config, run: str) -> list[Way]:
         raise ConfigError(
             f"PATIENCE: received {config.PATIENCE}; --compare gives every way the same rounds; set it to 0"
         )
+    one_client = {"STRATEGY": "fedavg", "MAX_UPDATE_NORM": 0.0}
     pooled = {
+        **one_client,
         "num_workers": 1,
         "CLIENTS": (),
         "LR_SCALING": "none",
@@ -95,7 +98,8 @@ def ways_of(config: Config, run: str) -> list[Way]:
     }
     ways = [Way("federated", run, config), _changed(config, run, "pooled", pooled)]
     ways += [
-        _changed(config, run, f"client {client} alone", {"CLIENTS": (client,)}) for client in config.clients
+        _changed(config, run, f"client {client} alone", {**one_client, "CLIENTS": (client,)})
+        for client in config.clients
     ]
     for way in ways:
         check_name(way.run, way.folders, overwrite=True)

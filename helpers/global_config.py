@@ -37,6 +37,7 @@ from pydantic_settings import (
 )
 
 from helpers.evaluation.threshold_rule import parse_rule
+from helpers.federated.quorum import liars_withstood, updates_needed
 
 
 class UserError(Exception):
@@ -157,15 +158,57 @@ class Config(BaseSettings, metaclass=_ReadableDefaults):
         "Whether clients share batch normalisation, or each keeps its own from round to round (FedBN); the "
         "model that is evaluated and saved holds the average either way.",
     )
-    STRATEGY: Literal["fedavg", "fedavg_unweighted", "fedprox", "scaffold"] = setting(
+    STRATEGY: Literal[
+        "fedavg", "fedavg_unweighted", "fedprox", "scaffold", "fedavgm", "fedadagrad", "fedadam", "fedyogi",
+        "median", "trimmed_mean", "krum", "multi_krum",
+    ] = setting(
         "fedavg",
-        "How updates are averaged: weighted by number of examples, or every client alike.",
+        "How updates become the next model: their mean, weighted by number of examples or every client "
+        "alike; the mean of clients whose gradients are corrected (`fedprox`, `scaffold`); an optimiser at "
+        "the server that follows the mean; or a rule that holds out against lying clients "
+        "(docs/strategies.md).",
+    )  # fmt: skip
+    MAX_UPDATE_NORM: float = setting(
+        0.0,
+        "Largest Euclidean norm of a client's change of the weights, longer ones are shortened to it, with "
+        "any STRATEGY; 0 sets no bound.",
+        ge=0,
+        allow_inf_nan=False,
     )
     PROXIMAL_MU: float = setting(
         0.01,
         "How firmly `fedprox` holds a client near the weights it began the round with: μ of the term "
         "μ/2 ‖w − w₀‖² in its loss; 0 is `fedavg`.",
         ge=0, le=1000,
+    )  # fmt: skip
+    SERVER_LEARNING_RATE: float = setting(
+        0.0,
+        "Learning rate η of the server's optimiser; 0 means 1 for `fedavgm` and 0.01 for `fedadagrad`, "
+        "`fedadam` and `fedyogi`.",
+        "per round", ge=0, le=100,
+    )  # fmt: skip
+    SERVER_MOMENTUM: float = setting(0.9, "Momentum β1 of the server's optimiser.", "per round", ge=0, lt=1)
+    SERVER_BETA_2: float = setting(
+        0.99,
+        "Share of its mean squared step that the server's optimiser keeps each round (`fedadam`, `fedyogi`).",
+        "per round", ge=0, lt=1,
+    )  # fmt: skip
+    SERVER_TAU: float = setting(
+        0.001,
+        "How little adaptive `fedadagrad`, `fedadam` and `fedyogi` are: τ, added to the root mean squared "
+        "step.",
+        gt=0, le=1,
+    )  # fmt: skip
+    TRIM_FRACTION: float = setting(
+        0.2,
+        "Part of the clients, rounded down, whose values `trimmed_mean` leaves out at each end of every "
+        "coordinate.",
+        "of the clients", gt=0, lt=0.5,
+    )  # fmt: skip
+    NUM_LIARS: int = setting(
+        1,
+        "Lying clients that `krum` and `multi_krum` hold out against; they need 2 · NUM_LIARS + 3 clients.",
+        "clients", ge=0,
     )  # fmt: skip
     UPDATE_DTYPE: Literal["float32", "float16", "int8"] = setting(
         "float32",
@@ -278,6 +321,29 @@ class Config(BaseSettings, metaclass=_ReadableDefaults):
                 "weights; set UPDATE_DTYPE=float32"
             )
         return self
+
+    @model_validator(mode="after")
+    def _check_strategy(self) -> Self:
+        num_clients = len(self.clients)
+        liars = liars_withstood(self.STRATEGY, self.TRIM_FRACTION, self.NUM_LIARS, num_clients)
+        needed = updates_needed(self.STRATEGY, liars)
+        if self.STRATEGY == "trimmed_mean" and not liars:
+            raise ValueError(
+                f"TRIM_FRACTION: received {self.TRIM_FRACTION}: of {num_clients} clients that is less than "
+                "one, so that nothing would be trimmed; trimmed_mean needs three clients, and TRIM_FRACTION "
+                "to be at least one of them"
+            )
+        if num_clients < needed:
+            raise ValueError(
+                f"NUM_LIARS: received {self.NUM_LIARS}: STRATEGY={self.STRATEGY} needs 2 · NUM_LIARS + 3 = "
+                f"{needed} clients, there are {num_clients}: lower it, or have more clients"
+            )
+        return self
+
+    @property
+    def server_learning_rate(self) -> float:
+        """Rate of the server's optimiser; the default depends on STRATEGY."""
+        return self.SERVER_LEARNING_RATE or (1.0 if self.STRATEGY == "fedavgm" else 0.01)
 
     @property
     def clients(self) -> list[int]:

@@ -4,7 +4,6 @@ from typing import Any
 
 from celery_app import app, worker_session
 from helpers.evaluation.metrics import binary_metrics
-from helpers.federated.aggregation import weighted_mean
 from helpers.federated.messages import ClientReply, RoundOrder, RoundResult
 from helpers.federated.replies import read_replies
 from helpers.federated.rounds import has_next_round
@@ -13,6 +12,7 @@ from helpers.run_records.rows import round_row
 from helpers.run_records.run_log import commit_round
 from helpers.weight_store.store import put_arrays
 from preprocessing.input_pipeline import evaluation_batches
+from tasks.combination import combine
 from tasks.remembered import put_server_control
 from tasks.round_clock import RoundClock
 from tasks.run_context import RunContext
@@ -36,7 +36,7 @@ def aggregate(replies: Any, message: dict[str, Any]) -> None:
 
 
 def aggregate_round(order: RoundOrder, replies: list[ClientReply]) -> RoundResult:
-    """Average, evaluate, store and commit one round.
+    """Combine, evaluate, store and commit one round.
 
     Raises:
         QuorumError: too few updates can be used.
@@ -45,14 +45,14 @@ def aggregate_round(order: RoundOrder, replies: list[ClientReply]) -> RoundResul
     context = RunContext.of(order)
     instance, clock = context.instance, RoundClock(order)
     intake = UpdateIntake(context, order, replies)
-    weights = weighted_mean(intake.updates())
+    weights, server_file = combine(context, order, intake)
     instance.model.set_weights(weights)
     batches = evaluation_batches(context.data.images("val"), context.config.EVALUATION_BATCH_SIZE)
     metrics = binary_metrics(context.data.labels("val"), predict_scores(instance, batches))
     reference = put_arrays(context.store, context.key("weights", order.round), instance.names, weights)
     row = round_row(order.round, intake.replies, metrics, clock.now(), clock.started_at)
     state = commit_round(
-        context.folders, order, instance.schema, weights, row, intake.rows, intake.state_files
+        context.folders, order, instance.schema, weights, row, intake.rows, intake.state_files, server_file
     )
     goes_on = has_next_round(state, context.config.EPOCHS, context.config.PATIENCE)
     states = order.states | intake.states | put_server_control(context, state) if goes_on else {}

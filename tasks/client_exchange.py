@@ -7,9 +7,10 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from helpers.federated import compression, scaffold
+from helpers.federated import compression
 from helpers.federated.memory import Memory
 from helpers.federated.messages import SERVER, Reference, TrainOrder
+from helpers.federated.strategies import scaffold
 from helpers.federated.weights import Schema, Weights
 from helpers.weight_store.store import get_arrays, put_arrays
 from tasks.run_context import RunContext

@@ -3,7 +3,7 @@
 from collections.abc import Iterator
 
 from helpers.federated.messages import SERVER, RunState, States
-from helpers.federated.scaffold import server_control, zero_control
+from helpers.federated.strategies.scaffold import server_control, zero_control
 from helpers.federated.weights import Weights
 from helpers.run_records.checkpoint import load_arrays
 from helpers.weight_store.store import put_arrays

@@ -1,5 +1,6 @@
 """The clients' updates, fetched one at a time; a bad one marks its client failed and the others count."""
 
+import functools
 from collections.abc import Iterator
 from dataclasses import replace
 from typing import Any
@@ -10,7 +11,7 @@ from helpers.evaluation.metrics import Metrics, binary_metrics
 from helpers.federated.aggregation import update_factor
 from helpers.federated.compression import decompress, payload_schema
 from helpers.federated.messages import ClientReply, MessageError, Reference, RoundOrder, States
-from helpers.federated.quorum import clients_needed
+from helpers.federated.quorum import QuorumError, clients_needed
 from helpers.federated.replies import USABLE
 from helpers.federated.weights import ArraySpec, Schema, SchemaError, Weights
 from helpers.run_records.checkpoint import holds, load_arrays, read_state, save_client_state
@@ -18,10 +19,6 @@ from helpers.run_records.rows import client_row
 from helpers.weight_store.store import StoreError, get_arrays
 from preprocessing.partitioning import partition_rows
 from tasks.run_context import RunContext
-
-
-class QuorumError(Exception):
-    """Too few updates of a round can be used."""
 
 
 class UpdateIntake:
@@ -58,7 +55,7 @@ class UpdateIntake:
             QuorumError: at the end, if there were fewer than MIN_CLIENTS.
             RecordError: what a client remembers could not be written down.
         """
-        global_weights = self._global_weights()
+        global_weights = [] if self._dtype == "float32" else self.global_weights
         for index, reply in enumerate(self.replies):
             metrics: Metrics = {}
             if reply.status in USABLE:
@@ -72,11 +69,10 @@ class UpdateIntake:
             self.rows.append(client_row(reply, metrics))
         self._check_quorum()
 
-    def _global_weights(self) -> Weights:
-        """What the clients began with, from the checkpoint, which costs no traffic; empty if not needed."""
+    @functools.cached_property
+    def global_weights(self) -> Weights:
+        """What the clients began with, from the checkpoint, which costs no traffic."""
         schema = self._context.instance.schema
-        if self._dtype == "float32":
-            return []
         reference = Reference.from_message(self._order.weights)
         state, _ = read_state(self._context.folders)
         if holds(state.weights_file, reference.sha256):
@@ -121,8 +117,12 @@ class UpdateIntake:
         usable = sum(reply.status in USABLE for reply in self.replies)
         needed = clients_needed(self._context.config.MIN_CLIENTS, len(self.replies))
         if usable < needed:
-            reasons = "; ".join(f"client {r.client}: {r.error}" for r in self.replies if r.error)
-            raise QuorumError(f"{usable} usable updates, MIN_CLIENTS asks for {needed} ({reasons})")
+            raise QuorumError(f"{usable} usable updates, MIN_CLIENTS asks for {needed} ({self.reasons})")
+
+    @property
+    def reasons(self) -> str:
+        """Why clients do not count, for an error's text."""
+        return "; ".join(f"client {r.client}: {r.error}" for r in self.replies if r.error)
 
     def forget(self, states: States) -> None:
         """Delete what the clients stored but for `states`, and the global weights of two rounds ago."""

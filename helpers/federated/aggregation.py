@@ -1,6 +1,6 @@
 """How the clients' updates become one model."""
 
-from collections.abc import Iterable
+from collections.abc import Iterable, Iterator
 
 import numpy as np
 from numpy.typing import NDArray
@@ -9,6 +9,11 @@ from helpers.federated.weights import Weights
 
 CHUNK = 1 << 15
 """Numbers added at a time: their float64 products, 256 KiB, stay in the processor's cache."""
+
+
+def chunks(size: int) -> Iterator[slice]:
+    """Cut `size` numbers into parts of CHUNK, so that no float64 copy of a whole layer is needed."""
+    return (slice(start, start + CHUNK) for start in range(0, size, CHUNK))
 
 
 def weighted_mean(updates: Iterable[tuple[Weights, float]]) -> Weights:
@@ -53,18 +58,18 @@ def weighted_mean(updates: Iterable[tuple[Weights, float]]) -> Weights:
 
 
 def _add(sums: list[NDArray[np.float64]], weights: Weights, factor: float) -> None:
-    """Add `factor` times the weights to the sums (flat), without a float64 copy of a whole layer."""
+    """Add `factor` times the weights to the sums (flat)."""
     products = np.empty(CHUNK, np.float64)
     for layer_sum, array in zip(sums, weights, strict=True):
         flat = array.reshape(-1)
-        for start in range(0, flat.size, CHUNK):
-            part = flat[start : start + CHUNK]
+        for chunk in chunks(flat.size):
+            part = flat[chunk]
             product = products[: part.size]
             product[:] = part
             product *= factor
-            layer_sum[start : start + CHUNK] += product
+            layer_sum[chunk] += product
 
 
 def update_factor(strategy: str, num_examples: int) -> float:
-    """What one client's update counts in the mean under `strategy`."""
+    """What one client's update counts in the mean under STRATEGY; robust rules do not look at it."""
     return 1.0 if strategy in ("fedavg_unweighted", "scaffold") else float(num_examples)

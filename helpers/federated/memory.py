@@ -30,14 +30,17 @@ class MemoryPlan:
 
     Attributes:
         feedback, control, own: their names, dtypes and shapes, in this order; empty where there are none.
-        is_controlled, is_own: for every array of the model, whether `control` or `own` has one like it.
+        is_own: for every array of the model, whether clients keep it for themselves.
+        is_shared: for every array, whether gradients change it and clients have it in common.
+        is_controlled: whether there is a control variate of it; none or all of those that are shared.
     """
 
     feedback: Schema
     control: Schema
     own: Schema
-    is_controlled: Sequence[bool]
     is_own: Sequence[bool]
+    is_shared: Sequence[bool]
+    is_controlled: Sequence[bool]
 
     @classmethod
     def of(
@@ -59,16 +62,15 @@ class MemoryPlan:
             update_dtype, strategy, batch_norm: the settings of these names.
         """
         is_own = [batch_norm == "local" and belongs for belongs in normalising]
-        is_controlled = [
-            strategy == "scaffold" and is_trained and not stays
-            for is_trained, stays in zip(trainable, is_own, strict=True)
-        ]
+        is_shared = [trains and not stays for trains, stays in zip(trainable, is_own, strict=True)]
+        is_controlled = [strategy == "scaffold" and shared for shared in is_shared]
         return cls(
             state_schema(update_dtype, model),
             _renamed("control", model, is_controlled),
             _renamed("own", model, is_own),
-            is_controlled,
             is_own,
+            is_shared,
+            is_controlled,
         )
 
     @property

@@ -20,7 +20,7 @@ class GradientTerms:
     Attributes:
         proximal_mu: μ ≥ 0; at 0 there is no w₀. With it, the loss is held near w₀ by μ/2 ‖w − w₀‖²
             (Li et al. 2020, "Federated Optimization in Heterogeneous Networks", "FedProx", Algorithm 2).
-        is_corrected: whether there are corrections (SCAFFOLD's c − c_i; see helpers/federated/scaffold.py).
+        is_corrected: whether there are corrections (SCAFFOLD's c − c_i; see `strategies.scaffold`).
     """
 
     proximal_mu = 0.0

@@ -10,10 +10,11 @@ import pytest
 
 from helpers.federated.aggregation import weighted_mean
 from helpers.federated.messages import ClientReply, Reference, RoundOrder
+from helpers.federated.quorum import QuorumError
 from helpers.federated.weights import schema_of
 from helpers.global_config import Config
 from helpers.weight_store.store import MemoryStore, put_arrays
-from tasks.update_intake import QuorumError, UpdateIntake
+from tasks.update_intake import UpdateIntake
 
 NAMES = ["kernel", "bias"]
 GOOD = [np.full((2, 3), 2.0, np.float32), np.ones(3, np.float32)]

@@ -113,6 +113,45 @@ def test_settings_survive_the_journey_to_a_worker(shape, clients, rate, seed):
     assert Config.from_run(sent) == config
 
 
+@pytest.mark.parametrize(
+    ("settings", "said"),
+    [
+        (
+            {"STRATEGY": "krum"},
+            "NUM_LIARS: received 1: STRATEGY=krum needs 2 · NUM_LIARS + 3 = 5 clients, there",
+        ),
+        ({"STRATEGY": "multi_krum", "NUM_LIARS": 2, "num_workers": 6}, "= 7 clients, there are 6"),
+        ({"STRATEGY": "krum", "num_workers": 9, "CLIENTS": (0, 1, 2, 3)}, "there are 4"),
+        ({"STRATEGY": "trimmed_mean"}, "TRIM_FRACTION: received 0.2: of 3 clients that is less than one"),
+        ({"TRIM_FRACTION": 0.5}, "TRIM_FRACTION: received 0.5: Input should be less than 0.5"),
+        ({"MAX_UPDATE_NORM": "inf"}, "MAX_UPDATE_NORM: received 'inf': Input should be a finite number"),
+        ({"SERVER_MOMENTUM": 1}, "SERVER_MOMENTUM: received 1: Input should be less than 1"),
+        ({"SERVER_TAU": 0}, "SERVER_TAU: received 0: Input should be greater than 0"),
+        (
+            {"STRATEGY": "bulyan"},
+            "STRATEGY: received 'bulyan': Input should be 'fedavg', 'fedavg_unweighted'",
+        ),
+    ],
+)
+def test_a_strategy_that_cannot_do_what_it_says_is_refused(settings, said):
+    with pytest.raises(ConfigError) as caught:
+        Config.load(**settings)
+    assert said in str(caught.value)
+
+
+def test_a_strategy_with_just_enough_clients_is_taken():
+    Config.load(STRATEGY="krum", num_workers=5)
+    Config.load(STRATEGY="krum", NUM_LIARS=0)
+    Config.load(STRATEGY="trimmed_mean", TRIM_FRACTION=0.34)
+    Config.load(STRATEGY="median", num_workers=1)
+
+
+def test_the_servers_learning_rate_depends_on_the_strategy_unless_set():
+    assert Config.load(STRATEGY="fedavgm").server_learning_rate == 1
+    assert Config.load(STRATEGY="fedadam").server_learning_rate == 0.01
+    assert Config.load(STRATEGY="fedavgm", SERVER_LEARNING_RATE=0.5).server_learning_rate == 0.5
+
+
 def test_unknown_names_are_refused(tmp_path, monkeypatch):
     file = tmp_path / "settings.toml"
     file.write_text("EPOCH = 2\n")

@@ -4,7 +4,7 @@ import numpy as np
 import pytest
 
 from helpers.federated.memory import MemoryPlan
-from helpers.federated.scaffold import correction, next_control, server_control, zero_control
+from helpers.federated.strategies.scaffold import correction, next_control, server_control, zero_control
 from helpers.federated.weights import SchemaError, Weights, schema_of
 from helpers.weight_store.codec import encode
 
@@ -41,6 +41,7 @@ def test_what_is_remembered() -> None:
     # What a client keeps for itself, the others' directions do not correct.
     both = plan(strategy="scaffold", batch_norm="local")
     assert names(both) == ["kernel.control", "gamma.own", "mean.own"]
+    assert (plan().is_shared, both.is_shared) == ([True, True, False], [True, False, False])
 
 
 def test_every_kind_is_found_again() -> None:

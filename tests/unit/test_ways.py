@@ -77,6 +77,13 @@ def test_every_way_spends_the_same_budget():
     assert [way.config.ROUND_DEADLINE_S for way in ways.values()] == [60, 180, 60, 60, 60]
 
 
+def test_what_is_compared_with_is_plain_training_whatever_the_strategy():
+    config = Config.load(num_workers=5, STRATEGY="krum", MAX_UPDATE_NORM=0.5)
+    federated, *others = ways_of(config, "first")
+    assert federated.config == config
+    assert {(way.config.STRATEGY, way.config.MAX_UPDATE_NORM) for way in others} == {("fedavg", 0.0)}
+
+
 def test_clients_may_be_named_if_they_are_all():
     ways = ways_of(Config.load(CLIENTS="2,0,1"), "first")
     assert [way.config.clients for way in ways] == [[2, 0, 1], [0], [2], [0], [1]]

@@ -1,0 +1,71 @@
+"""Krum and multi-Krum: trust those who are near to many others.
+
+Blanchard et al. 2017, "Machine Learning with Adversaries: Byzantine Tolerant Gradient Descent". With K
+updates of which f may lie, K ≥ 2f + 3, the score of an update is the sum of its squared distances to its
+K − f − 2 nearest others. Distances are over the trainable arrays together; all updates being changes of
+the same global weights, those are distances of the changes as well.
+
+If honest updates are within D of each other, every update that is chosen is honest or within
+D · √((K − f − 2) / (K − 2f − 1)) of an honest one: another's score would be above every honest score.
+"""
+
+from collections.abc import Sequence
+
+import numpy as np
+from numpy.typing import NDArray
+
+from helpers.federated.aggregation import chunks, weighted_mean
+from helpers.federated.weights import Weights
+
+
+def krum(updates: Sequence[Weights], trainable: Sequence[bool], liars: int) -> Weights:
+    """Return the update with the lowest score; of equal ones the first. All its arrays are that client's.
+
+    Args:
+        updates: the clients' weights, arrays in model order.
+        trainable: one a array.
+        liars: f, at least 0.
+
+    Raises:
+        ValueError: fewer than 2f + 3 updates, or arrays that differ in number or shape.
+    """
+    return updates[_by_score(updates, trainable, liars)[0]]
+
+
+def multi_krum(updates: Sequence[Weights], trainable: Sequence[bool], liars: int) -> Weights:
+    """Return the plain mean of the K − f updates with the lowest scores; arguments as `krum`."""
+    chosen = sorted(_by_score(updates, trainable, liars)[: len(updates) - liars])
+    return weighted_mean((updates[index], 1.0) for index in chosen)
+
+
+def _by_score(updates: Sequence[Weights], trainable: Sequence[bool], liars: int) -> list[int]:
+    """Numbers of the updates, the lowest score first, equal ones in their order."""
+    nearest = len(updates) - liars - 2
+    if liars < 0 or len(updates) < 2 * liars + 3:
+        raise ValueError(f"against {liars} liars {2 * liars + 3} updates are needed, not {len(updates)}")
+    distances = squared_distances(updates, trainable)
+    np.fill_diagonal(distances, -1)  # itself, sorted to the front and left out
+    scores = np.sort(distances, axis=1)[:, 1 : nearest + 1].sum(axis=1)
+    return [int(index) for index in np.argsort(scores, kind="stable")]
+
+
+def squared_distances(updates: Sequence[Weights], trainable: Sequence[bool]) -> NDArray[np.float64]:
+    """Return the (K, K) squared Euclidean distances over the trainable arrays together, in float64.
+
+    Raises:
+        ValueError: arrays that differ in number or shape.
+    """
+    shapes = [array.shape for array in updates[0]]
+    if any([array.shape for array in weights] != shapes for weights in updates):
+        raise ValueError("updates differ in number or shape of their arrays")
+    distances = np.zeros((len(updates), len(updates)))
+    for is_trained, *arrays in zip(trainable, *updates, strict=True):
+        if not is_trained:
+            continue
+        rows = [array.reshape(-1) for array in arrays]
+        for chunk in chunks(rows[0].size):
+            block = np.array([row[chunk] for row in rows], np.float64)
+            for index in range(len(rows) - 1):
+                differences = block[index + 1 :] - block[index]
+                distances[index, index + 1 :] += np.square(differences, out=differences).sum(axis=1)
+    return distances + distances.T
