@@ -6,6 +6,7 @@ from typing import Any
 
 import keras
 import numpy as np
+import pytest
 import tensorflow as tf
 
 from helpers.federated.aggregation import weighted_mean
@@ -14,13 +15,13 @@ from helpers.federated.messages import SERVER, ClientReply, RoundOrder, States, 
 from helpers.federated.weights import Weights
 from helpers.global_config import Config
 from helpers.local_training.client_optimizer import client_optimizer
-from helpers.local_training.trainer import train_locally
+from helpers.local_training.trainer import LocalUpdate, train_locally
 from helpers.model_instance_helper import ModelInstance
 from helpers.run_records.checkpoint import read_state
 from helpers.run_records.files import RunFolders
 from helpers.run_records.run_log import begin_run, commit_round
 from helpers.weight_store.store import MemoryStore, put_arrays
-from tasks.client_exchange import ClientExchange
+from tasks import train_task
 from tasks.remembered import put_server_control, put_states
 from tasks.update_intake import UpdateIntake
 
@@ -36,9 +37,16 @@ SCORES = np.array([0.2, 0.6, 0.1, 0.9], np.float32)
 
 
 class Simulation:
-    """Three clients and a server in one process, around the real exchange, intake and checkpoint."""
+    """Three clients and a server in one process, around the real task, intake and checkpoint.
 
-    def __init__(self, folder: Path, layers: list[Any], start: Weights, **settings: Any) -> None:
+    Attributes:
+        weights, states: the global weights, and where lies what is remembered.
+        began, ended: weights before and after its last training, by client.
+    """
+
+    def __init__(
+        self, patch: pytest.MonkeyPatch, folder: Path, layers: list[Any], start: Weights, **settings: Any
+    ) -> None:
         self.config = Config(num_workers=3, MIN_CLIENTS=1, BASE_LR=RATE, OPTIMIZER="sgd", **settings)
         is_corrected = self.config.STRATEGY == "scaffold"
         model = keras.Sequential([keras.layers.Input((3,)), *layers])
@@ -46,8 +54,10 @@ class Simulation:
         self.context: Any = SimpleNamespace(
             config=self.config,
             data=SimpleNamespace(
-                labels=lambda split: np.zeros(60, np.int32) if split == "train" else VAL_LABELS
+                labels=lambda split: np.zeros(60, np.int32) if split == "train" else VAL_LABELS,
+                images=lambda split: None,
             ),
+            worker="w",
             instance=self.instance,
             store=MemoryStore(),
             folders=RunFolders(folder / "metrics", folder / "models"),
@@ -66,6 +76,36 @@ class Simulation:
         self.began: dict[int, Weights] = {}
         self.ended: dict[int, Weights] = {}
         begin_run(self.context.folders, self._order(0, []), self.instance.schema, start)
+        self._stopped: tuple[int, ...] = ()
+        self._client = 0
+        for name, value in {
+            "RunContext": SimpleNamespace(of=self._enter),
+            "RoundClock": lambda _: SimpleNamespace(started_at=0.0, now=lambda: 1.0),
+            "Attendance": self._attend,
+            "worker_session": lambda: SimpleNamespace(threads=1),
+            "training_batches": self._batches,
+            "train_locally": self._train,
+            "evaluation_batches": lambda *_: None,
+            "predict_scores": lambda *_: SCORES,
+        }.items():
+            patch.setattr(train_task, name, value)
+
+    def _enter(self, order: TrainOrder) -> Any:
+        self._client = order.client
+        return self.context
+
+    def _attend(self, order: TrainOrder, *_: Any, num_batches: int) -> Any:
+        stops = order.client in self._stopped
+        return SimpleNamespace(num_batches=num_batches, go_on=lambda _: not stops, check=lambda _: None)
+
+    def _batches(self, *_: Any, **__: Any) -> tf.data.Dataset:
+        data = POINTS[self._client], CLASSES[self._client]
+        return tf.data.Dataset.from_tensor_slices(data).batch(BATCH)
+
+    def _train(self, instance: ModelInstance, weights: Weights, *rest: Any, **options: Any) -> LocalUpdate:
+        update = train_locally(instance, weights, *rest, **options)
+        self.began[self._client], self.ended[self._client] = weights, update.weights
+        return update
 
     def _order(self, number: int, clients: list[int]) -> RoundOrder:
         key = self.context.key("weights", number - 1)
@@ -76,22 +116,8 @@ class Simulation:
     def round(self, number: int, clients: list[int], stopped: tuple[int, ...] = ()) -> list[ClientReply]:
         """Train and aggregate; a client that is stopped makes one step only."""
         order = self._order(number, clients)
-        replies = []
-        for client in clients:
-            exchange = ClientExchange(self.context, TrainOrder.of(order, client))
-            weights = exchange.fetch()
-            update = train_locally(
-                self.instance,
-                weights,
-                tf.data.Dataset.from_tensor_slices((POINTS[client], CLASSES[client])).batch(BATCH),
-                learning_rate=RATE,
-                seed=[number, client],
-                corrections=exchange.corrections(),
-                go_on=lambda _, stops=client in stopped: not stops,
-            )
-            self.began[client], self.ended[client] = weights, update.weights
-            delivered = exchange.deliver(update.weights, SCORES, update.num_batches)
-            replies.append(ClientReply(number, client, 0, "w", "ok", None, 5, 0.5, **delivered))
+        self._stopped = stopped
+        replies = [train_task.train_client(TrainOrder.of(order, client)) for client in clients]
         intake = UpdateIntake(self.context, order, replies)
         self.weights = weighted_mean(intake.updates())
         assert [reply.error for reply in intake.replies] == [None] * len(clients)
@@ -110,9 +136,9 @@ class Simulation:
         self.states = put_states(self.context, state)
 
 
-def test_scaffold_agrees_with_algorithm_1(tmp_path: Path) -> None:
+def test_scaffold_agrees_with_algorithm_1(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     layer = keras.layers.Dense(1, "sigmoid", use_bias=False)
-    run = Simulation(tmp_path, [layer], [W0.astype(np.float32)], STRATEGY="scaffold")
+    run = Simulation(monkeypatch, tmp_path, [layer], [W0.astype(np.float32)], STRATEGY="scaffold")
     x, c, c_i = W0.copy(), np.zeros((3, 1)), [np.zeros((3, 1)) for _ in range(3)]
     rounds: list[tuple[list[int], tuple[int, ...]]] = [
         ([0, 1, 2], ()),
@@ -145,9 +171,9 @@ def test_scaffold_agrees_with_algorithm_1(tmp_path: Path) -> None:
     assert abs(c).max() > 0.05
 
 
-def test_what_scaffold_costs(tmp_path: Path) -> None:
+def test_what_scaffold_costs(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     layer = keras.layers.Dense(1, "sigmoid", use_bias=False)
-    run = Simulation(tmp_path, [layer], [W0.astype(np.float32)], STRATEGY="scaffold")
+    run = Simulation(monkeypatch, tmp_path, [layer], [W0.astype(np.float32)], STRATEGY="scaffold")
     first = run.round(1, [0, 1])
     model = len(run.context.store.blobs["weights:0"])
     control = run.states[SERVER]["length"]
@@ -165,10 +191,11 @@ def norm_layers() -> list[Any]:
     return [inner, keras.layers.Dense(1, "sigmoid"), keras.layers.BatchNormalization(name="outer")]
 
 
-def test_a_client_keeps_its_own_batch_normalisation(tmp_path: Path) -> None:
+def test_a_client_keeps_its_own_batch_normalisation(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     start = [np.ones((3, 1), np.float32), np.zeros(1, np.float32)]
     one = [np.ones(3, np.float32), np.zeros(3, np.float32)] * 2  # gamma, beta, mean, variance
     run = Simulation(
+        monkeypatch,
         tmp_path,
         [keras.layers.BatchNormalization(), keras.layers.Dense(1, "sigmoid")],
         [one[0], one[1], one[1], one[0], *start],
@@ -181,7 +208,7 @@ def test_a_client_keeps_its_own_batch_normalisation(tmp_path: Path) -> None:
     ]
     ended = dict(run.ended)
     for index, averaged in enumerate(run.weights):  # the model that is evaluated
-        np.testing.assert_allclose(averaged, (ended[0][index] + ended[1][index]) / 2, atol=1e-6)
+        np.testing.assert_allclose(averaged, (4 * ended[0][index] + 6 * ended[1][index]) / 10, atol=1e-6)
     assert (ended[0][2] != ended[1][2]).any()
     run.resume()
     run.round(2, [0, 1, 2])
@@ -189,7 +216,7 @@ def test_a_client_keeps_its_own_batch_normalisation(tmp_path: Path) -> None:
         for index in range(4):
             np.testing.assert_array_equal(run.began[client][index], ended[client][index])
     for index, array in enumerate(run.began[2]):  # it trains the first time
-        np.testing.assert_allclose(array, (ended[0][index] + ended[1][index]) / 2, atol=1e-6)
+        np.testing.assert_allclose(array, (4 * ended[0][index] + 6 * ended[1][index]) / 10, atol=1e-6)
     np.testing.assert_array_equal(run.began[0][4], run.began[2][4])  # all else is shared
 
 

@@ -116,12 +116,14 @@ def test_a_scaffold_round_before_anything_was_learnt_is_sgd_with_every_client_al
     start = initial_weights(CONFIG)
     plain = one_round(Config(OPTIMIZER="sgd", **SMALL), start, [1])
     scaffold = Config(OPTIMIZER="sgd", STRATEGY="scaffold", **SMALL)
-    assert_same(one_round(scaffold, start, [1]), plain)
+    first = one_round(scaffold, start, [1])
+    for a, b in zip(first, plain, strict=True):  # another graph, which TensorFlow may round otherwise
+        np.testing.assert_allclose(a, b, rtol=0, atol=1e-6)
     corrected = one_round(
         scaffold, start, [1], corrections={"seed_cnn/dense_1/bias": np.ones(64, np.float32)}
     )
-    assert any((a != b).any() for a, b in zip(corrected, plain, strict=True))
-    assert_same(one_round(scaffold, start, [1]), plain)  # none is left of it
+    assert any(abs(a - b).max() > 1e-3 for a, b in zip(corrected, plain, strict=True))
+    assert_same(one_round(scaffold, start, [1]), first)  # none is left of it
 
 
 @pytest.mark.parametrize("settings", [{"STRATEGY": "fedprox"}, {"STRATEGY": "scaffold", "OPTIMIZER": "sgd"}])
