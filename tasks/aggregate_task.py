@@ -14,6 +14,7 @@ from helpers.weight_store.store import put_arrays
 from preprocessing.input_pipeline import evaluation_batches
 from tasks.combination import combine
 from tasks.division import record_division
+from tasks.remembered import put_server_control
 from tasks.round_clock import RoundClock
 from tasks.run_context import RunContext
 from tasks.update_intake import UpdateIntake
@@ -56,6 +57,6 @@ def aggregate_round(order: RoundOrder, replies: list[ClientReply]) -> RoundResul
         context.folders, order, instance.schema, weights, row, intake.rows, intake.state_files, server_file
     )
     goes_on = has_next_round(state, context.config.EPOCHS, context.config.PATIENCE)
-    states = {**order.states, **intake.states} if goes_on else {}
+    states = order.states | intake.states | put_server_control(context, state) if goes_on else {}
     intake.forget(states)
     return RoundResult(state.to_message(), reference.to_message(), row, intake.rows, states)

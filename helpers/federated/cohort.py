@@ -14,7 +14,7 @@ class Cohort:
 
     Attributes:
         num_clients: how many the training rows are divided among.
-        clients: ids of those that take part, in the order their updates are summed.
+        clients: ids of those that take part, ascending: the order their updates are summed in.
     """
 
     num_clients: int
@@ -64,11 +64,11 @@ def sample_clients(clients: Sequence[int], fraction: float, seed: int, round_num
 
     Args:
         clients: ids to draw from.
-        fraction: C of the paper, in (0, 1]; at 1 all take part, in the order given.
+        fraction: C of the paper, in (0, 1]; at 1 all take part.
         seed, round_number: the same two give the same sample, whatever was drawn before.
 
     Returns:
-        `sample_size` ids, ascending where not all take part.
+        `sample_size` of the ids, ascending where `clients` are.
     """
     count = sample_size(len(clients), fraction)
     if count == len(clients):
