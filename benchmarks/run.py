@@ -1,6 +1,6 @@
 """Measure the project side by side with plain Keras, bare Redis, plain OpenCV and Flower; Linux only.
 
-python benchmarks/run.py                     everything; on 2 cores some 25 minutes
+python benchmarks/run.py                     everything; takes a while, and nothing else may run
 python benchmarks/run.py round transfer      these parts alone
 python benchmarks/run.py start --quick       tiny, only to see that it works
 
@@ -118,9 +118,8 @@ def main(arguments: Sequence[str] | None = None) -> int:
         return status
     from helpers.global_config import UserError
 
-    signal.signal(
-        signal.SIGTERM, lambda number, frame: sys.exit(128 + number)
-    )  # ends the processes it started
+    # Like Ctrl-C it ends the processes that were started.
+    signal.signal(signal.SIGTERM, lambda number, frame: sys.exit(128 + number))
     default = "quick" if options.quick else time.strftime("%Y-%m-%d")
     has_gpu = shutil.which("nvidia-smi") is not None
     parts = options.parts or [part for part in PARTS if part != "gpu" or has_gpu]

@@ -5,17 +5,17 @@ from keras import layers, ops
 
 
 class PooledConv2D(layers.Conv2D):
-    """A convolution with ReLU and the 2x2 max-pooling after it, in one layer.
+    """A convolution with a bias and ReLU, and the 2x2 max-pooling after it, in one layer.
 
-    ReLU and adding a bias are monotonic, so they commute with the maximum: here they work on the pooled
-    quarter of the numbers, and so do their gradients. Which of several equal numbers gets the gradient
-    may differ only where ReLU gives none.
+    ReLU and adding a bias never turn an order round, so they commute with the maximum: here they work on
+    the pooled quarter of the numbers, and so do their gradients. Which of several equal numbers gets the
+    gradient may differ only where ReLU gives none.
     """
 
     def call(self, inputs: tf.Tensor) -> tf.Tensor:
         """From (N, H, W, C) to (N, h, w, filters), h and w half the height and width of the convolution."""
         convolved = self.convolution_op(inputs, self.kernel)
-        return ops.relu(ops.max_pool(convolved, 2, strides=2) + self.bias)
+        return self.activation(ops.max_pool(convolved, 2, strides=2) + self.bias)
 
     def compute_output_shape(self, input_shape: tuple[int | None, ...]) -> tuple[int | None, ...]:
         batch, height, width, filters = super().compute_output_shape(input_shape)

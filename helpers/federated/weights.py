@@ -44,6 +44,17 @@ def num_bytes(schema: Schema) -> int:
     return sum(spec.num_bytes for spec in schema)
 
 
+def check_alike(updates: Sequence[Weights]) -> None:
+    """Refuse updates that cannot be combined.
+
+    Raises:
+        ValueError: they differ in number or shape of their arrays.
+    """
+    shapes = [[array.shape for array in weights] for weights in updates]
+    if any(each != shapes[0] for each in shapes):
+        raise ValueError("updates differ in number or shape of their arrays")
+
+
 def check_weights(weights: Sequence[NDArray[np.generic]], schema: Schema) -> None:
     """Refuse weights that do not fit a schema or are not finite.
 

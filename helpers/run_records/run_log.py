@@ -57,7 +57,7 @@ def resume_run(folders: RunFolders, order: Order, schema: Schema) -> tuple[RunSt
     before = facts.get("settings", {})
     if any(before.get(name) != order.settings.get(name) for name in DECIDE_WHAT_IS_REMEMBERED):
         # By force: what was remembered for others would mislead it.
-        state = replace(state, state_files={}, server_file=None, server_file_before=None)
+        state = replace(state, **checkpoint.NO_STATES)
     checkpoint.commit(folders, state, facts_of(order))  # they may have been changed by force
     return state, weights
 

@@ -5,15 +5,17 @@ import numpy as np
 import pytest
 import tensorflow as tf
 
+from helpers.architectures.fast_layers import FusedBatchNormalization, PooledConv2D
 from helpers.architectures.seed_cnn import build_seed_cnn
-from helpers.model_instance_helper import ModelInstance
+from helpers.global_config import Config
+from helpers.model_instance_helper import ModelInstance, model_for
 
 SEED = [1, 2, 3]
 
 
 def instances(side: int) -> tuple[ModelInstance, ModelInstance]:
     """Plain and fast, with the same weights, none of them where it began, and the same dropout masks."""
-    plain, fast = (ModelInstance(build_seed_cnn((side, side, 3), fast=fast)) for fast in (False, True))
+    plain, fast = (ModelInstance(build_seed_cnn((side, side, 3), fast=is_fast)) for is_fast in (False, True))
     generator = np.random.default_rng(0)
     noise = [generator.normal(0, 0.05, array.shape) for array in plain.model.get_weights()]
     weights = [
@@ -68,3 +70,11 @@ def test_the_moving_statistics_do_move() -> None:
         if (a != b).any()
     }
     assert changed == {"moving_mean", "moving_variance"}
+
+
+@pytest.mark.parametrize(("step", "is_fast"), [("plain", False), ("fast", True)])
+def test_train_step_chooses_the_layers(step: str, is_fast: bool) -> None:
+    layers = model_for(Config(INPUT_SHAPE=(16, 16), TRAIN_STEP=step)).model.layers
+    assert [isinstance(layer, PooledConv2D) for layer in layers].count(True) == 2 * is_fast
+    assert [isinstance(layer, FusedBatchNormalization) for layer in layers].count(True) == 3 * is_fast
+    assert any(isinstance(layer, keras.layers.MaxPooling2D) for layer in layers) != is_fast

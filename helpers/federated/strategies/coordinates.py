@@ -11,7 +11,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from helpers.federated.aggregation import chunks
-from helpers.federated.weights import Weights
+from helpers.federated.weights import Weights, check_alike
 
 Block = NDArray[np.float64]
 
@@ -53,9 +53,7 @@ def _by_coordinate(updates: Sequence[Weights], rule: Callable[[Block], Block]) -
     """Apply `rule`, (K, N) to (N,), to the K values of every coordinate in float64."""
     if not updates:
         raise ValueError("no update to combine")
-    shapes = [array.shape for array in updates[0]]
-    if any([array.shape for array in weights] != shapes for weights in updates):
-        raise ValueError("updates differ in number or shape of their arrays")
+    check_alike(updates)
     combined: Weights = []
     for arrays in zip(*updates, strict=True):
         rows = [array.reshape(-1) for array in arrays]

@@ -15,7 +15,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from helpers.federated.aggregation import chunks, weighted_mean
-from helpers.federated.weights import Weights
+from helpers.federated.weights import Weights, check_alike
 
 
 def krum(updates: Sequence[Weights], trainable: Sequence[bool], liars: int) -> Weights:
@@ -58,9 +58,7 @@ def squared_distances(updates: Sequence[Weights], trainable: Sequence[bool]) -> 
     Raises:
         ValueError: arrays that differ in number or shape.
     """
-    shapes = [array.shape for array in updates[0]]
-    if any([array.shape for array in weights] != shapes for weights in updates):
-        raise ValueError("updates differ in number or shape of their arrays")
+    check_alike(updates)
     distances = np.zeros((len(updates), len(updates)))
     for is_trained, *arrays in zip(trainable, *updates, strict=True):
         if not is_trained:

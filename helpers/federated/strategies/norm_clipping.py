@@ -7,7 +7,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from helpers.federated.aggregation import chunks
-from helpers.federated.weights import Weights
+from helpers.federated.weights import Weights, check_alike
 
 
 def clip_update(
@@ -28,8 +28,7 @@ def clip_update(
     Raises:
         ValueError: arrays that differ in number or shape.
     """
-    if [array.shape for array in weights] != [array.shape for array in global_weights]:
-        raise ValueError("update and global weights differ in number or shape of their arrays")
+    check_alike([weights, global_weights])
     changed = [
         pair for *pair, is_trained in zip(weights, global_weights, trainable, strict=True) if is_trained
     ]
