@@ -1,7 +1,7 @@
 """Averaging many clients' updates, in a process of its own so that its memory can be told."""
 
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 
 import numpy as np
 from numpy.typing import NDArray
@@ -10,7 +10,7 @@ from benchmarks.processes import forget_peak, peak_bytes, resident_bytes
 from helpers.cluster.connection import connect
 from helpers.federated.aggregation import weighted_mean
 from helpers.federated.messages import Reference
-from helpers.federated.weights import check_weights, num_bytes
+from helpers.federated.weights import Weights, check_weights, num_bytes
 from helpers.weight_store.redis_store import RedisStore
 from helpers.weight_store.store import get_arrays
 
@@ -52,7 +52,7 @@ class Aggregating:
     def _average(self, count: int) -> None:
         store = RedisStore(self._client)
 
-        def updates():  # type: ignore[no-untyped-def]
+        def updates() -> Iterator[tuple[Weights, float]]:
             for number in range(count):
                 reference = self._references[number % len(self._references)]
                 weights = get_arrays(store, reference, reference.schema)

@@ -83,8 +83,8 @@ def _seconds_of(arguments: list[str]) -> float:
 
 def _import_seconds() -> float:
     """How long importing every module of helpers.federated takes, in a new interpreter."""
-    modules = sorted(file.stem for file in (ROOT / "helpers/federated").glob("[a-z]*.py"))
-    names = ", ".join(f"helpers.federated.{name}" for name in modules)
+    files = sorted((ROOT / "helpers/federated").rglob("[a-z]*.py"))
+    names = ", ".join(".".join(file.relative_to(ROOT).with_suffix("").parts) for file in files)
     program = f"import time; t = time.perf_counter(); import {names}; print(time.perf_counter() - t)"
     done = subprocess.run([sys.executable, "-c", program], cwd=ROOT, check=True, capture_output=True)
     return float(done.stdout)

@@ -1,11 +1,8 @@
 """Weights there and back for three clients, through each store, against bare SETs and GETs."""
 
 import time
-from collections.abc import Callable, Iterator
-from contextlib import contextmanager
+from collections.abc import Callable
 from functools import partial
-from importlib import import_module
-from importlib.util import find_spec
 from pathlib import Path
 from tempfile import TemporaryDirectory
 
@@ -18,10 +15,10 @@ from benchmarks.turns import in_turn
 from helpers.cluster.connection import connect
 from helpers.cluster.embedded_redis import find_binary, start_server
 from helpers.federated.weights import Weights
+from helpers.weight_store.file_store import FileStore
 from helpers.weight_store.redis_store import RedisStore
 from helpers.weight_store.store import WeightStore, get_arrays, put_arrays
 
-FILE_STORE = "helpers.weight_store.file_store"
 SHARED_MEMORY = Path("/dev/shm")
 README_NUMBERS = 1_809_985  # in all arrays of the README's CNN at 128×128, float32: 7.24 MB
 LARGE_NUMBERS = 25_000_000
@@ -35,22 +32,25 @@ def measure(record: Record, folder: Path, quick: bool) -> None:
     sizes = {"README's CNN, 7.24 MB": README_NUMBERS, "100 MB": LARGE_NUMBERS}
     if quick:
         sizes = {name: numbers // 20 for name, numbers in sizes.items()}
-    with start_server(find_binary(), folder / "redis") as server, file_store(record) as files:
+    place = SHARED_MEMORY if SHARED_MEMORY.is_dir() else None
+    with (
+        start_server(find_binary(), folder / "redis") as server,
+        TemporaryDirectory(prefix="measured-", dir=place) as files,
+    ):
         client = connect(server.url)
         for name, numbers in sizes.items():
             arrays = model_like(numbers)
             contenders: dict[str, Callable[[], float]] = {
                 BARE: partial(bare_round, client, b"".join(array.tobytes() for array in arrays)),
                 REDIS: partial(store_round, RedisStore(client), arrays),
+                FILE: partial(store_round, FileStore(Path(files)), arrays),
             }
-            if files is not None:
-                contenders[FILE] = partial(store_round, files, arrays)
             for run in contenders.values():
                 run()  # once without counting: connections, folders, memory
             found = in_turn(contenders, 2 if quick else 7)
             what = f"weights there and back, {name}"
             bare = record.add(what, BARE, "s", found[BARE])
-            rows = {kind: record.add(what, kind, "s", found[kind], bare) for kind in found if kind != BARE}
+            rows = {kind: record.add(what, kind, "s", found[kind], bare) for kind in (REDIS, FILE)}
             _write_targets(record, name, rows)
 
 
@@ -59,20 +59,7 @@ def _write_targets(record: Record, name: str, rows: dict[str, Measurement]) -> N
         record.target(f"there and back, {name}, redis://", LIMITS[name]["redis"], rows[REDIS].median, "s")
     else:
         record.target(f"there and back / bare, {name}, redis://", REDIS_LIMIT_LARGE, rows[REDIS].ratio, "×")
-    files = rows[FILE].median if FILE in rows else None
-    record.target(f"there and back, {name}, file://", LIMITS[name]["file"], files, "s")
-
-
-@contextmanager
-def file_store(record: Record) -> Iterator[WeightStore | None]:
-    """A file store in shared memory, in a folder of its own; None where the project has none yet."""
-    if find_spec(FILE_STORE) is None:
-        record.note(f"there is no {FILE_STORE} yet: file:// is left out")
-        yield None
-        return
-    place = SHARED_MEMORY if SHARED_MEMORY.is_dir() else None
-    with TemporaryDirectory(prefix="measured-", dir=place) as folder:
-        yield import_module(FILE_STORE).FileStore(Path(folder))
+    record.target(f"there and back, {name}, file://", LIMITS[name]["file"], rows[FILE].median, "s")
 
 
 def model_like(numbers: int) -> Weights:

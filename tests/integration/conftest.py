@@ -121,9 +121,9 @@ class Cluster:
         """A CSV file of a run."""
         return pd.read_csv(self.folder / "metrics" / run / name)
 
-    def weights(self, run: str) -> dict[str, bytes]:
-        """The weight files of a run, by name; the names hold their digests."""
-        return {file.name: file.read_bytes() for file in (self.folder / "models" / run).glob("weights-*")}
+    def weights(self, run: str, pattern: str = "weights-*") -> dict[str, bytes]:
+        """The files of arrays of a run, by name; the names hold their digests."""
+        return {file.name: file.read_bytes() for file in (self.folder / "models" / run).glob(pattern)}
 
 
 def log_to(path: Path) -> Sink:

@@ -19,17 +19,12 @@ KINDS = {
 """Options by name of the run: control variates, and batch normalisation beside error feedback."""
 
 
-def arrays(cluster: Cluster, run: str) -> dict[str, bytes]:
-    """The files of weights and of what clients remember, by name."""
-    return {file.name: file.read_bytes() for file in (cluster.folder / "models" / run).glob("*.safetensors")}
-
-
 def assert_same_runs(cluster: Cluster, run: str, other: str) -> None:
     for name in ("rounds.csv", "clients.csv", "test.csv"):
         pd.testing.assert_frame_equal(
             rows_without_times(cluster, run, name), rows_without_times(cluster, other, name), check_exact=True
         )
-    assert arrays(cluster, run) == arrays(cluster, other)
+    assert cluster.weights(run, "*.safetensors") == cluster.weights(other, "*.safetensors")
 
 
 @contextmanager
@@ -55,8 +50,7 @@ def whole(request: pytest.FixtureRequest, cluster: Cluster) -> str:
 
 
 def test_what_is_remembered_is_written_and_counted(cluster: Cluster, whole: str) -> None:
-    remembered = [name for name in arrays(cluster, whole) if name.startswith("state-0003-")]
-    assert len(remembered) == len(set(remembered)) == 3
+    assert len(cluster.weights(whole, "state-0003-*")) == 3
     rounds = cluster.table(whole, "rounds.csv")
     clients = cluster.table(whole, "clients.csv")
     assert clients.groupby("round")["state_bytes"].sum().tolist() == rounds["state_bytes"].tolist()
@@ -85,7 +79,7 @@ def test_a_resumed_run_is_the_same_to_the_bit(cluster: Cluster, whole: str) -> N
     cluster.wait_for_task("train:3")
     training.kill()
     finish(training)
-    assert any(name.startswith("state-0002-") for name in arrays(cluster, f"{whole}-resumed"))
+    assert cluster.weights(f"{whole}-resumed", "state-0002-*")
     resumed = cluster.train("--resume", f"{whole}-resumed")
     assert resumed.returncode == 0, resumed.stderr
     assert_same_runs(cluster, f"{whole}-resumed", whole)
