@@ -41,11 +41,14 @@ def training_batches(
     generator = np.random.default_rng(seed)
     first_order = generator.permutation(rows)
     augment = augmentation(augmentation_name, images.shape[1:3], seed=int(generator.integers(2**32)))
-    orders = [first_order, *(generator.permutation(rows) for _ in range(epochs - 1))]
-    chosen = [
-        order[start : start + batch_size] for order in orders for start in range(0, len(rows), batch_size)
-    ]
-    return _dataset(images, labels, chosen, augment)
+
+    def rows_of_batches() -> Iterator[NDArray[np.integer]]:
+        for epoch in range(epochs):
+            order = generator.permutation(rows) if epoch else first_order
+            for start in range(0, len(rows), batch_size):
+                yield order[start : start + batch_size]
+
+    return _dataset(images, labels, rows_of_batches, epochs * -(-len(rows) // batch_size), augment)
 
 
 def evaluation_batches(images: NDArray[np.uint8], batch_size: int) -> tf.data.Dataset:
@@ -62,11 +65,12 @@ def evaluation_batches(images: NDArray[np.uint8], batch_size: int) -> tf.data.Da
 def _dataset(
     images: NDArray[np.uint8],
     labels: NDArray[np.int32],
-    rows_of_batches: list[NDArray[np.integer]],
+    rows_of_batches: Callable[[], Iterator[NDArray[np.integer]]],
+    num_batches: int,
     augment: Augment,
 ) -> tf.data.Dataset:
     def batches() -> Iterator[tuple[NDArray[np.float32], NDArray[np.float32]]]:
-        for rows in rows_of_batches:
+        for rows in rows_of_batches():
             batch = np.empty((len(rows), *images.shape[1:]), np.float32)
             for target, row in zip(batch, rows, strict=True):
                 target[...] = augment(images[row])
@@ -76,7 +80,7 @@ def _dataset(
         tf.TensorSpec((None, *images.shape[1:]), tf.float32),
         tf.TensorSpec((None, 1), tf.float32),
     )
-    return _ahead(batches, signature, num_batches=len(rows_of_batches))
+    return _ahead(batches, signature, num_batches)
 
 
 def _ahead(batches: Callable[[], Iterator[Any]], signature: Any, num_batches: int) -> tf.data.Dataset:
