@@ -84,7 +84,30 @@ def _dataset(
 
 
 def _ahead(batches: Callable[[], Iterator[Any]], signature: Any, num_batches: int) -> tf.data.Dataset:
-    """Run a generator of batches in a thread of its own, a few batches ahead of the training."""
-    dataset = tf.data.Dataset.from_generator(batches, output_signature=signature)
-    counted = dataset.apply(tf.data.experimental.assert_cardinality(num_batches))
-    return counted.prefetch(PREFETCHED_BATCHES)
+    """Run a generator of batches in a thread of its own, a few batches ahead of the training.
+
+    Not by `from_generator`: with Python 3.11 that sets glibc's mmap threshold to 128 KiB for the whole
+    process, and then every activation of every step is fetched from the kernel and given back to it.
+    Nothing is left to tf.data's tuning: its thread tunes nothing here, sleeps ever longer (5 s, 10 s), and
+    now and then the end of an epoch waits until it wakes.
+    """
+    options = tf.data.Options()
+    options.autotune.enabled = False
+    going: Iterator[Any] = iter(())
+
+    def next_batch(index: np.int64) -> Any:
+        nonlocal going
+        if index == 0:
+            going = batches()
+        return next(going)
+
+    structure = tf.nest.flatten(signature)
+
+    def fetch(index: tf.Tensor) -> Any:
+        fetched = tf.numpy_function(next_batch, [index], [spec.dtype for spec in structure])
+        for tensor, spec in zip(fetched, structure, strict=True):
+            tensor.set_shape(spec.shape)
+        return tf.nest.pack_sequence_as(signature, fetched)
+
+    numbers = tf.data.Dataset.range(num_batches).with_options(options)
+    return numbers.map(fetch).prefetch(PREFETCHED_BATCHES)

@@ -7,7 +7,8 @@ import sys
 M_TRIM_THRESHOLD = -1
 M_TOP_PAD = -2
 M_MMAP_THRESHOLD = -3
-KEPT = {M_TOP_PAD: 64 << 20, M_TRIM_THRESHOLD: 256 << 20, M_MMAP_THRESHOLD: 1 << 30}
+M_ARENA_MAX = -8
+KEPT = {M_ARENA_MAX: 1, M_TOP_PAD: 64 << 20, M_TRIM_THRESHOLD: 256 << 20, M_MMAP_THRESHOLD: 1 << 30}
 """Options of glibc's mallopt(3) and their values, bytes."""
 
 
@@ -24,8 +25,8 @@ def keep_freed_memory() -> bool:
     """Let glibc keep freed memory for the next training step; return whether it could be told.
 
     TensorFlow frees the activations of every step. By default glibc gives them back to the kernel and
-    gets them again, zeroed page by page: in a worker up to half of the processor's time. Elsewhere
-    nothing is done.
+    gets them again, zeroed page by page: in a worker up to half of the processor's time. All threads use
+    the main heap, as the others give back what is above 64 MiB. Elsewhere nothing is done.
     """
     if not sys.platform.startswith("linux"):
         return False

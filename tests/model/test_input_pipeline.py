@@ -1,10 +1,12 @@
 """Batches: the right images with the right labels, the same ones for the same seed."""
 
+import ctypes
 from collections import Counter
 
 import numpy as np
 import pytest
 
+from helpers.cluster.process_tuning import keep_freed_memory
 from preprocessing.augment_images import AUGMENTATIONS, augmentation
 from preprocessing.input_pipeline import evaluation_batches, training_batches
 
@@ -30,6 +32,30 @@ def test_every_row_once_with_its_own_label() -> None:
     assert [len(x) for x, _ in batches] == [2, 2, 1]
     assert images.dtype == labels.dtype == np.float32
     np.testing.assert_allclose(images, IMAGES[rows] / 255, rtol=1e-6)
+
+
+def test_no_thread_tunes_the_batches_as_an_epoch_might_wait_for_it_to_wake_up() -> None:
+    training = training_batches(
+        IMAGES, LABELS, ROWS, batch_size=2, epochs=1, augmentation_name="none", seed=[1, 2, 3]
+    )
+    for dataset in (training, evaluation_batches(IMAGES, batch_size=4)):
+        assert dataset.options().autotune.enabled is False
+
+
+def test_batches_do_not_undo_what_keeps_freed_memory() -> None:
+    if not keep_freed_memory():
+        pytest.skip("not glibc")
+    collect()
+    for _ in evaluation_batches(IMAGES, batch_size=4):
+        pass
+    libc = ctypes.CDLL(None)
+    libc.malloc.restype = ctypes.c_void_p
+    libc.malloc.argtypes = [ctypes.c_size_t]
+    libc.free.argtypes = [ctypes.c_void_p]
+    address = libc.malloc(50 << 20)
+    size_and_flags = ctypes.c_size_t.from_address(address - ctypes.sizeof(ctypes.c_size_t)).value
+    libc.free(address)
+    assert not size_and_flags & 2  # glibc's IS_MMAPPED
 
 
 def test_more_epochs_go_on_after_the_first_in_new_orders() -> None:
