@@ -13,6 +13,9 @@ dt:run:{run}:{session}:state:{round}:{client}:{attempt}    what it remembers for
 dt:unfinished:{token}                   one of the last four while it is written
 """
 
+SITE_QUEUE = "site."
+"""A queue of one site's workers is called so, and by the site's name."""
+
 LIFETIME_S = 24 * 3600
 """Time to live of the bookkeeping keys, seconds; renewed by every write."""
 

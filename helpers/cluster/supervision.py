@@ -39,6 +39,8 @@ class Job:
         queued_at: when it may last have been in its queue, on the same clock.
         target: the worker it was sent to; None for any that serves the queue.
         runner: the worker that showed it.
+        site: the site that alone can do it; empty where any worker of the queue can.
+        unserved_since: when its site was first seen without a live worker, on the same clock.
         was_waited_for: it was said that nobody takes it.
         was_answered_for: the answer is not a worker's.
     """
@@ -53,6 +55,8 @@ class Job:
     queued_at: float = 0.0
     target: str | None = None
     runner: str | None = None
+    site: str = ""
+    unserved_since: float | None = None
     was_waited_for: bool = False
     was_answered_for: bool = False
 
@@ -142,17 +146,27 @@ class Supervisor:
             except (redis.ConnectionError, redis.TimeoutError) as error:
                 self._sit_out(error)
 
-    def wait_for_workers(self) -> Workers:
-        """Wait until there is a live worker; returns what all of them show.
+    def wait_for_workers(self, lacking: Callable[[Workers], str] = lambda workers: "") -> Workers:
+        """Wait until there are the live workers needed, at least one; returns what all of them show.
+
+        Args:
+            lacking: says in words what is still lacking among these; empty where nothing is.
 
         Raises:
-            NoWorkers, RedisUnreachable: as `supervise`.
+            NoWorkers, RedisUnreachable: as `supervise`; NoWorkers also if something is lacking for so long.
         """
+        began: float | None = None
         while True:
             workers = self.patiently(lambda: heartbeat.live_workers(self._client))
             self._check_for_workers(workers)
-            if workers:
+            missing = lacking(workers)
+            if workers and not missing:
                 return workers
+            if workers and began is None:
+                began = time.monotonic()
+                self.notice(f"{missing}; waiting {self._patience_s:g} s")
+            if began is not None and time.monotonic() - began > self._patience_s:
+                raise NoWorkers(f"{missing}; waited {self._patience_s:g} s")
             time.sleep(TICK_S)
 
     def patiently(self, ask: Callable[[], Answer]) -> Answer:
@@ -185,7 +199,9 @@ class Supervisor:
                 if job.failed > 1:
                     give_up(job, failure["error"])
                 else:
-                    self.send_again(job, _another(workers, failure["worker"]))
+                    self.send_again(job, _another(workers, job.queue, failure["worker"]))
+            elif self._has_left(job, workers):
+                give_up(job, f"site {job.site} has had no live worker for {self._patience_s:g} s")
             elif self._is_lost(job, workers):
                 where = f" on {job.runner}, which died" if job.runner else ""
                 job.lost += 1
@@ -225,10 +241,24 @@ class Supervisor:
         # Who takes a job out of the queue needs a moment to show it.
         return now - max(job.sent_at, job.queued_at) >= PICK_UP_S
 
+    def _has_left(self, job: Job, workers: Workers) -> bool:
+        """Whether the one site that can do a job has been without a live worker for too long."""
+        now = time.monotonic()
+        is_served = any(job.queue in status["queues"] for status in workers.values())
+        if not job.site or is_served or now < self._heartbeats_count_from:
+            job.unserved_since = None
+            return False
+        if job.unserved_since is None:
+            job.unserved_since = now
+            self.notice(
+                f"{job.name}: site {job.site} has no live worker; waiting {self._patience_s:g} s for one"
+            )
+        return now - job.unserved_since > self._patience_s
+
     def _tell_if_nobody_takes(self, job: Job, workers: Workers) -> None:
         """Say once that a job stays in its queue although no worker has had anything to do for a while."""
         has_waited = time.monotonic() - max(job.sent_at, self._busy_at) >= PICK_UP_S
-        if workers and job.runner is None and has_waited and not job.was_waited_for:
+        if workers and job.runner is None and has_waited and not (job.was_waited_for or job.site):
             job.was_waited_for = True
             self.notice(
                 f"{job.name} waits in the queue {job.queue} and no worker takes it: "
@@ -267,7 +297,9 @@ HOW_TO_START = (
 )
 
 
-def _another(workers: Workers, name: str) -> str | None:
-    """A live worker other than `name`, an idle one first."""
-    others = sorted((status["task"] is not None, other) for other, status in workers.items())
+def _another(workers: Workers, queue: str, name: str) -> str | None:
+    """A live worker of the queue other than `name`, an idle one first."""
+    others = sorted(
+        (status["task"] is not None, other) for other, status in workers.items() if queue in status["queues"]
+    )
     return next((other for _, other in others if other != name), None)

@@ -99,6 +99,7 @@ class Order(Message):
         data_digest: sha256 of the manifest of the preprocessed data.
         versions: of the code and of the packages that matter; a worker with others refuses.
         attempt: 0, 1, …; only the answer of the expected attempt counts.
+        site: name of the site that alone may carry it out; empty: any worker that belongs to no site.
     """
 
     run: str
@@ -107,6 +108,7 @@ class Order(Message):
     data_digest: str
     versions: dict[str, str]
     attempt: int
+    site: str = field(default="", kw_only=True)
 
     def to_message(self) -> dict[str, Any]:
         """With the job's name, so that a worker of another version can still say which one it refuses."""

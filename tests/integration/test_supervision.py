@@ -106,7 +106,7 @@ class Sent:
 def live(client: redis.Redis, name: str) -> Heartbeat:
     heartbeat = Heartbeat(client, name, {})
     heartbeat.claim()
-    heartbeat.show_ready()
+    heartbeat.show_ready(["train"])
     return heartbeat
 
 
