@@ -27,7 +27,7 @@ def _settings() -> dict[str, Any]:
     return {
         "broker_url": url,
         "result_backend": url,
-        "include": ["tasks.run_task", "tasks.train_task", "tasks.aggregate_task"],
+        "include": ["tasks.run_task", "tasks.train_task", "tasks.aggregate_task", "tasks.site_tasks"],
         # TensorFlow hangs after a fork, so the pool is solo also without --pool.
         "worker_pool": "solo",
         # Each with its own exchange: on a shared default one, every message would go to both.

@@ -50,12 +50,12 @@ class ClientExchange:
         self._seconds = time.monotonic() - began
         return self._weights
 
-    def deliver(self, local: Weights, scores: NDArray[np.float32]) -> dict[str, Any]:
-        """Write the update, the validation scores and what the client remembers from now on.
+    def deliver(self, local: Weights, scores: NDArray[np.float32] | None = None) -> dict[str, Any]:
+        """Write the update, any validation scores, and what the client remembers from now on.
 
         Args:
             local: weights after the training.
-            scores: float32 (N,), of the validation images.
+            scores: float32 (N,), of the validation images; None where they are not sent.
 
         Returns:
             The fields of ClientReply that tell of all this.
@@ -68,11 +68,14 @@ class ClientExchange:
         payload, state = compress(self._dtype, schema, local, self._weights, self._state)
         began = time.monotonic()
         update = self._put("update", payload_schema(self._dtype, schema), payload)
-        predictions = put_arrays(self._context.store, self._key("scores"), ["scores"], [scores])
+        predictions = None
+        if scores is not None:
+            key = self._key("scores")
+            predictions = put_arrays(self._context.store, key, ["scores"], [scores]).to_message()
         kept = self._put("state", self._state_schema, state) if self._state_schema else None
         return {
             "update": update.to_message(),
-            "predictions": predictions.to_message(),
+            "predictions": predictions,
             "state": kept.to_short() if kept else None,
             "bytes_down": self._bytes_down,
             "bytes_up": update.length,
