@@ -4,8 +4,6 @@ import contextlib
 import itertools
 import os
 import sys
-from importlib import import_module
-from importlib.util import find_spec
 from pathlib import Path
 from typing import Self
 
@@ -16,18 +14,11 @@ from benchmarks.watching import Readings, watch
 from helpers.cluster.connection import connect
 from helpers.cluster.embedded_redis import find_binary, start_server
 from helpers.cluster.heartbeat import live_workers
+from helpers.cluster.weight_folder import weight_folder
 from helpers.cluster.worker_processes import WorkerProcesses, worker_environment
-from helpers.global_config import Config
 
-WEIGHT_FOLDER = "helpers.cluster.weight_folder"
 CLIENTS = 3
 """As the README's default."""
-
-
-def has_setting(name: str, value: str = "") -> bool:
-    """Whether the project has a setting of this name (that may have this value)."""
-    field = Config.model_fields.get(name)
-    return field is not None and (not value or value in getattr(field.annotation, "__args__", ()))
 
 
 def without_settings(environment: dict[str, str]) -> dict[str, str]:
@@ -62,7 +53,7 @@ class Pipeline:
         with contextlib.ExitStack() as stack:
             self._server = stack.enter_context(start_server(find_binary(), folder / "redis"))
             self.client = connect(self._server.url)
-            place = {} if all_in_redis else stack.enter_context(_weight_folder(self._server.url))
+            place = {} if all_in_redis else stack.enter_context(weight_folder(self._server.url))
             self.environment = environment_of(self._server.url, count) | place
             self.environment |= {
                 "DT_PREPROCESSED_DIR": str(prepared),
@@ -123,16 +114,6 @@ class Pipeline:
 
     def __exit__(self, *_: object) -> None:
         self.close()
-
-
-def _weight_folder(redis_url: str) -> contextlib.AbstractContextManager[dict[str, str]]:
-    """As the launcher: where weights of workers on one machine lie; their environment, empty for Redis."""
-    if find_spec(WEIGHT_FOLDER) is None:  # a project without file://
-        return contextlib.nullcontext({})
-    found: contextlib.AbstractContextManager[dict[str, str]] = import_module(WEIGHT_FOLDER).weight_folder(
-        redis_url
-    )
-    return found
 
 
 def threads_of_each(count: int) -> int:

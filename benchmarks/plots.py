@@ -15,7 +15,7 @@ COLOURS = {
     "ours, fast": GREEN,
     "ours, file": GREEN,
     "ours": BLUE,
-    "floor, glibc": GREY,
+    "floor, process": GREY,
     "Flower": ORANGE,
 }
 """By how a contender's name begins; the reference is black."""

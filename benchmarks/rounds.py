@@ -10,7 +10,7 @@ from pathlib import Path
 
 from benchmarks.floor import Floor
 from benchmarks.flower import Flower
-from benchmarks.pipeline import CLIENTS, Pipeline, has_setting, threads_of_each
+from benchmarks.pipeline import CLIENTS, Pipeline, threads_of_each
 from benchmarks.processes import cpu_seconds
 from benchmarks.records import Record
 from benchmarks.round_rows import FLOOR, FLOOR_AS_IS, FLOWER, OURS, OURS_FAST, write_rows
@@ -50,8 +50,6 @@ def measure(record: Record, folder: Path, quick: bool) -> None:
     prepared = folder / "prepared"
     write_prepared(prepared, size.num_train, size.num_val, size.input_shape)
     flower = _flower(record, prepared)
-    if not has_setting("TRAIN_STEP", "fast"):
-        record.note("there is no setting TRAIN_STEP=fast yet: the fast step is left out")
     for batch_size in size.batch_sizes:
         with contextlib.ExitStack() as stack:
             record.progress(f"batch {batch_size}: starting the floor's processes and the workers")
@@ -79,15 +77,12 @@ def _contenders(
 ) -> dict[str, Contender]:
     options = ["--epochs", str(size.rounds), "--train-batch-size", str(batch_size)]
     options += ["--augmentation", "none", "--input-shape", ",".join(map(str, size.input_shape))]
-    plain = ["--train-step", "plain"] if has_setting("TRAIN_STEP") else []
-    contenders: dict[str, Contender] = {
+    return {
         FLOOR: lambda: [floor.round() for _ in range(size.rounds - 1)],
-        OURS: lambda: pipeline.train(*options, *plain),
+        OURS: lambda: pipeline.train(*options, "--train-step", "plain"),
+        OURS_FAST: lambda: pipeline.train(*options, "--train-step", "fast"),
         FLOOR_AS_IS: lambda: [as_is.round() for _ in range(max(1, size.rounds // 4))],
     }
-    if has_setting("TRAIN_STEP", "fast"):
-        contenders[OURS_FAST] = lambda: pipeline.train(*options, "--train-step", "fast")
-    return contenders
 
 
 def _flower(record: Record, prepared: Path) -> Flower | None:

@@ -2,7 +2,7 @@
 
 from pathlib import Path
 
-from benchmarks.pipeline import CLIENTS, Pipeline, has_setting
+from benchmarks.pipeline import CLIENTS, Pipeline
 from benchmarks.records import Record
 from benchmarks.synthetic_data import write_prepared
 
@@ -20,12 +20,7 @@ def measure(record: Record, folder: Path, quick: bool) -> None:
     with Pipeline(folder / "pipeline", folder / "prepared", CLIENTS, all_in_redis=True) as pipeline:
         for dtype, size in DTYPES.items():
             asked = f"traffic / the least, updates {dtype}"
-            is_there = has_setting("UPDATE_DTYPE", dtype)
-            if dtype != "float32" and not is_there:
-                record.note(f"there is no setting UPDATE_DTYPE={dtype} yet: it is left out")
-                record.target(asked, LIMIT, None, "×")
-                continue
-            rounds = pipeline.train(*options, *(["--update-dtype", dtype] if is_there else []))[1:]
+            rounds = pipeline.train(*options, "--update-dtype", dtype)[1:]
             model = rounds[0]["bytes_down"] / CLIENTS  # float32, as every client reads it
             least = (CLIENTS + 1) * model + 2 * CLIENTS * model * size / 4
             what = f"traffic of a steady round, updates {dtype}"

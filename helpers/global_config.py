@@ -132,13 +132,26 @@ class Config(BaseSettings, metaclass=_ReadableDefaults):
         "rounds",
         ge=1,
     )
-    BASE_LR: float = setting(0.001, "Learning rate of Adam.", "per step", gt=0, le=10)
+    BASE_LR: float = setting(
+        0.001,
+        "Learning rate of the clients' optimiser, Adam or what OPTIMIZER says.",
+        "per step",
+        gt=0,
+        le=10,
+    )
     TRAIN_BATCH_SIZE: int = setting(2, "Images per training step of a client.", "images", ge=1)
     LOCAL_EPOCHS: int = setting(
-        1, "How often a client goes through its images in a round, with one Adam.", "times", ge=1, le=1000
+        1,
+        "How often a client goes through its images in a round, with one optimiser.",
+        "times",
+        ge=1,
+        le=1000,
     )
 
     # Training.
+    OPTIMIZER: Literal["adam", "sgd"] = setting(
+        "adam", "What a client trains with, new each round: Adam, or plain stochastic gradient descent."
+    )
     SEED: int = setting(
         42, "Seed of the splits, the initial weights, shuffling, dropout and augmentation.", ge=0
     )
@@ -195,14 +208,20 @@ class Config(BaseSettings, metaclass=_ReadableDefaults):
         "plain",
         "Keras' own layers, or faster ones for a CPU: the same weights, other last digits.",
     )
+    BATCH_NORM: Literal["average", "local"] = setting(
+        "average",
+        "Whether clients share batch normalisation, or each keeps its own from round to round (FedBN); the "
+        "model that is evaluated and saved holds the average either way.",
+    )
     STRATEGY: Literal[
-        "fedavg", "fedavg_unweighted", "fedavgm", "fedadagrad", "fedadam", "fedyogi",
+        "fedavg", "fedavg_unweighted", "fedprox", "scaffold", "fedavgm", "fedadagrad", "fedadam", "fedyogi",
         "median", "trimmed_mean", "krum", "multi_krum",
     ] = setting(
         "fedavg",
         "How updates become the next model: their mean, weighted by number of examples or every client "
-        "alike; an optimiser at the server that follows the mean; or a rule that holds out against lying "
-        "clients (docs/strategies.md).",
+        "alike; the mean of clients whose gradients are corrected (`fedprox`, `scaffold`); an optimiser at "
+        "the server that follows the mean; or a rule that holds out against lying clients "
+        "(docs/strategies.md).",
     )  # fmt: skip
     MAX_UPDATE_NORM: float = setting(
         0.0,
@@ -211,6 +230,12 @@ class Config(BaseSettings, metaclass=_ReadableDefaults):
         ge=0,
         allow_inf_nan=False,
     )
+    PROXIMAL_MU: float = setting(
+        0.01,
+        "How firmly `fedprox` holds a client near the weights it began the round with: μ of the term "
+        "μ/2 ‖w − w₀‖² in its loss; 0 is `fedavg`.",
+        ge=0, le=1000,
+    )  # fmt: skip
     SERVER_LEARNING_RATE: float = setting(
         0.0,
         "Learning rate η of the server's optimiser; 0 means 1 for `fedavgm` and 0.01 for `fedadagrad`, "
@@ -354,6 +379,22 @@ class Config(BaseSettings, metaclass=_ReadableDefaults):
         return self
 
     @model_validator(mode="after")
+    def _check_scaffold(self) -> Self:
+        if self.STRATEGY != "scaffold":
+            return self
+        if self.OPTIMIZER != "sgd":
+            raise ValueError(
+                f"OPTIMIZER: received {self.OPTIMIZER!r}: STRATEGY=scaffold reads mean gradients off the way "
+                "that plain SGD went; set OPTIMIZER=sgd, and BASE_LR to a rate for it, such as 0.01"
+            )
+        if self.UPDATE_DTYPE != "float32":
+            raise ValueError(
+                f"UPDATE_DTYPE: received {self.UPDATE_DTYPE!r}: with STRATEGY=scaffold clients send whole "
+                "weights; set UPDATE_DTYPE=float32"
+            )
+        return self
+
+    @model_validator(mode="after")
     def _check_strategy(self) -> Self:
         num_clients = self.cohort_size
         if num_clients is None:  # known at the start of a round, where too few are refused as well
@@ -376,6 +417,7 @@ class Config(BaseSettings, metaclass=_ReadableDefaults):
     @model_validator(mode="after")
     def _check_auto(self) -> Self:
         """With `auto` a client's id means other rows whenever a worker joins or leaves."""
+        remembers = "what a client remembers is of no use with the other rows that its id may have later"
         conflicts = {
             "NUM_CLIENTS": (self.NUM_CLIENTS > 0, "the workers give the number of clients"),
             "CLIENTS": (bool(self.CLIENTS), "an id may have other rows in the next round"),
@@ -384,10 +426,9 @@ class Config(BaseSettings, metaclass=_ReadableDefaults):
                 self.LR_SCALING == "linear",
                 "it multiplies BASE_LR by a number that is not fixed",
             ),
-            "UPDATE_DTYPE": (
-                self.UPDATE_DTYPE == "int8",
-                "what a client remembers is of no use with the other rows that its id may have later",
-            ),
+            "UPDATE_DTYPE": (self.UPDATE_DTYPE == "int8", remembers),
+            "STRATEGY": (self.STRATEGY == "scaffold", remembers),
+            "BATCH_NORM": (self.BATCH_NORM == "local", remembers),
         }
         for name, (is_set, reason) in conflicts.items():
             if is_set and self.num_workers == "auto":
@@ -434,7 +475,7 @@ class Config(BaseSettings, metaclass=_ReadableDefaults):
         return None if self.num_workers == "auto" or self.PARTITION == "site" else self.num_workers
 
     def clients_of(self, num_clients: int | None) -> list[int]:
-        """Ids of the clients that may take part when there are so many; None: not known yet.
+        """Ids of the clients that may take part when there are so many, ascending; None: not known yet.
 
         Raises:
             ConfigError: CLIENTS names one that is not among them.
@@ -443,7 +484,7 @@ class Config(BaseSettings, metaclass=_ReadableDefaults):
             raise ConfigError(
                 f"CLIENTS: received {self.CLIENTS}, the number of clients is {num_clients}: ids below that"
             )
-        return list(self.CLIENTS) or list(range(num_clients or 0))
+        return sorted(self.CLIENTS) or list(range(num_clients or 0))
 
     @property
     def cohort_size(self) -> int | None:
@@ -453,7 +494,7 @@ class Config(BaseSettings, metaclass=_ReadableDefaults):
 
     @property
     def learning_rate(self) -> float:
-        """Adam's learning rate after LR_SCALING."""
+        """The clients' learning rate after LR_SCALING."""
         if self.LR_SCALING == "none" or self.num_workers == "auto":  # these two are refused together
             return self.BASE_LR
         return self.BASE_LR * self.num_workers

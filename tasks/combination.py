@@ -31,7 +31,7 @@ def combine(context: RunContext, order: RoundOrder, intake: UpdateIntake) -> tup
         SchemaError: the step of the server's optimiser left the range of the weights.
         RecordError: what the server remembers could not be read or written.
     """
-    config, trainable = context.config, context.instance.trainable
+    config, trainable = context.config, context.memory.is_shared
     updates = intake.updates()
     if config.MAX_UPDATE_NORM:
         updates = clip_updates(updates, intake.global_weights, trainable, config.MAX_UPDATE_NORM)
@@ -53,14 +53,14 @@ def _combine_robustly(
             f"{config.STRATEGY} needs {needed} against {liars} liars ({intake.reasons}). Lower {setting}, or "
             "resume when more clients answer"
         )
-    return ROBUST[config.STRATEGY](updates, context.instance.trainable, liars)
+    return ROBUST[config.STRATEGY](updates, context.memory.is_shared, liars)
 
 
 def _follow(
     context: RunContext, order: RoundOrder, intake: UpdateIntake, mean: Weights
 ) -> tuple[Weights, str | None]:
     """Step towards the mean by the server's optimiser; without one, the mean is the next global model."""
-    config, model, trainable = context.config, context.instance.schema, context.instance.trainable
+    config, model, trainable = context.config, context.instance.schema, context.memory.is_shared
     schema = server_state_schema(config.STRATEGY, model, trainable)
     if not schema:
         return mean, None

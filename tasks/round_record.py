@@ -8,6 +8,7 @@ from helpers.federated.rounds import has_next_round
 from helpers.federated.site_messages import Combined
 from helpers.federated.weights import Weights
 from helpers.run_records.run_log import commit_round
+from tasks.remembered import put_server_control
 from tasks.run_context import RunContext
 
 
@@ -31,7 +32,7 @@ def record_round(
         combined.state_files, combined.server_file,
     )  # fmt: skip
     goes_on = has_next_round(state, context.config.EPOCHS, context.config.PATIENCE)
-    states = {**order.states, **combined.states} if goes_on else {}
+    states = order.states | combined.states | put_server_control(context, state) if goes_on else {}
     forget(context, order, combined.clients, states)
     return RoundResult(state.to_message(), combined.weights, row, combined.clients, states)
 

@@ -4,6 +4,7 @@ from dataclasses import dataclass
 
 from celery_app import worker_session
 from helpers.cluster import keys
+from helpers.federated.memory import MemoryPlan
 from helpers.federated.messages import Order
 from helpers.global_config import Config
 from helpers.model_instance_helper import ModelInstance, model_for
@@ -63,6 +64,19 @@ class RunContext:
         if self.own_data is None:
             raise DataDiffersError(f"{self.worker} has no images: those of this run are at its sites")
         return self.own_data
+
+    @property
+    def memory(self) -> MemoryPlan:
+        """What the run's clients remember."""
+        config, instance = self.config, self.instance
+        return MemoryPlan.of(
+            instance.schema,
+            instance.trainable,
+            instance.normalising,
+            update_dtype=config.UPDATE_DTYPE,
+            strategy=config.STRATEGY,
+            batch_norm=config.BATCH_NORM,
+        )
 
     def key(self, *parts: str | int) -> str:
         """A key of this run and session in the weight store."""

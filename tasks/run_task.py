@@ -8,8 +8,7 @@ import numpy as np
 
 from celery_app import app, worker_session
 from helpers.cluster.environment import environment_here
-from helpers.federated.compression import state_schema
-from helpers.federated.messages import FinishOrder, Order, RunState, StartOrder, States
+from helpers.federated.messages import FinishOrder, Order, RunState, StartOrder
 from helpers.federated.weights import Weights
 from helpers.model_instance_helper import initial_weights, keras_file
 from helpers.run_records.checkpoint import load_arrays, read_state
@@ -19,6 +18,7 @@ from helpers.run_records.tables import TEST_COLUMNS, write_rows
 from helpers.weight_store.store import put_arrays
 from preprocessing.partitioning import count_clients, kind_of, partition, sites_of_rows
 from tasks.final_test import explained_cases, score_splits, test_row
+from tasks.remembered import put_states
 from tasks.run_context import RunContext
 
 
@@ -44,21 +44,8 @@ def start(order: StartOrder) -> dict[str, Any]:
     return {
         "state": state.to_message(),
         "weights": reference.to_message(),
-        "states": _put_states(context, state),
+        "states": put_states(context, state),
     }
-
-
-def _put_states(context: RunContext, state: RunState) -> States:
-    """Put what the clients remember after the last finished round into the store."""
-    schema = state_schema(context.config.UPDATE_DTYPE, context.instance.schema)
-    if not schema:  # by force, a run may have another UPDATE_DTYPE than before
-        return {}
-    states: States = {}
-    for client, file in state.state_files.items():
-        key = context.key("state", state.round, client, 0)
-        arrays = load_arrays(context.folders, file, schema)
-        states[client] = put_arrays(context.store, key, [spec.name for spec in schema], arrays).to_short()
-    return states
 
 
 @app.task(name="tasks.finish_run", ignore_result=True)

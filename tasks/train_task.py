@@ -40,15 +40,14 @@ def train_client(order: TrainOrder) -> ClientReply:
     attendance = Attendance(order, clock, config, num_batches=config.LOCAL_EPOCHS * batches_an_epoch)
 
     exchange = ClientExchange(context, order)
-    update = _train(context, order, exchange.fetch(), rows, attendance)
+    weights = exchange.fetch()
+    update = _train(context, order, weights, exchange.corrections(), rows, attendance)
     attendance.check(update.num_batches)
     scores = predict_scores(instance, evaluation_batches(data.images("val"), config.EVALUATION_BATCH_SIZE))
+    told: dict[str, Any] = {}
     if order.site:  # a client's own model is of little interest elsewhere: counts will do
-        delivered = exchange.deliver(update.weights) | {
-            "tally": tally_of(data.labels("val"), scores).to_message()
-        }
-    else:
-        delivered = exchange.deliver(update.weights, scores)
+        told["tally"] = tally_of(data.labels("val"), scores).to_message()
+    delivered = exchange.deliver(update.weights, None if order.site else scores, update.num_batches)
     whole_epochs, batches_more = divmod(update.num_batches, batches_an_epoch)
     return ClientReply(
         round=order.round,
@@ -62,11 +61,17 @@ def train_client(order: TrainOrder) -> ClientReply:
         started_at=clock.started_at,
         seconds=clock.now() - clock.started_at,
         **delivered,
+        **told,
     )
 
 
 def _train(
-    context: RunContext, order: TrainOrder, weights: Weights, rows: np.ndarray, attendance: Attendance
+    context: RunContext,
+    order: TrainOrder,
+    weights: Weights,
+    corrections: dict[str, np.ndarray],
+    rows: np.ndarray,
+    attendance: Attendance,
 ) -> LocalUpdate:
     config, data = context.config, context.data
     seed = [config.SEED, order.round, order.client]
@@ -86,5 +91,6 @@ def _train(
         learning_rate=config.learning_rate,
         seed=seed,
         class_weight=class_weight(config.CLASS_WEIGHT, data.labels("train"), rows),
+        corrections=corrections,
         go_on=attendance.go_on,
     )

@@ -10,7 +10,7 @@ import numpy as np
 from helpers.evaluation.metrics import Metrics, binary_metrics
 from helpers.evaluation.tallies import metrics_of, read_tally
 from helpers.federated.aggregation import update_factor
-from helpers.federated.compression import check_state, decompress, payload_schema, state_schema
+from helpers.federated.compression import decompress, payload_schema
 from helpers.federated.messages import ClientReply, MessageError, Reference, RoundOrder, States
 from helpers.federated.quorum import QuorumError, clients_needed
 from helpers.federated.replies import USABLE
@@ -109,12 +109,13 @@ class UpdateIntake:
 
     def _take_state(self, reply: ClientReply) -> None:
         """Write down what a client remembers, if anything; its update is known to be good by now."""
-        schema = state_schema(self._dtype, self._context.instance.schema)
+        memory = self._context.memory
+        schema = memory.schema
         if not schema:
             return
         reference = Reference.from_short(reply.state, schema)
         state = self._fetch("state", reply, reference, schema)
-        check_state(schema, state)
+        memory.check(state)
         file = save_client_state(self._context.folders, reply.round, reply.client, schema, state)
         self.states[str(reply.client)] = reference.to_short()
         self.state_files[str(reply.client)] = file

@@ -72,4 +72,4 @@ def _add(sums: list[NDArray[np.float64]], weights: Weights, factor: float) -> No
 
 def update_factor(strategy: str, num_examples: int) -> float:
     """What one client's update counts in the mean under STRATEGY; robust rules do not look at it."""
-    return 1.0 if strategy == "fedavg_unweighted" else float(num_examples)
+    return 1.0 if strategy in ("fedavg_unweighted", "scaffold") else float(num_examples)

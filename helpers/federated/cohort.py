@@ -16,7 +16,7 @@ class Cohort:
 
     Attributes:
         num_clients: how many there are; unless they are sites, the training rows are divided among them.
-        clients: ids of those that take part, in the order their updates are summed.
+        clients: ids of those that take part, ascending: the order their updates are summed in.
         sites: where every client is a site, what each tells of itself (Site messages), by id.
     """
 
@@ -69,11 +69,11 @@ def sample_clients(clients: Sequence[int], fraction: float, seed: int, round_num
 
     Args:
         clients: ids to draw from.
-        fraction: C of the paper, in (0, 1]; at 1 all take part, in the order given.
+        fraction: C of the paper, in (0, 1]; at 1 all take part.
         seed, round_number: the same two give the same sample, whatever was drawn before.
 
     Returns:
-        `sample_size` ids, ascending where not all take part.
+        `sample_size` of the ids, ascending where `clients` are.
     """
     count = sample_size(len(clients), fraction)
     if count == len(clients):

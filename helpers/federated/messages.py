@@ -10,7 +10,9 @@ from typing import Any, Literal, Self
 from helpers.federated.weights import ArraySpec, Schema
 
 States = dict[str, dict[str, Any]]
-"""Where clients' states lie: `Reference.to_short()` by client id (as text, JSON has no other keys)."""
+"""Where lies what is remembered: `Reference.to_short()` by client id (as text, JSON has no other keys), and
+under SERVER what all clients of the next round are told beside the weights."""
+SERVER = "server"
 
 RUN_NAME = re.compile(r"[A-Za-z0-9][A-Za-z0-9._-]{0,99}")
 """What a run may be called: the name becomes that of folders and keys, so it leads nowhere else."""
@@ -160,7 +162,7 @@ class RoundOrder(Order):
         clients: ids of the participants, in the order their updates are summed.
         weights: the global weights at the start of the round (a Reference's message).
         sent_at: when the round was dispatched, seconds since the epoch on Redis' clock.
-        states: what clients remember since the last round in which their update counted.
+        states: what clients remember since the last round in which their update counted, and the server.
         num_clients: how many the training rows are divided among; all tasks of a round must agree on it.
         sites: where every client is a site, what each tells of itself (Site messages), by id; else empty.
     """
@@ -187,8 +189,7 @@ class TrainOrder(RoundOrder):
     @classmethod
     def of(cls, order: RoundOrder, client: int) -> "TrainOrder":
         """What a client of the round is told."""
-        name = str(client)
-        own = {name: order.states[name]} if name in order.states else {}
+        own = {name: order.states[name] for name in (str(client), SERVER) if name in order.states}
         about = {"clients": [client], "states": own, "client": client, "sites": []}
         if order.sites:
             site = order.sites[client]
@@ -215,7 +216,8 @@ class ClientReply(Message):
         predictions: Reference of the local model's validation scores, as a message.
         tally: in their place, a site's counts and sums of them (`helpers.evaluation.tallies`).
         threads: TensorFlow threads of the worker; 0 where it was left to TensorFlow.
-        bytes_down, bytes_up: bytes of global weights this client read, of its update that it wrote.
+        bytes_down, bytes_up: bytes of global weights, and of what else the server tells all, that this client
+            read; of its update that it wrote.
         started_at: when the task began, seconds after the round was dispatched.
         seconds: time in the task; `transfer_seconds` of it went into reading and writing weights.
         state: short Reference of what the client remembers for its next round; None where nothing.
@@ -280,7 +282,7 @@ class RoundResult(Message):
         weights: Reference of the new global weights, as a message.
         metrics: the row of rounds.csv.
         clients: the rows of clients.csv.
-        states: what the clients remember after the round; empty after the last one.
+        states: what clients and server remember after the round; empty after the last one.
         left_out: why some sites' scores are not in the metrics, a sentence each.
     """
 

@@ -1,7 +1,7 @@
 """One local update: from the global weights to a client's own."""
 
 import math
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from typing import Any
 
@@ -11,6 +11,8 @@ from numpy.typing import NDArray
 
 from helpers.federated.weights import Weights
 from helpers.model_instance_helper import LOSS, ModelInstance
+
+NO_CORRECTIONS: Mapping[str, NDArray[np.generic]] = {}
 
 
 @dataclass(frozen=True)
@@ -51,23 +53,25 @@ def train_locally(
     learning_rate: float,
     seed: list[int],
     class_weight: dict[int, float] | None = None,
+    corrections: Mapping[str, NDArray[np.generic]] = NO_CORRECTIONS,
     go_on: Callable[[int], bool] = lambda num_batches: True,
 ) -> LocalUpdate:
-    """Train on all of `batches` from `weights` with a fresh Adam.
+    """Train on all of `batches` from `weights` with a fresh optimiser.
 
     Args:
         instance: the model; its weights are overwritten.
-        weights: the global weights, in model order.
+        weights: those to begin with, in model order.
         batches: what Keras' `fit` takes: images float32 (B, H, W, C) in [0, 1], labels (B, 1).
-        learning_rate: Adam's.
+        learning_rate: of the optimiser.
         seed: determines the dropout masks.
         class_weight: what an image of either class counts in the loss; None counts all alike.
+        corrections: what SCAFFOLD adds to the gradients, by name of the weights.
         go_on: asked after every batch, with the number of batches done; False ends the training there.
 
     Raises:
         FloatingPointError: the loss is not finite.
     """
-    instance.begin_training(weights, learning_rate, seed)
+    instance.begin_training(weights, learning_rate, seed, corrections)
     asking = _AskEveryBatch(go_on)
     history = instance.model.fit(
         batches, epochs=1, shuffle=False, class_weight=class_weight, verbose=0, callbacks=[asking]

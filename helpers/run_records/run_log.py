@@ -16,6 +16,8 @@ from helpers.run_records.tables import (
     write_rows,
 )
 
+DECIDE_WHAT_IS_REMEMBERED = ("STRATEGY", "UPDATE_DTYPE", "BATCH_NORM")
+
 
 def facts_of(order: Order) -> dict[str, Any]:
     """What has to be the same for a run to go on: its settings and its data."""
@@ -51,9 +53,11 @@ def resume_run(folders: RunFolders, order: Order, schema: Schema) -> tuple[RunSt
     weights = checkpoint.load_arrays(folders, state.weights_file, schema)
     trim_table(folders.metrics / "rounds.csv", ROUND_COLUMNS, state.round)
     trim_table(folders.metrics / "clients.csv", CLIENT_COLUMNS, state.round)
-    if facts.get("settings", {}).get("STRATEGY") != order.settings.get("STRATEGY"):
-        state = replace(state, server_file=None, server_file_before=None)  # another's would mislead it
     trim_table(folders.metrics / "partition.csv", PARTITION_COLUMNS, state.round)
+    before = facts.get("settings", {})
+    if any(before.get(name) != order.settings.get(name) for name in DECIDE_WHAT_IS_REMEMBERED):
+        # By force: what was remembered for others would mislead it.
+        state = replace(state, state_files={}, server_file=None, server_file_before=None)
     checkpoint.commit(folders, state, facts_of(order))  # they may have been changed by force
     return state, weights
 

@@ -33,7 +33,8 @@ def make_context(folder: Path, **settings: Any) -> Any:
         data=SimpleNamespace(
             has_patients=False, labels=lambda split: np.zeros(50, np.int32) if split == "train" else LABELS
         ),
-        instance=SimpleNamespace(schema=SCHEMA, trainable=(True, False)),
+        instance=SimpleNamespace(schema=SCHEMA),
+        memory=SimpleNamespace(schema=(), is_shared=(True, False)),
         store=MemoryStore(),
         folders=RunFolders(folder / "metrics", folder / "models"),
         key=lambda *parts: ":".join(str(part) for part in ("dt:run", *parts)),

@@ -10,6 +10,7 @@ import pytest
 
 from helpers.federated.aggregation import weighted_mean
 from helpers.federated.compression import state_schema
+from helpers.federated.memory import MemoryPlan
 from helpers.federated.messages import ClientReply, RoundOrder, States, TrainOrder
 from helpers.federated.weights import Weights, schema_of
 from helpers.global_config import Config
@@ -38,6 +39,14 @@ def make_context(folder: Path, dtype: str) -> Any:
             has_patients=False, labels=lambda split: np.zeros(40, np.int32) if split == "train" else LABELS
         ),
         instance=SimpleNamespace(schema=SCHEMA),
+        memory=MemoryPlan.of(
+            SCHEMA,
+            (True, False),
+            (False, True),
+            update_dtype=dtype,  # type: ignore[arg-type]
+            strategy="fedavg",
+            batch_norm="average",
+        ),
         store=MemoryStore(),
         folders=RunFolders(folder / "metrics", folder / "models"),
         key=lambda *parts: ":".join(str(part) for part in ("dt:run", *parts)),
@@ -55,7 +64,7 @@ def begin(context: Any, states: States | None = None) -> RoundOrder:
 def reply_of(context: Any, order: RoundOrder, client: int, local: Weights = LOCAL) -> ClientReply:
     exchange = ClientExchange(context, TrainOrder.of(order, client))
     exchange.fetch()
-    return ClientReply(1, client, 0, "w", "ok", None, 5, 0.5, **exchange.deliver(local, SCORES))
+    return ClientReply(1, client, 0, "w", "ok", None, 5, 0.5, **exchange.deliver(local, SCORES, 1))
 
 
 def put_state(context: Any, levels: Any, scale: float, key: str = "dt:run:state:1:1:0") -> dict[str, Any]:

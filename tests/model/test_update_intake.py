@@ -48,6 +48,7 @@ def make_intake(*sins: str | None, min_clients: float = 1, store: MemoryStore | 
             has_patients=False, labels=lambda split: np.zeros(40, np.int32) if split == "train" else LABELS
         ),
         instance=SimpleNamespace(schema=schema_of(NAMES, GOOD)),
+        memory=SimpleNamespace(schema=()),
         store=store,
         key=lambda *parts: ":".join(str(part) for part in ("dt:run", *parts)),
     )

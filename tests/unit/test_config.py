@@ -213,6 +213,22 @@ def test_learning_rate_scales_with_the_clients_only_when_asked():
     assert Config.load(BASE_LR=0.01, num_workers=4, LR_SCALING="linear").learning_rate == 0.04
 
 
+@pytest.mark.parametrize(
+    ("settings", "told"),
+    [
+        ({}, "OPTIMIZER: received 'adam': STRATEGY=scaffold .* set OPTIMIZER=sgd"),
+        (
+            {"OPTIMIZER": "sgd", "UPDATE_DTYPE": "int8"},
+            "UPDATE_DTYPE: received 'int8': .* set UPDATE_DTYPE=float32",
+        ),
+    ],
+)
+def test_scaffold_says_what_it_needs(settings, told):
+    with pytest.raises(ConfigError, match=told):
+        Config.load(STRATEGY="scaffold", **settings)
+    assert Config.load(STRATEGY="scaffold", OPTIMIZER="sgd", BATCH_NORM="local").STRATEGY == "scaffold"
+
+
 def test_every_setting_says_what_it_is_and_has_an_option():
     parser = argparse.ArgumentParser()
     add_settings(parser)
@@ -247,7 +263,7 @@ def test_how_many_clients_there_are(settings, number):
 
 
 def test_clients_are_named_among_those_there_are():
-    assert Config.load(NUM_CLIENTS=10, CLIENTS="9,2").clients_of(10) == [9, 2]
+    assert Config.load(NUM_CLIENTS=10, CLIENTS="9,2").clients_of(10) == [2, 9]
     assert Config.load(NUM_CLIENTS=2).clients_of(2) == [0, 1]
     with pytest.raises(ConfigError, match=r"CLIENTS: received \(0, 3\), the number of clients is 3"):
         Config.load(CLIENTS="0,3")
@@ -264,14 +280,17 @@ def test_clients_are_named_among_those_there_are():
         ("PARTITION", "site"),
         ("LR_SCALING", "linear"),
         ("UPDATE_DTYPE", "int8"),
+        ("STRATEGY", "scaffold"),
+        ("BATCH_NORM", "local"),
     ],
 )
 def test_what_needs_a_fixed_number_of_clients_is_refused_with_auto(name, value):
-    Config.load(**{name: value})
+    optimizer = "sgd" if value == "scaffold" else "adam"
+    Config.load(**{name: value}, OPTIMIZER=optimizer)
     with pytest.raises(
         ConfigError, match=f"^{name}: received .* with num_workers=auto: .*; set num_workers to"
     ):
-        Config.load(num_workers="auto", **{name: value})
+        Config.load(num_workers="auto", **{name: value}, OPTIMIZER=optimizer)
 
 
 def test_the_learning_rate_scales_with_the_workers_whatever_the_number_of_clients():

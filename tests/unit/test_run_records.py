@@ -188,12 +188,16 @@ def test_an_aggregation_that_is_done_again_after_its_commit_finds_what_the_first
     assert remembered_before(folders, 3) == 12
 
 
-def test_another_strategy_by_force_does_not_go_on_with_the_servers_state(folders: RunFolders) -> None:
-    commit(folders, 1, 0.6, None, save_momentum(folders, 1))
-    changed = replace(order(0), settings={"EPOCHS": 9, "STRATEGY": "fedavgm"})
-    resume_run(folders, changed, SCHEMA)
+@pytest.mark.parametrize("setting", ["STRATEGY", "UPDATE_DTYPE", "BATCH_NORM"])
+def test_other_settings_by_force_do_not_go_on_with_what_was_remembered(
+    folders: RunFolders, setting: str
+) -> None:
+    commit(folders, 1, 0.6, save_states(folders, 1, 0, 1), save_momentum(folders, 1))
+    changed = replace(order(0), settings={"EPOCHS": 9, setting: "another"})
+    state, _ = resume_run(folders, changed, SCHEMA)
     assert remembered_before(folders, 2) is None
-    assert not list(folders.models.glob("server-*"))
+    assert state.state_files == {}
+    assert [file.name for file in folders.models.glob("*.safetensors")] == [state.weights_file]
 
 
 def test_the_state_of_a_run_before_there_were_other_states_is_read(folders: RunFolders) -> None:

@@ -90,7 +90,7 @@ def test_what_is_compared_with_is_plain_training_whatever_the_strategy():
 
 def test_clients_may_be_named_if_they_are_all():
     ways = ways_of(Config.load(CLIENTS="2,0,1"), "first")
-    assert [clients_of(way) for way in ways] == [[2, 0, 1], [0], [2], [0], [1]]
+    assert [clients_of(way) for way in ways] == [[0, 1, 2], [0], [0], [1], [2]]
 
 
 def test_ten_clients_on_three_workers_are_twelve_trainings():

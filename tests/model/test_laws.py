@@ -1,0 +1,155 @@
+"""Laws of the clients' algorithms: what they must equal, computed some other way."""
+
+from typing import Any
+
+import keras
+import numpy as np
+import pytest
+import tensorflow as tf
+
+from helpers.architectures.seed_cnn import build_seed_cnn
+from helpers.federated.aggregation import update_factor, weighted_mean
+from helpers.federated.weights import Weights
+from helpers.global_config import Config
+from helpers.local_training.client_optimizer import GradientTerms, client_optimizer
+from helpers.local_training.trainer import train_locally
+from helpers.model_instance_helper import ModelInstance, initial_weights, model_for
+from preprocessing.input_pipeline import training_batches
+
+SMALL = {"INPUT_SHAPE": (16, 16)}
+CONFIG = Config(**SMALL)
+GENERATOR = np.random.default_rng(0)
+IMAGES = GENERATOR.integers(0, 256, (10, 16, 16, 3), np.uint8)
+LABELS = (np.arange(10) % 2).astype(np.int32)
+POINTS = GENERATOR.normal(size=(12, 3)).astype(np.float32)
+CLASSES = (POINTS @ np.array([1, -2, 0.5], np.float32) > 0).astype(np.float32).reshape(-1, 1)
+W0 = np.array([[0.3], [-0.1], [0.2]])
+
+
+def assert_same(first: Weights, second: Weights) -> None:
+    for a, b in zip(first, second, strict=True):
+        np.testing.assert_array_equal(a, b)
+
+
+def one_round(config: Config, weights: Weights, seed: list[int], **corrections: Any) -> Weights:
+    batches = training_batches(
+        IMAGES, LABELS, np.arange(10), batch_size=4, epochs=1, augmentation_name="readme", seed=seed
+    )
+    instance = model_for(config)
+    return train_locally(instance, weights, batches, learning_rate=0.01, seed=seed, **corrections).weights
+
+
+def logistic_model(**terms: Any) -> ModelInstance:
+    """p = sigmoid(x · w), without a bias, trained by plain SGD."""
+    layers = [keras.layers.Input((3,)), keras.layers.Dense(1, "sigmoid", use_bias=False)]
+    return ModelInstance(keras.Sequential(layers), client_optimizer("sgd", **terms))
+
+
+def gradient(points: np.ndarray, classes: np.ndarray, w: np.ndarray) -> np.ndarray:
+    """Of the mean binary cross-entropy of `logistic_model`, float64."""
+    return points.astype(np.float64).T @ (1 / (1 + np.exp(-points @ w)) - classes) / len(points)
+
+
+def steps(instance: ModelInstance, weights: Weights, points: Any, classes: Any, batch_size: int) -> Weights:
+    batches = tf.data.Dataset.from_tensor_slices((points, classes)).batch(batch_size)
+    return train_locally(instance, weights, batches, learning_rate=0.5, seed=[0]).weights
+
+
+def test_one_client_is_plain_keras_with_a_fresh_optimiser_each_epoch() -> None:
+    federated = initial_weights(CONFIG)
+    plain = build_seed_cnn((16, 16, 3))
+    plain.set_weights(federated)
+    for number in (1, 2, 3):
+        seed = [42, number, 0]
+        federated = weighted_mean([(one_round(CONFIG, federated, seed), 10.0)])
+        dropouts = [layer for layer in plain.layers if isinstance(layer, keras.layers.Dropout)]
+        for index, layer in enumerate(dropouts):  # the same masks
+            layer.seed_generator.state.assign(np.random.SeedSequence([*seed, index]).generate_state(2))
+        plain.compile(keras.optimizers.Adam(0.01), "binary_crossentropy")
+        batches = training_batches(
+            IMAGES, LABELS, np.arange(10), batch_size=4, epochs=1, augmentation_name="readme", seed=seed
+        )
+        plain.fit(batches, epochs=1, shuffle=False, verbose=0)
+        assert_same(federated, plain.get_weights())
+
+
+def test_a_full_batch_step_of_every_client_is_the_pooled_gradient_step() -> None:
+    instance = logistic_model()
+    start = [W0.astype(np.float32)]
+    shares = [slice(0, 2), slice(2, 5), slice(5, 12)]
+    updates = [
+        (steps(instance, start, POINTS[share], CLASSES[share], 12), float(share.stop - share.start))
+        for share in shares
+    ]
+    (mean,) = weighted_mean(updates)
+    (pooled,) = steps(instance, start, POINTS, CLASSES, 12)
+    np.testing.assert_allclose(mean, pooled, rtol=0, atol=1e-6)
+    np.testing.assert_allclose(pooled, W0 - 0.5 * gradient(POINTS, CLASSES, W0), rtol=0, atol=1e-6)
+    assert abs(pooled - W0).max() > 0.1  # a step was made
+
+
+@pytest.mark.parametrize("optimizer", ["adam", "sgd"])
+def test_a_fedprox_without_its_term_is_fedavg(optimizer: str) -> None:
+    assert update_factor("fedprox", 7) == update_factor("fedavg", 7)
+    start = initial_weights(CONFIG)
+    plain = one_round(Config(OPTIMIZER=optimizer, **SMALL), start, [1])
+    for mu, is_equal in ((0, True), (1, False)):
+        config = Config(STRATEGY="fedprox", PROXIMAL_MU=mu, OPTIMIZER=optimizer, **SMALL)
+        weights = one_round(config, start, [1])
+        assert all((a == b).all() for a, b in zip(weights, plain, strict=True)) is is_equal
+
+
+@pytest.mark.parametrize("mu", [0.0, 0.3, 1.5])
+def test_fedprox_pulls_as_its_formula_says(mu: float) -> None:
+    instance = logistic_model(proximal_mu=mu)
+    steps(instance, [np.ones((3, 1), np.float32)], POINTS, CLASSES, 4)  # an earlier round, from elsewhere
+    (weights,) = steps(instance, [W0.astype(np.float32)], POINTS, CLASSES, 4)
+    w = W0.copy()
+    for start in (0, 4, 8):
+        batch = slice(start, start + 4)
+        w = w - 0.5 * (gradient(POINTS[batch], CLASSES[batch], w) + mu * (w - W0))
+    np.testing.assert_allclose(weights, w, rtol=0, atol=1e-6)
+
+
+def test_a_scaffold_round_before_anything_was_learnt_is_sgd_with_every_client_alike() -> None:
+    assert update_factor("scaffold", 7) == update_factor("fedavg_unweighted", 7) == 1
+    start = initial_weights(CONFIG)
+    plain = one_round(Config(OPTIMIZER="sgd", **SMALL), start, [1])
+    scaffold = Config(OPTIMIZER="sgd", STRATEGY="scaffold", **SMALL)
+    first = one_round(scaffold, start, [1])
+    for a, b in zip(first, plain, strict=True):  # another graph, which TensorFlow may round otherwise
+        np.testing.assert_allclose(a, b, rtol=0, atol=1e-6)
+    corrected = one_round(
+        scaffold, start, [1], corrections={"seed_cnn/dense_1/bias": np.ones(64, np.float32)}
+    )
+    assert any(abs(a - b).max() > 1e-3 for a, b in zip(corrected, plain, strict=True))
+    assert_same(one_round(scaffold, start, [1]), first)  # none is left of it
+
+
+@pytest.mark.parametrize("settings", [{"STRATEGY": "fedprox"}, {"STRATEGY": "scaffold", "OPTIMIZER": "sgd"}])
+def test_a_used_model_trains_like_a_new_one_and_is_traced_once(
+    settings: dict[str, str], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    config = Config(**settings, **SMALL)
+    start = initial_weights(config)
+    variables = model_for(config).model.trainable_variables
+    is_corrected = config.STRATEGY == "scaffold"
+    corrections = {v.path: np.full(v.shape, 0.01, np.float32) for v in variables if is_corrected}
+    first = one_round(config, start, [1], corrections=corrections)
+    monkeypatch.setattr(GradientTerms, "apply", None)  # called where the step is traced, and no more
+    one_round(config, first, [2])
+    assert_same(first, one_round(config, start, [1], corrections=corrections))
+
+
+def test_a_correction_of_nothing_is_refused() -> None:
+    wrong = {"dense/bias": np.ones(1, np.float32)}
+    for instance in (logistic_model(is_corrected=True), logistic_model(proximal_mu=1.0)):
+        with pytest.raises(ValueError, match="1 corrections of nothing, such as 'dense/bias'"):
+            instance.begin_training([W0.astype(np.float32)], 0.1, [0], wrong)
+
+
+def test_plain_training_has_no_variables_beyond_kerass() -> None:
+    for name, kind in (("adam", keras.optimizers.Adam), ("sgd", keras.optimizers.SGD)):
+        assert type(client_optimizer(name)) is kind
+    assert len(logistic_model().model.optimizer.variables) == 2  # steps and learning rate
+    assert len(logistic_model(proximal_mu=0.1, is_corrected=True).model.optimizer.variables) == 4
