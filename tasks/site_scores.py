@@ -30,13 +30,11 @@ class SiteScores:
         tallies: by site's name, of those that answered well.
         arrays: by site's name, labels, scores and patients' numbers of those that gave them.
         left_out: why the others are not there, a sentence each.
-        keys: where those lie in the weight store.
     """
 
     tallies: dict[str, Tally]
     arrays: dict[str, dict[str, NDArray[Any]]]
     left_out: list[str]
-    keys: list[str]
 
     @property
     def are_shared(self) -> bool:
@@ -90,7 +88,7 @@ def read_site_scores(
     """
     if len(messages) != len(clients):
         raise MessageError(f"{len(messages)} scores for {len(clients)} sites")
-    found = SiteScores({}, {}, [], [])
+    found = SiteScores({}, {}, [])
     for client, message in zip(clients, messages, strict=True):
         reply, site = ScoreReply.read(round_number, client, message), Site.from_message(sites[client])
         key = context.key(f"scores-{split}", round_number, client, reply.attempt)
@@ -100,7 +98,6 @@ def read_site_scores(
                 arrays = _fetch(context, key, reply, getattr(site, split))
                 found.tallies[site.name] = read_tally(reply.tally, getattr(site, split))
                 if arrays:
-                    found.keys.append(key)
                     found.arrays[site.name] = arrays
                 continue
             except (StoreError, SchemaError, ValueError, TypeError) as reason:

@@ -68,7 +68,9 @@ def record_scored(order: RecordOrder) -> RoundResult:
     about = {"num_scored": len(found.tallies), "roc_auc_over": found.roc_auc_over}
     combined.row.update(about, seconds=round(clock.now(), 3))
     result = record_round(context, order, combined, weights, found.metrics())
-    context.store.delete(found.keys)
+    # Not this round's: should the answer get lost, this is done again and needs them.
+    earlier = [context.key("scores-val", order.round - 1, client, 0) for client in range(order.num_clients)]
+    context.store.delete(earlier)
     result.left_out.extend(found.left_out)
     return result
 
@@ -107,9 +109,10 @@ def finish(order: FinishSitesOrder) -> dict[str, Any]:
     }
     arrays, row = site_test(context, weights, order.round, found)
     write_results(context, state, weights, row, arrays)
-    context.store.delete([key for scores in found.values() for key in scores.keys])
     context.store.delete([context.key("weights", "best")])
     notes = [reason for scores in found.values() for reason in scores.left_out]
+    if "test" not in found:
+        notes.append(f"tested on the images in {context.config.PREPROCESSED_DIR} of {context.worker}")
     if not found["val"].are_shared:
         notes.append(f"the threshold is {row['threshold']:g}: not all sites give scores to choose one by")
     if row["roc_auc_over"] == MEAN:

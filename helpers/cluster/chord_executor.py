@@ -14,8 +14,9 @@ from kombu.exceptions import OperationalError
 from helpers.cluster.connection import redis_time
 from helpers.cluster.errors import QuorumMissed, TaskFailed
 from helpers.cluster.job_board import JobBoard
+from helpers.cluster.jobs import Deadline, Job
 from helpers.cluster.keys import SITE_QUEUE
-from helpers.cluster.supervision import Deadline, Job, Supervisor, Workers
+from helpers.cluster.supervision import Supervisor, Workers
 from helpers.evaluation.threshold_rule import without_choice
 from helpers.federated.cohort import Cohort
 from helpers.federated.messages import (
