@@ -9,27 +9,30 @@ from kombu.entity import Exchange, Queue
 
 from helpers.cluster.chord_executor import AGGREGATE_QUEUE, TRAIN_QUEUE
 from helpers.cluster.errors import NameTaken
+from helpers.cluster.keys import SITE_QUEUE
 from helpers.cluster.process_tuning import tune_process
 from helpers.cluster.worker_session import WorkerSession
-from helpers.global_config import Config, ConfigError
+from helpers.global_config import Config, UserError
+from preprocessing.prepared_data import PreparedData
 
 DAY_S = 86_400
 
 
 def _settings() -> dict[str, Any]:
     """Celery's settings; called when they are first needed, not at import."""
-    url = Config.load().REDIS_URL.get_secret_value()
+    config = Config.load()
+    url = config.REDIS_URL.get_secret_value()
+    # A site's worker never takes what is for all.
+    served = [SITE_QUEUE + config.SITE] if config.SITE else [TRAIN_QUEUE, AGGREGATE_QUEUE]
     return {
         "broker_url": url,
         "result_backend": url,
-        "include": ["tasks.run_task", "tasks.train_task", "tasks.aggregate_task"],
+        "include": ["tasks.run_task", "tasks.train_task", "tasks.aggregate_task", "tasks.site_tasks"],
         # TensorFlow hangs after a fork, so the pool is solo also without --pool.
         "worker_pool": "solo",
         # Each with its own exchange: on a shared default one, every message would go to both.
-        "task_queues": [
-            Queue(name, Exchange(name), routing_key=name) for name in (TRAIN_QUEUE, AGGREGATE_QUEUE)
-        ],
-        "task_default_queue": TRAIN_QUEUE,
+        "task_queues": [Queue(name, Exchange(name), routing_key=name) for name in served],
+        "task_default_queue": served[0],
         "worker_direct": True,
         # Data only: never pickle.
         "task_serializer": "json",
@@ -84,10 +87,21 @@ def _claim_name(sender: str, **_: Any) -> None:
     try:
         config = Config.load()
         url = config.REDIS_URL.get_secret_value()
-        _session = WorkerSession(sender, url, config.THREADS, config.WEIGHT_STORE)
+        _session = WorkerSession(sender, url, config.THREADS, config.WEIGHT_STORE, _site(config))
         _session.begin()
-    except (NameTaken, ConfigError) as error:
+    except (NameTaken, UserError) as error:
         sys.exit(f"celery worker: {error}")
+
+
+def _site(config: Config) -> dict[str, Any] | None:
+    """What the orchestrator is told of this site: its name and counts of its images; None without a site.
+
+    Raises:
+        UserError: the site has no prepared images.
+    """
+    if not config.SITE:
+        return None
+    return {"name": config.SITE, **PreparedData.open(config.PREPROCESSED_DIR).counts()}
 
 
 @worker_ready.connect

@@ -14,7 +14,10 @@ from kombu.exceptions import OperationalError
 from helpers.cluster.connection import redis_time
 from helpers.cluster.errors import QuorumMissed, TaskFailed
 from helpers.cluster.job_board import JobBoard
-from helpers.cluster.supervision import Deadline, Job, Supervisor, Workers
+from helpers.cluster.jobs import Deadline, Job
+from helpers.cluster.keys import SITE_QUEUE
+from helpers.cluster.supervision import Supervisor, Workers
+from helpers.evaluation.threshold_rule import without_choice
 from helpers.federated.cohort import Cohort
 from helpers.federated.messages import (
     ClientReply,
@@ -31,6 +34,13 @@ from helpers.federated.messages import (
 from helpers.federated.observers import RoundProgress
 from helpers.federated.quorum import clients_needed
 from helpers.federated.replies import USABLE, read_replies
+from helpers.federated.site_messages import (
+    FinishSitesOrder,
+    OfferOrder,
+    RecordOrder,
+    ScoreOrder,
+    ScoreReply,
+)
 
 TRAIN_QUEUE = "train"
 AGGREGATE_QUEUE = "aggregate"
@@ -39,8 +49,12 @@ TASK_OF: dict[type[Order], tuple[str, str]] = {
     TrainOrder: ("tasks.train", TRAIN_QUEUE),
     RoundOrder: ("tasks.aggregate", AGGREGATE_QUEUE),
     FinishOrder: ("tasks.finish_run", AGGREGATE_QUEUE),
+    ScoreOrder: ("tasks.score", TRAIN_QUEUE),
+    RecordOrder: ("tasks.record", AGGREGATE_QUEUE),
+    OfferOrder: ("tasks.offer_best", AGGREGATE_QUEUE),
+    FinishSitesOrder: ("tasks.finish_sites", AGGREGATE_QUEUE),
 }
-"""Which task does what an order asks for, and the queue it is sent to."""
+"""Which task does what an order asks for, and the queue it is sent to unless it is for a site."""
 
 
 @dataclass(frozen=True)
@@ -106,6 +120,28 @@ class ChordExecutor:
         workers = self._supervisor.wait_for_workers()
         return max(1, sum(TRAIN_QUEUE in status.get("queues", ()) for status in workers.values()))
 
+    def wait_for_workers(self, lacking: Callable[[Workers], str]) -> Workers:
+        """What the live workers show, once nothing is lacking; see `Supervisor.wait_for_workers`."""
+        return self._supervisor.wait_for_workers(lacking)
+
+    def finish_sites(self, cohort: Cohort) -> dict[str, Any]:
+        """Have the best model tested by these sites and the models written; returns {test, notes}."""
+        offered = self._do(OfferOrder(**self._facts, attempt=0))
+        best, threshold = offered["round"], without_choice(self._facts["settings"]["THRESHOLD"])
+        order = FinishSitesOrder(
+            **self._facts, attempt=0, round=best, clients=cohort.clients, sites=cohort.sites, scores={}
+        )
+        for split in ("val",) if offered["tests_here"] else ("val", "test"):
+            orders = [
+                ScoreOrder.of(order, client, cohort.sites[client], best, split, offered["weights"], threshold)
+                for client in cohort.clients
+            ]
+            order.scores[split] = self._collect_scores(orders)
+        answer = self._do(order)
+        for note in answer["notes"]:
+            self._supervisor.notice(note)
+        return answer
+
     def run_round(self, round_number: int, cohort: Cohort, weights: Reference, states: States) -> RoundResult:
         """Run one round: the chord of every client's training and the aggregation.
 
@@ -122,6 +158,7 @@ class ChordExecutor:
             round=round_number,
             clients=clients,
             num_clients=cohort.num_clients,
+            sites=cohort.sites,
             weights=weights.to_message(),
             sent_at=patiently(lambda: redis_time(self._client)),
             states=states,
@@ -148,15 +185,39 @@ class ChordExecutor:
         )
         patiently(lambda: self._board.forget([job.name for job in trainings] + [order.job]))
         patiently(lambda: [self._app.backend.forget(signature.id) for signature in header])
-        result = RoundResult.from_message(answers[order.job])
+        answer = answers[order.job]
+        result = RoundResult.from_message(self._record(order, answer) if cohort.sites else answer)
         self._tell_refused(result, messages)
         return result
+
+    def _record(self, order: RoundOrder, combined: dict[str, Any]) -> dict[str, Any]:
+        """Have the sites of a round score its new model, and the round put into the records."""
+        scores = self._collect_scores(
+            [
+                ScoreOrder.of(order, client, order.sites[client], order.round, "val", combined["weights"])
+                for client in order.clients
+            ]
+        )
+        return self._do(RecordOrder(**vars(order), combined=combined, scores=scores))
+
+    def _collect_scores(self, orders: list[ScoreOrder]) -> list[Any]:
+        """What the sites answer, in order; in the place of those that do not, that they do not."""
+        jobs = [self._job(order) for order in orders]
+        self._supervisor.patiently(lambda: self._board.expect({job.name: 0 for job in jobs}))
+        for job in jobs:
+            job.send(0, None)
+        deadline = Deadline(time.monotonic() + self._terms.deadline_s, self._mark_missing)
+        answers = self._supervisor.supervise(jobs, self._mark_failed, deadline=deadline)
+        self._supervisor.patiently(lambda: self._board.forget([job.name for job in jobs]))
+        return [answers[job.name] for job in jobs]
 
     def _tell_refused(self, result: RoundResult, messages: list[Any]) -> None:
         """Say whose update the aggregation could not use, unless it was known before."""
         for row, message in zip(result.clients, messages, strict=True):
             if row["status"] == "failed" and message["status"] in USABLE:
                 self._supervisor.notice(f"round {row['round']}: client {row['client']}: {row['error']}")
+        for reason in result.left_out:
+            self._supervisor.notice(f"round {result.metrics['round']}: {reason}")
 
     def _do(self, order: Order) -> dict[str, Any]:
         job = self._job(order)
@@ -173,12 +234,14 @@ class ChordExecutor:
             signature = self._signature(replace(order, attempt=attempt), *arguments)
             self._send(lambda: signature.apply_async(**({"queue": where} if where else {})))
 
-        return Job(order.job, TASK_OF[type(order)][1], send)
+        return Job(order.job, _queue_of(order), send, site=order.site)
 
     def _signature(self, order: Order, *arguments: Any) -> Any:
-        task, queue = TASK_OF[type(order)]
         return self._app.signature(
-            task, args=(*arguments, order.to_message()), queue=queue, task_id=str(uuid.uuid4())
+            TASK_OF[type(order)][0],
+            args=(*arguments, order.to_message()),
+            queue=_queue_of(order),
+            task_id=str(uuid.uuid4()),
         )
 
     def _send(self, send: Callable[[], Any]) -> None:
@@ -202,11 +265,13 @@ class ChordExecutor:
         self._answer_for(job, "missing", f"no reply within {self._terms.deadline_s:g} s")
 
     def _answer_for(self, job: Job, status: Status, error: str) -> None:
-        _, round_number, client = job.name.split(":")
-        reply = ClientReply(int(round_number), int(client), job.attempt, job.runner or "", status, error)
+        kind, round_number, client = job.name.split(":")
+        make = ClientReply if kind == "train" else ScoreReply
+        reply = make(int(round_number), int(client), job.attempt, job.runner or "", status, error)
         if self._board.answer(job.name, job.attempt, reply.to_message()):
             job.was_answered_for = True
-            self._supervisor.notice(f"round {round_number}: client {client} is {status}: {error}")
+            if kind == "train":  # the record of the round says it of scores
+                self._supervisor.notice(f"round {round_number}: client {client} is {status}: {error}")
 
     def _check_quorum(self, round_number: int, replies: list[ClientReply]) -> None:
         absent = [reply for reply in replies if reply.status not in USABLE]
@@ -219,6 +284,10 @@ class ChordExecutor:
                 f"round {round_number}: {len(replies) - len(absent)} of {len(replies)} clients replied, "
                 f"MIN_CLIENTS asks for {needed} ({reasons})"
             )
+
+
+def _queue_of(order: Order) -> str:
+    return SITE_QUEUE + order.site if order.site else TASK_OF[type(order)][1]
 
 
 def _refuse(job: Job, error: str) -> None:

@@ -5,7 +5,7 @@ from collections.abc import Iterator
 from typing import Any
 
 from helpers.reporting.auc_error import auc_error_by_bootstrap, auc_standard_error
-from helpers.reporting.run_files import RunFiles
+from helpers.reporting.run_files import EACH_SITE, RunFiles
 
 FEW_ROUNDS = 5
 WIDE_INTERVAL = 0.1
@@ -41,7 +41,7 @@ def _about_data(files: RunFiles) -> Iterator[str]:
     if found.get("near_duplicates"):
         text = _number(found["near_duplicates"], "near duplicate")
         yield f"{text} found among the images: the data hold less than their number says."
-    if data and not data.get("patients"):
+    if data and not data.get("patients") and data.get("split_by") != EACH_SITE:
         yield (
             "Patients are unknown: images of one patient may be in training and in test, and the test then "
             "flatters the model."
@@ -96,6 +96,12 @@ def _about_rounds(files: RunFiles) -> Iterator[str]:
     none = rounds["precision"].isna() & (rounds["recall"] == 0)
     every = (rounds["specificity"] == 0) & (rounds["recall"] == 1)
     lopsided = rounds[none | every]
+    means = int((rounds["roc_auc_over"] == "mean of sites").sum())
+    if means:
+        yield (
+            f"In {_number(means, 'round')} not all sites gave their scores: the AUC is then the mean of the "
+            "sites' own, weighted by their images, which is not that of all images together."
+        )
     if len(lopsided):
         text = _number(len(lopsided), "round")
         yield f"In {text} the averaged model puts every validation image into one class at threshold 0.5."

@@ -11,7 +11,9 @@ from helpers.weight_store.digest import start_digest
 from helpers.weight_store.pieces import Buffers
 
 STATE_FORMAT = 1
-NO_STATES: dict[str, Any] = {"state_files": {}, "server_file": None, "server_file_before": None}
+NO_STATES: dict[str, Any] = {
+    "state_files": {}, "server_file": None, "server_file_before": None, "sites": [],
+}  # fmt: skip
 
 
 def save_weights(folders: RunFolders, round_number: int, schema: Schema, weights: Weights) -> str:
@@ -106,7 +108,7 @@ def read_state(folders: RunFolders) -> tuple[RunState, dict[str, Any]]:
         content = json.loads(folders.state.read_bytes())
         if content.pop("format") != STATE_FORMAT:
             raise RecordError(f"{folders.state}: written by another version of this project")
-        # Before there were clients' and server's states, a run's state did not name any.
+        # Before there were clients' and server's states and sites, a run's state did not name any.
         return RunState.from_message({**NO_STATES, **content.pop("state")}), content
     except (OSError, ValueError, KeyError, TypeError, AttributeError) as error:
         raise RecordError(f"{folders.state} could not be read: {error}") from error
