@@ -89,6 +89,7 @@ def train(options: argparse.Namespace, config: Config, run: str) -> None:
     from helpers.run_records.files import RunFolders
     from helpers.run_records.resume import check_name, check_same, config_to_resume
     from helpers.run_records.tables import ROUND_COLUMNS, read_table
+    from preprocessing.run_data import digest_of_test_set, prepared_data
 
     folders = RunFolders.of(config, run)
     is_resumed = bool(options.resume)
@@ -98,7 +99,7 @@ def train(options: argparse.Namespace, config: Config, run: str) -> None:
     client = connect(config.REDIS_URL.get_secret_value())
     check_reachable(client)
     data = None if config.DATA_AT == "sites" else prepared_data(config)
-    digest = data.digest if data else ""
+    digest = data.digest if data else digest_of_test_set(config)
     facts = {"settings": config.for_run(), "data_digest": digest, "versions": versions_here()}
     if is_resumed:
         check_same(folders, facts, force=options.force)
@@ -120,8 +121,10 @@ def train(options: argparse.Namespace, config: Config, run: str) -> None:
     try:
         cohorts = _cohorts(config, data, executor, observer)
         state = run_all_rounds(config, run, is_resumed, executor, cohorts, observer)
-        sites = cohorts.live(state) if isinstance(cohorts, SiteChooser) else None
-        test = (executor.finish_sites(sites) if sites else executor.finish_run())["test"]
+        if isinstance(cohorts, SiteChooser):
+            test = executor.finish_sites(cohorts.live(state, "test"))["test"]
+        else:
+            test = executor.finish_run()["test"]
     finally:
         observer.close()
         with contextlib.suppress(redis.RedisError):
@@ -224,31 +227,6 @@ def run_all_rounds(
         observer.notice(f"stopped early: no better validation AUC for {config.PATIENCE} rounds")
         return state
     raise KeyboardInterrupt
-
-
-def prepared_data(config: Config) -> "PreparedData":
-    """Open the prepared images; where there are none, prepare them first.
-
-    Raises:
-        UserError: the images cannot be prepared, or were prepared at another size.
-    """
-    from preprocessing.load_and_create_dataset import prepare
-    from preprocessing.prepared_data import MANIFEST, PreparedData
-    from preprocessing.terminal_output import print_summary, progress_bar
-
-    folder = config.PREPROCESSED_DIR
-    if not (folder / MANIFEST).exists():
-        print(f"{folder} holds no prepared images: preparing those in {config.DATA_DIR} first")
-        with progress_bar() as progress:
-            print_summary(prepare(config, progress=progress))
-    data = PreparedData.open(folder)
-    size = tuple(data.manifest["settings"]["INPUT_SHAPE"])
-    if size != config.INPUT_SHAPE:
-        raise ConfigError(
-            f"INPUT_SHAPE: received {config.INPUT_SHAPE}, but the images in {folder} are {size}; set it to "
-            "that, or prepare them again with python preprocessing/load_and_create_dataset.py --input-shape"
-        )
-    return data
 
 
 def _how_to_resume(config: Config, run: str, options: argparse.Namespace) -> str:

@@ -313,6 +313,14 @@ class Config(BaseSettings, metaclass=_ReadableDefaults):
         gt=0, lt=1, local=True,
     )  # fmt: skip
 
+    TEST_DIR: str = setting(
+        "",
+        "With `DATA_AT=sites`, folder of prepared images whose test split tests the best model in place of "
+        "the sites' own; the same at orchestrator and averaging worker; empty: the sites test "
+        "(environment: `DT_TEST_DIR`).",
+        local=True,
+    )
+
     # Cluster.
     ROUND_DEADLINE_S: float = setting(
         3600.0, "A round closes after this time with the clients that have replied.", "seconds", gt=0

@@ -7,7 +7,7 @@ import numpy as np
 
 from helpers.evaluation.intervals import bootstrap_intervals
 from helpers.evaluation.metrics import binary_metrics, sensitivity_at_specificity
-from helpers.evaluation.tallies import metrics_of
+from helpers.evaluation.tallies import MEAN, POOLED, metrics_of
 from helpers.evaluation.threshold_rule import without_choice
 from helpers.evaluation.thresholds import choose_threshold
 from helpers.explaining.cases import surest_cases
@@ -18,7 +18,7 @@ from helpers.local_training.trainer import predict_scores
 from helpers.run_records.tables import TEST_COLUMNS
 from preprocessing.input_pipeline import evaluation_batches
 from tasks.run_context import RunContext
-from tasks.site_scores import MEAN, POOLED, SiteScores
+from tasks.site_scores import SiteScores
 
 NUM_CASES = 3
 """Of true positives, true negatives, false positives and false negatives each."""

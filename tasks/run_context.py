@@ -1,6 +1,7 @@
 """What every task needs once it knows its order: config, data, model and store of this worker."""
 
 from dataclasses import dataclass
+from pathlib import Path
 
 from celery_app import worker_session
 from helpers.cluster import keys
@@ -10,7 +11,7 @@ from helpers.global_config import Config
 from helpers.model_instance_helper import ModelInstance, model_for
 from helpers.run_records.files import RunFolders
 from helpers.weight_store.store import WeightStore
-from preprocessing.prepared_data import MANIFEST, PreparedData
+from preprocessing.prepared_data import PreparedData
 
 
 class DataDiffersError(Exception):
@@ -25,7 +26,7 @@ class RunContext:
         order: as it was received.
         config: the run's settings with this machine's own.
         own_data: this machine's prepared arrays, the same as the orchestrator's or, at a site, the site's;
-            where the images are at the sites, a test set of our own, None without one.
+            elsewhere in a run of sites the test set of TEST_DIR, None without one.
         instance: the model, kept from task to task.
         store: where weights lie.
         folders: where the run's records lie.
@@ -50,7 +51,7 @@ class RunContext:
         """
         session = worker_session()
         config = Config.from_run(order.settings)
-        data = _test_set(config) if _is_apart(config, order) else _data_of(order, config, session.name)
+        data = _data_of(order, config, session.name)
         folders = RunFolders.of(config, order.run)
         return cls(order, config, data, model_for(config), session.store, folders, session.name)
 
@@ -83,30 +84,16 @@ class RunContext:
         return keys.of_session(self.order.run, self.order.session, *parts)
 
 
-def _is_apart(config: Config, order: Order) -> bool:
-    """Whether the images of the run are elsewhere, at its sites."""
-    return config.DATA_AT == "sites" and not order.site
-
-
-def _data_of(order: Order, config: Config, worker: str) -> PreparedData:
-    data = PreparedData.open(config.PREPROCESSED_DIR)
-    if data.digest != order.data_digest:
-        whose = f"those with which site {order.site} joined the run; restart its workers" if order.site else (
-            "the orchestrator's; prepare the same images with the same settings on both"
-        )  # fmt: skip
-        raise DataDiffersError(f"{config.PREPROCESSED_DIR}/manifest.json on {worker} differs from {whose}")
-    return data
-
-
-def _test_set(config: Config) -> PreparedData | None:
-    """The prepared images of a machine that is no site; their test split tests the best model."""
-    if not (config.PREPROCESSED_DIR / MANIFEST).exists():
-        return None
-    data = PreparedData.open(config.PREPROCESSED_DIR)
-    size = data.images("test").shape[1:3]
-    if size != config.INPUT_SHAPE:
-        raise DataDiffersError(
-            f"{config.PREPROCESSED_DIR}: the test images are {size}, INPUT_SHAPE is {config.INPUT_SHAPE}; "
-            "prepare them at that size, or move them away to have the sites test the model"
-        )
+def _data_of(order: Order, config: Config, worker: str) -> PreparedData | None:
+    folder: Path | None = config.PREPROCESSED_DIR
+    whose = "the orchestrator's; prepare the same images with the same settings on both"
+    if order.site:
+        whose = f"those with which site {order.site} joined the run; restart its workers"
+    elif config.DATA_AT == "sites":
+        folder = Path(config.TEST_DIR) if config.TEST_DIR else None
+        whose = "the orchestrator's; TEST_DIR must be the same test set on both"
+    data = PreparedData.open(folder) if folder else None
+    if order.data_digest != (data.digest if data else ""):
+        what = f"{folder}/manifest.json on {worker}" if folder else f"{worker} has no TEST_DIR: this"
+        raise DataDiffersError(f"{what} differs from {whose}")
     return data

@@ -8,7 +8,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from helpers.evaluation.metrics import Metrics, binary_metrics
-from helpers.evaluation.tallies import Tally, metrics_of, read_tally
+from helpers.evaluation.tallies import MEAN, POOLED, Tally, metrics_of, read_tally
 from helpers.evaluation.weighted_metrics import checked
 from helpers.federated.messages import MessageError, Reference
 from helpers.federated.site_messages import ScoreReply
@@ -17,8 +17,6 @@ from helpers.federated.weights import ArraySpec, Schema, SchemaError
 from helpers.weight_store.store import StoreError, get_arrays
 from tasks.run_context import RunContext
 
-POOLED, MEAN = "all images", "mean of sites"
-"""What a ROC-AUC is over, as the column `roc_auc_over` says it."""
 ARRAYS = ("labels", "scores", "patients")
 
 

@@ -1,54 +1,23 @@
-"""What runs beside training where every client is a site: scoring, recording, the test at the end."""
+"""What runs at the averaging machine where every client is a site: recording, the test at the end."""
 
 from typing import Any
 
-import numpy as np
-
 from celery_app import app, worker_session
-from helpers.evaluation.tallies import tally_of
+from helpers.evaluation.tallies import MEAN
 from helpers.federated.messages import Reference, RoundResult
 from helpers.federated.site_messages import (
     Combined,
     FinishSitesOrder,
     OfferOrder,
     RecordOrder,
-    ScoreOrder,
-    ScoreReply,
 )
-from helpers.local_training.trainer import predict_scores
 from helpers.weight_store.store import get_arrays, put_arrays
-from preprocessing.input_pipeline import evaluation_batches
 from tasks.final_test import site_test
 from tasks.round_clock import RoundClock
 from tasks.round_record import record_round
 from tasks.run_context import RunContext
 from tasks.run_task import best_model, write_results
-from tasks.site_scores import ARRAYS, MEAN, read_site_scores
-
-
-@app.task(name="tasks.score", ignore_result=True)
-def score(message: dict[str, Any]) -> None:
-    """Score the global weights at a site; see `ScoreOrder` and `ScoreReply`."""
-    worker_session().carry_out(ScoreOrder, message, lambda order: score_here(order).to_message())
-
-
-def score_here(order: ScoreOrder) -> ScoreReply:
-    """Score this site's images of a split; the scores themselves leave it only by SHARE_SCORES."""
-    context = RunContext.of(order)
-    data, split = context.data, order.split
-    weights = get_arrays(context.store, Reference.from_message(order.weights), context.instance.schema)
-    context.instance.model.set_weights(weights)
-    batches = evaluation_batches(data.images(split), context.config.EVALUATION_BATCH_SIZE)
-    labels, scores = data.labels(split), predict_scores(context.instance, batches)
-    reference = None
-    if context.config.SHARE_SCORES:
-        key = context.key(f"scores-{split}", order.round, order.client, order.attempt)
-        numbers = np.unique(data.patients(split), return_inverse=True)[1].astype(np.int32)
-        reference = put_arrays(context.store, key, list(ARRAYS), [labels, scores, numbers]).to_short()
-    return ScoreReply(
-        order.round, order.client, order.attempt, context.worker, "ok",
-        tally=tally_of(labels, scores, order.threshold).to_message(), scores=reference,
-    )  # fmt: skip
+from tasks.site_scores import read_site_scores
 
 
 @app.task(name="tasks.record", ignore_result=True)
@@ -61,9 +30,7 @@ def record_scored(order: RecordOrder) -> RoundResult:
     """Compute the metrics over all sites' validation images and commit the round."""
     context, clock = RunContext.of(order), RoundClock(order)
     combined = Combined.from_message(order.combined)
-    weights = get_arrays(
-        context.store, Reference.from_message(combined.weights), context.instance.schema
-    )  # fmt: skip
+    weights = get_arrays(context.store, Reference.from_message(combined.weights), context.instance.schema)
     found = read_site_scores(context, order.round, "val", order.clients, order.sites, order.scores)
     about = {"num_scored": len(found.tallies), "roc_auc_over": found.roc_auc_over}
     combined.row.update(about, seconds=round(clock.now(), 3))
@@ -77,7 +44,7 @@ def record_scored(order: RecordOrder) -> RoundResult:
 
 @app.task(name="tasks.offer_best", ignore_result=True)
 def offer_best(message: dict[str, Any]) -> None:
-    """Let the sites have the best weights; the answer is {weights, round, tests_here}."""
+    """Let the sites have the best weights; the answer is {weights, round}."""
     worker_session().carry_out(OfferOrder, message, offer)
 
 
@@ -86,11 +53,7 @@ def offer(order: OfferOrder) -> dict[str, Any]:
     context = RunContext.of(order)
     state, weights = best_model(context)
     reference = put_arrays(context.store, context.key("weights", "best"), context.instance.names, weights)
-    return {
-        "weights": reference.to_message(),
-        "round": state.best_round or state.round,
-        "tests_here": context.own_data is not None,
-    }
+    return {"weights": reference.to_message(), "round": state.best_round or state.round}
 
 
 @app.task(name="tasks.finish_sites", ignore_result=True)
@@ -112,9 +75,9 @@ def finish(order: FinishSitesOrder) -> dict[str, Any]:
     context.store.delete([context.key("weights", "best")])
     notes = [reason for scores in found.values() for reason in scores.left_out]
     if "test" not in found:
-        notes.append(f"tested on the images in {context.config.PREPROCESSED_DIR} of {context.worker}")
+        notes.append(f"tested on the images of TEST_DIR={context.config.TEST_DIR}, not on the sites'")
     if not found["val"].are_shared:
         notes.append(f"the threshold is {row['threshold']:g}: not all sites give scores to choose one by")
     if row["roc_auc_over"] == MEAN:
-        notes.append("the test's AUC is the mean of the sites' own, weighted by their images")
+        notes.append(f"the test's AUC is the {MEAN}: not all of them give their scores")
     return {"test": row, "notes": notes}

@@ -1,21 +1,18 @@
-"""Runs rounds as Celery chords; tasks are sent by name through an app that is handed in."""
+"""Runs rounds as Celery chords."""
 
 import time
-import uuid
 from collections.abc import Callable
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from typing import Any
 
 import redis
 from celery import Celery, chord
-from celery.utils.nodenames import worker_direct
-from kombu.exceptions import OperationalError
 
 from helpers.cluster.connection import redis_time
+from helpers.cluster.dispatch import TRAIN_QUEUE, Dispatcher
 from helpers.cluster.errors import QuorumMissed, TaskFailed
 from helpers.cluster.job_board import JobBoard
 from helpers.cluster.jobs import Deadline, Job
-from helpers.cluster.keys import SITE_QUEUE
 from helpers.cluster.supervision import Supervisor, Workers
 from helpers.evaluation.threshold_rule import without_choice
 from helpers.federated.cohort import Cohort
@@ -41,20 +38,6 @@ from helpers.federated.site_messages import (
     ScoreOrder,
     ScoreReply,
 )
-
-TRAIN_QUEUE = "train"
-AGGREGATE_QUEUE = "aggregate"
-TASK_OF: dict[type[Order], tuple[str, str]] = {
-    StartOrder: ("tasks.start_run", AGGREGATE_QUEUE),
-    TrainOrder: ("tasks.train", TRAIN_QUEUE),
-    RoundOrder: ("tasks.aggregate", AGGREGATE_QUEUE),
-    FinishOrder: ("tasks.finish_run", AGGREGATE_QUEUE),
-    ScoreOrder: ("tasks.score", TRAIN_QUEUE),
-    RecordOrder: ("tasks.record", AGGREGATE_QUEUE),
-    OfferOrder: ("tasks.offer_best", AGGREGATE_QUEUE),
-    FinishSitesOrder: ("tasks.finish_sites", AGGREGATE_QUEUE),
-}
-"""Which task does what an order asks for, and the queue it is sent to unless it is for a site."""
 
 
 @dataclass(frozen=True)
@@ -99,6 +82,7 @@ class ChordExecutor:
         self._client = client
         self._board = board
         self._supervisor = supervisor
+        self._dispatcher = Dispatcher(app, board, supervisor)
         self._facts = facts
         self._terms = terms
         self._tell_progress = tell_progress
@@ -125,18 +109,18 @@ class ChordExecutor:
         return self._supervisor.wait_for_workers(lacking)
 
     def finish_sites(self, cohort: Cohort) -> dict[str, Any]:
-        """Have the best model tested by these sites and the models written; returns {test, notes}."""
+        """Have the best model tested by these sites and the models written; returns {test, notes}.
+
+        The sites test it only where the run has no test set of its own.
+        """
         offered = self._do(OfferOrder(**self._facts, attempt=0))
-        best, threshold = offered["round"], without_choice(self._facts["settings"]["THRESHOLD"])
         order = FinishSitesOrder(
-            **self._facts, attempt=0, round=best, clients=cohort.clients, sites=cohort.sites, scores={}
-        )
-        for split in ("val",) if offered["tests_here"] else ("val", "test"):
-            orders = [
-                ScoreOrder.of(order, client, cohort.sites[client], best, split, offered["weights"], threshold)
-                for client in cohort.clients
-            ]
-            order.scores[split] = self._collect_scores(orders)
+            **self._facts, attempt=0, round=offered["round"], clients=cohort.clients, sites=cohort.sites,
+            scores={},
+        )  # fmt: skip
+        threshold = without_choice(self._facts["settings"]["THRESHOLD"])
+        for split in ("val",) if self._facts["data_digest"] else ("val", "test"):
+            order.scores[split] = self._scores(order, split, offered["weights"], threshold)
         answer = self._do(order)
         for note in answer["notes"]:
             self._supervisor.notice(note)
@@ -164,10 +148,11 @@ class ChordExecutor:
             states=states,
         )
         train_orders = [TrainOrder.of(order, client) for client in clients]
-        trainings = [self._job(train_order) for train_order in train_orders]
+        trainings = [self._dispatcher.job(train_order) for train_order in train_orders]
         patiently(lambda: self._board.expect({job.name: 0 for job in trainings} | {order.job: 0}))
-        header = [self._signature(train_order) for train_order in train_orders]
-        self._send(lambda: chord(header, app=self._app)(self._signature(order)))
+        header = [self._dispatcher.signature(train_order) for train_order in train_orders]
+        body = self._dispatcher.signature(order)
+        self._dispatcher.send(lambda: chord(header, app=self._app)(body))
 
         def tell(answers: dict[str, Any], workers: Workers) -> None:
             self._tell_progress(RoundProgress(round_number, len(answers), len(clients), workers))
@@ -176,7 +161,7 @@ class ChordExecutor:
         replies = self._supervisor.supervise(trainings, self._mark_failed, tell, deadline)
         messages = [replies[job.name] for job in trainings]
         self._check_quorum(round_number, read_replies(round_number, clients, messages))
-        aggregation = self._job(order, messages)
+        aggregation = self._dispatcher.job(order, messages)
         if any(job.attempt or job.was_answered_for for job in trainings):
             # The chord has lost a part: it will not fire.
             patiently(lambda: self._supervisor.send_again(aggregation))
@@ -186,30 +171,20 @@ class ChordExecutor:
         patiently(lambda: self._board.forget([job.name for job in trainings] + [order.job]))
         patiently(lambda: [self._app.backend.forget(signature.id) for signature in header])
         answer = answers[order.job]
-        result = RoundResult.from_message(self._record(order, answer) if cohort.sites else answer)
+        if cohort.sites:  # who alone can evaluate it
+            scores = self._scores(order, "val", answer["weights"])
+            answer = self._do(RecordOrder(**vars(order), combined=answer, scores=scores))
+        result = RoundResult.from_message(answer)
         self._tell_refused(result, messages)
         return result
 
-    def _record(self, order: RoundOrder, combined: dict[str, Any]) -> dict[str, Any]:
-        """Have the sites of a round score its new model, and the round put into the records."""
-        scores = self._collect_scores(
-            [
-                ScoreOrder.of(order, client, order.sites[client], order.round, "val", combined["weights"])
-                for client in order.clients
-            ]
-        )
-        return self._do(RecordOrder(**vars(order), combined=combined, scores=scores))
-
-    def _collect_scores(self, orders: list[ScoreOrder]) -> list[Any]:
-        """What the sites answer, in order; in the place of those that do not, that they do not."""
-        jobs = [self._job(order) for order in orders]
-        self._supervisor.patiently(lambda: self._board.expect({job.name: 0 for job in jobs}))
-        for job in jobs:
-            job.send(0, None)
+    def _scores(
+        self, order: RoundOrder | FinishSitesOrder, split: str, weights: Any, threshold: float = 0.5
+    ) -> list[dict[str, Any]]:
+        """What its sites answer, in order; in the place of those that do not, that they do not."""
+        orders = ScoreOrder.for_all(order, split, weights, threshold)
         deadline = Deadline(time.monotonic() + self._terms.deadline_s, self._mark_missing)
-        answers = self._supervisor.supervise(jobs, self._mark_failed, deadline=deadline)
-        self._supervisor.patiently(lambda: self._board.forget([job.name for job in jobs]))
-        return [answers[job.name] for job in jobs]
+        return self._dispatcher.carry_out(orders, self._mark_failed, deadline)
 
     def _tell_refused(self, result: RoundResult, messages: list[Any]) -> None:
         """Say whose update the aggregation could not use, unless it was known before."""
@@ -220,36 +195,8 @@ class ChordExecutor:
             self._supervisor.notice(f"round {result.metrics['round']}: {reason}")
 
     def _do(self, order: Order) -> dict[str, Any]:
-        job = self._job(order)
-        self._supervisor.patiently(lambda: self._board.expect({job.name: 0}))
-        job.send(0, None)
-        answers = self._supervisor.supervise([job], _refuse, deadline=self._task_deadline())
-        answer: dict[str, Any] = answers[job.name]
-        self._supervisor.patiently(lambda: self._board.forget([job.name]))
+        (answer,) = self._dispatcher.carry_out([order], _refuse, self._task_deadline())
         return answer
-
-    def _job(self, order: Order, *arguments: Any) -> Job:
-        def send(attempt: int, target: str | None) -> None:
-            where = worker_direct(target) if target else None
-            signature = self._signature(replace(order, attempt=attempt), *arguments)
-            self._send(lambda: signature.apply_async(**({"queue": where} if where else {})))
-
-        return Job(order.job, _queue_of(order), send, site=order.site)
-
-    def _signature(self, order: Order, *arguments: Any) -> Any:
-        return self._app.signature(
-            TASK_OF[type(order)][0],
-            args=(*arguments, order.to_message()),
-            queue=_queue_of(order),
-            task_id=str(uuid.uuid4()),
-        )
-
-    def _send(self, send: Callable[[], Any]) -> None:
-        """Send; what does not get through while Redis is away is found lost and sent again."""
-        try:
-            send()
-        except (OperationalError, redis.RedisError):
-            return
 
     def _task_deadline(self) -> Deadline:
         return Deadline(time.monotonic() + self._terms.task_deadline_s, self._give_up)
@@ -284,10 +231,6 @@ class ChordExecutor:
                 f"round {round_number}: {len(replies) - len(absent)} of {len(replies)} clients replied, "
                 f"MIN_CLIENTS asks for {needed} ({reasons})"
             )
-
-
-def _queue_of(order: Order) -> str:
-    return SITE_QUEUE + order.site if order.site else TASK_OF[type(order)][1]
 
 
 def _refuse(job: Job, error: str) -> None:

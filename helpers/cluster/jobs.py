@@ -21,7 +21,6 @@ class Job:
         target: the worker it was sent to; None for any that serves the queue.
         runner: the worker that showed it.
         site: the site that alone can do it; empty where any worker of the queue can.
-        unserved_since: when its site was first seen without a live worker, on the same clock.
         was_waited_for: it was said that nobody takes it.
         was_answered_for: the answer is not a worker's.
     """
@@ -37,7 +36,6 @@ class Job:
     target: str | None = None
     runner: str | None = None
     site: str = ""
-    unserved_since: float | None = None
     was_waited_for: bool = False
     was_answered_for: bool = False
 

@@ -49,6 +49,7 @@ class Supervisor:
         self._redis_lost_at: float | None = None
         self._heartbeats_count_from = 0.0
         self._busy_at = 0.0  # when a worker was last seen at work
+        self._unserved_since: dict[str, float] = {}  # when a site's queue was first seen without a worker
 
     def supervise(
         self,
@@ -75,7 +76,7 @@ class Supervisor:
         answers: dict[str, Any] = {}
         while True:
             try:
-                workers = heartbeat.live_workers(self._client)  # before the answers: see _is_lost
+                workers = self._look()  # before the answers: see _is_lost
                 answers |= self._board.answers([job.name for job in jobs if job.name not in answers])
                 tell(answers, workers)
                 if len(answers) == len(jobs):
@@ -103,7 +104,7 @@ class Supervisor:
         """
         began: float | None = None
         while True:
-            workers = self.patiently(lambda: heartbeat.live_workers(self._client))
+            workers = self.patiently(self._look)
             self._check_for_workers(workers)
             missing = lacking(workers)
             if workers and not missing:
@@ -128,6 +129,14 @@ class Supervisor:
                 return answer
             except (redis.ConnectionError, redis.TimeoutError) as error:
                 self._sit_out(error)
+
+    def _look(self) -> Workers:
+        """What the live workers show."""
+        workers = heartbeat.live_workers(self._client)
+        served = {queue for status in workers.values() for queue in status["queues"]}
+        for queue in served & self._unserved_since.keys():
+            del self._unserved_since[queue]
+        return workers
 
     def _mend(self, jobs: list[Job], workers: Workers, give_up: Callable[[Job, str], None]) -> None:
         failures = self._board.failures([job.name for job in jobs]) if jobs else {}
@@ -188,18 +197,20 @@ class Supervisor:
         return now - max(job.sent_at, job.queued_at) >= PICK_UP_S
 
     def _has_left(self, job: Job, workers: Workers) -> bool:
-        """Whether the one site that can do a job has been without a live worker for too long."""
+        """Whether the one site that can do a job has been without a live worker for too long.
+
+        That counts from one job to the next: who has left in a training is not waited for again to score.
+        """
         now = time.monotonic()
         is_served = any(job.queue in status["queues"] for status in workers.values())
         if not job.site or is_served or now < self._heartbeats_count_from:
-            job.unserved_since = None
             return False
-        if job.unserved_since is None:
-            job.unserved_since = now
+        if job.queue not in self._unserved_since:
+            self._unserved_since[job.queue] = now
             self.notice(
                 f"{job.name}: site {job.site} has no live worker; waiting {self._patience_s:g} s for one"
             )
-        return now - job.unserved_since > self._patience_s
+        return now - self._unserved_since[job.queue] > self._patience_s
 
     def _tell_if_nobody_takes(self, job: Job, workers: Workers) -> None:
         """Say once that a job stays in its queue although no worker has had anything to do for a while."""

@@ -10,6 +10,9 @@ import numpy as np
 from helpers.evaluation.metrics import METRIC_NAMES, Metrics, binary_metrics
 from helpers.evaluation.weighted_metrics import Labels, Scores
 
+POOLED, MEAN = "all images", "example-weighted mean of sites"
+"""What a ROC-AUC is over, as the column `roc_auc_over` says it."""
+
 
 @dataclass(frozen=True)
 class Tally:

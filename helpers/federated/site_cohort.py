@@ -45,16 +45,17 @@ class SiteChooser:
 
     def choose(self, state: RunState) -> Cohort:
         """The cohort of the round after `state`, which begins now."""
-        cohort = self.live(state)
-        return replace(
-            cohort, clients=sample_clients(cohort.clients, self._fraction, self._seed, state.round + 1)
-        )
+        round_number = state.round + 1
+        cohort = self.live(state, f"round {round_number}")
+        clients = sample_clients(cohort.clients, self._fraction, self._seed, round_number)
+        return replace(cohort, clients=clients)
 
-    def live(self, state: RunState) -> Cohort:
+    def live(self, state: RunState, occasion: str) -> Cohort:
         """All live sites; waits until there are as many as needed.
 
         Args:
             state: names the sites known so far.
+            occasion: what they are needed for, in words.
 
         Returns:
             A cohort whose `sites` are those known so far and, after them, new ones in order of their names.
@@ -64,7 +65,7 @@ class SiteChooser:
         found, refused = self._usable(workers, known)
         names = {site.name for site in known}
         sites = known + [site for name, site in found.items() if name not in names]
-        self._tell(state.round + 1, set(found), refused)
+        self._tell(occasion, set(found), refused)
         clients = [client for client, site in enumerate(sites) if site.name in found]
         return Cohort(len(sites), clients, [site.to_message() for site in sites])
 
@@ -82,7 +83,7 @@ class SiteChooser:
         there = ", ".join(found) or "none"
         return f"MIN_CLIENTS={self._min_clients:g} asks for {needed} live sites, there are: {there}{reasons}"
 
-    def _tell(self, round_number: int, found: set[str], refused: list[str]) -> None:
+    def _tell(self, occasion: str, found: set[str], refused: list[str]) -> None:
         for reason in refused:
             if reason not in self._told:
                 self._told.add(reason)
@@ -92,5 +93,5 @@ class SiteChooser:
         changes += [f"{name} has come" for name in came] if self._before else []
         if changes or not self._before:
             said = f"{'; '.join(changes)}. There are: " if changes else ""
-            self._notice(f"round {round_number}: sites: {said}{', '.join(sorted(found))}")
+            self._notice(f"{occasion}: sites: {said}{', '.join(sorted(found))}")
         self._before = found

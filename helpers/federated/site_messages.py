@@ -27,21 +27,25 @@ class ScoreOrder(Order):
     threshold: float
 
     @classmethod
-    def of(
-        cls, order: Order, client: int, site: dict[str, Any], round_number: int, split: str,
-        weights: dict[str, Any], threshold: float = 0.5,
-    ) -> "ScoreOrder":  # fmt: skip
-        """What a site is asked; `order` is any of the run, `site` is a Site's message."""
-        return cls(
-            order.run, order.session, order.settings, site["data_digest"], order.versions, 0,
-            round_number, client, split, weights, threshold, site=site["name"],
-        )  # fmt: skip
+    def for_all(
+        cls, order: "RoundOrder | FinishSitesOrder", split: str, weights: dict[str, Any], threshold: float
+    ) -> "list[ScoreOrder]":
+        """What each of the order's clients is asked; it is told of no other site."""
+        return [
+            cls(
+                order.run, order.session, order.settings, order.sites[client]["data_digest"], order.versions,
+                0, order.round, client, split, weights, threshold, site=order.sites[client]["name"],
+            )
+            for client in order.clients
+        ]  # fmt: skip
 
     @classmethod
     def from_message(cls, data: Any) -> Self:
         order = super().from_message(data)
         if order.split not in SPLITS:
             raise MessageError(f"ScoreOrder: split {order.split!r} is none of {SPLITS}")
+        if type(order.threshold) not in (float, int) or not 0 <= order.threshold <= 1:
+            raise MessageError(f"ScoreOrder: threshold {order.threshold!r} is not between 0 and 1")
         return order
 
     @property

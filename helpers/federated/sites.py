@@ -1,5 +1,6 @@
 """Sites: clients whose images lie apart, and which of them can take part."""
 
+import re
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any, Self
@@ -9,6 +10,9 @@ from helpers.federated.messages import Message, MessageError
 Counts = list[int]
 """Number of images of class 0 and of class 1."""
 MOST_IMAGES = 1 << 31
+SITE_NAME = re.compile(r"[A-Za-z0-9][A-Za-z0-9._-]{0,39}")
+"""What the setting SITE may be: the name goes into queues, tables and pages."""
+DIGEST = re.compile(r"[0-9a-f]{64}")
 
 
 @dataclass(frozen=True)
@@ -32,8 +36,9 @@ class Site(Message):
     @classmethod
     def from_message(cls, data: Any) -> Self:
         site = super().from_message(data)
-        if not isinstance(site.name, str) or not isinstance(site.data_digest, str):
-            raise MessageError("Site: name or digest is no text")
+        for value, kind in ((site.name, SITE_NAME), (site.data_digest, DIGEST)):
+            if not isinstance(value, str) or not kind.fullmatch(value):
+                raise MessageError(f"Site: {value!r} is no name or no digest")
         for pair in (site.input_shape, site.train, site.val, site.test):
             whole = isinstance(pair, list) and all(type(n) is int and 0 <= n < MOST_IMAGES for n in pair)
             if not whole or len(pair) != 2:

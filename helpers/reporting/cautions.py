@@ -4,6 +4,9 @@ import math
 from collections.abc import Iterator
 from typing import Any
 
+import pandas as pd
+
+from helpers.evaluation.tallies import MEAN
 from helpers.reporting.auc_error import auc_error_by_bootstrap, auc_standard_error
 from helpers.reporting.run_files import EACH_SITE, RunFiles
 
@@ -85,6 +88,20 @@ def _about_validation(files: RunFiles) -> Iterator[str]:
         )
 
 
+def _about_sites(rounds: pd.DataFrame) -> Iterator[str]:
+    means = int((rounds["roc_auc_over"] == MEAN).sum())
+    if means:
+        yield (
+            f"In {_number(means, 'round')} not all sites gave their scores: the AUC is then the {MEAN}, "
+            "which is not that of all images together."
+        )
+    if rounds[["num_scored", "roc_auc_over"]].drop_duplicates().shape[0] > 1:
+        yield (
+            "Not all rounds were scored by as many sites in the same way: their AUCs, by which the best "
+            "round is chosen, do not quite compare."
+        )
+
+
 def _about_rounds(files: RunFiles) -> Iterator[str]:
     rounds = files.rounds
     if not len(rounds):
@@ -96,15 +113,10 @@ def _about_rounds(files: RunFiles) -> Iterator[str]:
     none = rounds["precision"].isna() & (rounds["recall"] == 0)
     every = (rounds["specificity"] == 0) & (rounds["recall"] == 1)
     lopsided = rounds[none | every]
-    means = int((rounds["roc_auc_over"] == "mean of sites").sum())
-    if means:
-        yield (
-            f"In {_number(means, 'round')} not all sites gave their scores: the AUC is then the mean of the "
-            "sites' own, weighted by their images, which is not that of all images together."
-        )
     if len(lopsided):
         text = _number(len(lopsided), "round")
         yield f"In {text} the averaged model puts every validation image into one class at threshold 0.5."
+    yield from _about_sites(rounds)
     threshold = _value(files.test, "threshold")
     if threshold is not None and threshold != 0.5:
         yield (

@@ -106,8 +106,8 @@ class RunFiles:
     def partition(self) -> dict[str, Any]:
         """Images of each class by client; the latest division, where that follows the live workers."""
         if self.state.get("sites"):  # each with its own
-            counts = [site["train"] for site in self.state["sites"]]
-            return {str(client): {"0": no, "1": yes} for client, (no, yes) in enumerate(counts)}
+            shares = [site["train"] for site in self.state["sites"]]
+            return {str(client): {"0": no, "1": yes} for client, (no, yes) in enumerate(shares)}
         known = self.facts.get("partition")
         if known is not None:
             return _names_and_values(known)

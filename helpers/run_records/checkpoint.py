@@ -11,9 +11,7 @@ from helpers.weight_store.digest import start_digest
 from helpers.weight_store.pieces import Buffers
 
 STATE_FORMAT = 1
-NO_STATES: dict[str, Any] = {
-    "state_files": {}, "server_file": None, "server_file_before": None, "sites": [],
-}  # fmt: skip
+NO_STATES: dict[str, Any] = {"state_files": {}, "server_file": None, "server_file_before": None}
 
 
 def save_weights(folders: RunFolders, round_number: int, schema: Schema, weights: Weights) -> str:
@@ -109,6 +107,6 @@ def read_state(folders: RunFolders) -> tuple[RunState, dict[str, Any]]:
         if content.pop("format") != STATE_FORMAT:
             raise RecordError(f"{folders.state}: written by another version of this project")
         # Before there were clients' and server's states and sites, a run's state did not name any.
-        return RunState.from_message({**NO_STATES, **content.pop("state")}), content
+        return RunState.from_message({**NO_STATES, "sites": [], **content.pop("state")}), content
     except (OSError, ValueError, KeyError, TypeError, AttributeError) as error:
         raise RecordError(f"{folders.state} could not be read: {error}") from error

@@ -1,6 +1,8 @@
 """Three sites whose folders share no file, and a worker for the averaging that has no images at all."""
 
+import base64
 import contextlib
+import re
 import signal
 import subprocess
 import sys
@@ -15,7 +17,9 @@ from helpers.cluster.child_processes import ROOT
 from helpers.cluster.embedded_redis import find_binary, start_server
 from helpers.cluster.heartbeat import live_workers
 from helpers.cluster.worker_processes import WorkerProcesses, worker_environment
+from helpers.evaluation.tallies import MEAN
 from tests.integration.conftest import Cluster, write_images
+from tests.integration.test_client_memory import assert_same_runs
 
 SITES = {"north": 90, "south": 60, "west": 40}
 SETTINGS = ("--data-at", "sites", "--min-clients", "2", "--worker-timeout-s", "4", "--local-epochs", "4")
@@ -62,9 +66,11 @@ def group_of(cluster: Cluster, site: str) -> WorkerProcesses:
 
 
 def written_to_redis(cluster: Cluster) -> bytes:
-    """Everything that was ever written to the server, as its append-only file has it."""
+    """Everything that was ever written to the server, by its append-only file; messages also decoded."""
     files = sorted((cluster.folder / "redis").rglob("*.aof"))
-    return b"".join(file.read_bytes() for file in files)
+    written = b"".join(file.read_bytes() for file in files)
+    bodies = re.findall(rb'"body": "([A-Za-z0-9+/=]+)"', written)
+    return written + b"".join(base64.b64decode(body) for body in bodies)
 
 
 def test_the_metrics_are_those_of_all_sites_images_together(apart: Cluster) -> None:
@@ -90,9 +96,21 @@ def test_the_metrics_are_those_of_all_sites_images_together(apart: Cluster) -> N
     assert best["num_examples"] == len(test_labels) == sum(round(0.3 * count) for count in SITES.values())
 
 
+def test_a_run_that_stops_before_a_round_is_scored_goes_on_to_the_same_bits(apart: Cluster) -> None:
+    training = apart.start_training("--run", "stopped", "--epochs", "2", "--base-lr", "1e-5", *SETTINGS)
+    apart.wait_for_task("score-val:2:")
+    training.kill()  # averaged, but not in the records
+    training.communicate()
+    assert len(apart.table("stopped", "rounds.csv")) == 1
+    done = apart.train("--resume", "stopped")
+    assert done.returncode == 0, done.stdout + done.stderr
+    assert_same_runs(apart, "stopped", "together")
+
+
 def test_nothing_of_an_image_leaves_a_site_and_nothing_of_the_run_lies_there(apart: Cluster) -> None:
     written = written_to_redis(apart)
     assert b"scores-val:1:1:0" in written
+    assert b'"job": "train:1:1"' in written  # in a message
     for name in SITES:
         folder = apart.folder / name
         assert sorted(path.name for path in folder.iterdir()) == ["images", "preprocessed"]
@@ -123,7 +141,7 @@ def test_a_site_leaves_and_comes_back_and_keeps_its_scores(apart: Cluster) -> No
     rounds, clients = apart.table("leaving", "rounds.csv"), apart.table("leaving", "clients.csv")
     assert rounds["num_clients"].tolist() == [3, 2, 3]
     assert rounds["num_scored"].tolist() == [2, 2, 3]
-    assert rounds["roc_auc_over"].tolist() == ["all images", "all images", "mean of sites"]
+    assert rounds["roc_auc_over"].tolist() == ["all images", "all images", MEAN]
     assert clients["client"].tolist() == [0, 1, 2, 0, 2, 0, 1, 2]
     assert clients.groupby("site")["client"].unique().map(list).to_dict() == {
         "north": [0], "south": [1], "west": [2],
@@ -135,7 +153,7 @@ def test_a_site_leaves_and_comes_back_and_keeps_its_scores(apart: Cluster) -> No
     assert b"scores-val:3:1:" not in written
     assert b"scores-test:" in written
     best = apart.table("leaving", "test.csv").iloc[0]
-    assert (best["threshold"], best["roc_auc_over"]) == (0.5, "mean of sites")
+    assert (best["threshold"], best["roc_auc_over"]) == (0.5, MEAN)
     assert not (apart.folder / "metrics/leaving/scores.npz").exists()
     assert (apart.folder / "metrics/leaving/report.html").exists()
 

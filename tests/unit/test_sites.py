@@ -1,5 +1,6 @@
 """Sites: who can take part, under which id, and what their counts and sums make of the metrics."""
 
+import hashlib
 import re
 
 import numpy as np
@@ -7,6 +8,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+import celery_app
 from helpers.cluster.worker_session import WorkerSession
 from helpers.evaluation.metrics import binary_metrics
 from helpers.evaluation.tallies import metrics_of, read_tally, tally_of
@@ -17,8 +19,12 @@ from helpers.federated.sites import Site, usable_sites
 from helpers.global_config import Config, ConfigError
 
 
+def digest(text: str) -> str:
+    return hashlib.sha256(text.encode()).hexdigest()
+
+
 def site(name: str, **other) -> dict:
-    facts = {"data_digest": f"of {name}", "input_shape": [16, 16], "train": [5, 6], "val": [2, 3]}
+    facts = {"data_digest": digest(name), "input_shape": [16, 16], "train": [5, 6], "val": [2, 3]}
     return {"name": name, **facts, "test": [3, 3], **other}
 
 
@@ -80,13 +86,18 @@ def test_workers_without_a_site_are_no_clients() -> None:
 @pytest.mark.parametrize(
     ("told", "reason"),
     [
-        ({"w1": site("a"), "w2": site("a", data_digest="other")}, "its workers have different images"),
+        (
+            {"w1": site("a"), "w2": site("a", data_digest=digest("other"))},
+            "its workers have different images",
+        ),
         ({"w1": site("a", input_shape=[32, 32])}, r"INPUT_SHAPE is \[16, 16\]"),
         ({"w1": site("a", train=[0, 0])}, "no images for training"),
         ({"w1": site("a", val=[0, 0])}, "none for validation"),
-        ({"w1": site("old", data_digest="now others")}, "others than when it joined"),
+        ({"w1": site("old", data_digest=digest("now others"))}, "others than when it joined"),
         ({"w1": site("a", train=[1, -1])}, "no two counts"),
         ({"w1": site("a", test=[1])}, "no two counts"),
+        ({"w1": site("a", data_digest="z" * 64)}, "no name or no digest"),
+        ({"w1": site("a", data_digest=None)}, "no name or no digest"),
         ({"w1": {"name": "a"}}, "expected the fields"),
         ({"w1": 7}, "expected the fields"),
     ],
@@ -106,9 +117,11 @@ def test_a_site_is_told_its_own_digest_and_of_no_other_site() -> None:
         **FACTS, round=1, clients=[0, 1], weights={}, sent_at=0.0, num_clients=2, sites=[site("a"), site("b")]
     )
     training = TrainOrder.of(order, 1)
-    assert (training.site, training.data_digest, training.sites) == ("b", "of b", [])
-    scoring = ScoreOrder.of(order, 1, site("b"), 1, "val", {})
-    assert (scoring.site, scoring.data_digest, scoring.job) == ("b", "of b", "score-val:1:1")
+    assert (training.site, training.data_digest, training.sites) == ("b", digest("b"), [])
+    scorings = ScoreOrder.for_all(order, "val", {}, 0.5)
+    assert [(one.site, one.data_digest, one.job) for one in scorings] == [
+        ("a", digest("a"), "score-val:1:0"), ("b", digest("b"), "score-val:1:1"),
+    ]  # fmt: skip
 
 
 @pytest.mark.parametrize(
@@ -126,12 +139,16 @@ def test_a_worker_takes_orders_of_its_site_alone(here: str, there: str, is_taken
             session.check_site(order)
 
 
-@pytest.mark.parametrize("split", ["train", "../val", None, ["val"]])
-def test_only_validation_and_test_are_scored(split) -> None:
+@pytest.mark.parametrize(
+    ("field", "value"),
+    [("split", "train"), ("split", "../val"), ("split", None), ("split", ["val"]), ("threshold", "0.5"),
+     ("threshold", float("nan")), ("threshold", 2), ("threshold", None)],
+)  # fmt: skip
+def test_only_validation_and_test_are_scored_and_at_a_threshold(field: str, value) -> None:
     order = ScoreOrder(**FACTS, round=1, client=0, split="val", weights={}, threshold=0.5)
     assert ScoreOrder.from_message(order.to_message()) == order
-    with pytest.raises(MessageError, match="is none of"):
-        ScoreOrder.from_message(order.to_message() | {"split": split})
+    with pytest.raises(MessageError, match=f"ScoreOrder: {field}"):
+        ScoreOrder.from_message(order.to_message() | {field: value})
 
 
 REPLY = ScoreReply(2, 1, 0, "w", "ok", tally={}).to_message()
@@ -220,7 +237,29 @@ def test_a_setting_that_needs_all_images_is_refused_by_name(name: str, value) ->
         Config.load(DATA_AT="sites", **{name: value})
 
 
-@pytest.mark.parametrize("name", ["a b", "../x", "-x", "x" * 41, "a:b"])
+@pytest.mark.parametrize("name", ["a b", "../x", "-x", "x" * 41, "a:b", "a\n", "=1+1", "<b>"])
 def test_a_sites_name_is_one_that_queues_and_tables_can_have(name: str) -> None:
     with pytest.raises(ConfigError, match="SITE"):
         Config.load(SITE=name)
+    with pytest.raises(MessageError, match="no name"):
+        Site.from_message(site(name))
+
+
+def test_a_sites_worker_serves_one_queue_and_knows_two_tasks(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("DT_SITE", "north")
+    settings = celery_app._settings()
+    assert (
+        [queue.name for queue in settings["task_queues"]]
+        == ["site.north"]
+        == [settings["task_default_queue"]]
+    )
+    assert settings["include"] == ["tasks.train_task", "tasks.score_task"]
+    monkeypatch.delenv("DT_SITE")
+    settings = celery_app._settings()
+    assert [queue.name for queue in settings["task_queues"]] == ["train", "aggregate"]
+
+
+def test_a_sites_worker_with_queues_of_its_own_choice_does_not_start(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("DT_SITE", "north")
+    with pytest.raises(SystemExit, match="-Q: with DT_SITE=north"):
+        celery_app._claim_name("w@host", {"queues": "aggregate"})
