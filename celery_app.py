@@ -7,29 +7,33 @@ from celery import Celery
 from celery.signals import celeryd_init, worker_ready, worker_shutdown
 from kombu.entity import Exchange, Queue
 
-from helpers.cluster.chord_executor import AGGREGATE_QUEUE, TRAIN_QUEUE
+from helpers.cluster.dispatch import AGGREGATE_QUEUE, TRAIN_QUEUE
 from helpers.cluster.errors import NameTaken
+from helpers.cluster.keys import SITE_QUEUE
 from helpers.cluster.process_tuning import tune_process
 from helpers.cluster.worker_session import WorkerSession
-from helpers.global_config import Config, ConfigError
+from helpers.global_config import Config, ConfigError, UserError
+from preprocessing.prepared_data import PreparedData
 
 DAY_S = 86_400
 
 
 def _settings() -> dict[str, Any]:
     """Celery's settings; called when they are first needed, not at import."""
-    url = Config.load().REDIS_URL.get_secret_value()
+    config = Config.load()
+    url = config.REDIS_URL.get_secret_value()
+    served, known = [TRAIN_QUEUE, AGGREGATE_QUEUE], ["train_task", "aggregate_task", "run_task", "site_tasks"]
+    if config.SITE:  # its worker never takes what is for all, and knows how to do nothing else
+        served, known = [SITE_QUEUE + config.SITE], ["train_task", "score_task"]
     return {
         "broker_url": url,
         "result_backend": url,
-        "include": ["tasks.run_task", "tasks.train_task", "tasks.aggregate_task"],
+        "include": [f"tasks.{name}" for name in known],
         # TensorFlow hangs after a fork, so the pool is solo also without --pool.
         "worker_pool": "solo",
         # Each with its own exchange: on a shared default one, every message would go to both.
-        "task_queues": [
-            Queue(name, Exchange(name), routing_key=name) for name in (TRAIN_QUEUE, AGGREGATE_QUEUE)
-        ],
-        "task_default_queue": TRAIN_QUEUE,
+        "task_queues": [Queue(name, Exchange(name), routing_key=name) for name in served],
+        "task_default_queue": served[0],
         "worker_direct": True,
         # Data only: never pickle.
         "task_serializer": "json",
@@ -78,16 +82,29 @@ def worker_session() -> WorkerSession:
 
 
 @celeryd_init.connect
-def _claim_name(sender: str, **_: Any) -> None:
+def _claim_name(sender: str, options: dict[str, Any], **_: Any) -> None:
     global _session
     tune_process()  # TensorFlow comes with the tasks, later
     try:
         config = Config.load()
+        if config.SITE and options.get("queues"):
+            raise ConfigError(f"-Q: with DT_SITE={config.SITE} a worker serves that site alone; leave -Q out")
         url = config.REDIS_URL.get_secret_value()
-        _session = WorkerSession(sender, url, config.THREADS, config.WEIGHT_STORE)
+        _session = WorkerSession(sender, url, config.THREADS, config.WEIGHT_STORE, _site(config))
         _session.begin()
-    except (NameTaken, ConfigError) as error:
+    except (NameTaken, UserError) as error:
         sys.exit(f"celery worker: {error}")
+
+
+def _site(config: Config) -> dict[str, Any] | None:
+    """What the orchestrator is told of this site: its name and counts of its images; None without a site.
+
+    Raises:
+        UserError: the site has no prepared images.
+    """
+    if not config.SITE:
+        return None
+    return {"name": config.SITE, **PreparedData.open(config.PREPROCESSED_DIR).counts()}
 
 
 @worker_ready.connect

@@ -15,7 +15,9 @@ if TYPE_CHECKING:
 
     from helpers.cluster.chord_executor import ChordExecutor
     from helpers.federated.cohort import CohortChooser
+    from helpers.federated.messages import RunState
     from helpers.federated.observers import Observer
+    from helpers.federated.site_cohort import SiteChooser
     from helpers.run_records.files import RunFolders
     from preprocessing.prepared_data import PreparedData
 
@@ -81,11 +83,13 @@ def train(options: argparse.Namespace, config: Config, run: str) -> None:
     from helpers.cluster.job_board import JobBoard
     from helpers.cluster.supervision import Supervisor
     from helpers.cluster.versions import versions_here
+    from helpers.federated.site_cohort import SiteChooser
     from helpers.monitoring.result_tables import print_results
     from helpers.reporting.report import write_report
     from helpers.run_records.files import RunFolders
     from helpers.run_records.resume import check_name, check_same, config_to_resume
     from helpers.run_records.tables import ROUND_COLUMNS, read_table
+    from preprocessing.run_data import digest_of_test_set, prepared_data
 
     folders = RunFolders.of(config, run)
     is_resumed = bool(options.resume)
@@ -94,13 +98,14 @@ def train(options: argparse.Namespace, config: Config, run: str) -> None:
         config = config_to_resume(folders, config)
     client = connect(config.REDIS_URL.get_secret_value())
     check_reachable(client)
-    data = prepared_data(config)
-    facts = {"settings": config.for_run(), "data_digest": data.digest, "versions": versions_here()}
+    data = None if config.DATA_AT == "sites" else prepared_data(config)
+    digest = data.digest if data else digest_of_test_set(config)
+    facts = {"settings": config.for_run(), "data_digest": digest, "versions": versions_here()}
     if is_resumed:
         check_same(folders, facts, force=options.force)
 
     def report(is_running: bool) -> object:
-        audit = config.PREPROCESSED_DIR / "audit.csv"
+        audit = config.PREPROCESSED_DIR / "audit.csv" if data else None
         return write_report(config.METRICS_DIR, config.MODELS_DIR, run, audit, is_running=is_running)
 
     console = Console()
@@ -115,8 +120,11 @@ def train(options: argparse.Namespace, config: Config, run: str) -> None:
     board.take_over()
     try:
         cohorts = _cohorts(config, data, executor, observer)
-        run_all_rounds(config, run, is_resumed, executor, cohorts, observer)
-        test = executor.finish_run()["test"]
+        state = run_all_rounds(config, run, is_resumed, executor, cohorts, observer)
+        if isinstance(cohorts, SiteChooser):
+            test = executor.finish_sites(cohorts.live(state, "test"))["test"]
+        else:
+            test = executor.finish_run()["test"]
     finally:
         observer.close()
         with contextlib.suppress(redis.RedisError):
@@ -129,7 +137,7 @@ def train(options: argparse.Namespace, config: Config, run: str) -> None:
 def _observers(
     console: "Console",
     config: Config,
-    data: "PreparedData",
+    data: "PreparedData | None",
     folders: "RunFolders",
     report: Callable[[bool], object],
     *,
@@ -142,26 +150,36 @@ def _observers(
 
     observers: list[Observer] = [TerminalObserver(console, config.TRAIN_BATCH_SIZE), ReportObserver(report)]
     if with_tensorboard:
+        import numpy as np
+
         from helpers.monitoring.tensorboard import TensorBoardObserver
         from preprocessing.augment_images import augmented_examples
 
         settings = config.for_run()
-        examples = augmented_examples(data.images("train"), config.AUGMENTATION, config.SEED)
+        examples = np.empty((0, *config.INPUT_SHAPE, 3), np.float32)  # of images at the sites, none
+        if data is not None:
+            examples = augmented_examples(data.images("train"), config.AUGMENTATION, config.SEED)
         observers.append(TensorBoardObserver(folders.metrics / "tensorboard", settings, examples))
     return Observers(observers)
 
 
 def _cohorts(
-    config: Config, data: "PreparedData", executor: "ChordExecutor", observer: "Observer"
-) -> "CohortChooser":
+    config: Config, data: "PreparedData | None", executor: "ChordExecutor", observer: "Observer"
+) -> "CohortChooser | SiteChooser":
     """Who decides which clients there are and which of them take part in a round.
 
     Raises:
         UserError: the images cannot be divided as the settings say.
     """
     from helpers.federated.cohort import CohortChooser
+    from helpers.federated.site_cohort import SiteChooser
     from preprocessing.partitioning import count_clients, most_clients
 
+    if data is None:
+        return SiteChooser(
+            executor.wait_for_workers, config.MIN_CLIENTS, config.INPUT_SHAPE, config.CLIENT_FRACTION,
+            config.SEED, observer.notice,
+        )  # fmt: skip
     fixed = count_clients(data, config)
 
     def count() -> int:
@@ -175,10 +193,10 @@ def run_all_rounds(
     run: str,
     is_resumed: bool,
     executor: "ChordExecutor",
-    cohorts: "CohortChooser",
+    cohorts: "CohortChooser | SiteChooser",
     observer: "Observer",
-) -> None:
-    """Start or resume the run and do its rounds, stopping early where that is due or asked for.
+) -> "RunState":
+    """Start or resume the run and do its rounds, stopping early where that is due; return its state.
 
     Raises:
         KeyboardInterrupt: asked to stop before the last round.
@@ -204,36 +222,11 @@ def run_all_rounds(
             is_asked_to_stop=lambda: interruption.is_asked_for,
         )
     if state.round == config.EPOCHS:
-        return
+        return state
     if has_lost_patience(state, config.PATIENCE):
         observer.notice(f"stopped early: no better validation AUC for {config.PATIENCE} rounds")
-    else:
-        raise KeyboardInterrupt
-
-
-def prepared_data(config: Config) -> "PreparedData":
-    """Open the prepared images; where there are none, prepare them first.
-
-    Raises:
-        UserError: the images cannot be prepared, or were prepared at another size.
-    """
-    from preprocessing.load_and_create_dataset import prepare
-    from preprocessing.prepared_data import MANIFEST, PreparedData
-    from preprocessing.terminal_output import print_summary, progress_bar
-
-    folder = config.PREPROCESSED_DIR
-    if not (folder / MANIFEST).exists():
-        print(f"{folder} holds no prepared images: preparing those in {config.DATA_DIR} first")
-        with progress_bar() as progress:
-            print_summary(prepare(config, progress=progress))
-    data = PreparedData.open(folder)
-    size = tuple(data.manifest["settings"]["INPUT_SHAPE"])
-    if size != config.INPUT_SHAPE:
-        raise ConfigError(
-            f"INPUT_SHAPE: received {config.INPUT_SHAPE}, but the images in {folder} are {size}; set it to "
-            "that, or prepare them again with python preprocessing/load_and_create_dataset.py --input-shape"
-        )
-    return data
+        return state
+    raise KeyboardInterrupt
 
 
 def _how_to_resume(config: Config, run: str, options: argparse.Namespace) -> str:
@@ -258,6 +251,8 @@ def main(arguments: Sequence[str] | None = None) -> int:
 
     run = options.resume or options.run or time.strftime("%Y-%m-%d_%H-%M-%S")
     try:
+        if options.compare and config.DATA_AT == "sites":
+            raise ConfigError("--compare with DATA_AT=sites: no one has the images of all to train pooled")
         if options.compare:
             from commands.ways import compare_ways
 

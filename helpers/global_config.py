@@ -291,6 +291,11 @@ class Config(BaseSettings, metaclass=_ReadableDefaults):
     EVALUATION_BATCH_SIZE: int = setting(32, "Images per prediction step.", "images", ge=1)
 
     # Data.
+    DATA_AT: Literal["shared", "sites"] = setting(
+        "shared",
+        "Where the images are: every worker has the same (`shared`), or each site has its own, which never "
+        "leave it, and is a client (`sites`, see docs/sites.md).",
+    )
     DATA_DIR: Path = setting(
         Path("vanitha_mam_breast_cancer_dataset"),
         "Folder of the images, with `0/` (non-cancerous) and `1/` (cancerous) in it.",
@@ -307,6 +312,14 @@ class Config(BaseSettings, metaclass=_ReadableDefaults):
         0.1, "Part of the images left after the test split used for validation.", "of the rest",
         gt=0, lt=1, local=True,
     )  # fmt: skip
+
+    TEST_DIR: str = setting(
+        "",
+        "With `DATA_AT=sites`, folder of prepared images whose test split tests the best model in place of "
+        "the sites' own; the same at orchestrator and averaging worker; empty: the sites test "
+        "(environment: `DT_TEST_DIR`).",
+        local=True,
+    )
 
     # Cluster.
     ROUND_DEADLINE_S: float = setting(
@@ -329,6 +342,19 @@ class Config(BaseSettings, metaclass=_ReadableDefaults):
     )  # fmt: skip
 
     # This machine.
+    SITE: str = setting(
+        "",
+        "Name of the site whose images this worker has: it serves that site alone, with `DATA_AT=sites`; "
+        "empty: it belongs to no site (environment: `DT_SITE`).",
+        local=True,
+        pattern=r"^([A-Za-z0-9][A-Za-z0-9._-]{0,39})?$",
+    )
+    SHARE_SCORES: bool = setting(
+        True,
+        "Whether this site gives labels and scores of its validation and test images, one pair an image; "
+        "otherwise counts and sums alone.",
+        local=True,
+    )
     REDIS_URL: SecretStr = setting(
         SecretStr("redis://127.0.0.1:6379/0"),
         "Address of Redis, the broker and, by default, the weight store (environment: `REDIS_URL`).",
@@ -420,6 +446,28 @@ class Config(BaseSettings, metaclass=_ReadableDefaults):
                 )
         return self
 
+    @model_validator(mode="after")
+    def _check_sites(self) -> Self:
+        """What divides or needs all images at one place has no meaning where every site keeps its own."""
+        conflicts = {
+            "PARTITION": (self.PARTITION != "auto", "every site trains on its own images"),
+            "NUM_CLIENTS": (self.NUM_CLIENTS > 0, "the live sites give the number of clients"),
+            "num_workers": (self.num_workers != 3, "the live sites give the number of clients"),
+            "CLIENTS": (bool(self.CLIENTS), "the live sites take part; stop the workers of the others"),
+            "LR_SCALING": (self.LR_SCALING != "none", "it multiplies BASE_LR by num_workers"),
+            "CLASS_WEIGHT": (
+                self.CLASS_WEIGHT == "balanced_global",
+                "no site knows the labels of the others; `balanced` goes by its own",
+            ),
+        }
+        for name, (is_set, reason) in conflicts.items():
+            if is_set and self.DATA_AT == "sites":
+                raise ValueError(
+                    f"{name}: received {getattr(self, name)!r} with DATA_AT=sites: {reason}; "
+                    f"leave {name} at its default"
+                )
+        return self
+
     @property
     def server_learning_rate(self) -> float:
         """Rate of the server's optimiser; the default depends on STRATEGY."""
@@ -427,9 +475,11 @@ class Config(BaseSettings, metaclass=_ReadableDefaults):
 
     @property
     def num_clients(self) -> int | None:
-        """Among how many the rows are divided; None where the live workers or the sites decide that."""
+        """How many clients there are; None where the live workers or the sites decide that."""
         if self.NUM_CLIENTS:
             return self.NUM_CLIENTS
+        if self.DATA_AT == "sites":
+            return None
         return None if self.num_workers == "auto" or self.PARTITION == "site" else self.num_workers
 
     def clients_of(self, num_clients: int | None) -> list[int]:

@@ -66,6 +66,15 @@ class PreparedData:
         """Where each image of a split came from, in row order: path relative to the image folder."""
         return [entry["file"] for entry in self._entries(split)]
 
+    def counts(self) -> dict[str, Any]:
+        """Digest, size and numbers of the images, JSON-ready; nothing of a single image."""
+        counts = self.manifest["counts"]
+        return {
+            "data_digest": self.digest,
+            "input_shape": list(self.manifest["settings"]["INPUT_SHAPE"]),
+            **{split: [int(counts[split].get(label, 0)) for label in ("0", "1")] for split in SPLITS},
+        }
+
     @property
     def has_patients(self) -> bool:
         """Whether it is known whom each image shows."""

@@ -3,19 +3,19 @@
 from typing import Any
 
 from celery_app import app, worker_session
-from helpers.evaluation.metrics import binary_metrics
+from helpers.evaluation.metrics import Metrics, binary_metrics
 from helpers.federated.messages import ClientReply, RoundOrder, RoundResult
 from helpers.federated.replies import read_replies
-from helpers.federated.rounds import has_next_round
+from helpers.federated.site_messages import Combined
+from helpers.federated.weights import Weights
 from helpers.local_training.trainer import predict_scores
 from helpers.run_records.rows import round_row
-from helpers.run_records.run_log import commit_round
 from helpers.weight_store.store import put_arrays
 from preprocessing.input_pipeline import evaluation_batches
 from tasks.combination import combine
 from tasks.division import record_division
-from tasks.remembered import put_server_control
 from tasks.round_clock import RoundClock
+from tasks.round_record import record_round
 from tasks.run_context import RunContext
 from tasks.update_intake import UpdateIntake
 
@@ -36,8 +36,8 @@ def aggregate(replies: Any, message: dict[str, Any]) -> None:
     )
 
 
-def aggregate_round(order: RoundOrder, replies: list[ClientReply]) -> RoundResult:
-    """Combine, evaluate, store and commit one round.
+def aggregate_round(order: RoundOrder, replies: list[ClientReply]) -> RoundResult | Combined:
+    """Combine, evaluate, store and commit one round; where the sites have to evaluate it, only combine.
 
     Raises:
         QuorumError: too few updates can be used.
@@ -47,16 +47,20 @@ def aggregate_round(order: RoundOrder, replies: list[ClientReply]) -> RoundResul
     instance, clock = context.instance, RoundClock(order)
     intake = UpdateIntake(context, order, replies)
     weights, server_file = combine(context, order, intake)
-    instance.model.set_weights(weights)
-    batches = evaluation_batches(context.data.images("val"), context.config.EVALUATION_BATCH_SIZE)
-    metrics = binary_metrics(context.data.labels("val"), predict_scores(instance, batches))
+    metrics = {} if order.sites else _metrics(context, weights)
     reference = put_arrays(context.store, context.key("weights", order.round), instance.names, weights)
     row = round_row(order.round, intake.replies, metrics, clock.now(), clock.started_at)
+    combined = Combined(
+        reference.to_message(), row, intake.rows, intake.states, intake.state_files, server_file
+    )  # fmt: skip
+    if order.sites:
+        return combined
     record_division(context, order)
-    state = commit_round(
-        context.folders, order, instance.schema, weights, row, intake.rows, intake.state_files, server_file
-    )
-    goes_on = has_next_round(state, context.config.EPOCHS, context.config.PATIENCE)
-    states = order.states | intake.states | put_server_control(context, state) if goes_on else {}
-    intake.forget(states)
-    return RoundResult(state.to_message(), reference.to_message(), row, intake.rows, states)
+    return record_round(context, order, combined, weights, metrics)
+
+
+def _metrics(context: RunContext, weights: Weights) -> Metrics:
+    """How the model with these weights does on validation."""
+    context.instance.model.set_weights(weights)
+    batches = evaluation_batches(context.data.images("val"), context.config.EVALUATION_BATCH_SIZE)
+    return binary_metrics(context.data.labels("val"), predict_scores(context.instance, batches))

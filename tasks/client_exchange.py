@@ -67,12 +67,12 @@ class ClientExchange:
         zeros = scaffold.zero_control(self._plan.control)
         return self._memory.control or zeros, self._server_control or zeros
 
-    def deliver(self, local: Weights, scores: NDArray[np.float32], num_steps: int) -> dict[str, Any]:
-        """Write the update, the validation scores and what the client remembers from now on.
+    def deliver(self, local: Weights, scores: NDArray[np.float32] | None, num_steps: int) -> dict[str, Any]:
+        """Write the update, any validation scores, and what the client remembers from now on.
 
         Args:
             local: weights after the training.
-            scores: float32 (N,), of the validation images.
+            scores: float32 (N,), of the validation images; None where they are not sent.
             num_steps: training steps made.
 
         Returns:
@@ -87,11 +87,14 @@ class ClientExchange:
         state = [*feedback, *self._next_control(local, num_steps), *plan.owned(local)]
         began = time.monotonic()
         update = self._put("update", compression.payload_schema(dtype, schema), payload)
-        predictions = put_arrays(self._context.store, self._key("scores"), ["scores"], [scores])
+        predictions = None
+        if scores is not None:
+            key = self._key("scores")
+            predictions = put_arrays(self._context.store, key, ["scores"], [scores]).to_message()
         kept = self._put("state", plan.schema, state) if plan.schema else None
         return {
             "update": update.to_message(),
-            "predictions": predictions.to_message(),
+            "predictions": predictions,
             "state": kept.to_short() if kept else None,
             "bytes_down": self._bytes_down,
             "bytes_up": update.length,

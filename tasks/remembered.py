@@ -37,7 +37,10 @@ def put_server_control(context: RunContext, state: RunState) -> States:
     if not plan.control or not state.state_files:
         return {}
 
-    clients = context.config.clients_of(count_clients(context.data, context.config))
+    if state.sites:  # all that the run has met; one without a file remembers nothing yet
+        clients = list(range(len(state.sites)))
+    else:
+        clients = context.config.clients_of(count_clients(context.data, context.config))
 
     def controls() -> Iterator[Weights]:
         for client in clients:

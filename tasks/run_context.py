@@ -1,6 +1,7 @@
 """What every task needs once it knows its order: config, data, model and store of this worker."""
 
 from dataclasses import dataclass
+from pathlib import Path
 
 from celery_app import worker_session
 from helpers.cluster import keys
@@ -24,7 +25,8 @@ class RunContext:
     Attributes:
         order: as it was received.
         config: the run's settings with this machine's own.
-        data: the prepared arrays, the same as the orchestrator's.
+        own_data: this machine's prepared arrays, the same as the orchestrator's or, at a site, the site's;
+            elsewhere in a run of sites the test set of TEST_DIR, None without one.
         instance: the model, kept from task to task.
         store: where weights lie.
         folders: where the run's records lie.
@@ -33,7 +35,7 @@ class RunContext:
 
     order: Order
     config: Config
-    data: PreparedData
+    own_data: PreparedData | None
     instance: ModelInstance
     store: WeightStore
     folders: RunFolders
@@ -49,14 +51,20 @@ class RunContext:
         """
         session = worker_session()
         config = Config.from_run(order.settings)
-        data = PreparedData.open(config.PREPROCESSED_DIR)
-        if data.digest != order.data_digest:
-            raise DataDiffersError(
-                f"{config.PREPROCESSED_DIR}/manifest.json on {session.name} differs from the "
-                "orchestrator's; prepare the same images with the same settings on both"
-            )
+        data = _data_of(order, config, session.name)
         folders = RunFolders.of(config, order.run)
         return cls(order, config, data, model_for(config), session.store, folders, session.name)
+
+    @property
+    def data(self) -> PreparedData:
+        """The prepared arrays.
+
+        Raises:
+            DataDiffersError: there are none here, the images are at the sites.
+        """
+        if self.own_data is None:
+            raise DataDiffersError(f"{self.worker} has no images: those of this run are at its sites")
+        return self.own_data
 
     @property
     def memory(self) -> MemoryPlan:
@@ -74,3 +82,18 @@ class RunContext:
     def key(self, *parts: str | int) -> str:
         """A key of this run and session in the weight store."""
         return keys.of_session(self.order.run, self.order.session, *parts)
+
+
+def _data_of(order: Order, config: Config, worker: str) -> PreparedData | None:
+    folder: Path | None = config.PREPROCESSED_DIR
+    whose = "the orchestrator's; prepare the same images with the same settings on both"
+    if order.site:
+        whose = f"those with which site {order.site} joined the run; restart its workers"
+    elif config.DATA_AT == "sites":
+        folder = Path(config.TEST_DIR) if config.TEST_DIR else None
+        whose = "the orchestrator's; TEST_DIR must be the same test set on both"
+    data = PreparedData.open(folder) if folder else None
+    if order.data_digest != (data.digest if data else ""):
+        what = f"{folder}/manifest.json on {worker}" if folder else f"{worker} has no TEST_DIR: this"
+        raise DataDiffersError(f"{what} differs from {whose}")
+    return data

@@ -8,7 +8,8 @@ import numpy as np
 
 from celery_app import app, worker_session
 from helpers.cluster.environment import environment_here
-from helpers.federated.messages import FinishOrder, RunState, StartOrder
+from helpers.federated.messages import FinishOrder, Order, RunState, StartOrder
+from helpers.federated.weights import Weights
 from helpers.model_instance_helper import initial_weights, keras_file
 from helpers.run_records.checkpoint import load_arrays, read_state
 from helpers.run_records.files import write_whole
@@ -54,27 +55,48 @@ def finish_run(message: dict[str, Any]) -> None:
 
 
 def finish(order: FinishOrder) -> dict[str, Any]:
-    """Write best.keras, last.keras, best.json, scores.npz, cases.npz and, last, test.csv."""
+    """Score the best model here and write the results."""
     context = RunContext.of(order)
-    config, folders, schema = context.config, context.folders, context.instance.schema
-    state, _ = read_state(folders)
-    last = load_arrays(folders, state.weights_file, schema)
-    best = load_arrays(folders, state.best_weights_file or state.weights_file, schema)
+    state, best = best_model(context)
+    arrays = score_splits(context, best)
+    row = test_row(context, arrays, state.best_round or state.round, threshold=None)
+    write_results(context, state, best, row, arrays)
+    return {"test": row}
+
+
+def best_model(context: RunContext) -> tuple[RunState, Weights]:
+    """The state of the run, and the weights of its best round.
+
+    Raises:
+        RecordError: they could not be read.
+    """
+    state, _ = read_state(context.folders)
+    file = state.best_weights_file or state.weights_file
+    return state, load_arrays(context.folders, file, context.instance.schema)
+
+
+def write_results(
+    context: RunContext, state: RunState, best: Weights, row: dict[str, Any], arrays: dict[str, np.ndarray]
+) -> None:
+    """Write best.keras, last.keras, best.json, scores.npz, cases.npz and, last, test.csv.
+
+    Scores or cases that are not here are left out.
+    """
+    config, folders, order = context.config, context.folders, context.order
+    last = load_arrays(folders, state.weights_file, context.instance.schema)
     write_whole(folders.models / "last.keras", keras_file(config, last))
     write_whole(folders.models / "best.keras", keras_file(config, best))
-    arrays = score_splits(context, best)
-    row = test_row(context, arrays, state.best_round or state.round)
     write_whole(folders.models / "best.json", _to_json(_provenance(order, state, row)))
-    write_whole(folders.metrics / "scores.npz", _to_npz(arrays))
-    cases = explained_cases(context, arrays, row["threshold"])
+    if arrays:
+        write_whole(folders.metrics / "scores.npz", _to_npz(arrays))
+    cases = explained_cases(context, arrays, row["threshold"]) if context.own_data else None
     if cases is not None:
         write_whole(folders.metrics / "cases.npz", _to_npz(cases))
     write_rows(folders.metrics / "test.csv", TEST_COLUMNS, 0, [row])
     context.store.delete([context.key("weights", number) for number in (state.round - 1, state.round)])
-    return {"test": row}
 
 
-def _provenance(order: FinishOrder, state: RunState, row: dict[str, Any]) -> dict[str, Any]:
+def _provenance(order: Order, state: RunState, row: dict[str, Any]) -> dict[str, Any]:
     """Where best.keras comes from, and how its scores become decisions."""
     return {
         "run": order.run,
@@ -91,7 +113,7 @@ def _provenance(order: FinishOrder, state: RunState, row: dict[str, Any]) -> dic
 
 def _description(context: RunContext, environment: dict[str, str]) -> dict[str, Any]:
     """What was trained on what and where, for a person to read."""
-    order, config, manifest = context.order, context.config, context.data.manifest
+    order, config = context.order, context.config
     about_data = (
         "source", "settings", "split_by", "grouped_by", "allowed", "counts", "patients", "left_out", "audit",
     )  # fmt: skip
@@ -102,9 +124,15 @@ def _description(context: RunContext, environment: dict[str, str]) -> dict[str, 
         "versions": order.versions,
         "environment": environment,
         "num_workers": config.num_workers,
-        **_division(context),
-        "data": {name: manifest.get(name) for name in about_data},
+        **(_AT_SITES if config.DATA_AT == "sites" else _division(context)),
+        "data": {}
+        if config.DATA_AT == "sites"
+        else {name: context.data.manifest.get(name) for name in about_data},
     }
+
+
+_AT_SITES = {"divided_by": "own", "num_clients": None, "partition": None, "sites": None}
+"""Who trains on what where the images are at the sites: state.json tells, as sites come and go."""
 
 
 def _division(context: RunContext) -> dict[str, Any]:

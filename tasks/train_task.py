@@ -6,6 +6,7 @@ import numpy as np
 from celery.exceptions import Ignore
 
 from celery_app import app, worker_session
+from helpers.evaluation.tallies import tally_of
 from helpers.federated.messages import ClientReply, TrainOrder
 from helpers.federated.weights import Weights
 from helpers.local_training.trainer import LocalUpdate, predict_scores, train_locally
@@ -30,7 +31,11 @@ def train_client(order: TrainOrder) -> ClientReply:
     clock = RoundClock(order)
     context = RunContext.of(order)
     config, data, instance = context.config, context.data, context.instance
-    rows = partition(data, config, order.num_clients)[order.client]
+    rows = (
+        np.arange(len(data.labels("train")))
+        if order.site
+        else partition(data, config, order.num_clients)[order.client]
+    )
     batches_an_epoch = -(-len(rows) // config.TRAIN_BATCH_SIZE)
     attendance = Attendance(order, clock, config, num_batches=config.LOCAL_EPOCHS * batches_an_epoch)
 
@@ -39,7 +44,10 @@ def train_client(order: TrainOrder) -> ClientReply:
     update = _train(context, order, weights, exchange.corrections(), rows, attendance)
     attendance.check(update.num_batches)
     scores = predict_scores(instance, evaluation_batches(data.images("val"), config.EVALUATION_BATCH_SIZE))
-    delivered = exchange.deliver(update.weights, scores, update.num_batches)
+    told: dict[str, Any] = {}
+    if order.site:  # a client's own model is of little interest elsewhere: counts will do
+        told["tally"] = tally_of(data.labels("val"), scores).to_message()
+    delivered = exchange.deliver(update.weights, None if order.site else scores, update.num_batches)
     whole_epochs, batches_more = divmod(update.num_batches, batches_an_epoch)
     return ClientReply(
         round=order.round,
@@ -53,6 +61,7 @@ def train_client(order: TrainOrder) -> ClientReply:
         started_at=clock.started_at,
         seconds=clock.now() - clock.started_at,
         **delivered,
+        **told,
     )
 
 

@@ -8,11 +8,13 @@ from typing import Any
 import numpy as np
 
 from helpers.evaluation.metrics import Metrics, binary_metrics
+from helpers.evaluation.tallies import metrics_of, read_tally
 from helpers.federated.aggregation import update_factor
 from helpers.federated.compression import decompress, payload_schema
 from helpers.federated.messages import ClientReply, MessageError, Reference, RoundOrder, States
 from helpers.federated.quorum import QuorumError, clients_needed
 from helpers.federated.replies import USABLE
+from helpers.federated.sites import Site
 from helpers.federated.weights import ArraySpec, Schema, SchemaError, Weights
 from helpers.run_records.checkpoint import holds, load_arrays, read_state, save_client_state
 from helpers.run_records.rows import client_row
@@ -39,9 +41,12 @@ class UpdateIntake:
         self._context = context
         self._order = order
         self._dtype = context.config.UPDATE_DTYPE
-        self._labels = context.data.labels("val")
-        shares = partition(context.data, context.config, order.num_clients)
-        self._num_rows = {client: len(rows) for client, rows in enumerate(shares)}
+        self._sites = [Site.from_message(message) for message in order.sites]
+        if self._sites:
+            self._num_rows = [sum(site.train) for site in self._sites]
+        else:
+            shares = partition(context.data, context.config, order.num_clients)
+            self._num_rows = [len(rows) for rows in shares]
         self.replies = list(replies)
         self.rows: list[dict[str, Any]] = []
         self.states: States = {}
@@ -65,7 +70,8 @@ class UpdateIntake:
                 except (StoreError, SchemaError, MessageError, ValueError) as error:
                     reply = replace(reply, status="failed", error=f"update refused: {error}")
                     self.replies[index] = reply
-            self.rows.append(client_row(reply, metrics))
+            site = self._sites[reply.client].name if self._sites else None
+            self.rows.append(client_row(reply, metrics, site))
         self._check_quorum()
 
     @functools.cached_property
@@ -87,12 +93,19 @@ class UpdateIntake:
         update = Reference.from_message(reply.update)
         payload = self._fetch("update", reply, update, payload_schema(self._dtype, schema))
         weights = decompress(self._dtype, schema, payload, global_weights)
-        one_score_an_image = (ArraySpec("scores", "float32", (len(self._labels),)),)
-        predictions = Reference.from_message(reply.predictions)
-        (scores,) = self._fetch("scores", reply, predictions, one_score_an_image)
-        metrics = binary_metrics(self._labels, scores.astype(np.float64))
+        metrics = self._own_metrics(reply)
         self._take_state(reply)
         return weights, metrics
+
+    def _own_metrics(self, reply: ClientReply) -> Metrics:
+        """How the client's own model does on validation; at a site, on the site's."""
+        if self._sites:
+            return metrics_of([read_tally(reply.tally, self._sites[reply.client].val)])
+        labels = self._context.data.labels("val")
+        one_score_an_image = (ArraySpec("scores", "float32", (len(labels),)),)
+        predictions = Reference.from_message(reply.predictions)
+        (scores,) = self._fetch("scores", reply, predictions, one_score_an_image)
+        return binary_metrics(labels, scores.astype(np.float64))
 
     def _take_state(self, reply: ClientReply) -> None:
         """Write down what a client remembers, if anything; its update is known to be good by now."""
@@ -122,14 +135,3 @@ class UpdateIntake:
     def reasons(self) -> str:
         """Why clients do not count, for an error's text."""
         return "; ".join(f"client {r.client}: {r.error}" for r in self.replies if r.error)
-
-    def forget(self, states: States) -> None:
-        """Delete what the clients stored but for `states`, and the global weights of two rounds ago."""
-        keys = {
-            self._context.key(kind, reply.round, reply.client, reply.attempt)
-            for reply in self.replies
-            for kind in ("update", "scores", "state")
-        }
-        keys |= {state["key"] for state in self._order.states.values()}
-        keys |= {self._context.key("weights", self._order.round - 2)}
-        self._context.store.delete(sorted(keys - {state["key"] for state in states.values()}))

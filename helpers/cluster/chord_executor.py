@@ -1,20 +1,20 @@
-"""Runs rounds as Celery chords; tasks are sent by name through an app that is handed in."""
+"""Runs rounds as Celery chords."""
 
 import time
-import uuid
 from collections.abc import Callable
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from typing import Any
 
 import redis
 from celery import Celery, chord
-from celery.utils.nodenames import worker_direct
-from kombu.exceptions import OperationalError
 
 from helpers.cluster.connection import redis_time
+from helpers.cluster.dispatch import TRAIN_QUEUE, Dispatcher
 from helpers.cluster.errors import QuorumMissed, TaskFailed
 from helpers.cluster.job_board import JobBoard
-from helpers.cluster.supervision import Deadline, Job, Supervisor, Workers
+from helpers.cluster.jobs import Deadline, Job
+from helpers.cluster.supervision import Supervisor, Workers
+from helpers.evaluation.threshold_rule import without_choice
 from helpers.federated.cohort import Cohort
 from helpers.federated.messages import (
     ClientReply,
@@ -31,16 +31,13 @@ from helpers.federated.messages import (
 from helpers.federated.observers import RoundProgress
 from helpers.federated.quorum import clients_needed
 from helpers.federated.replies import USABLE, read_replies
-
-TRAIN_QUEUE = "train"
-AGGREGATE_QUEUE = "aggregate"
-TASK_OF: dict[type[Order], tuple[str, str]] = {
-    StartOrder: ("tasks.start_run", AGGREGATE_QUEUE),
-    TrainOrder: ("tasks.train", TRAIN_QUEUE),
-    RoundOrder: ("tasks.aggregate", AGGREGATE_QUEUE),
-    FinishOrder: ("tasks.finish_run", AGGREGATE_QUEUE),
-}
-"""Which task does what an order asks for, and the queue it is sent to."""
+from helpers.federated.site_messages import (
+    FinishSitesOrder,
+    OfferOrder,
+    RecordOrder,
+    ScoreOrder,
+    ScoreReply,
+)
 
 
 @dataclass(frozen=True)
@@ -85,6 +82,7 @@ class ChordExecutor:
         self._client = client
         self._board = board
         self._supervisor = supervisor
+        self._dispatcher = Dispatcher(app, board, supervisor)
         self._facts = facts
         self._terms = terms
         self._tell_progress = tell_progress
@@ -106,6 +104,28 @@ class ChordExecutor:
         workers = self._supervisor.wait_for_workers()
         return max(1, sum(TRAIN_QUEUE in status.get("queues", ()) for status in workers.values()))
 
+    def wait_for_workers(self, lacking: Callable[[Workers], str]) -> Workers:
+        """What the live workers show, once nothing is lacking; see `Supervisor.wait_for_workers`."""
+        return self._supervisor.wait_for_workers(lacking)
+
+    def finish_sites(self, cohort: Cohort) -> dict[str, Any]:
+        """Have the best model tested by these sites and the models written; returns {test, notes}.
+
+        The sites test it only where the run has no test set of its own.
+        """
+        offered = self._do(OfferOrder(**self._facts, attempt=0))
+        order = FinishSitesOrder(
+            **self._facts, attempt=0, round=offered["round"], clients=cohort.clients, sites=cohort.sites,
+            scores={},
+        )  # fmt: skip
+        threshold = without_choice(self._facts["settings"]["THRESHOLD"])
+        for split in ("val",) if self._facts["data_digest"] else ("val", "test"):
+            order.scores[split] = self._scores(order, split, offered["weights"], threshold)
+        answer = self._do(order)
+        for note in answer["notes"]:
+            self._supervisor.notice(note)
+        return answer
+
     def run_round(self, round_number: int, cohort: Cohort, weights: Reference, states: States) -> RoundResult:
         """Run one round: the chord of every client's training and the aggregation.
 
@@ -122,15 +142,17 @@ class ChordExecutor:
             round=round_number,
             clients=clients,
             num_clients=cohort.num_clients,
+            sites=cohort.sites,
             weights=weights.to_message(),
             sent_at=patiently(lambda: redis_time(self._client)),
             states=states,
         )
         train_orders = [TrainOrder.of(order, client) for client in clients]
-        trainings = [self._job(train_order) for train_order in train_orders]
+        trainings = [self._dispatcher.job(train_order) for train_order in train_orders]
         patiently(lambda: self._board.expect({job.name: 0 for job in trainings} | {order.job: 0}))
-        header = [self._signature(train_order) for train_order in train_orders]
-        self._send(lambda: chord(header, app=self._app)(self._signature(order)))
+        header = [self._dispatcher.signature(train_order) for train_order in train_orders]
+        body = self._dispatcher.signature(order)
+        self._dispatcher.send(lambda: chord(header, app=self._app)(body))
 
         def tell(answers: dict[str, Any], workers: Workers) -> None:
             self._tell_progress(RoundProgress(round_number, len(answers), len(clients), workers))
@@ -139,7 +161,7 @@ class ChordExecutor:
         replies = self._supervisor.supervise(trainings, self._mark_failed, tell, deadline)
         messages = [replies[job.name] for job in trainings]
         self._check_quorum(round_number, read_replies(round_number, clients, messages))
-        aggregation = self._job(order, messages)
+        aggregation = self._dispatcher.job(order, messages)
         if any(job.attempt or job.was_answered_for for job in trainings):
             # The chord has lost a part: it will not fire.
             patiently(lambda: self._supervisor.send_again(aggregation))
@@ -148,45 +170,33 @@ class ChordExecutor:
         )
         patiently(lambda: self._board.forget([job.name for job in trainings] + [order.job]))
         patiently(lambda: [self._app.backend.forget(signature.id) for signature in header])
-        result = RoundResult.from_message(answers[order.job])
+        answer = answers[order.job]
+        if cohort.sites:  # who alone can evaluate it
+            scores = self._scores(order, "val", answer["weights"])
+            answer = self._do(RecordOrder(**vars(order), combined=answer, scores=scores))
+        result = RoundResult.from_message(answer)
         self._tell_refused(result, messages)
         return result
+
+    def _scores(
+        self, order: RoundOrder | FinishSitesOrder, split: str, weights: Any, threshold: float = 0.5
+    ) -> list[dict[str, Any]]:
+        """What its sites answer, in order; in the place of those that do not, that they do not."""
+        orders = ScoreOrder.for_all(order, split, weights, threshold)
+        deadline = Deadline(time.monotonic() + self._terms.deadline_s, self._mark_missing)
+        return self._dispatcher.carry_out(orders, self._mark_failed, deadline)
 
     def _tell_refused(self, result: RoundResult, messages: list[Any]) -> None:
         """Say whose update the aggregation could not use, unless it was known before."""
         for row, message in zip(result.clients, messages, strict=True):
             if row["status"] == "failed" and message["status"] in USABLE:
                 self._supervisor.notice(f"round {row['round']}: client {row['client']}: {row['error']}")
+        for reason in result.left_out:
+            self._supervisor.notice(f"round {result.metrics['round']}: {reason}")
 
     def _do(self, order: Order) -> dict[str, Any]:
-        job = self._job(order)
-        self._supervisor.patiently(lambda: self._board.expect({job.name: 0}))
-        job.send(0, None)
-        answers = self._supervisor.supervise([job], _refuse, deadline=self._task_deadline())
-        answer: dict[str, Any] = answers[job.name]
-        self._supervisor.patiently(lambda: self._board.forget([job.name]))
+        (answer,) = self._dispatcher.carry_out([order], _refuse, self._task_deadline())
         return answer
-
-    def _job(self, order: Order, *arguments: Any) -> Job:
-        def send(attempt: int, target: str | None) -> None:
-            where = worker_direct(target) if target else None
-            signature = self._signature(replace(order, attempt=attempt), *arguments)
-            self._send(lambda: signature.apply_async(**({"queue": where} if where else {})))
-
-        return Job(order.job, TASK_OF[type(order)][1], send)
-
-    def _signature(self, order: Order, *arguments: Any) -> Any:
-        task, queue = TASK_OF[type(order)]
-        return self._app.signature(
-            task, args=(*arguments, order.to_message()), queue=queue, task_id=str(uuid.uuid4())
-        )
-
-    def _send(self, send: Callable[[], Any]) -> None:
-        """Send; what does not get through while Redis is away is found lost and sent again."""
-        try:
-            send()
-        except (OperationalError, redis.RedisError):
-            return
 
     def _task_deadline(self) -> Deadline:
         return Deadline(time.monotonic() + self._terms.task_deadline_s, self._give_up)
@@ -202,11 +212,13 @@ class ChordExecutor:
         self._answer_for(job, "missing", f"no reply within {self._terms.deadline_s:g} s")
 
     def _answer_for(self, job: Job, status: Status, error: str) -> None:
-        _, round_number, client = job.name.split(":")
-        reply = ClientReply(int(round_number), int(client), job.attempt, job.runner or "", status, error)
+        kind, round_number, client = job.name.split(":")
+        make = ClientReply if kind == "train" else ScoreReply
+        reply = make(int(round_number), int(client), job.attempt, job.runner or "", status, error)
         if self._board.answer(job.name, job.attempt, reply.to_message()):
             job.was_answered_for = True
-            self._supervisor.notice(f"round {round_number}: client {client} is {status}: {error}")
+            if kind == "train":  # the record of the round says it of scores
+                self._supervisor.notice(f"round {round_number}: client {client} is {status}: {error}")
 
     def _check_quorum(self, round_number: int, replies: list[ClientReply]) -> None:
         absent = [reply for reply in replies if reply.status not in USABLE]

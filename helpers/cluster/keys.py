@@ -9,9 +9,13 @@ dt:run:{run}:{session}:events           list that wakes the orchestrator
 dt:run:{run}:{session}:weights:{round}                     global weights after a round
 dt:run:{run}:{session}:update:{round}:{client}:{attempt}   what one client sends of its weights
 dt:run:{run}:{session}:scores:{round}:{client}:{attempt}   its model's validation scores
+dt:run:{run}:{session}:scores-{split}:{round}:{client}:{attempt}   a site's scores of the global weights
 dt:run:{run}:{session}:state:{round}:{client}:{attempt}    what it remembers for its next round
-dt:unfinished:{token}                   one of the last four while it is written
+dt:unfinished:{token}                   one of the last five while it is written
 """
+
+SITE_QUEUE = "site."
+"""A queue of one site's workers is called so, and by the site's name."""
 
 LIFETIME_S = 24 * 3600
 """Time to live of the bookkeeping keys, seconds; renewed by every write."""

@@ -2,7 +2,6 @@
 
 import time
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass, field
 from typing import Any, TypeVar
 
 import redis
@@ -11,6 +10,7 @@ from helpers.cluster import heartbeat
 from helpers.cluster.connection import address
 from helpers.cluster.errors import NoWorkers, RedisUnreachable
 from helpers.cluster.job_board import JobBoard
+from helpers.cluster.jobs import Deadline, Job
 
 TICK_S = 1.0
 """Longest time between two looks at the workers, seconds; an answer wakes the orchestrator at once."""
@@ -22,56 +22,6 @@ MOST_LOSSES = 5
 
 Answer = TypeVar("Answer")
 Workers = dict[str, dict[str, Any]]
-
-
-@dataclass
-class Job:
-    """One thing a run needs done.
-
-    Attributes:
-        name: its name on the board.
-        queue: where `send` puts it unless it is told a worker.
-        send: sends an attempt; arguments are the attempt's number and a worker's name or None.
-        attempt: the current attempt.
-        failed: how many attempts went wrong.
-        lost: how many attempts were lost.
-        sent_at: when the current attempt was sent, on `time.monotonic()`.
-        queued_at: when it may last have been in its queue, on the same clock.
-        target: the worker it was sent to; None for any that serves the queue.
-        runner: the worker that showed it.
-        was_waited_for: it was said that nobody takes it.
-        was_answered_for: the answer is not a worker's.
-    """
-
-    name: str
-    queue: str
-    send: Callable[[int, str | None], None]
-    attempt: int = 0
-    failed: int = 0
-    lost: int = 0
-    sent_at: float = field(default_factory=time.monotonic)
-    queued_at: float = 0.0
-    target: str | None = None
-    runner: str | None = None
-    was_waited_for: bool = False
-    was_answered_for: bool = False
-
-
-@dataclass(frozen=True)
-class Deadline:
-    """The end of waiting.
-
-    Attributes:
-        at: when, on `time.monotonic()`.
-        close: called with every job that has no answer by then; gives one in its place.
-    """
-
-    at: float
-    close: Callable[[Job], None]
-
-    def seconds_left(self, at_most: float) -> float:
-        """Time to the deadline, seconds, at least a hundredth (0 would mean for ever to Redis)."""
-        return max(0.01, min(at_most, self.at - time.monotonic()))
 
 
 class Supervisor:
@@ -99,6 +49,7 @@ class Supervisor:
         self._redis_lost_at: float | None = None
         self._heartbeats_count_from = 0.0
         self._busy_at = 0.0  # when a worker was last seen at work
+        self._unserved_since: dict[str, float] = {}  # when a site's queue was first seen without a worker
 
     def supervise(
         self,
@@ -125,7 +76,7 @@ class Supervisor:
         answers: dict[str, Any] = {}
         while True:
             try:
-                workers = heartbeat.live_workers(self._client)  # before the answers: see _is_lost
+                workers = self._look()  # before the answers: see _is_lost
                 answers |= self._board.answers([job.name for job in jobs if job.name not in answers])
                 tell(answers, workers)
                 if len(answers) == len(jobs):
@@ -142,17 +93,27 @@ class Supervisor:
             except (redis.ConnectionError, redis.TimeoutError) as error:
                 self._sit_out(error)
 
-    def wait_for_workers(self) -> Workers:
-        """Wait until there is a live worker; returns what all of them show.
+    def wait_for_workers(self, lacking: Callable[[Workers], str] = lambda workers: "") -> Workers:
+        """Wait until there are the live workers needed, at least one; returns what all of them show.
+
+        Args:
+            lacking: says in words what is still lacking among these; empty where nothing is.
 
         Raises:
-            NoWorkers, RedisUnreachable: as `supervise`.
+            NoWorkers, RedisUnreachable: as `supervise`; NoWorkers also if something is lacking for so long.
         """
+        began: float | None = None
         while True:
-            workers = self.patiently(lambda: heartbeat.live_workers(self._client))
+            workers = self.patiently(self._look)
             self._check_for_workers(workers)
-            if workers:
+            missing = lacking(workers)
+            if workers and not missing:
                 return workers
+            if workers and began is None:
+                began = time.monotonic()
+                self.notice(f"{missing}; waiting {self._patience_s:g} s")
+            if began is not None and time.monotonic() - began > self._patience_s:
+                raise NoWorkers(f"{missing}; waited {self._patience_s:g} s")
             time.sleep(TICK_S)
 
     def patiently(self, ask: Callable[[], Answer]) -> Answer:
@@ -168,6 +129,14 @@ class Supervisor:
                 return answer
             except (redis.ConnectionError, redis.TimeoutError) as error:
                 self._sit_out(error)
+
+    def _look(self) -> Workers:
+        """What the live workers show."""
+        workers = heartbeat.live_workers(self._client)
+        served = {queue for status in workers.values() for queue in status["queues"]}
+        for queue in served & self._unserved_since.keys():
+            del self._unserved_since[queue]
+        return workers
 
     def _mend(self, jobs: list[Job], workers: Workers, give_up: Callable[[Job, str], None]) -> None:
         failures = self._board.failures([job.name for job in jobs]) if jobs else {}
@@ -185,7 +154,9 @@ class Supervisor:
                 if job.failed > 1:
                     give_up(job, failure["error"])
                 else:
-                    self.send_again(job, _another(workers, failure["worker"]))
+                    self.send_again(job, _another(workers, job.queue, failure["worker"]))
+            elif self._has_left(job, workers):
+                give_up(job, f"site {job.site} has had no live worker for {self._patience_s:g} s")
             elif self._is_lost(job, workers):
                 where = f" on {job.runner}, which died" if job.runner else ""
                 job.lost += 1
@@ -225,10 +196,26 @@ class Supervisor:
         # Who takes a job out of the queue needs a moment to show it.
         return now - max(job.sent_at, job.queued_at) >= PICK_UP_S
 
+    def _has_left(self, job: Job, workers: Workers) -> bool:
+        """Whether the one site that can do a job has been without a live worker for too long.
+
+        That counts from one job to the next: who has left in a training is not waited for again to score.
+        """
+        now = time.monotonic()
+        is_served = any(job.queue in status["queues"] for status in workers.values())
+        if not job.site or is_served or now < self._heartbeats_count_from:
+            return False
+        if job.queue not in self._unserved_since:
+            self._unserved_since[job.queue] = now
+            self.notice(
+                f"{job.name}: site {job.site} has no live worker; waiting {self._patience_s:g} s for one"
+            )
+        return now - self._unserved_since[job.queue] > self._patience_s
+
     def _tell_if_nobody_takes(self, job: Job, workers: Workers) -> None:
         """Say once that a job stays in its queue although no worker has had anything to do for a while."""
         has_waited = time.monotonic() - max(job.sent_at, self._busy_at) >= PICK_UP_S
-        if workers and job.runner is None and has_waited and not job.was_waited_for:
+        if workers and job.runner is None and has_waited and not (job.was_waited_for or job.site):
             job.was_waited_for = True
             self.notice(
                 f"{job.name} waits in the queue {job.queue} and no worker takes it: "
@@ -267,7 +254,9 @@ HOW_TO_START = (
 )
 
 
-def _another(workers: Workers, name: str) -> str | None:
-    """A live worker other than `name`, an idle one first."""
-    others = sorted((status["task"] is not None, other) for other, status in workers.items())
+def _another(workers: Workers, queue: str, name: str) -> str | None:
+    """A live worker of the queue other than `name`, an idle one first."""
+    others = sorted(
+        (status["task"] is not None, other) for other, status in workers.items() if queue in status["queues"]
+    )
     return next((other for _, other in others if other != name), None)

@@ -33,18 +33,28 @@ class WorkerSession:
         redis_url: where Redis is.
         threads: TensorFlow threads the worker was given; 0 leaves it to TensorFlow.
         weight_store: where weights lie, as the setting WEIGHT_STORE says it.
+        site: what a site's worker shows of its site, its `name` among it; None without a site.
 
     Raises:
         ConfigError: the folder of weights cannot be used.
     """
 
-    def __init__(self, name: str, redis_url: str, threads: int, weight_store: str = "redis") -> None:
+    def __init__(
+        self,
+        name: str,
+        redis_url: str,
+        threads: int,
+        weight_store: str = "redis",
+        site: dict[str, Any] | None = None,
+    ) -> None:
         self.name = name
+        self.site: str = site["name"] if site else ""
         self.threads = threads
         self.versions = versions_here()
         self.client = connect(redis_url)
         self.store = open_store(weight_store, self.client)
-        self.heartbeat = Heartbeat(self.client, name, {"threads": threads, "weight_store": weight_store})
+        about = {"threads": threads, "weight_store": weight_store, "site": site}
+        self.heartbeat = Heartbeat(self.client, name, about)
 
     def begin(self) -> None:
         """Claim the name, waiting for Redis as long as it takes.
@@ -82,6 +92,16 @@ class WorkerSession:
         """
         if wrong := sorted(set(order.settings) - set(Config.load().for_run())):
             raise MessageError(f"{wrong} are no settings of a run")
+
+    def check_site(self, order: Order) -> None:
+        """Refuse an order for another site than this worker's, however it came here.
+
+        Raises:
+            MessageError: saying for which it is.
+        """
+        if order.site != self.site:
+            here, there = (f"site {name}" if name else "no site" for name in (self.site, order.site))
+            raise MessageError(f"{self.name} serves {here}, the order is for {there}")
 
     def still_expects(self, order: Order) -> bool:
         """Whether an answer to the order would be taken; True while Redis is away."""
@@ -122,6 +142,7 @@ class WorkerSession:
             try:
                 self.check_versions(order)
                 self.check_settings(order)
+                self.check_site(order)
                 answer = do(order)
             except Exception as error:  # whatever a training may raise
                 logger.exception("%s, attempt %d, failed", order.job, order.attempt)

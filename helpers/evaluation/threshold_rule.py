@@ -43,3 +43,13 @@ def parse_rule(text: str) -> Rule:
     if not 0 < value < 1:
         raise ValueError(f"received {text!r}; allowed: {ALLOWED}")
     return Rule(kind, value)
+
+
+def without_choice(text: str) -> float:
+    """The threshold where no scores are there to choose one by: a rule's fixed number, else 0.5.
+
+    Raises:
+        ValueError: as `parse_rule`.
+    """
+    rule = parse_rule(text)
+    return rule.value if rule.kind == "fixed" else WITHOUT_CHOICE

@@ -1,10 +1,12 @@
 """Who takes part in a round, decided at its start."""
 
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
+from typing import Any
 
 import numpy as np
 
+from helpers.federated.messages import RunState
 from helpers.federated.quorum import sample_size
 
 
@@ -13,12 +15,14 @@ class Cohort:
     """Who takes part in a round.
 
     Attributes:
-        num_clients: how many the training rows are divided among.
+        num_clients: how many there are; unless they are sites, the training rows are divided among them.
         clients: ids of those that take part, ascending: the order their updates are summed in.
+        sites: where every client is a site, what each tells of itself (Site messages), by id.
     """
 
     num_clients: int
     clients: list[int]
+    sites: list[dict[str, Any]] = field(default_factory=list)
 
 
 class CohortChooser:
@@ -47,8 +51,9 @@ class CohortChooser:
         self._notice = notice
         self._before: int | None = None
 
-    def choose(self, round_number: int) -> Cohort:
-        """The cohort of a round that begins now."""
+    def choose(self, state: RunState) -> Cohort:
+        """The cohort of the round after `state`, which begins now."""
+        round_number = state.round + 1
         count = self._count_clients()
         if self._before not in (None, count):
             self._notice(

@@ -101,6 +101,7 @@ class Order(Message):
         data_digest: sha256 of the manifest of the preprocessed data.
         versions: of the code and of the packages that matter; a worker with others refuses.
         attempt: 0, 1, …; only the answer of the expected attempt counts.
+        site: name of the site that alone may carry it out; empty: any worker that belongs to no site.
     """
 
     run: str
@@ -109,6 +110,7 @@ class Order(Message):
     data_digest: str
     versions: dict[str, str]
     attempt: int
+    site: str = field(default="", kw_only=True)
 
     def to_message(self) -> dict[str, Any]:
         """With the job's name, so that a worker of another version can still say which one it refuses."""
@@ -162,6 +164,7 @@ class RoundOrder(Order):
         sent_at: when the round was dispatched, seconds since the epoch on Redis' clock.
         states: what clients remember since the last round in which their update counted, and the server.
         num_clients: how many the training rows are divided among; all tasks of a round must agree on it.
+        sites: where every client is a site, what each tells of itself (Site messages), by id; else empty.
     """
 
     round: int
@@ -170,6 +173,7 @@ class RoundOrder(Order):
     sent_at: float
     states: States = field(default_factory=dict, kw_only=True)
     num_clients: int = field(kw_only=True)
+    sites: list[dict[str, Any]] = field(default_factory=list, kw_only=True)
 
     @property
     def job(self) -> str:
@@ -178,7 +182,7 @@ class RoundOrder(Order):
 
 @dataclass(frozen=True)
 class TrainOrder(RoundOrder):
-    """Train one client in a round; `clients` and `states` leave out the others: it must stay small."""
+    """Train one client in a round; it is told of no other, so that messages stay small."""
 
     client: int
 
@@ -186,7 +190,11 @@ class TrainOrder(RoundOrder):
     def of(cls, order: RoundOrder, client: int) -> "TrainOrder":
         """What a client of the round is told."""
         own = {name: order.states[name] for name in (str(client), SERVER) if name in order.states}
-        return cls(**{**vars(order), "clients": [client], "states": own, "client": client})
+        about = {"clients": [client], "states": own, "client": client, "sites": []}
+        if order.sites:
+            site = order.sites[client]
+            about |= {"site": site["name"], "data_digest": site["data_digest"]}
+        return cls(**{**vars(order), **about})
 
     @property
     def job(self) -> str:
@@ -206,6 +214,7 @@ class ClientReply(Message):
         train_loss: mean loss over the steps, as training went on.
         update: Reference of what it sends of its weights, as a message; None unless ok or partial.
         predictions: Reference of the local model's validation scores, as a message.
+        tally: in their place, a site's counts and sums of them (`helpers.evaluation.tallies`).
         threads: TensorFlow threads of the worker; 0 where it was left to TensorFlow.
         bytes_down, bytes_up: bytes of global weights, and of what else the server tells all, that this client
             read; of its update that it wrote.
@@ -233,6 +242,7 @@ class ClientReply(Message):
     transfer_seconds: float = 0.0
     state: dict[str, Any] | None = None
     state_bytes: int = 0
+    tally: dict[str, Any] | None = None
 
 
 @dataclass(frozen=True)
@@ -248,6 +258,7 @@ class RunState(Message):
         server_file: file of what the server remembers (momenta) after that round; None where nothing.
         server_file_before: file of what it remembered before that round, so that the round's aggregation
             can be done again after it was committed; None where nothing.
+        sites: where every client is a site, the sites of all rounds so far (Site messages), by id.
     """
 
     run: str
@@ -259,6 +270,7 @@ class RunState(Message):
     state_files: dict[str, str] = field(default_factory=dict)
     server_file: str | None = None
     server_file_before: str | None = None
+    sites: list[dict[str, Any]] = field(default_factory=list)
 
 
 @dataclass(frozen=True)
@@ -271,6 +283,7 @@ class RoundResult(Message):
         metrics: the row of rounds.csv.
         clients: the rows of clients.csv.
         states: what clients and server remember after the round; empty after the last one.
+        left_out: why some sites' scores are not in the metrics, a sentence each.
     """
 
     state: dict[str, Any]
@@ -278,3 +291,4 @@ class RoundResult(Message):
     metrics: dict[str, Any]
     clients: list[dict[str, Any]]
     states: States = field(default_factory=dict)
+    left_out: list[str] = field(default_factory=list)

@@ -51,5 +51,6 @@ def _check(reply: ClientReply) -> None:
     numbers = (reply.started_at, reply.seconds, reply.transfer_seconds, loss)
     if not all(type(number) in (float, int) and abs(number) < TOO_LARGE for number in numbers):
         raise MessageError("loss or a time is no finite number")
-    if reply.status in USABLE and None in (reply.train_loss, reply.update, reply.predictions):
+    scored = reply.predictions if reply.tally is None else reply.tally
+    if reply.status in USABLE and None in (reply.train_loss, reply.update, scored):
         raise MessageError(f"is {reply.status} without loss, update or predictions")

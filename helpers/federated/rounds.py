@@ -22,7 +22,7 @@ def run_rounds(
     *,
     rounds: int,
     patience: int,
-    choose_cohort: Callable[[int], Cohort],
+    choose_cohort: Callable[[RunState], Cohort],
     executor: RoundExecutor,
     observer: Observer,
     is_asked_to_stop: Callable[[], bool] = lambda: False,
@@ -35,7 +35,7 @@ def run_rounds(
         states: references of what the clients remember at that point.
         rounds: the last round's number.
         patience: stop after so many rounds without a better one; 0 never does.
-        choose_cohort: asked at the start of every round, by its number, who takes part.
+        choose_cohort: asked at the start of every round, by the state before it, who takes part.
         executor: runs one round.
         observer: told of every round.
         is_asked_to_stop: asked after every round.
@@ -45,7 +45,7 @@ def run_rounds(
     """
     while has_next_round(state, rounds, patience):
         round_number = state.round + 1
-        cohort = choose_cohort(round_number)
+        cohort = choose_cohort(state)
         observer.round_started(round_number, cohort.clients)
         result = executor.run_round(round_number, cohort, weights, states)
         state = RunState.from_message(result.state)

@@ -4,8 +4,11 @@ import math
 from collections.abc import Iterator
 from typing import Any
 
+import pandas as pd
+
+from helpers.evaluation.tallies import MEAN
 from helpers.reporting.auc_error import auc_error_by_bootstrap, auc_standard_error
-from helpers.reporting.run_files import RunFiles
+from helpers.reporting.run_files import EACH_SITE, RunFiles
 
 FEW_ROUNDS = 5
 WIDE_INTERVAL = 0.1
@@ -41,7 +44,7 @@ def _about_data(files: RunFiles) -> Iterator[str]:
     if found.get("near_duplicates"):
         text = _number(found["near_duplicates"], "near duplicate")
         yield f"{text} found among the images: the data hold less than their number says."
-    if data and not data.get("patients"):
+    if data and not data.get("patients") and data.get("split_by") != EACH_SITE:
         yield (
             "Patients are unknown: images of one patient may be in training and in test, and the test then "
             "flatters the model."
@@ -85,6 +88,20 @@ def _about_validation(files: RunFiles) -> Iterator[str]:
         )
 
 
+def _about_sites(rounds: pd.DataFrame) -> Iterator[str]:
+    means = int((rounds["roc_auc_over"] == MEAN).sum())
+    if means:
+        yield (
+            f"In {_number(means, 'round')} not all sites gave their scores: the AUC is then the {MEAN}, "
+            "which is not that of all images together."
+        )
+    if rounds[["num_scored", "roc_auc_over"]].drop_duplicates().shape[0] > 1:
+        yield (
+            "Not all rounds were scored by as many sites in the same way: their AUCs, by which the best "
+            "round is chosen, do not quite compare."
+        )
+
+
 def _about_rounds(files: RunFiles) -> Iterator[str]:
     rounds = files.rounds
     if not len(rounds):
@@ -99,6 +116,7 @@ def _about_rounds(files: RunFiles) -> Iterator[str]:
     if len(lopsided):
         text = _number(len(lopsided), "round")
         yield f"In {text} the averaged model puts every validation image into one class at threshold 0.5."
+    yield from _about_sites(rounds)
     threshold = _value(files.test, "threshold")
     if threshold is not None and threshold != 0.5:
         yield (

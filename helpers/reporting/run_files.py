@@ -11,17 +11,22 @@ import numpy as np
 import pandas as pd
 from numpy.typing import NDArray
 
-WORDS = ("client", "worker", "status", "error", "model", "kind", "file", "other", "detail")
+WORDS = (
+    "client", "worker", "site", "roc_auc_over", "status", "error", "model", "kind", "file", "other", "detail",
+)  # fmt: skip
 ROUND_COLUMNS = (
     "round", "num_clients", "num_examples", "train_loss", "val_loss", "accuracy", "precision", "recall",
     "f1_score", "roc_auc", "seconds", "bytes_down", "bytes_up", "average_precision", "specificity",
     "balanced_accuracy", "brier_score", "calibration_error", "aggregation_started_at", "state_bytes",
+    "num_scored", "roc_auc_over",
 )  # fmt: skip
 CLIENT_COLUMNS = (
     "round", "client", "worker", "status", "num_examples", "train_loss", "val_accuracy", "val_roc_auc",
     "seconds", "started_at", "transfer_seconds", "attempt", "threads", "error", "state_bytes", "val_loss",
     "val_recall", "val_specificity",
 )  # fmt: skip
+EACH_SITE = "each site"
+"""In place of who split the images, where each site split its own."""
 TEST_COLUMNS = (
     "round", "threshold", "num_examples", "num_patients", "recall", "specificity", "roc_auc", "roc_auc_low",
     "roc_auc_high",
@@ -86,11 +91,23 @@ class RunFiles:
 
     @property
     def data(self) -> dict[str, Any]:
+        if self.state.get("sites"):
+            return {"source": "each site's own images", "split_by": EACH_SITE, "counts": self._site_counts()}
         return _names_and_values(self.facts.get("data"))
+
+    def _site_counts(self) -> dict[str, dict[str, int]]:
+        """Images of each class by split, of all sites together."""
+        return {
+            split: {str(label): sum(site[split][label] for site in self.state["sites"]) for label in (0, 1)}
+            for split in ("train", "val", "test")
+        }
 
     @property
     def partition(self) -> dict[str, Any]:
         """Images of each class by client; the latest division, where that follows the live workers."""
+        if self.state.get("sites"):  # each with its own
+            shares = [site["train"] for site in self.state["sites"]]
+            return {str(client): {"0": no, "1": yes} for client, (no, yes) in enumerate(shares)}
         known = self.facts.get("partition")
         if known is not None:
             return _names_and_values(known)
@@ -103,6 +120,8 @@ class RunFiles:
     @property
     def sites(self) -> list[str]:
         """Name of every client, where each is a site."""
+        if self.state.get("sites"):
+            return [str(site["name"]) for site in self.state["sites"]]
         names = self.facts.get("sites")
         return [str(name) for name in names] if isinstance(names, list) else []
 

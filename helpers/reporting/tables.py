@@ -5,7 +5,7 @@ from typing import Any
 
 import pandas as pd
 
-from helpers.reporting.run_files import RunFiles, SplitScores
+from helpers.reporting.run_files import EACH_SITE, RunFiles, SplitScores
 
 NAMES = {  # of metrics, in the order they are shown
     "roc_auc": "ROC-AUC",
@@ -109,6 +109,8 @@ def client_rows(files: RunFiles) -> list[dict[str, Any]]:
 
 def how_split(data: dict[str, Any]) -> str:
     """By whom the images were split, what keeps them together, and what was permitted, in words."""
+    if data.get("split_by") == EACH_SITE:
+        return "split at each site"
     if data.get("split_by") is None:  # of an older run
         return f"kept together in a split by: {data.get('grouped_by') or 'not recorded'}"
     settings = data.get("settings") or {}
@@ -122,6 +124,8 @@ def how_split(data: dict[str, Any]) -> str:
 
 def how_divided(facts: dict[str, Any], settings: dict[str, Any]) -> str:
     """How the training images are divided among clients, in words; empty for an older run."""
+    if facts.get("divided_by") == "own":
+        return "Every client is a site and trains on its own images, which never leave it."
     how = DIVISIONS.get(str(facts.get("divided_by")))
     if how is None:
         return ""
@@ -156,5 +160,5 @@ def split_rows(data: dict[str, Any]) -> list[dict[str, Any]]:
 
 def round_rows(rounds: pd.DataFrame) -> tuple[list[str], list[list[float]]]:
     """Headers and rows of the table of rounds: columns without any value are left out."""
-    shown = rounds.dropna(axis="columns", how="all")
+    shown = rounds.drop(columns="roc_auc_over").dropna(axis="columns", how="all")
     return [name.replace("_", " ") for name in shown.columns], shown.to_numpy().tolist()

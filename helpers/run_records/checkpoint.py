@@ -106,7 +106,7 @@ def read_state(folders: RunFolders) -> tuple[RunState, dict[str, Any]]:
         content = json.loads(folders.state.read_bytes())
         if content.pop("format") != STATE_FORMAT:
             raise RecordError(f"{folders.state}: written by another version of this project")
-        # Before there were clients' and server's states, a run's state did not name any.
-        return RunState.from_message({**NO_STATES, **content.pop("state")}), content
+        # Before there were clients' and server's states and sites, a run's state did not name any.
+        return RunState.from_message({**NO_STATES, "sites": [], **content.pop("state")}), content
     except (OSError, ValueError, KeyError, TypeError, AttributeError) as error:
         raise RecordError(f"{folders.state} could not be read: {error}") from error

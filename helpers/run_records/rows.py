@@ -35,8 +35,8 @@ def round_row(
     }
 
 
-def client_row(reply: ClientReply, metrics: Metrics) -> dict[str, Any]:
-    """The row of a client: its reply, and how its own model does on validation (empty if unknown)."""
+def client_row(reply: ClientReply, metrics: Metrics, site: str | None = None) -> dict[str, Any]:
+    """The row of a client: its reply, how its own model does on validation (empty if unknown), its site."""
     return {
         "round": reply.round,
         "client": reply.client,
@@ -56,4 +56,5 @@ def client_row(reply: ClientReply, metrics: Metrics) -> dict[str, Any]:
         "val_loss": metrics.get("val_loss"),
         "val_recall": metrics.get("recall"),
         "val_specificity": metrics.get("specificity"),
+        "site": site,
     }

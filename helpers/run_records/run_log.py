@@ -98,7 +98,7 @@ def commit_round(
     state_files = {**state.state_files, **state_files}
     before = _server_file_before(state, order.round)
     state = replace(state, round=order.round, weights_file=file, state_files=state_files)
-    state = replace(state, server_file=server_file, server_file_before=before)
+    state = replace(state, server_file=server_file, server_file_before=before, sites=order.sites)
     auc = metrics["roc_auc"]
     if auc is not None and (state.best_roc_auc is None or auc > state.best_roc_auc):
         state = replace(state, best_round=order.round, best_roc_auc=auc, best_weights_file=file)

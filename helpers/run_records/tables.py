@@ -24,6 +24,8 @@ ROUND_COLUMNS = [
     *MORE_METRICS,
     "aggregation_started_at",
     "state_bytes",
+    "num_scored",
+    "roc_auc_over",
 ]
 CLIENT_COLUMNS = [
     "round",
@@ -44,6 +46,7 @@ CLIENT_COLUMNS = [
     "val_loss",
     "val_recall",
     "val_specificity",
+    "site",
 ]
 PARTITION_COLUMNS = ["round", "file", "client", "label", "patient", "site"]
 TEST_COLUMNS = [
@@ -55,6 +58,7 @@ TEST_COLUMNS = [
     "test_loss",
     *WITH_INTERVALS,
     *(f"{name}_{end}" for name in WITH_INTERVALS for end in ("low", "high")),
+    "roc_auc_over",
 ]
 
 

@@ -16,7 +16,8 @@ from helpers.cluster.embedded_redis import find_binary, start_server
 from helpers.cluster.errors import NoWorkers, TaskFailed
 from helpers.cluster.heartbeat import Heartbeat
 from helpers.cluster.job_board import JobBoard
-from helpers.cluster.supervision import Deadline, Job, Supervisor
+from helpers.cluster.jobs import Deadline, Job
+from helpers.cluster.supervision import Supervisor
 from helpers.cluster.worker_session import WorkerSession
 from helpers.federated.messages import TrainOrder
 
@@ -106,7 +107,7 @@ class Sent:
 def live(client: redis.Redis, name: str) -> Heartbeat:
     heartbeat = Heartbeat(client, name, {})
     heartbeat.claim()
-    heartbeat.show_ready()
+    heartbeat.show_ready(["train"])
     return heartbeat
 
 

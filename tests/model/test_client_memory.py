@@ -23,6 +23,7 @@ from helpers.run_records.run_log import begin_run, commit_round
 from helpers.weight_store.store import MemoryStore, put_arrays
 from tasks import train_task
 from tasks.remembered import put_server_control, put_states
+from tasks.round_record import forget
 from tasks.update_intake import UpdateIntake
 
 GENERATOR = np.random.default_rng(3)
@@ -129,7 +130,7 @@ class Simulation:
             self.context.folders, order, self.instance.schema, self.weights, row, [], intake.state_files
         )
         self.states = order.states | intake.states | put_server_control(self.context, state)
-        intake.forget(self.states)
+        forget(self.context, order, intake.rows, self.states)
         return replies
 
     def resume(self) -> None:

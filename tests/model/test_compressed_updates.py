@@ -19,6 +19,7 @@ from helpers.run_records.files import RecordError, RunFolders
 from helpers.run_records.run_log import begin_run, commit_round
 from helpers.weight_store.store import MemoryStore, put_arrays
 from tasks.client_exchange import ClientExchange
+from tasks.round_record import forget
 from tasks.update_intake import UpdateIntake
 
 NAMES = ["kernel", "variance"]
@@ -112,9 +113,9 @@ def test_a_state_is_written_down_and_its_predecessor_forgotten(tmp_path: Path) -
     assert intake.states == {"0": replies[0].state}
     levels, scale = load_arrays(context.folders, intake.state_files["0"], STATE_SCHEMA)
     np.testing.assert_allclose(levels * scale, [[0, 0.4, 0], [0, 0, 0]], atol=1e-6)
-    intake.forget({**old, **intake.states})
+    forget(intake._context, intake._order, intake.rows, {**old, **intake.states})
     assert sorted(context.store.blobs) == ["dt:run:state:1:0:0", "dt:run:weights:0", "old:1"]
-    intake.forget({})
+    forget(intake._context, intake._order, intake.rows, {})
     assert sorted(context.store.blobs) == ["dt:run:weights:0"]
 
 

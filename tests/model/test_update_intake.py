@@ -14,6 +14,7 @@ from helpers.federated.quorum import QuorumError
 from helpers.federated.weights import schema_of
 from helpers.global_config import Config
 from helpers.weight_store.store import MemoryStore, put_arrays
+from tasks.round_record import forget
 from tasks.update_intake import UpdateIntake
 
 NAMES = ["kernel", "bias"]
@@ -89,7 +90,7 @@ def test_too_few_good_updates_are_an_error_that_names_the_reasons() -> None:
 def test_what_the_clients_stored_is_forgotten() -> None:
     intake = make_intake(None, "nan")
     list(intake.updates())
-    intake.forget({})
+    forget(intake._context, intake._order, intake.rows, {})
     assert intake._context.store.blobs == {}  # type: ignore[attr-defined]
 
 

@@ -23,8 +23,11 @@ from helpers.federated.replies import read_replies
 from helpers.federated.weights import ArraySpec
 from helpers.global_config import Config
 
-ORDER = {"run": "r", "session": "s", "settings": {}, "data_digest": "d", "versions": {}, "attempt": 0}
+ORDER = {
+    "run": "r", "session": "s", "settings": {}, "data_digest": "d", "versions": {}, "attempt": 0, "site": "",
+}  # fmt: skip
 ROUND = ORDER | {"round": 3, "clients": [0, 1], "weights": {}, "sent_at": 1.5, "states": {}, "num_clients": 2}
+ROUND |= {"sites": []}
 ARRAY = {"name": "a", "dtype": "float32", "shape": [2, 3]}
 REFERENCE = {"key": "k", "length": 24, "sha256": "ab", "schema": [ARRAY]}
 REPLY = ClientReply(3, 1, 0, "w", "ok", None, 5, 0.5, REFERENCE, REFERENCE).to_message()

@@ -122,7 +122,7 @@ def test_rounds_follow_each_other_from_where_the_run_is() -> None:
         {"0": {"key": "state-2"}},
         rounds=4,
         patience=0,
-        choose_cohort=lambda number: Cohort(5, [0, number]),
+        choose_cohort=lambda state: Cohort(5, [0, state.round + 1]),
         executor=recorder,
         observer=recorder,
     )
@@ -141,7 +141,7 @@ def test_a_finished_run_does_nothing() -> None:
 
 
 def rounds_after(state: RunState, recorder: Recorder, **options) -> RunState:
-    options = {"rounds": 4, "patience": 0, "choose_cohort": lambda number: Cohort(2, [0, 1])} | options
+    options = {"rounds": 4, "patience": 0, "choose_cohort": lambda state: Cohort(2, [0, 1])} | options
     weights = Reference(f"weights-{state.round}", 1, "x", ())
     return run_rounds(state, weights, {}, executor=recorder, observer=recorder, **options)
 
@@ -247,7 +247,7 @@ def test_every_client_is_drawn_as_often_as_any_other() -> None:
 def test_the_number_of_clients_is_asked_for_at_every_round_and_a_change_is_said() -> None:
     counts, notices = iter([3, 3, 4, 2]), []
     chooser = CohortChooser(lambda: next(counts), lambda count: list(range(count)), 1.0, 0, notices.append)
-    cohorts = [chooser.choose(number) for number in (1, 2, 3, 4)]
+    cohorts = [chooser.choose(RunState("r", number, "f", None, None, None)) for number in range(4)]
     assert cohorts == [Cohort(3, [0, 1, 2])] * 2 + [Cohort(4, [0, 1, 2, 3]), Cohort(2, [0, 1])]
     assert [text.partition(",")[0] for text in notices] == [
         "round 3: 4 clients instead of 3", "round 4: 2 clients instead of 4",

@@ -69,11 +69,11 @@ def test_rounds_become_rows(folders: RunFolders) -> None:
     commit(folders, 1, 0.6)
     commit(folders, 2, None)
     text = (folders.metrics / "rounds.csv").read_text().splitlines()
-    assert text[1] == "1,1,5,0.30000000000000004,0.5,0.5,0.5,0.5,0.5,0.6,1.0,0,0,,,,,,0.5,0"
-    assert text[2] == "2,1,5,0.30000000000000004,0.5,0.5,0.5,0.5,0.5,,1.0,0,0,,,,,,0.5,0"
+    assert text[1] == "1,1,5,0.30000000000000004,0.5,0.5,0.5,0.5,0.5,0.6,1.0,0,0,,,,,,0.5,0,,"
+    assert text[2] == "2,1,5,0.30000000000000004,0.5,0.5,0.5,0.5,0.5,,1.0,0,0,,,,,,0.5,0,,"
     header, first, _ = (folders.metrics / "clients.csv").read_text().splitlines()
-    assert header.endswith(",error,state_bytes,val_loss,val_recall,val_specificity")
-    assert first == "1,0,w,ok,5,0.30000000000000004,0.5,0.6,0.0,0.0,0.0,0,0,,0,0.7,0.5,0.25"
+    assert header.endswith(",error,state_bytes,val_loss,val_recall,val_specificity,site")
+    assert first == "1,0,w,ok,5,0.30000000000000004,0.5,0.6,0.0,0.0,0.0,0,0,,0,0.7,0.5,0.25,"
 
 
 def test_best_is_the_first_round_of_the_highest_auc(folders: RunFolders) -> None:

@@ -1,0 +1,42 @@
+"""The prepared images that the orchestrator needs to see before a run."""
+
+from pathlib import Path
+
+from helpers.global_config import Config, ConfigError
+from preprocessing.load_and_create_dataset import prepare
+from preprocessing.prepared_data import MANIFEST, PreparedData
+from preprocessing.terminal_output import print_summary, progress_bar
+
+
+def prepared_data(config: Config) -> PreparedData:
+    """Open the prepared images; where there are none, prepare them first.
+
+    Raises:
+        UserError: the images cannot be prepared, or were prepared at another size.
+    """
+    folder = config.PREPROCESSED_DIR
+    if not (folder / MANIFEST).exists():
+        print(f"{folder} holds no prepared images: preparing those in {config.DATA_DIR} first")
+        with progress_bar() as progress:
+            print_summary(prepare(config, progress=progress))
+    return _open(folder, config)
+
+
+def digest_of_test_set(config: Config) -> str:
+    """The digest of the images of TEST_DIR; empty where the sites test.
+
+    Raises:
+        UserError: they are not there, or were prepared at another size.
+    """
+    return _open(Path(config.TEST_DIR), config).digest if config.TEST_DIR else ""
+
+
+def _open(folder: Path, config: Config) -> PreparedData:
+    data = PreparedData.open(folder)
+    size = tuple(data.manifest["settings"]["INPUT_SHAPE"])
+    if size != config.INPUT_SHAPE:
+        raise ConfigError(
+            f"INPUT_SHAPE: received {config.INPUT_SHAPE}, but the images in {folder} are {size}; set it to "
+            "that, or prepare them again with python preprocessing/load_and_create_dataset.py --input-shape"
+        )
+    return data

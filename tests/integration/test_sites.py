@@ -1,0 +1,178 @@
+"""Three sites whose folders share no file, and a worker for the averaging that has no images at all."""
+
+import base64
+import contextlib
+import re
+import signal
+import subprocess
+import sys
+from collections.abc import Iterator
+from pathlib import Path
+
+import numpy as np
+import pytest
+from sklearn import metrics
+
+from helpers.cluster.child_processes import ROOT
+from helpers.cluster.embedded_redis import find_binary, start_server
+from helpers.cluster.heartbeat import live_workers
+from helpers.cluster.worker_processes import WorkerProcesses, worker_environment
+from helpers.evaluation.tallies import MEAN
+from tests.integration.conftest import Cluster, write_images
+from tests.integration.test_client_memory import assert_same_runs
+
+SITES = {"north": 90, "south": 60, "west": 40}
+SETTINGS = ("--data-at", "sites", "--min-clients", "2", "--worker-timeout-s", "4", "--local-epochs", "4")
+
+
+@pytest.fixture(scope="module")
+def apart(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Cluster]:
+    """A worker without images and without a site, in a folder of its own; the tests add the sites."""
+    folder = tmp_path_factory.mktemp("apart")
+    with start_server(find_binary(), folder / "redis") as server:
+        environment = worker_environment(server.url, 3) | places(folder) | {"DT_THREADS": "1"}
+        cluster = Cluster(folder, environment, server, [])
+        try:
+            cluster.add_workers(1)
+            for name, count in SITES.items():
+                write_images(folder / name / "images", count, seed=count)
+                prepare = [sys.executable, "preprocessing/load_and_create_dataset.py"]
+                prepare += ["--input-shape", "16,16", "--validation-fraction", "0.3"]
+                own = environment | places(folder / name)
+                subprocess.run(prepare, cwd=ROOT, env=own, check=True, capture_output=True)
+                cluster.add_workers(1, **places(folder / name), DT_SITE=name)
+            yield cluster
+        finally:
+            for group in cluster.groups:
+                group.stop(grace_s=5)
+            cluster.server.stop()
+
+
+def places(folder: Path) -> dict[str, str]:
+    """All folders that a process reads or writes, inside one."""
+    return {
+        "DT_DATA_DIR": str(folder / "images"),
+        "DT_PREPROCESSED_DIR": str(folder / "preprocessed"),
+        "DT_METRICS_DIR": str(folder / "metrics"),
+        "DT_MODELS_DIR": str(folder / "models"),
+    }
+
+
+def group_of(cluster: Cluster, site: str) -> WorkerProcesses:
+    """The processes that serve a site."""
+    statuses = live_workers(cluster.client).values()
+    pids = {status["pid"] for status in statuses if (status["site"] or {}).get("name") == site}
+    return next(group for group in cluster.groups if pids & {worker.process.pid for worker in group._workers})
+
+
+def written_to_redis(cluster: Cluster) -> bytes:
+    """Everything that was ever written to the server, by its append-only file; messages also decoded."""
+    files = sorted((cluster.folder / "redis").rglob("*.aof"))
+    written = b"".join(file.read_bytes() for file in files)
+    bodies = re.findall(rb'"body": "([A-Za-z0-9+/=]+)"', written)
+    return written + b"".join(base64.b64decode(body) for body in bodies)
+
+
+def test_the_metrics_are_those_of_all_sites_images_together(apart: Cluster) -> None:
+    done = apart.train("--run", "together", "--epochs", "2", "--base-lr", "1e-5", *SETTINGS)
+    assert done.returncode == 0, done.stdout + done.stderr
+    rounds, clients = apart.table("together", "rounds.csv"), apart.table("together", "clients.csv")
+    assert clients["site"].tolist() == ["north", "south", "west"] * 2
+    assert (rounds["num_scored"] == 3).all()
+    assert set(rounds["roc_auc_over"]) == {"all images"}
+    best = apart.table("together", "test.csv").iloc[0]
+    with np.load(apart.folder / "metrics/together/scores.npz") as arrays:
+        labels, scores = arrays["val_labels"], arrays["val_scores"].astype(np.float64)
+        test_labels, test_scores = arrays["test_labels"], arrays["test_scores"]
+        sites = {str(name).partition(":")[0] for name in arrays["test_files"]}
+    assert sites == set(SITES)
+    row = rounds[rounds["round"] == best["round"]].iloc[0]
+    assert row["roc_auc"] < 1  # otherwise a mean of the sites would be equal too
+    assert row["roc_auc"] == pytest.approx(metrics.roc_auc_score(labels, scores), abs=1e-12)
+    assert row["val_loss"] == pytest.approx(metrics.log_loss(labels, scores.clip(1e-7, 1 - 1e-7)), abs=1e-6)
+    assert row["accuracy"] == pytest.approx(metrics.accuracy_score(labels, scores >= 0.5), abs=1e-12)
+    assert row["recall"] == pytest.approx(metrics.recall_score(labels, scores >= 0.5), abs=1e-12)
+    assert best["roc_auc"] == pytest.approx(metrics.roc_auc_score(test_labels, test_scores), abs=1e-12)
+    assert best["num_examples"] == len(test_labels) == sum(round(0.3 * count) for count in SITES.values())
+
+
+def test_a_run_that_stops_before_a_round_is_scored_goes_on_to_the_same_bits(apart: Cluster) -> None:
+    training = apart.start_training("--run", "stopped", "--epochs", "2", "--base-lr", "1e-5", *SETTINGS)
+    apart.wait_for_task("score-val:2:")
+    training.kill()  # averaged, but not in the records
+    training.communicate()
+    assert len(apart.table("stopped", "rounds.csv")) == 1
+    done = apart.train("--resume", "stopped")
+    assert done.returncode == 0, done.stdout + done.stderr
+    assert_same_runs(apart, "stopped", "together")
+
+
+def test_nothing_of_an_image_leaves_a_site_and_nothing_of_the_run_lies_there(apart: Cluster) -> None:
+    written = written_to_redis(apart)
+    assert b"scores-val:1:1:0" in written
+    assert b'"job": "train:1:1"' in written  # in a message
+    for name in SITES:
+        folder = apart.folder / name
+        assert sorted(path.name for path in folder.iterdir()) == ["images", "preprocessed"]
+        images = np.load(folder / "preprocessed/x_train.npy")
+        assert all(image.tobytes()[:48] not in written for image in images)
+        assert all(file.name.encode() not in written for file in (folder / "images").rglob("*.png"))
+    assert not (apart.folder / "preprocessed").exists()
+
+
+def test_a_site_leaves_and_comes_back_and_keeps_its_scores(apart: Cluster) -> None:
+    training = apart.start_training("--run", "leaving", "--epochs", "3", *SETTINGS)
+    try:
+        apart.wait_for_task("train:1:1")
+        with frozen(training):
+            group_of(apart, "south").stop(grace_s=30)
+        apart.wait_for_task("train:2:")
+        with frozen(training):
+            away = len(written_to_redis(apart))
+            own = places(apart.folder / "south")
+            apart.add_workers(1, **own, DT_SITE="south", DT_SHARE_SCORES="false")
+        output, errors = training.communicate(timeout=120)
+    finally:
+        training.kill()
+    assert training.returncode == 0, output + errors
+    assert "south has left" in output
+    assert "south has come" in output
+    assert "site south is left out of the metrics" in output
+    rounds, clients = apart.table("leaving", "rounds.csv"), apart.table("leaving", "clients.csv")
+    assert rounds["num_clients"].tolist() == [3, 2, 3]
+    assert rounds["num_scored"].tolist() == [2, 2, 3]
+    assert rounds["roc_auc_over"].tolist() == ["all images", "all images", MEAN]
+    assert clients["client"].tolist() == [0, 1, 2, 0, 2, 0, 1, 2]
+    assert clients.groupby("site")["client"].unique().map(list).to_dict() == {
+        "north": [0], "south": [1], "west": [2],
+    }  # fmt: skip
+    workers = clients.groupby("site")["worker"].unique()
+    assert len({worker for names in workers for worker in names}) == 4  # south's two, no one's twice
+    written = written_to_redis(apart)[away:]
+    assert b"scores-val:3:0:0" in written
+    assert b"scores-val:3:1:" not in written
+    assert b"scores-test:" in written
+    best = apart.table("leaving", "test.csv").iloc[0]
+    assert (best["threshold"], best["roc_auc_over"]) == (0.5, MEAN)
+    assert not (apart.folder / "metrics/leaving/scores.npz").exists()
+    assert (apart.folder / "metrics/leaving/report.html").exists()
+
+
+@contextlib.contextmanager
+def frozen(process: subprocess.Popen[str]) -> Iterator[None]:
+    """Stop a process in its tracks for a while."""
+    process.send_signal(signal.SIGSTOP)
+    try:
+        yield
+    finally:
+        process.send_signal(signal.SIGCONT)
+
+
+@pytest.mark.parametrize(
+    ("option", "value"), [("--num-clients", "3"), ("--partition", "iid"), ("--num-workers", "auto")]
+)
+def test_what_needs_all_images_is_refused_by_name(apart: Cluster, option: str, value: str) -> None:
+    refused = apart.train("--run", "unfit", *SETTINGS, option, value)
+    assert refused.returncode == 2
+    assert "with DATA_AT=sites" in refused.stderr
+    assert option[2:].replace("-", "_") in refused.stderr.lower()
