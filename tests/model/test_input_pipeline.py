@@ -52,7 +52,7 @@ def test_batches_do_not_undo_what_keeps_freed_memory() -> None:
     libc.malloc.restype = ctypes.c_void_p
     libc.malloc.argtypes = [ctypes.c_size_t]
     libc.free.argtypes = [ctypes.c_void_p]
-    address = libc.malloc(50 << 20)
+    address = libc.malloc(900 << 20)  # more than any heap has at hand, less than what is mapped by itself
     size_and_flags = ctypes.c_size_t.from_address(address - ctypes.sizeof(ctypes.c_size_t)).value
     libc.free(address)
     assert not size_and_flags & 2  # glibc's IS_MMAPPED
