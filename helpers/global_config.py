@@ -347,7 +347,7 @@ class Config(BaseSettings, metaclass=_ReadableDefaults):
         "Name of the site whose images this worker has: it serves that site alone, with `DATA_AT=sites`; "
         "empty: it belongs to no site (environment: `DT_SITE`).",
         local=True,
-        pattern=r"^([A-Za-z0-9][A-Za-z0-9._-]{0,39})?$",
+        pattern=r"^([A-Za-z0-9][A-Za-z0-9._-]{0,39})?$",  # as SITE_NAME of helpers.federated.sites
     )
     SHARE_SCORES: bool = setting(
         True,
@@ -452,7 +452,10 @@ class Config(BaseSettings, metaclass=_ReadableDefaults):
         conflicts = {
             "PARTITION": (self.PARTITION != "auto", "every site trains on its own images"),
             "NUM_CLIENTS": (self.NUM_CLIENTS > 0, "the live sites give the number of clients"),
-            "num_workers": (self.num_workers != 3, "the live sites give the number of clients"),
+            "num_workers": (
+                self.num_workers != type(self).num_workers,
+                "the live sites give the number of clients",
+            ),
             "CLIENTS": (bool(self.CLIENTS), "the live sites take part; stop the workers of the others"),
             "LR_SCALING": (self.LR_SCALING != "none", "it multiplies BASE_LR by num_workers"),
             "CLASS_WEIGHT": (

@@ -84,7 +84,9 @@ def _dataset(
 
 
 def _ahead(batches: Callable[[], Iterator[Any]], signature: Any, num_batches: int) -> tf.data.Dataset:
-    """Run a generator of batches in a thread of its own, a few batches ahead of the training.
+    """Run a generator of `num_batches` batches in a thread of its own, a few batches ahead of the training.
+
+    One iteration at a time; other than so many batches are an error.
 
     Not by `from_generator`: with Python 3.11 that sets glibc's mmap threshold to 128 KiB for the whole
     process, and then every activation of every step is fetched from the kernel and given back to it.
@@ -98,8 +100,11 @@ def _ahead(batches: Callable[[], Iterator[Any]], signature: Any, num_batches: in
     def next_batch(index: np.int64) -> Any:
         nonlocal going
         if index == 0:
-            going = batches()
-        return next(going)
+            going = zip(range(num_batches), batches(), strict=True)
+        _, batch = next(going)
+        if index == num_batches - 1:
+            next(going, None)  # raises if there are more
+        return batch
 
     structure = tf.nest.flatten(signature)
 

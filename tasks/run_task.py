@@ -114,6 +114,7 @@ def _provenance(order: Order, state: RunState, row: dict[str, Any]) -> dict[str,
 def _description(context: RunContext, environment: dict[str, str]) -> dict[str, Any]:
     """What was trained on what and where, for a person to read."""
     order, config = context.order, context.config
+    is_here = config.DATA_AT != "sites"
     about_data = (
         "source", "settings", "split_by", "grouped_by", "allowed", "counts", "patients", "left_out", "audit",
     )  # fmt: skip
@@ -124,23 +125,24 @@ def _description(context: RunContext, environment: dict[str, str]) -> dict[str, 
         "versions": order.versions,
         "environment": environment,
         "num_workers": config.num_workers,
-        **(_AT_SITES if config.DATA_AT == "sites" else _division(context)),
-        "data": {}
-        if config.DATA_AT == "sites"
-        else {name: context.data.manifest.get(name) for name in about_data},
+        **_division(context),
+        "data": {name: context.data.manifest.get(name) for name in about_data} if is_here else {},
     }
 
 
-_AT_SITES = {"divided_by": "own", "num_clients": None, "partition": None, "sites": None}
-"""Who trains on what where the images are at the sites: state.json tells, as sites come and go."""
+_CHANGING = {"num_clients": None, "partition": None, "sites": None}
+"""In place of who trains on what where that follows live workers (partition.csv) or sites (state.json)."""
 
 
 def _division(context: RunContext) -> dict[str, Any]:
-    """How the training rows are divided, and among how many clients; for `auto`, partition.csv tells."""
-    data, config = context.data, context.config
+    """How the training rows are divided, and among how many clients."""
+    config = context.config
+    if config.DATA_AT == "sites":
+        return {"divided_by": "own", **_CHANGING}
+    data = context.data
     kind, num_clients = kind_of(data, config), count_clients(data, config)
     if num_clients is None:
-        return {"divided_by": kind, "num_clients": None, "partition": None, "sites": None}
+        return {"divided_by": kind, **_CHANGING}
     labels, shares = data.labels("train"), partition(data, config, num_clients)
     return {
         "divided_by": kind,

@@ -187,7 +187,7 @@ class ChordExecutor:
         return self._dispatcher.carry_out(orders, self._mark_failed, deadline)
 
     def _tell_refused(self, result: RoundResult, messages: list[Any]) -> None:
-        """Say whose update the aggregation could not use, unless it was known before."""
+        """Say whose update or scores could not be used, unless it was known before."""
         for row, message in zip(result.clients, messages, strict=True):
             if row["status"] == "failed" and message["status"] in USABLE:
                 self._supervisor.notice(f"round {row['round']}: client {row['client']}: {row['error']}")

@@ -25,7 +25,7 @@ def keep_freed_memory() -> bool:
     """Let glibc keep freed memory for the next training step; return whether it could be told.
 
     TensorFlow frees the activations of every step. By default glibc gives them back to the kernel and
-    gets them again, zeroed page by page: in a worker up to half of the processor's time. All threads use
+    gets them again, zeroed page by page: in a worker about a fifth of the processor's time. All threads use
     the main heap, as the others give back what is above 64 MiB. Elsewhere nothing is done.
     """
     if not sys.platform.startswith("linux"):

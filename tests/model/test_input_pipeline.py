@@ -5,10 +5,11 @@ from collections import Counter
 
 import numpy as np
 import pytest
+import tensorflow as tf
 
 from helpers.cluster.process_tuning import keep_freed_memory
 from preprocessing.augment_images import AUGMENTATIONS, augmentation
-from preprocessing.input_pipeline import evaluation_batches, training_batches
+from preprocessing.input_pipeline import _ahead, evaluation_batches, training_batches
 
 IMAGES = np.random.default_rng(0).integers(0, 256, (10, 16, 16, 3), dtype=np.uint8)
 IMAGES[:, 0, 0, 0] = np.arange(10)  # every image tells its row
@@ -40,6 +41,14 @@ def test_no_thread_tunes_the_batches_as_an_epoch_might_wait_for_it_to_wake_up() 
     )
     for dataset in (training, evaluation_batches(IMAGES, batch_size=4)):
         assert dataset.options().autotune.enabled is False
+
+
+@pytest.mark.parametrize("promised", [2, 4])
+def test_other_than_the_promised_number_of_batches_is_an_error(promised: int) -> None:
+    three = lambda: iter(np.zeros((3, 1), np.float32))  # noqa: E731
+    dataset = _ahead(three, tf.TensorSpec((None,), tf.float32), promised)
+    with pytest.raises(tf.errors.InvalidArgumentError, match=r"zip\(\) argument 2 is"):
+        list(dataset)
 
 
 def test_batches_do_not_undo_what_keeps_freed_memory() -> None:
