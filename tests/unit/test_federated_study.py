@@ -125,7 +125,7 @@ def test_a_finished_run_with_other_settings_is_not_taken_for_what_is_asked(tmp_p
 
 def test_other_images_than_those_prepared_are_refused(tmp_path):
     write_prepared(tmp_path / "prepared/seed-1", 4, 2, (16, 16))  # their folder has no name
-    with pytest.raises(UserError, match="--data-dir: received images, but .* name another --out"):
+    with pytest.raises(UserError, match=r"--data-dir: received images, but .* name another --out"):
         study_in(tmp_path).images.prepared(1)
 
 
