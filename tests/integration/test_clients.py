@@ -36,18 +36,18 @@ def test_ten_clients_on_three_workers_of_which_half_take_part(cluster: Cluster) 
 def test_a_sampled_run_that_is_resumed_gives_the_numbers_of_one_that_is_not(cluster: Cluster) -> None:
     settings = ("--num-clients", "6", "--client-fraction", "0.4", "--partition", "dirichlet")
     settings += ("--update-dtype", "int8")
-    assert cluster.train("--run", "whole", "--epochs", "3", *settings).returncode == 0
+    assert cluster.train("--run", "in-one-go", "--epochs", "3", *settings).returncode == 0
     assert cluster.train("--run", "parts", "--epochs", "2", *settings).returncode == 0
     resumed = cluster.train("--resume", "parts", "--epochs", "3", "--force")
     assert resumed.returncode == 0, resumed.stderr
     for name in ("rounds.csv", "clients.csv"):
         whole, parts = (
             cluster.table(run, name).drop(columns=[*TIMES, "worker"], errors="ignore")
-            for run in ("whole", "parts")
+            for run in ("in-one-go", "parts")
         )
         assert whole.equals(parts), name
-    assert cluster.table("whole", "partition.csv").equals(cluster.table("parts", "partition.csv"))
-    assert cluster.weights("whole") == cluster.weights("parts")
+    assert cluster.table("in-one-go", "partition.csv").equals(cluster.table("parts", "partition.csv"))
+    assert cluster.weights("in-one-go") == cluster.weights("parts")
 
 
 def test_as_many_clients_as_workers(cluster: Cluster) -> None:

@@ -94,8 +94,9 @@ def test_whoever_aggregates_may_die_too(cluster: Cluster, calm: dict[str, bytes]
     assert state["state"]["round"] == 2
 
 
-TOO_LONG = ["--local-epochs", "1000", "--num-workers", "1", "--round-deadline-s", "8", "--min-clients", "1"]
-"""A training of many minutes that the deadline cuts."""
+TOO_LONG = ["--epochs", "1", "--local-epochs", "1000", "--num-workers", "1", "--min-clients", "1"]
+TOO_LONG += ["--round-deadline-s", "20"]
+"""A training of many minutes, cut by a deadline that leaves a new worker on a busy machine time to begin."""
 
 
 def test_a_slow_client_counts_with_what_it_saw(cluster: Cluster) -> None:

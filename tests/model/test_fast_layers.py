@@ -20,7 +20,7 @@ def instances(side: int) -> tuple[ModelInstance, ModelInstance]:
         array + some.astype(np.float32) for array, some in zip(plain.model.get_weights(), noise, strict=True)
     ]
     for instance in (plain, fast):
-        instance.begin_training(weights, 0.01, SEED)
+        instance.begin_training(weights, 0.01, SEED, {})
     return plain, fast
 
 
