@@ -1,6 +1,6 @@
 """Federated learning against pooled training, other algorithms and liars; makes docs/results.md; Linux only.
 
-python benchmarks/federated.py               everything; some two hours on 2 cores
+python benchmarks/federated.py               everything; some two and a half hours on 2 cores
 python benchmarks/federated.py --quick       tiny, only to see that it works
 
 Every finished run is kept in --out: stop the command (Ctrl-C) whenever you like and give it again, on another
