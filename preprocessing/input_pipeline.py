@@ -84,7 +84,13 @@ def _dataset(
 
 
 def _ahead(batches: Callable[[], Iterator[Any]], signature: Any, num_batches: int) -> tf.data.Dataset:
-    """Run a generator of batches in a thread of its own, a few batches ahead of the training."""
-    dataset = tf.data.Dataset.from_generator(batches, output_signature=signature)
+    """Run a generator of batches in a thread of its own, a few batches ahead of the training.
+
+    Nothing is left to tf.data's tuning: its thread tunes nothing here, sleeps ever longer (5 s, 10 s), and
+    now and then the end of an epoch waits until it wakes.
+    """
+    options = tf.data.Options()
+    options.autotune.enabled = False
+    dataset = tf.data.Dataset.from_generator(batches, output_signature=signature).with_options(options)
     counted = dataset.apply(tf.data.experimental.assert_cardinality(num_batches))
     return counted.prefetch(PREFETCHED_BATCHES)

@@ -32,6 +32,14 @@ def test_every_row_once_with_its_own_label() -> None:
     np.testing.assert_allclose(images, IMAGES[rows] / 255, rtol=1e-6)
 
 
+def test_no_thread_tunes_the_batches_as_an_epoch_might_wait_for_it_to_wake_up() -> None:
+    training = training_batches(
+        IMAGES, LABELS, ROWS, batch_size=2, epochs=1, augmentation_name="none", seed=[1, 2, 3]
+    )
+    for dataset in (training, evaluation_batches(IMAGES, batch_size=4)):
+        assert dataset.options().autotune.enabled is False
+
+
 def test_more_epochs_go_on_after_the_first_in_new_orders() -> None:
     images, _, batches = collect(epochs=3)
     assert [len(x) for x, _ in batches] == [2, 2, 1] * 3
