@@ -1,12 +1,14 @@
 """Federated learning against pooled training, other algorithms and liars; makes docs/results.md; Linux only.
 
-python benchmarks/federated.py               everything; some two and a half hours on 2 cores
+python benchmarks/federated.py               everything; some two hours on 2 cores
+python benchmarks/federated.py --no-liars    some 70 minutes; the same without --no-liars adds the liars later
 python benchmarks/federated.py --quick       tiny, only to see that it works
 
-Every finished run is kept in --out: stop the command (Ctrl-C) whenever you like and give it again, on another
-day too; finished runs are skipped, a run that was begun goes on after its last round. Should code or packages
-have changed meanwhile, a begun run is refused: remove its folder under models/ of --out. The page is written
-when all runs are finished. What each number is: benchmarks/README.md.
+Every finished run is kept in --out: stop the command (Ctrl-C or SIGTERM) whenever you like and give it again,
+on another day too; finished runs are skipped, a run that was begun goes on after its last round. If it was
+killed, what it left running is ended first. Should code or packages have changed meanwhile, a begun run is
+refused: remove its folder under models/ of --out. The page is written when all runs are finished. What each
+number is: benchmarks/README.md.
 """
 
 from __future__ import annotations
@@ -42,8 +44,9 @@ def parse(arguments: Sequence[str] | None) -> argparse.Namespace:
     images = "0/, 1/ and manifest.csv with patient and device [../shared/data/bus-bra beside the repository]"
     add("--data-dir", type=Path, metavar="DIR", default=DATA_DIR, help=images)
     add("--seeds", type=int, nargs="+", default=[1, 2, 3], metavar="SEED", help="of splits and runs [1 2 3]")
-    add("--rounds", type=int, default=12, help="of every run [12]")
-    add("--reach", type=float, default=0.75, metavar="AUC", help="validation AUC to count rounds to [0.75]")
+    add("--rounds", type=int, default=10, help="of every run [10]")
+    add("--reach", type=float, default=0.7, metavar="AUC", help="validation AUC to count rounds to [0.7]")
+    add("--no-liars", action="store_true", help="without the runs in which clients lie, and their section")
     add("--out", type=Path, metavar="DIR", help="where the runs are kept [benchmarks/results/federated]")
     add("--page", type=Path, metavar="FILE", help="[docs/results.md; with --quick results.md in --out]")
     add("--quick", action="store_true", help="noise of 16×16, 2 rounds, one seed, few cases, made anew")
@@ -84,6 +87,7 @@ def command_of(options: argparse.Namespace) -> str:
     """How it can be repeated, without folders of this machine."""
     command = ["python benchmarks/federated.py", "--seeds", *map(str, options.seeds)]
     command += ["--rounds", str(options.rounds), "--reach", f"{options.reach:g}"]
+    command += ["--no-liars"] if options.no_liars else []
     return "python benchmarks/federated.py --quick" if options.quick else " ".join(command)
 
 
@@ -98,17 +102,22 @@ def main(arguments: Sequence[str] | None = None) -> int:
     if status := enter_environment(__file__):
         return status
     from benchmarks.federated_study import carry_out
+    from benchmarks.leftovers import alone_in
     from benchmarks.watching import CommandFailed
     from helpers.cluster.errors import ClusterError
     from helpers.global_config import UserError
 
-    signal.signal(signal.SIGTERM, lambda number, frame: sys.exit(128 + number))  # ends what it started
+    for number in (signal.SIGTERM, signal.SIGHUP):
+        if signal.getsignal(number) is not signal.SIG_IGN:  # as nohup has it
+            signal.signal(number, lambda number, frame: sys.exit(128 + number))  # ends what it started
     drop_settings()
     try:
         study = study_of(options)
         page = options.page or (study.folder / "results.md" if options.quick else PAGE)
         seeds = options.seeds[:1] if options.quick else options.seeds
-        carry_out(study, seeds, page, options.reach, command_of(options), few=options.quick)
+        with alone_in(study.folder):
+            what = {"liars": not options.no_liars, "few": options.quick}
+            carry_out(study, seeds, page, options.reach, command_of(options), **what)
     except UserError as error:
         print(f"error: {error}", file=sys.stderr)
         return 2

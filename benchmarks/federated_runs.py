@@ -43,6 +43,11 @@ class Study:
         self.images = images
         self.rounds = rounds
         self._tell = tell
+        self._expected = self._finished = 0
+
+    def expect(self, count: int) -> None:
+        """Say how many runs there will be in all, so that progress can be told."""
+        self._expected, self._finished = count, 0
 
     def carry_out(self, seed: int, cases: Sequence[Case]) -> None:
         """Make what is missing of these runs, with fresh workers for each lie.
@@ -52,6 +57,7 @@ class Study:
             CommandFailed: a training ended with an error; the runs before it are kept.
         """
         missing = [case for case in cases if not self._is_finished(seed, case)]
+        self._finished += len(cases) - len(missing)
         for lie in dict.fromkeys(case.lie for case in missing):
             workers = self.folder / "workers" / f"seed-{seed}-{lie or 'honest'}"
             shutil.rmtree(workers, ignore_errors=True)
@@ -107,7 +113,9 @@ class Study:
             last = "\n".join(log.read_text(errors="replace").splitlines()[-TAIL_LINES:])
             raise CommandFailed(f"{run}: status {status}; {log} ends with\n{last}")
         validation = self.outcome(seed, case).best_validation
-        self._tell(f"{run}: {time.monotonic() - began:.0f} s, validation AUC {validation:.3f}")
+        self._finished += 1
+        took = f"{time.monotonic() - began:.0f} s, validation AUC {validation:.3f}"
+        self._tell(f"{time.strftime('%H:%M')} {self._finished} of {self._expected}  {run}: {took}")
 
     def outcome(self, seed: int, case: Case) -> Outcome:
         """What a finished run says.

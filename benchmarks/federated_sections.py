@@ -11,10 +11,11 @@ from benchmarks.lies import LENGTH
 Cases = Sequence[Sequence[Outcome]]
 HOW_TO_READ = (
     "Test AUC: of the model of the best round by validation, once, with a 95 % interval from a bootstrap "
-    "over patients. Seconds of a round are medians, its MB are what clients read and wrote. "
-    "Differences: paired bootstrap over patients; for the mean over seeds patients of all tests are drawn "
-    "together. These intervals tell what other patients would do; how far seeds differ tells the rest. In "
-    "pictures the line is the mean over seeds, the band reaches from the lowest seed to the highest."
+    "over patients. An AUC on some hundred validation images is known to ± .12, so which round is the "
+    "first to reach a level is partly luck. Seconds of a round are medians, its MB are what clients read "
+    "and wrote. Differences: paired bootstrap over patients; for the mean over seeds patients of all tests "
+    "are drawn together. These intervals tell what other patients would do; how far seeds differ tells the "
+    "rest. In pictures the line is the mean over seeds, the band reaches from the lowest seed to the highest."
 )
 
 
@@ -68,7 +69,7 @@ def liar_section(honest: Sequence[Outcome], by_lie: Mapping[str, Cases], level: 
         f"flipped; or they send, in place of what they learned, Gaussian noise {LENGTH:g} times as long as "
         f"their change, array by array. Krum and multi-Krum are defined for {NUM_LIARS} liars from "
         f"2 · {NUM_LIARS} + 3 = {2 * NUM_LIARS + 3} clients on, so multi-Krum has {NUM_CLIENTS + 1} clients, "
-        f"and so has a mean beside it; the other rules have {NUM_CLIENTS}.",
+        f"the other rules {NUM_CLIENTS}: its liars are a smaller part.",
     ]
     for title, cases in titled.items():
         parts += [f"### Lie: {title}", results_table(cases, level), differences_table(cases[1:], honest)]

@@ -42,8 +42,8 @@ def test_every_case_has_a_name_of_its_own_and_settings_that_are_taken():
     assert len({case.name for case in cases}) == len(cases)
     settings = [config_of(case).for_run() for case in cases]
     differ = {tuple(sorted((name, str(value)) for name, value in each.items())) for each in settings}
-    # What a lie is stands in no setting: both have the same five rules, the first being that of the honest.
-    assert len(differ) == len(cases) - 6
+    # What a lie is stands in no setting: both have the same four rules, the first being that of the honest.
+    assert len(differ) == len(cases) - 5
     assert {each["TRAIN_STEP"] for each in settings} == {"fast"}
 
 
@@ -59,7 +59,6 @@ def test_every_robust_rule_is_set_for_two_liars_and_has_the_clients_it_needs():
         ("fedavg", 6, 0),
         ("median", 6, 0),
         ("trimmed_mean", 6, 2),
-        ("fedavg", 7, 0),
         ("multi_krum", 7, 2),
     ]
     assert counted == {"labels": rules, "noise": rules}
@@ -131,21 +130,38 @@ def test_other_images_than_those_prepared_are_refused(tmp_path):
 
 def test_what_is_run_for_each_seed():
     sites = ["GE", "Toshiba"]
-    assert [case.name for case in first_cases(sites)] == [
+    assert [case.name for case in first_cases(sites, liars=True)] == [
         *("pooled", "alone-0", "alone-1", "iid", "site", "dirichlet", "honest")
     ]
-    later = [case.name for case in later_cases(sites, 1, few=False)]
+    later = [case.name for case in later_cases(sites, 1, liars=True, few=False)]
     assert later[:4] == ["site-fedprox", "site-fedadam", "site-sgd", "site-scaffold"]
-    assert len(later) == 4 + 2 * 5
-    assert [case.name for case in later_cases(sites, 2, few=True)] == [
+    assert len(later) == 4 + 2 * 4
+    assert [case.name for case in later_cases(sites, 2, liars=True, few=True)] == [
         *("dirichlet-fedprox", "labels-median", "noise-median")
     ]
 
 
+def test_without_liars_nobody_lies_and_their_reference_is_left_out():
+    cases = [*first_cases(["GE"], liars=False), *later_cases(["GE"], 0, liars=False, few=False)]
+    assert [case.name for case in cases if case.lie or case.name == "honest"] == []
+    assert len(cases) == 5 + 4
+
+
+def test_progress_counts_runs_that_were_finished_before(tmp_path, calls):
+    told = []
+    study = Study(tmp_path, study_in(tmp_path).images, 2, told.append)
+    study.carry_out(5, [pooled()])
+    study.expect(3)
+    study.carry_out(5, [pooled(), honest()])
+    assert " 2 of 3  seed-5-honest: " in told[-1]
+
+
 def test_the_command_that_is_told_names_no_folder():
     options = federated.parse(["--seeds", "4", "5", "--out", "/somewhere", "--data-dir", "/there"])
+    without = federated.parse(["--no-liars"])
+    assert federated.command_of(without).endswith(" --no-liars")
     assert federated.command_of(options) == (
-        "python benchmarks/federated.py --seeds 4 5 --rounds 12 --reach 0.75"
+        "python benchmarks/federated.py --seeds 4 5 --rounds 10 --reach 0.7"
     )
 
 
