@@ -11,6 +11,8 @@ from pathlib import Path
 from helpers.global_config import UserError
 
 PROC = Path("/proc")
+WRITERS, SERVERS = (b"celery", b"distributed_training_index.py"), (b"redis-server", b"valkey-server")
+"""Words in the command lines of what a study starts: a shell that is in its folder is left alone."""
 GRACE_S = 10.0
 
 
@@ -37,14 +39,18 @@ def alone_in(folder: Path) -> Iterator[None]:
 
 
 def running_in(folder: Path) -> list[int]:
-    """Ids of processes that write runs of this folder, or have their data there, as its Redis has."""
+    """Ids of workers and trainings that write runs of this folder, and of Redis with data there."""
     place = folder.resolve()
     named = f"DT_METRICS_DIR={place / 'metrics'}".encode()
     found = []
     for process in PROC.glob("[0-9]*"):
         with contextlib.suppress(OSError):  # ended meanwhile, or another user's
-            is_named = named in (process / "environ").read_bytes().split(b"\0")
-            if is_named or (process / "cwd").resolve().is_relative_to(place / "workers"):
+            command = (process / "cmdline").read_bytes()
+            writes = any(word in command for word in WRITERS)
+            serves = any(word in command for word in SERVERS)
+            if (writes and named in (process / "environ").read_bytes().split(b"\0")) or (
+                serves and (process / "cwd").resolve().is_relative_to(place / "workers")
+            ):
                 found.append(int(process.name))
     return sorted(found)
 

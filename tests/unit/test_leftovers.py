@@ -37,10 +37,12 @@ def test_writers_and_redis_of_this_folder_are_found_and_no_others(tmp_path, star
     def writing(name: str) -> dict[str, str]:
         return {**os.environ, "DT_METRICS_DIR": str(tmp_path / name / "metrics")}
 
-    writer = start(SLEEP, env=writing("one"))
-    redis = start(SLEEP, cwd=tmp_path / "one/workers")
-    start(SLEEP, env=writing("one-more"))
-    start(SLEEP, cwd=tmp_path / "one")
+    worker, server = [*SLEEP, "celery"], [*SLEEP, "redis-server"]
+    writer = start(worker, env=writing("one"))
+    redis = start(server, cwd=tmp_path / "one/workers")
+    start(worker, env=writing("one-more"))
+    start(server, cwd=tmp_path / "one")
+    start(SLEEP, env=writing("one"), cwd=tmp_path / "one/workers")  # somebody's shell
     assert running_in(tmp_path / "one") == sorted([writer.pid, redis.pid])
 
 
