@@ -4,6 +4,7 @@ import contextlib
 import itertools
 import os
 import sys
+from collections.abc import Mapping
 from pathlib import Path
 from typing import Self
 
@@ -19,6 +20,7 @@ from helpers.cluster.worker_processes import WorkerProcesses, worker_environment
 
 CLIENTS = 3
 """As the README's default."""
+NOTHING: Mapping[str, str] = {}
 
 
 def without_settings(environment: dict[str, str]) -> dict[str, str]:
@@ -44,9 +46,20 @@ class Pipeline:
         prepared: folder of the prepared arrays.
         count: workers.
         all_in_redis: keep weights there too, as on several machines; else where the launcher puts them.
+        app: module of the workers' Celery app.
+        more: what else belongs into the environment of workers and command.
     """
 
-    def __init__(self, folder: Path, prepared: Path, count: int, *, all_in_redis: bool = False) -> None:
+    def __init__(
+        self,
+        folder: Path,
+        prepared: Path,
+        count: int,
+        *,
+        all_in_redis: bool = False,
+        app: str = "celery_app",
+        more: Mapping[str, str] = NOTHING,
+    ) -> None:
         folder.mkdir(parents=True)
         self._folder = folder
         self._runs = itertools.count(1)
@@ -59,9 +72,10 @@ class Pipeline:
                 "DT_PREPROCESSED_DIR": str(prepared),
                 "DT_METRICS_DIR": str(folder / "metrics"),
                 "DT_MODELS_DIR": str(folder / "models"),
+                **more,
             }
             names = [f"measured{number}" for number in range(1, count + 1)]
-            workers = stack.enter_context(WorkerProcesses(names, self.environment, self._log))
+            workers = stack.enter_context(WorkerProcesses(names, self.environment, self._log, app))
             workers.wait_until_ready(self.client)
             self.close = stack.pop_all().close
 

@@ -53,7 +53,7 @@ def plot_part(path: Path, measurements: Sequence[Measurement]) -> None:
         axis.set_ylim(len(rows) - 0.4, -0.6)
         axis.set_xlim(0, (top or 1) * 1.2)
         axis.set_title(f"{what} ({rows[0].unit})", loc="left", fontsize=10)
-        _quieten(axis)
+        quieten(axis)
     figure.savefig(path, dpi=DPI)
 
 
@@ -86,7 +86,7 @@ def plot_targets(path: Path, targets: Sequence[Target]) -> None:
     axis.set_xscale("log")
     axis.margins(x=0.45)
     axis.set_title("Targets: measured as a share of the limit (● met, ✕ missed)", loc="left", fontsize=10)
-    _quieten(axis)
+    quieten(axis)
     figure.savefig(path, dpi=DPI)
 
 
@@ -113,11 +113,12 @@ def plot_curve(path: Path, curve: Curve) -> None:
     axis.set_ylabel(curve.y)
     axis.set_title(curve.title, loc="left", fontsize=10)
     axis.legend(frameon=False)
-    _quieten(axis)
+    quieten(axis)
     figure.savefig(path, dpi=DPI)
 
 
-def _quieten(axis: object) -> None:
+def quieten(axis: object) -> None:
+    """Leave out what says nothing: two of the four edges, most of the grid."""
     axis.spines[["top", "right"]].set_visible(False)  # type: ignore[attr-defined]
     axis.grid(axis="x", color=GREY, alpha=0.3)  # type: ignore[attr-defined]
     axis.set_axisbelow(True)  # type: ignore[attr-defined]

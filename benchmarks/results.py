@@ -76,7 +76,7 @@ def _tables(records: Sequence[Record]) -> list[str]:
         for record in records
         for found in record.targets
     ]
-    parts = ["## Targets", _table(("part", "target", "asked", "measured", ""), targets)]
+    parts = ["## Targets", table(("part", "target", "asked", "measured", ""), targets)]
     for record in records:
         rows = [
             (
@@ -90,7 +90,7 @@ def _tables(records: Sequence[Record]) -> list[str]:
             for found in record.measurements
         ]
         head = ("what", "who", "median", "min–max", "values", "against the reference")
-        parts += [f"## {record.part}", _table(head, rows), *(f"Note: {note}." for note in record.notes)]
+        parts += [f"## {record.part}", table(head, rows), *(f"Note: {note}." for note in record.notes)]
     return parts
 
 
@@ -98,6 +98,7 @@ def _number(value: float | None, unit: str) -> str:
     return "–" if value is None else f"{shown(value)} {unit}"
 
 
-def _table(head: Sequence[str], rows: Sequence[Sequence[str]]) -> str:
+def table(head: Sequence[str], rows: Sequence[Sequence[str]]) -> str:
+    """A table in Markdown."""
     lines = [head, ["---"] * len(head), *rows]
     return "\n".join("| " + " | ".join(line) + " |" for line in lines)

@@ -55,8 +55,8 @@ def parse(arguments: Sequence[str] | None) -> argparse.Namespace:
     return options
 
 
-def enter_environment() -> int:
-    """Go on in the project's environment .venv, made if need be; returns an exit status if that fails."""
+def enter_environment(script: str = __file__) -> int:
+    """Go on with this script in the project's environment .venv, made if need be; if that fails, a status."""
     import run as project
 
     try:
@@ -67,8 +67,18 @@ def enter_environment() -> int:
         return 1
     if not project.inside_venv():
         sys.stdout.flush()
-        os.execv(project.venv_python(), [str(project.venv_python()), __file__, *sys.argv[1:]])
+        os.execv(project.venv_python(), [str(project.venv_python()), script, *sys.argv[1:]])
     return 0
+
+
+def drop_settings() -> None:
+    """Leave settings in the environment out of account, and say so."""
+    from benchmarks.pipeline import without_settings
+
+    for name in set(os.environ) - set(without_settings(dict(os.environ))):
+        print(f"{name} is left out of account: the project is measured with its own settings")
+        del os.environ[name]
+    os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "2")
 
 
 def measure(parts: Sequence[str], quick: bool, out: Path, command: Sequence[str]) -> None:
@@ -81,14 +91,10 @@ def measure(parts: Sequence[str], quick: bool, out: Path, command: Sequence[str]
         command: how it can be repeated.
     """
     from benchmarks.machine import describe
-    from benchmarks.pipeline import without_settings
     from benchmarks.records import Record
     from benchmarks.results import write_results
 
-    for name in set(os.environ) - set(without_settings(dict(os.environ))):
-        print(f"{name} is left out of account: the project is measured with its own settings")
-        del os.environ[name]
-    os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "2")
+    drop_settings()
     machine = describe(command)
     if machine["load average before"] > 0.3 * machine["cores"]:
         print(f"This machine is busy (load {machine['load average before']:.1f}): do not trust the numbers.")

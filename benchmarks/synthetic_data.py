@@ -58,3 +58,12 @@ def write_png_folder(folder: Path, count: int, side: int) -> None:
         image = np.asarray(cv2.resize(coarse, (side, side), interpolation=cv2.INTER_CUBIC), np.uint8)
         image |= generator.integers(0, 16, image.shape, dtype=np.uint8)
         cv2.imwrite(str(folder / str(number % 2) / f"{number:06d}.png"), image)
+
+
+def write_manifest(folder: Path, count: int) -> None:
+    """Say of the images of `write_png_folder` which patient, two images each, and which of two devices."""
+    lines = ["file,patient,device"]
+    for number in range(count):
+        patient = number // 4 * 2 + number % 2  # images of one class follow each other at a distance of two
+        lines.append(f"{number % 2}/{number:06d}.png,{patient},{'A' if patient % 6 < 3 else 'B'}")
+    (folder / "manifest.csv").write_text("\n".join(lines) + "\n")

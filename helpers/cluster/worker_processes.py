@@ -23,9 +23,9 @@ Sink = Callable[[str, str], None]
 """Receives what a worker prints: its name and one line."""
 
 
-def worker_command(name: str) -> list[str]:
+def worker_command(name: str, app: str = "celery_app") -> list[str]:
     """The command that starts a worker with this interpreter; it runs in the repository root."""
-    command = [sys.executable, "-m", "celery", "--app=celery_app", "worker", "--pool=solo"]
+    command = [sys.executable, "-m", "celery", f"--app={app}", "worker", "--pool=solo"]
     command += ["--loglevel=info", f"--hostname={name}@%h"]
     return [*command, "--without-gossip", "--without-mingle", "--without-heartbeat"]
 
@@ -41,11 +41,11 @@ def worker_environment(redis_url: str, count: int) -> dict[str, str]:
 class Worker:
     """One worker process; what it prints goes line by line to `sink`, and the end of it is kept."""
 
-    def __init__(self, name: str, environment: Mapping[str, str], sink: Sink) -> None:
+    def __init__(self, name: str, environment: Mapping[str, str], sink: Sink, app: str) -> None:
         self.name = name
         self._sink = sink
         self._tail: collections.deque[str] = collections.deque(maxlen=TAIL_LINES)
-        self.process = start_apart(worker_command(name), subprocess.PIPE, environment)
+        self.process = start_apart(worker_command(name, app), subprocess.PIPE, environment)
         self._reader = threading.Thread(target=self._read, args=(self.process.stdout,), daemon=True)
         self._reader.start()
 
@@ -73,14 +73,17 @@ class WorkerProcesses:
         names: one worker each.
         environment: their environment variables.
         sink: receives what they print.
+        app: module of their Celery app.
     """
 
-    def __init__(self, names: Sequence[str], environment: Mapping[str, str], sink: Sink) -> None:
+    def __init__(
+        self, names: Sequence[str], environment: Mapping[str, str], sink: Sink, app: str = "celery_app"
+    ) -> None:
         self._workers: list[Worker] = []
         self._told: set[str] = set()
         try:
             for name in names:
-                self._workers.append(Worker(name, environment, sink))
+                self._workers.append(Worker(name, environment, sink, app))
         except BaseException:
             self.stop()
             raise

@@ -33,7 +33,9 @@ def stand_in(monkeypatch):
     """Let workers be a few lines of Python instead of Celery."""
 
     def use(code: str) -> None:
-        monkeypatch.setattr(worker_processes, "worker_command", lambda name: [sys.executable, "-c", code])
+        monkeypatch.setattr(
+            worker_processes, "worker_command", lambda name, app: [sys.executable, "-c", code]
+        )
 
     return use
 
