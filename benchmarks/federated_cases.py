@@ -85,6 +85,15 @@ def algorithm_cases(hardest: Case) -> list[Case]:
     ]
 
 
+def update_cases(num_sites: int) -> list[Case]:
+    """FedAvg with the images divided by lot, and updates of fewer bytes."""
+    whole = partition_cases(num_sites)[0]
+    return [
+        Case(f"{whole.name}-{dtype}", f"{whole.title}, {dtype}", (*whole.options, "--update-dtype", dtype))
+        for dtype in ("float16", "int8")
+    ]
+
+
 def honest() -> Case:
     """The clients of `liar_cases` while none of them lies: their reference."""
     return Case("honest", f"FedAvg, all {NUM_CLIENTS} honest", _clients(NUM_CLIENTS))

@@ -61,6 +61,22 @@ def algorithm_section(
     )
 
 
+def update_section(whole: Sequence[Outcome], smaller: Cases, level: float) -> Section:
+    """Updates of fewer bytes against whole weights."""
+    return Section(
+        "updates",
+        "What do smaller updates cost?",
+        [
+            f"**{whole[0].title}** with `UPDATE_DTYPE`: clients send the change of their weights as float16, "
+            "or as int8 with error feedback, in place of float32 weights. MB a round are all that clients read "
+            "and write: the global weights too, and with int8 what they remember.",
+            results_table([whole, *smaller], level),
+            differences_table(smaller, whole),
+        ],
+        {"": [whole, *smaller]},
+    )
+
+
 def liar_section(honest: Sequence[Outcome], by_lie: Mapping[str, Cases], level: float) -> Section:
     """Two liars against each rule."""
     titled = {LIES[lie]: [honest, *cases] for lie, cases in by_lie.items()}

@@ -14,11 +14,17 @@ from benchmarks.federated_cases import (
     local_cases,
     partition_cases,
     pooled,
+    update_cases,
 )
 from benchmarks.federated_outcomes import Outcome, best_by_validation, hardest
 from benchmarks.federated_page import Section, facts, write_page
 from benchmarks.federated_runs import Study
-from benchmarks.federated_sections import algorithm_section, liar_section, partition_section
+from benchmarks.federated_sections import (
+    algorithm_section,
+    liar_section,
+    partition_section,
+    update_section,
+)
 from benchmarks.federated_tables import counts_table
 from benchmarks.machine import describe
 
@@ -86,9 +92,11 @@ def first_cases(sites: Sequence[str], liars: bool) -> list[Case]:
 def later_cases(sites: Sequence[str], hard: int, liars: bool, few: bool) -> list[Case]:
     """The others; `hard` is the place of the hardest division in `partition_cases`."""
     algorithms, lying = algorithm_cases(partition_cases(len(sites))[hard]), liar_cases()
+    smaller = update_cases(len(sites))
     if few:
-        algorithms, lying = algorithms[:1], [case for case in lying if case.name.endswith("-median")]
-    return [*algorithms, *(lying if liars else [])]
+        algorithms, smaller = algorithms[:1], smaller[:1]
+        lying = [case for case in lying if case.name.endswith("-median")]
+    return [*algorithms, *smaller, *(lying if liars else [])]
 
 
 def _outcomes(study: Study, seeds: Sequence[int], case: Case) -> list[Outcome]:
@@ -113,11 +121,14 @@ def _sections(
     reference = _outcomes(study, seeds, pooled())
     federated = [_outcomes(study, seeds, case) for case in partition_cases(1)]
     later = {case: _outcomes(study, seeds, case) for case in later_cases((), hard, liars, few)}
-    others = [ones for case, ones in later.items() if not case.lie]
+    updates = update_cases(0)
+    smaller = [ones for case, ones in later.items() if case in updates]
+    others = [ones for case, ones in later.items() if not case.lie and case not in updates]
     by_lie = {lie: [ones for case, ones in later.items() if case.lie == lie] for lie in LIES}
     sections = [
         partition_section(reference, local, federated, level),
         algorithm_section(federated[hard], others, reference, level),
+        update_section(federated[0], smaller, level),
     ]
     if liars:
         sections.append(liar_section(_outcomes(study, seeds, honest()), by_lie, level))

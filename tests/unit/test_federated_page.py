@@ -13,7 +13,12 @@ from benchmarks.federated_outcomes import (
     read_outcome,
 )
 from benchmarks.federated_page import Section, facts, runs_table, write_page
-from benchmarks.federated_sections import algorithm_section, liar_section, partition_section
+from benchmarks.federated_sections import (
+    algorithm_section,
+    liar_section,
+    partition_section,
+    update_section,
+)
 from benchmarks.federated_tables import (
     aim_sentence,
     counts_table,
@@ -150,6 +155,11 @@ def test_sections_say_who_was_chosen_and_what_is_compared_with_what():
     assert "**fed**" in second.parts[0]
     assert any(part.startswith("| minus fed |") and "| other | −0.500 [" in part for part in second.parts)
     assert any(part.startswith("| minus pooled |") and "| other | −1.000 [" in part for part in second.parts)
+
+    smaller = update_section(fed, [other], 0.75)
+    assert "**fed**" in smaller.parts[0]
+    assert any(part.startswith("| minus fed |") and "| other | −0.500 [" in part for part in smaller.parts)
+    assert smaller.panels == {"": [fed, other]}
 
     third = liar_section(honest, {"labels": [other], "noise": [fed]}, 0.75)
     assert "multi-Krum has 7 clients" in third.parts[0]

@@ -17,6 +17,7 @@ from benchmarks.federated_cases import (
     local_cases,
     partition_cases,
     pooled,
+    update_cases,
 )
 from benchmarks.federated_images import Images
 from benchmarks.federated_runs import Study
@@ -29,7 +30,7 @@ from tests.made_up_outcomes import made_up
 
 def all_cases() -> list[Case]:
     divisions = partition_cases(4)
-    cases = [pooled(), *local_cases(list("abcd")), *divisions, honest(), *liar_cases()]
+    cases = [pooled(), *local_cases(list("abcd")), *divisions, *update_cases(4), honest(), *liar_cases()]
     return cases + [case for division in divisions for case in algorithm_cases(division)]
 
 
@@ -135,16 +136,17 @@ def test_what_is_run_for_each_seed():
     ]
     later = [case.name for case in later_cases(sites, 1, liars=True, few=False)]
     assert later[:4] == ["site-fedprox", "site-fedadam", "site-sgd", "site-scaffold"]
-    assert len(later) == 4 + 2 * 4
+    assert later[4:6] == ["iid-float16", "iid-int8"]
+    assert len(later) == 4 + 2 + 2 * 4
     assert [case.name for case in later_cases(sites, 2, liars=True, few=True)] == [
-        *("dirichlet-fedprox", "labels-median", "noise-median")
+        *("dirichlet-fedprox", "iid-float16", "labels-median", "noise-median")
     ]
 
 
 def test_without_liars_nobody_lies_and_their_reference_is_left_out():
     cases = [*first_cases(["GE"], liars=False), *later_cases(["GE"], 0, liars=False, few=False)]
     assert [case.name for case in cases if case.lie or case.name == "honest"] == []
-    assert len(cases) == 5 + 4
+    assert len(cases) == 5 + 4 + 2
 
 
 def test_progress_counts_runs_that_were_finished_before(tmp_path, calls):
