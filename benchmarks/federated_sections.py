@@ -68,8 +68,8 @@ def update_section(whole: Sequence[Outcome], smaller: Cases, level: float) -> Se
         "What do smaller updates cost?",
         [
             f"**{whole[0].title}** with `UPDATE_DTYPE`: clients send the change of their weights as float16, "
-            "or as int8 with error feedback, in place of float32 weights. MB a round are all that clients read "
-            "and write: the global weights too, and with int8 what they remember.",
+            "or as int8 with error feedback, in place of float32 weights. MB a round are all that clients "
+            "read and write: the global weights too, and with int8 what they remember.",
             results_table([whole, *smaller], level),
             differences_table(smaller, whole),
         ],

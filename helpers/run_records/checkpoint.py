@@ -52,7 +52,7 @@ def _save(folders: RunFolders, stem: str, schema: Schema, arrays: Weights) -> st
 
 def _digest(data: Buffers) -> str:
     """As a Reference of the weight store has it."""
-    return start_digest(data)()
+    return start_digest(data).hexdigest()
 
 
 def holds(name: str, sha256: str) -> bool:

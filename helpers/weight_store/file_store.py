@@ -10,6 +10,7 @@ from pathlib import Path
 from urllib.parse import quote
 
 from helpers.global_config import ConfigError
+from helpers.weight_store.digest import Digest
 from helpers.weight_store.pieces import Buffers
 from helpers.weight_store.store import LIFETIME_S, StoreError
 
@@ -59,14 +60,14 @@ class FileStore:
                 "with DT_WEIGHT_STORE=redis"
             ) from error
 
-    def get(self, key: str, limit: int) -> memoryview:
+    def get(self, key: str, limit: int, digest: Digest | None = None) -> memoryview:
         path = self._path(key)
         try:
             with path.open("rb") as file:
                 if os.fstat(file.fileno()).st_size > limit:
                     raise StoreError(f"{key}: more bytes than the {limit} expected")
                 os.utime(path)  # in use: live on
-                return memoryview(mmap.mmap(file.fileno(), 0, access=mmap.ACCESS_READ))
+                data = memoryview(mmap.mmap(file.fileno(), 0, access=mmap.ACCESS_READ))
         except FileNotFoundError:
             raise StoreError(
                 f"{key}: not in the store {self._folder} (there for {LIFETIME_S} s after the last use; every "
@@ -74,6 +75,9 @@ class FileStore:
             ) from None
         except (OSError, ValueError) as error:  # ValueError: an empty file
             raise StoreError(f"{key}: not read from {self._folder}: {error}") from error
+        if digest is not None:
+            digest.add([data])
+        return data
 
     def delete(self, keys: Sequence[str]) -> None:
         try:

@@ -9,6 +9,7 @@ import numpy as np
 import redis
 from redis.client import Pipeline
 
+from helpers.weight_store.digest import Digest
 from helpers.weight_store.pieces import PIECE_BYTES, Buffers, pieces
 from helpers.weight_store.store import LIFETIME_S, StoreError
 
@@ -42,7 +43,7 @@ class RedisStore:
                 self._client.unlink(unfinished)
             raise StoreError(f"{key}: not stored: {error}") from error
 
-    def get(self, key: str, limit: int) -> memoryview:
+    def get(self, key: str, limit: int, digest: Digest | None = None) -> memoryview:
         try:
             lengths = self._lengths(key, limit)
             whole = np.empty(sum(lengths), np.uint8).data
@@ -52,6 +53,8 @@ class RedisStore:
                 if not isinstance(piece, bytes) or len(piece) != length:
                     raise StoreError(f"{key}: was replaced or deleted while it was read")
                 whole[end : end + length] = piece
+                if digest is not None:
+                    digest.add([whole[end : end + length]])
                 end += length
         except redis.RedisError as error:
             raise StoreError(f"{key}: not read: {error}") from error

@@ -9,7 +9,7 @@ from numpy.typing import NDArray
 from helpers.federated.messages import Reference
 from helpers.federated.weights import Schema, Weights, num_bytes, schema_of
 from helpers.weight_store.codec import HEADER_LIMIT, CodecError, decode, encode
-from helpers.weight_store.digest import start_digest
+from helpers.weight_store.digest import Digest, start_digest
 from helpers.weight_store.pieces import Buffers
 
 LIFETIME_S = 24 * 3600
@@ -30,8 +30,8 @@ class WeightStore(Protocol):
             StoreError: it could not be kept.
         """
 
-    def get(self, key: str, limit: int) -> bytes | memoryview:
-        """Return what lies under `key`; it cannot be written to.
+    def get(self, key: str, limit: int, digest: Digest | None = None) -> bytes | memoryview:
+        """Return what lies under `key`; it cannot be written to. `digest` is given the bytes as they come.
 
         Raises:
             StoreError: nothing there, more than `limit` bytes, or out of reach.
@@ -50,11 +50,13 @@ class MemoryStore:
     def put(self, key: str, data: Buffers) -> None:
         self.blobs[key] = b"".join(data)
 
-    def get(self, key: str, limit: int) -> bytes:
+    def get(self, key: str, limit: int, digest: Digest | None = None) -> bytes:
         if key not in self.blobs:
             raise StoreError(f"{key}: not in the store")
         if len(self.blobs[key]) > limit:
             raise StoreError(f"{key}: more bytes than the {limit} expected")
+        if digest is not None:
+            digest.add([self.blobs[key]])
         return self.blobs[key]
 
     def delete(self, keys: Sequence[str]) -> None:
@@ -69,7 +71,7 @@ def put_arrays(
     data = encode(names, arrays)
     digest = start_digest(data)
     store.put(key, data)  # meanwhile
-    return Reference(key, sum(map(len, data)), digest(), schema_of(names, arrays))
+    return Reference(key, sum(map(len, data)), digest.hexdigest(), schema_of(names, arrays))
 
 
 def get_arrays(store: WeightStore, reference: Reference, schema: Schema) -> Weights:
@@ -86,10 +88,11 @@ def get_arrays(store: WeightStore, reference: Reference, schema: Schema) -> Weig
         raise StoreError(f"{reference.key}: other names, shapes or dtypes than the model's")
     if reference.length > num_bytes(schema) + HEADER_LIMIT:
         raise StoreError(f"{reference.key}: {reference.length} bytes are more than the model can have")
-    data = store.get(reference.key, reference.length)
+    digest = Digest()
+    data = store.get(reference.key, reference.length, digest)
     if len(data) != reference.length:
         raise StoreError(f"{reference.key}: {len(data)} bytes, {reference.length} announced")
-    if start_digest([data])() != reference.sha256:
+    if digest.hexdigest() != reference.sha256:
         raise StoreError(f"{reference.key}: sha256 differs from the announced one")
     try:
         return decode(data, schema)

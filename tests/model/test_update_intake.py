@@ -13,6 +13,7 @@ from helpers.federated.messages import ClientReply, Reference, RoundOrder
 from helpers.federated.quorum import QuorumError
 from helpers.federated.weights import schema_of
 from helpers.global_config import Config
+from helpers.weight_store.digest import Digest
 from helpers.weight_store.store import MemoryStore, put_arrays
 from tasks.round_record import forget
 from tasks.update_intake import UpdateIntake
@@ -101,8 +102,8 @@ class OneUpdateStore(MemoryStore):
         super().__init__()
         self.handed_out: list[weakref.ref[np.ndarray]] = []
 
-    def get(self, key: str, limit: int) -> memoryview:
-        copy = np.frombuffer(super().get(key, limit), np.uint8).copy()
+    def get(self, key: str, limit: int, digest: Digest | None = None) -> memoryview:
+        copy = np.frombuffer(super().get(key, limit, digest), np.uint8).copy()
         if ":update:" in key:
             assert all(earlier() is None for earlier in self.handed_out)
             self.handed_out.append(weakref.ref(copy))

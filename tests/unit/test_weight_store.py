@@ -18,7 +18,7 @@ from helpers.cluster.connection import connect
 from helpers.federated.weights import SchemaError, check_weights, schema_of
 from helpers.global_config import ConfigError
 from helpers.weight_store.codec import HEADER_LIMIT, CodecError, decode, encode
-from helpers.weight_store.digest import start_digest
+from helpers.weight_store.digest import Digest, start_digest
 from helpers.weight_store.file_store import FileStore
 from helpers.weight_store.opening import open_store
 from helpers.weight_store.pieces import PIECE_BYTES, pieces
@@ -137,14 +137,18 @@ def test_names_must_be_unique() -> None:
 def test_the_digest_is_of_the_bytes_however_they_are_cut(buffers: list[bytes]) -> None:
     whole = b"".join(buffers)
     expected = hashlib.sha256(hashlib.sha256(whole).digest() if whole else b"").hexdigest()
-    assert start_digest(buffers)() == expected
+    assert start_digest(buffers).hexdigest() == expected
 
 
 def test_the_digest_of_a_long_blob_is_that_of_the_digests_of_its_pieces_in_order() -> None:
     whole = np.random.default_rng(0).bytes(2 * PIECE_BYTES + 5)
     parts = [whole[:PIECE_BYTES], whole[PIECE_BYTES : 2 * PIECE_BYTES], whole[2 * PIECE_BYTES :]]
     expected = hashlib.sha256(b"".join(hashlib.sha256(part).digest() for part in parts)).hexdigest()
-    assert start_digest([whole[:7], whole[7:]])() == expected
+    assert start_digest([whole[:7], whole[7:]]).hexdigest() == expected
+    come = Digest()
+    for part in parts:
+        come.add([part])
+    assert come.hexdigest() == expected
 
 
 class TestMemoryStore(StoreContract):
