@@ -129,8 +129,9 @@ def main(arguments: Sequence[str] | None = None) -> int:
     default = "quick" if options.quick else time.strftime("%Y-%m-%d")
     has_gpu = shutil.which("nvidia-smi") is not None
     parts = options.parts or [part for part in PARTS if part != "gpu" or has_gpu]
+    command = ["python", "benchmarks/run.py", *sys.argv[1:]]
     try:
-        measure(parts, options.quick, options.out or RESULTS / default, ["python", *sys.argv])
+        measure(parts, options.quick, options.out or RESULTS / default, command)
     except UserError as error:
         print(f"error: {error}", file=sys.stderr)
         return 2
