@@ -87,7 +87,7 @@ def plot_targets(path: Path, targets: Sequence[Target]) -> None:
     axis.margins(x=0.45)
     axis.set_title("Targets: measured as a share of the limit (● met, ✕ missed)", loc="left", fontsize=10)
     quieten(axis)
-    figure.savefig(path, dpi=DPI)
+    figure.savefig(path, dpi=DPI, bbox_inches="tight")  # the longest sentence may reach beyond it
 
 
 def _share_of_limit(found: Target) -> float:
