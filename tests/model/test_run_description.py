@@ -18,8 +18,10 @@ def test_run_json_says_how_the_images_were_split(tmp_path):
             (tmp_path / f"{label}/{number}.png").write_bytes(cv2.imencode(".png", pixels)[1].tobytes())
     config = Config(DATA_DIR=tmp_path, PREPROCESSED_DIR=tmp_path / "out", INPUT_SHAPE=(16, 16), SEED=7)
     order = SimpleNamespace(run="r", settings={}, data_digest="", versions={})
-    context = SimpleNamespace(order=order, config=config, data=prepare(config, allow=["leaks"]))
+    prepared = prepare(config, allow=["leaks"])
+    context = SimpleNamespace(order=order, config=config, data=prepared, class_names=prepared.class_names)
     assert _description(context, {"python": "3"})["environment"] == {"python": "3"}
+    assert _description(context, {})["classes"] == ("non-cancerous", "cancerous")
     data = _description(context, {})["data"]
     assert (data["split_by"], data["grouped_by"], data["allowed"]) == ("drawn", "copy", ["leaks"])
     assert data["settings"] == {
