@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 from numpy.typing import NDArray
 from rich.console import Console
+from rich.markup import escape
 
 from commands.predict import load_model, stored_class_names, stored_threshold
 from helpers.global_config import Config, UserError
@@ -48,13 +49,13 @@ def export(model_file: Path, formats: Sequence[str], out: Path | None) -> None:
     threshold, origin = stored_threshold(model_file)
     if "onnx" in formats:
         check_onnx_packages()
-    with errors.status(f"loading {model_file}"):
+    with errors.status(escape(f"loading {model_file}")):
         model = load_model(model_file)
         images, whose = checking_images(model.input_shape[1:])
         expected = np.asarray(model(images, training=False))
     for kind in formats:
         target = out / f"{model_file.stem}.{kind}"
-        with errors.status(f"writing and checking {target}"):
+        with errors.status(escape(f"writing and checking {target}")):
             difference = write_checked(model, kind, target, images, expected)
         scored = f"scored {expected.min():.3f} to {expected.max():.3f}"
         console.print(
@@ -104,8 +105,8 @@ def write_checked(
     """Export a model, whole or not at all; return the largest difference of its scores from Keras'.
 
     Raises:
-        UserError: they differ by more than TOLERANCE, `target` is something else than an earlier export,
-            or it cannot be written.
+        UserError: they differ by more than TOLERANCE, the format has no place for a layer, `target` is
+            something else than an earlier export, or it cannot be written.
     """
     write, read = FORMATS[kind]
     if target.is_dir() and not (target / "saved_model.pb").is_file():
@@ -128,6 +129,14 @@ def write_checked(
             scratch.replace(target)
     except OSError as error:
         raise UserError(f"{target} could not be written: {error.strerror or error}") from error
+    except (
+        RuntimeError,
+        ValueError,
+        TypeError,
+        LookupError,
+    ) as error:  # of the converter, or of what runs it
+        reason = next(iter(str(error).splitlines()), type(error).__name__)
+        raise UserError(f"{target}: this network cannot be written as {kind}: {reason}") from error
     return difference
 
 

@@ -99,6 +99,13 @@ def test_what_differs_is_refused_and_not_left(place, out, capsys, monkeypatch) -
     refused(capsys, place.file, "--out", out / "other")
     assert list((out / "other").iterdir()) == []
 
+    def cannot(model, folder) -> None:
+        raise NotImplementedError("no such layer\nand much more")
+
+    monkeypatch.setitem(exporting.FORMATS, "savedmodel", (cannot, None))
+    line = refused(capsys, place.file, "--out", out / "other")
+    assert line.endswith("this network cannot be written as savedmodel: no such layer")
+
 
 def refused(capsys, *words: object) -> str:
     """The one line with which a command is refused."""
