@@ -86,6 +86,7 @@ def train(options: argparse.Namespace, config: Config, run: str) -> None:
     from helpers.federated.site_cohort import SiteChooser
     from helpers.monitoring.result_tables import print_results
     from helpers.reporting.report import write_report
+    from helpers.reporting.run_files import read_run
     from helpers.run_records.files import RunFolders
     from helpers.run_records.resume import check_name, check_same, config_to_resume
     from helpers.run_records.tables import ROUND_COLUMNS, read_table
@@ -130,8 +131,10 @@ def train(options: argparse.Namespace, config: Config, run: str) -> None:
         with contextlib.suppress(redis.RedisError):
             board.close()
     rounds = read_table(folders.metrics / "rounds.csv", ROUND_COLUMNS)
-    places = [folders.metrics, folders.metrics / "report.html", folders.models / "best.keras"]
-    print_results(console, rounds, test, places)
+    names = read_run(config.METRICS_DIR, config.MODELS_DIR, run).class_names
+    files = ("best.keras", "model_card.md")
+    places = [folders.metrics, folders.metrics / "report.html", *(folders.models / file for file in files)]
+    print_results(console, rounds, test, names[1], places)
 
 
 def _observers(
@@ -154,8 +157,11 @@ def _observers(
 
         from helpers.monitoring.tensorboard import TensorBoardObserver
         from preprocessing.augment_images import augmented_examples
+        from preprocessing.splitting import CLASS_NAMES
 
-        settings = config.for_run()
+        names = data.class_names if data is not None else CLASS_NAMES
+        classes = ", ".join(f"{label} {name}" for label, name in enumerate(names))
+        settings = config.for_run() | {"classes": classes}
         examples = np.empty((0, *config.INPUT_SHAPE, 3), np.float32)  # of images at the sites, none
         if data is not None:
             examples = augmented_examples(data.images("train"), config.AUGMENTATION, config.SEED)

@@ -9,6 +9,8 @@ python run.py runs             every run, best first
 python run.py compare RUN RUN  metrics beside each other; curves in metrics/compare-….html
 python run.py predict models/first/best.keras image.png folder/
                                probability, decision and Grad-CAM picture of images; no diagnosis
+python run.py export models/first/best.keras --format savedmodel onnx
+                               the model for other programs, checked against Keras
 """
 
 from __future__ import annotations  # so that an older Python gets as far as the line that refuses it
@@ -25,6 +27,7 @@ VENV = ROOT / ".venv"
 SUPPORTED = ((3, 11), (3, 12), (3, 13))
 REQUIREMENTS = {"demo": ("requirements.txt", "requirements-demo.txt"), "dev": ("requirements-dev.txt",)}
 LOCK = "requirements.lock"
+FORMATS = ("savedmodel", "onnx")
 PLACES = ("METRICS_DIR", "MODELS_DIR")
 """Settings that say where the runs lie."""
 
@@ -130,6 +133,12 @@ def parse(arguments: list[str]) -> tuple[argparse.Namespace, list[str]]:
         "--out", type=Path, default=Path("predictions"), metavar="DIR",
         help="where to write predictions.csv and the pictures (default predictions/)",
     )  # fmt: skip
+    export = commands.add_parser("export", help="a model in other formats", allow_abbrev=False)
+    export.add_argument("model", type=Path, metavar="MODEL", help="such as models/first/best.keras")
+    export.add_argument(
+        "--format", nargs="+", choices=FORMATS, default=["savedmodel"], help="which (default savedmodel)"
+    )
+    export.add_argument("--out", type=Path, metavar="DIR", help="where to (default beside the model)")
     known, further = parser.parse_known_args(arguments)
     if further and known.command not in ("demo", "test"):
         parser.error(f"unknown option: {' '.join(further)}")
@@ -162,11 +171,15 @@ def work(options: argparse.Namespace, further: list[str]) -> int:
 
 def dispatch(options: argparse.Namespace, further: list[str]) -> int:
     """Call what the command names; each imports only what it needs itself."""
-    if options.command == "predict":
+    if options.command in ("predict", "export"):
         os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "2")  # before TensorFlow is imported
+        from commands.export import export
         from commands.predict import predict
 
-        predict(options.model, options.images, options.out)
+        if options.command == "predict":
+            predict(options.model, options.images, options.out)
+        else:
+            export(options.model, options.format, options.out)
         return 0
     if options.command in ("runs", "compare"):
         from commands.compare import compare

@@ -35,6 +35,7 @@ def _table(runs: list[RunFiles]) -> Table:
     table.add_column("")
     for run in runs:
         table.add_column(Text(run.run, overflow="fold"), justify="right")
+    table.add_row("class 1", *(Text(run.class_names[1]) for run in runs))
     table.add_row("rounds", *(str(len(run.rounds)) for run in runs))
     table.add_row("best round", *(str(run.best_round or "–") for run in runs))
     table.add_row("best validation AUC", *(number(run.rounds["roc_auc"].max()) for run in runs))

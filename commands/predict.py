@@ -21,6 +21,7 @@ from helpers.run_records.files import write_whole
 from helpers.run_records.tables import to_csv
 from preprocessing.errors import name_some
 from preprocessing.sources.image_folder import SUFFIXES, UnreadableImageError, read_image
+from preprocessing.splitting import CLASS_NAMES
 
 if TYPE_CHECKING:
     import keras
@@ -28,7 +29,6 @@ if TYPE_CHECKING:
 # TensorFlow is imported where it is used, so that a wrong path is answered at once.
 
 CAUTION = "research use only, no diagnosis"
-DECISIONS = ("0 non-cancerous", "1 cancerous")
 WITHOUT_CHOICE = 0.5
 ROWS_SHOWN = 40
 TABLE = "predictions.csv"
@@ -42,7 +42,8 @@ def predict(model_file: Path, paths: Sequence[Path], out: Path) -> None:
     """Predict images, print a table, and write predictions.csv and a picture per image.
 
     Args:
-        model_file: a `.keras` file of this project; beside `best.keras`, `best.json` names the threshold.
+        model_file: a `.keras` file of this project; `best.json` beside it names the classes and, of
+            `best.keras`, the threshold.
         paths: image files, and folders whose images are found at any depth.
         out: folder for predictions.csv and the pictures, made when absent; in place of an earlier call's.
 
@@ -57,7 +58,8 @@ def predict(model_file: Path, paths: Sequence[Path], out: Path) -> None:
     from preprocessing.input_pipeline import evaluation_batches
 
     scores = model.predict(evaluation_batches(images, Config.EVALUATION_BATCH_SIZE), verbose=0).reshape(-1)
-    decisions = [DECISIONS[int(score >= threshold)] for score in scores.astype(np.float64)]
+    called = [f"{label} {name}" for label, name in enumerate(stored_class_names(model_file))]
+    decisions = [called[int(score >= threshold)] for score in scores.astype(np.float64)]
     names = [f"{number:04d}_{file.stem}.png" for number, file in enumerate(files, 1)]
     columns = {"file": map(str, files), "probability": scores, "decision": decisions, "picture": names}
     table = pd.DataFrame(columns)
@@ -132,6 +134,15 @@ def stored_threshold(model_file: Path) -> tuple[float, str]:
         return float(content["threshold"]), f"of {file}"
     except (OSError, ValueError, TypeError) as error:
         raise UserError(f"{file}: no threshold can be read from it: {error}") from None
+
+
+def stored_class_names(model_file: Path) -> tuple[str, ...]:
+    """What each label means, as best.json beside the model says; the usual names where it does not."""
+    try:
+        negative, positive = json.loads(model_file.with_name("best.json").read_bytes())["classes"]
+    except (OSError, ValueError, TypeError, KeyError):
+        return CLASS_NAMES
+    return str(negative), str(positive)
 
 
 def read_all(files: Sequence[Path], shape: tuple[int, int]) -> NDArray[np.uint8]:

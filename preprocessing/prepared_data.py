@@ -14,7 +14,7 @@ from typing import Any
 import numpy as np
 
 from preprocessing.errors import COMMAND, PreprocessingError
-from preprocessing.splitting import SPLITS
+from preprocessing.splitting import CLASS_NAMES, SPLITS
 
 FORMAT_VERSION = 1
 MANIFEST = "manifest.json"
@@ -74,6 +74,11 @@ class PreparedData:
             "input_shape": list(self.manifest["settings"]["INPUT_SHAPE"]),
             **{split: [int(counts[split].get(label, 0)) for label in ("0", "1")] for split in SPLITS},
         }
+
+    @property
+    def class_names(self) -> tuple[str, ...]:
+        """What each label means, in order of the labels."""
+        return tuple(self.manifest.get("classes", CLASS_NAMES))
 
     @property
     def has_patients(self) -> bool:

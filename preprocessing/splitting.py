@@ -8,6 +8,7 @@ from preprocessing.errors import PreprocessingError, counted
 
 SPLITS = ("train", "val", "test")
 CLASSES = (0, 1)
+CLASS_NAMES = ("non-cancerous", "cancerous")
 
 
 def split_rows(

@@ -8,9 +8,10 @@ import numpy as np
 
 from celery_app import app, worker_session
 from helpers.cluster.environment import environment_here
-from helpers.federated.messages import FinishOrder, Order, RunState, StartOrder
+from helpers.federated.messages import FinishOrder, RunState, StartOrder
 from helpers.federated.weights import Weights
 from helpers.model_instance_helper import initial_weights, keras_file
+from helpers.reporting.model_card import write_model_card
 from helpers.run_records.checkpoint import load_arrays, read_state
 from helpers.run_records.files import write_whole
 from helpers.run_records.run_log import begin_run, resume_run
@@ -78,26 +79,29 @@ def best_model(context: RunContext) -> tuple[RunState, Weights]:
 def write_results(
     context: RunContext, state: RunState, best: Weights, row: dict[str, Any], arrays: dict[str, np.ndarray]
 ) -> None:
-    """Write best.keras, last.keras, best.json, scores.npz, cases.npz and, last, test.csv.
+    """Write best.keras, last.keras, best.json, scores.npz, cases.npz, test.csv and, of them, model_card.md.
 
-    Scores or cases that are not here are left out.
+    Of scores and cases that are not here, no earlier ones are left either.
     """
     config, folders, order = context.config, context.folders, context.order
     last = load_arrays(folders, state.weights_file, context.instance.schema)
     write_whole(folders.models / "last.keras", keras_file(config, last))
     write_whole(folders.models / "best.keras", keras_file(config, best))
-    write_whole(folders.models / "best.json", _to_json(_provenance(order, state, row)))
-    if arrays:
-        write_whole(folders.metrics / "scores.npz", _to_npz(arrays))
+    write_whole(folders.models / "best.json", _to_json(_provenance(context, state, row)))
     cases = explained_cases(context, arrays, row["threshold"]) if context.own_data else None
-    if cases is not None:
-        write_whole(folders.metrics / "cases.npz", _to_npz(cases))
+    for name, found in (("scores.npz", arrays), ("cases.npz", cases)):
+        if found:
+            write_whole(folders.metrics / name, _to_npz(found))
+        else:
+            (folders.metrics / name).unlink(missing_ok=True)
     write_rows(folders.metrics / "test.csv", TEST_COLUMNS, 0, [row])
+    write_model_card(config.METRICS_DIR, config.MODELS_DIR, order.run)
     context.store.delete([context.key("weights", number) for number in (state.round - 1, state.round)])
 
 
-def _provenance(order: Order, state: RunState, row: dict[str, Any]) -> dict[str, Any]:
+def _provenance(context: RunContext, state: RunState, row: dict[str, Any]) -> dict[str, Any]:
     """Where best.keras comes from, and how its scores become decisions."""
+    order = context.order
     return {
         "run": order.run,
         "round": row["round"],
@@ -105,6 +109,7 @@ def _provenance(order: Order, state: RunState, row: dict[str, Any]) -> dict[str,
         "value": state.best_roc_auc,
         "threshold": row["threshold"],
         "threshold_rule": order.settings["THRESHOLD"],
+        "classes": context.class_names,
         "settings": order.settings,
         "data_digest": order.data_digest,
         "versions": order.versions,
@@ -116,7 +121,8 @@ def _description(context: RunContext, environment: dict[str, str]) -> dict[str, 
     order, config = context.order, context.config
     is_here = config.DATA_AT != "sites"
     about_data = (
-        "source", "settings", "split_by", "grouped_by", "allowed", "counts", "patients", "left_out", "audit",
+        "source", "licence", "settings", "split_by", "grouped_by", "allowed", "counts", "patients",
+        "left_out", "audit",
     )  # fmt: skip
     return {
         "run": order.run,
@@ -124,6 +130,7 @@ def _description(context: RunContext, environment: dict[str, str]) -> dict[str, 
         "data_digest": order.data_digest,
         "versions": order.versions,
         "environment": environment,
+        "classes": context.class_names,
         "num_workers": config.num_workers,
         **_division(context),
         "data": {name: context.data.manifest.get(name) for name in about_data} if is_here else {},

@@ -6,17 +6,21 @@ from typing import Any
 import pandas as pd
 from rich.console import Console
 from rich.table import Table
+from rich.text import Text
 
 SHOWN = ("train_loss", "val_loss", "accuracy", "precision", "recall", "f1_score", "roc_auc")
 
 
-def print_results(console: Console, rounds: pd.DataFrame, test: dict[str, Any], paths: list[Path]) -> None:
+def print_results(
+    console: Console, rounds: pd.DataFrame, test: dict[str, Any], positive: str, paths: list[Path]
+) -> None:
     """Print the metrics of every round and of the test, and where the files lie.
 
     Args:
         console: where to.
         rounds: rounds.csv.
         test: the row of test.csv.
+        positive: what class 1 is, of which precision and recall are.
         paths: files and folders worth a look.
     """
     headers = [name.replace("_", " ") for name in SHOWN]
@@ -29,6 +33,7 @@ def print_results(console: Console, rounds: pd.DataFrame, test: dict[str, Any], 
     console.print(table)
     title = f"Test of the best model (round {test['round']}), used once: {test['num_examples']} images"
     table = Table("metric", "value", "95 % interval", title=title, box=None, pad_edge=False)
+    table.add_row("class 1, of precision and recall", Text(positive))
     table.add_row("decision threshold, from validation", shown(test["threshold"]))
     for name in (*SHOWN[2:], "specificity", "sensitivity_at_90_specificity", "calibration_error"):
         interval = f"{shown(test[f'{name}_low'])} to {shown(test[f'{name}_high'])}"

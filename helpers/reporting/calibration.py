@@ -8,14 +8,15 @@ from helpers.reporting.run_files import SplitScores
 BINS = 10
 
 
-def draw_calibration(split: SplitScores, name: str) -> Picture:
+def draw_calibration(split: SplitScores, name: str, class_names: tuple[str, str]) -> Picture:
     """Share of class 1 by mean score in ten equal bins; below, the number of images of each class."""
+    negative, positive = class_names
     bins = np.minimum((split.scores * BINS).astype(int), BINS - 1)
     counts = np.bincount(bins, minlength=BINS)
-    cancerous = np.bincount(bins, weights=split.labels, minlength=BINS)
+    positives = np.bincount(bins, weights=split.labels, minlength=BINS)
     filled = counts > 0
     means = np.bincount(bins, weights=split.scores, minlength=BINS)[filled] / counts[filled]
-    shares = cancerous[filled] / counts[filled]
+    shares = positives[filled] / counts[filled]
 
     figure = new_figure((HALF[0], HALF[1] + 0.9))
     upper, lower = figure.subplots(2, sharex=True, height_ratios=(3, 1), gridspec_kw={"hspace": 0.12})
@@ -27,15 +28,15 @@ def draw_calibration(split: SplitScores, name: str) -> Picture:
             str(count), (x, y), xytext=(0, -6 if below else 6), textcoords="offset points",
             ha="center", va="top" if below else "bottom", fontsize=8, color=MUTED,
         )  # fmt: skip
-    upper.set(xlim=(0, 1), ylim=(-0.04, 1.04), ylabel="share cancerous")
+    upper.set(xlim=(0, 1), ylim=(-0.04, 1.04), ylabel=f"share {positive}")
     upper.legend(loc="upper left")
     centres = (np.arange(BINS) + 0.5) / BINS
     width = 0.9 / BINS
-    harmless = counts - cancerous
-    lower.bar(centres, harmless, width, color=SERIES[0], label="non-cancerous")
+    negatives = counts - positives
+    lower.bar(centres, negatives, width, color=SERIES[0], label=negative)
     lower.bar(
-        centres, cancerous, width, harmless, color=SERIES[1], hatch="///", edgecolor=PAPER, linewidth=0,
-        label="cancerous",
+        centres, positives, width, negatives, color=SERIES[1], hatch="///", edgecolor=PAPER, linewidth=0,
+        label=positive,
     )  # fmt: skip
     lower.set(xlabel="score", ylabel="images")
     lower.set_ylim(0, counts.max() * 1.7)
@@ -43,6 +44,6 @@ def draw_calibration(split: SplitScores, name: str) -> Picture:
     worst = int(np.argmax(np.abs(shares - means)))
     alt = (
         f"Reliability diagram on {name}; farthest from the diagonal: images with a mean score of "
-        f"{means[worst]:.2f}, of which {shares[worst]:.2f} are cancerous"
+        f"{means[worst]:.2f}, of which {shares[worst]:.2f} are {positive}"
     )
     return to_picture(figure, f"calibration-{name}", alt)

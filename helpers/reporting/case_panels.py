@@ -12,7 +12,6 @@ from helpers.explaining.overlay import overlay
 
 MOST_OF_A_KIND = 6
 LARGEST = 224  # pixels
-CLASSES = ("non-cancerous", "cancerous")
 
 
 @dataclass(frozen=True)
@@ -22,27 +21,25 @@ class Panel:
     Attributes:
         kind: `right` or `wrong`.
         file: which image.
-        label, score: what it is, and the model's probability of class 1.
+        truth, decision: what it is and what it was called, by name.
+        score: the model's probability of class 1.
         source: data URI of a PNG: the image, and beside it the image under its heatmap.
     """
 
     kind: str
     file: str
-    label: int
+    truth: str
+    decision: str
     score: float
     source: str
 
-    @property
-    def truth(self) -> str:
-        return CLASSES[self.label]
 
-    @property
-    def decision(self) -> str:
-        return CLASSES[self.label if self.kind == "right" else 1 - self.label]
-
-
-def panels(cases: dict[str, NDArray[Any]]) -> list[Panel]:
+def panels(cases: dict[str, NDArray[Any]], class_names: tuple[str, str]) -> list[Panel]:
     """The cases of cases.npz, right ones first.
+
+    Args:
+        cases: its arrays.
+        class_names: what labels 0 and 1 mean.
 
     Raises:
         KeyError: an array is missing.
@@ -54,7 +51,8 @@ def panels(cases: dict[str, NDArray[Any]]) -> list[Panel]:
             image = cases["images"][index]
             pair = np.concatenate([image, overlay(image, cases["heatmaps"][index])], axis=1)
             score, label = float(cases["scores"][index]), int(cases["labels"][index])
-            found.append(Panel(kind, str(cases["files"][index]), label, score, _data_uri(pair)))
+            truth, decision = class_names[label], class_names[label if kind == "right" else 1 - label]
+            found.append(Panel(kind, str(cases["files"][index]), truth, decision, score, _data_uri(pair)))
     return found
 
 

@@ -83,8 +83,8 @@ def _about_validation(files: RunFiles) -> Iterator[str]:
         how = "Hanley & McNeil 1982, as if every image showed another patient"
     if error >= COARSE_AUC:
         yield (
-            f"Validation has {positives + negatives} images ({positives} cancerous): its AUC is known to "
-            f"± {error:.2f} (95 %, {how}); rounds that differ by less cannot be told apart."
+            f"Validation has {positives + negatives} images ({positives} {files.class_names[1]}): its AUC is "
+            f"known to ± {error:.2f} (95 %, {how}); rounds that differ by less cannot be told apart."
         )
 
 
@@ -140,7 +140,8 @@ def _about_test(files: RunFiles) -> Iterator[str]:
                 "rounds looks better than it is. Believe the test."
             )
     if test.get("recall") == 0:
-        yield f"At the threshold {files.threshold:.3f} the model finds none of the cancerous test images."
+        positive = files.class_names[1]
+        yield f"At the threshold {files.threshold:.3f} the model finds none of the {positive} test images."
     error = _value(test, "calibration_error")
     if error is not None and error > POOR_CALIBRATION:
         yield f"Calibration error {error:.2f}: the scores rank images, but are no probabilities."

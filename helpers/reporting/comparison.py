@@ -40,6 +40,7 @@ def write_page(path: Path, runs: list[RunFiles], ways: Sequence[Mapping[Any, Any
     page = render(
         "compare.html",
         refresh=None,
+        classes=[" or ".join(dict.fromkeys(run.class_names[label] for run in runs)) for label in (0, 1)],
         runs=runs,
         ways=ways,
         pictures=pictures,

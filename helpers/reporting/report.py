@@ -35,7 +35,7 @@ def write_report(
     with drawing():
         sections = all_sections(files)
     refresh = REFRESH_S if is_running and not files.is_finished else None
-    page = render("report.html", run=run, refresh=refresh, **sections)
+    page = render("report.html", run=run, refresh=refresh, classes=files.class_names, **sections)
     path = metrics_dir / run / "report.html"
     write_whole(path, page)
     return path

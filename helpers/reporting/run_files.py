@@ -25,6 +25,8 @@ CLIENT_COLUMNS = (
     "seconds", "started_at", "transfer_seconds", "attempt", "threads", "error", "state_bytes", "val_loss",
     "val_recall", "val_specificity",
 )  # fmt: skip
+CLASS_NAMES = ("non-cancerous", "cancerous")
+"""What the labels mean where a run does not tell: it was trained before names were recorded."""
 EACH_SITE = "each site"
 """In place of who split the images, where each site split its own."""
 TEST_COLUMNS = (
@@ -90,6 +92,14 @@ class RunFiles:
         return _names_and_values(self.facts.get("settings") or self.best.get("settings"))
 
     @property
+    def class_names(self) -> tuple[str, str]:
+        """What labels 0 and 1 mean."""
+        for names in (self.facts.get("classes"), self.best.get("classes")):
+            if isinstance(names, list) and len(names) == 2:
+                return str(names[0]), str(names[1])
+        return CLASS_NAMES
+
+    @property
     def data(self) -> dict[str, Any]:
         if self.state.get("sites"):
             return {"source": "each site's own images", "split_by": EACH_SITE, "counts": self._site_counts()}
@@ -140,7 +150,7 @@ class RunFiles:
 
     @property
     def threshold(self) -> float:
-        """Scores at or above it count as cancerous; 0.5 before one is chosen."""
+        """Scores at or above it count as class 1; 0.5 before one is chosen."""
         for known in (self.test.get("threshold"), self.best.get("threshold")):
             if known is not None and not math.isnan(known):
                 return float(known)

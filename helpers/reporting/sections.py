@@ -83,13 +83,13 @@ def decisions(files: RunFiles) -> Section:
     pictures = [
         operating_curves.draw_roc(split, name, files.test),
         operating_curves.draw_precision_recall(split, name, files.test),
-        draw_calibration(split, name),
+        draw_calibration(split, name, files.class_names),
     ]
     return {
         "split": name,
         "pictures": pictures,
         "threshold": files.threshold,
-        "confusion": tables.confusion(split, files.threshold).rows,
+        "confusion": tables.confusion(split, files.threshold).rows(files.class_names),
         "has_patients": bool(files.data.get("patients")),
     }
 
@@ -123,13 +123,14 @@ def timeline(files: RunFiles) -> Section:
 def cases(files: RunFiles) -> Section:
     if not files.cases:
         raise NothingToShow(f"This {LATER}" if not files.is_finished else "This run kept no cases.")
-    found = panels(files.cases)
+    found = panels(files.cases, files.class_names)
     return {kind: [panel for panel in found if panel.kind == kind] for kind in ("right", "wrong")}
 
 
 def data(files: RunFiles) -> Section:
     if not files.data:
         raise NothingToShow("What the data were is not recorded in this run.")
+    shares = [draw_shares(files.partition, files.class_names, files.sites)] if files.partition else []
     return {
         "source": files.data.get("source"),
         "how_split": tables.how_split(files.data),
@@ -137,7 +138,7 @@ def data(files: RunFiles) -> Section:
         "left_out": files.data.get("left_out") or [],
         "digest": files.facts.get("data_digest"),
         "rows": tables.split_rows(files.data),
-        "pictures": [draw_shares(files.partition, files.sites)] if files.partition else [],
+        "pictures": shares,
     }
 
 

@@ -8,16 +8,18 @@ from helpers.reporting.pictures import PAPER, SERIES, Picture, new_figure, to_pi
 if TYPE_CHECKING:
     from matplotlib.axes import Axes
 
-CLASSES = {"0": "non-cancerous", "1": "cancerous"}
 LONGEST_NAME = 30  # letters
 ROOM_FOR_NUMBERS = 0.06  # of the longest bar
 
 
-def draw_shares(partition: dict[str, dict[str, int]], sites: Sequence[str] = ()) -> Picture:
+def draw_shares(
+    partition: dict[str, dict[str, int]], class_names: tuple[str, str], sites: Sequence[str] = ()
+) -> Picture:
     """A bar for each client: its images of class 0, then of class 1.
 
     Args:
         partition: images by client and class.
+        class_names: what labels 0 and 1 mean.
         sites: what to call the clients, where each is a site.
     """
     clients = list(partition)
@@ -27,8 +29,8 @@ def draw_shares(partition: dict[str, dict[str, int]], sites: Sequence[str] = ())
     axes = figure.add_subplot()
     ends = [0] * len(clients)
     longest = max(sum(counts.values()) for counts in partition.values())
-    for (label, name), colour, hatch in zip(CLASSES.items(), SERIES[:2], ("", "////"), strict=True):
-        sizes = [partition[client].get(label, 0) for client in clients]
+    for label, (name, colour, hatch) in enumerate(zip(class_names, SERIES[:2], ("", "////"), strict=True)):
+        sizes = [partition[client].get(str(label), 0) for client in clients]
         axes.barh(
             range(len(clients)), sizes, 0.72, ends, color=colour, hatch=hatch, edgecolor=PAPER, linewidth=0,
             label=name,

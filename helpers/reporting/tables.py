@@ -40,12 +40,12 @@ class Confusion:
     false_negatives: int
     true_positives: int
 
-    @property
-    def rows(self) -> list[tuple[str, list[tuple[int, float | None]]]]:
-        """Truth, then for each decision its count and its share of that truth."""
+    def rows(self, class_names: tuple[str, str]) -> list[tuple[str, list[tuple[int, float | None]]]]:
+        """Truth by name, then for each decision its count and its share of that truth."""
+        negative, positive = class_names
         table = [
-            ("non-cancerous", self.true_negatives, self.false_positives),
-            ("cancerous", self.false_negatives, self.true_positives),
+            (negative, self.true_negatives, self.false_positives),
+            (positive, self.false_negatives, self.true_positives),
         ]
         return [
             (truth, [(count, count / (no + yes) if no + yes else None) for count in (no, yes)])
@@ -54,7 +54,7 @@ class Confusion:
 
 
 def confusion(split: SplitScores, threshold: float) -> Confusion:
-    """Scores at or above the threshold count as cancerous."""
+    """Scores at or above the threshold count as class 1."""
     said, true = split.scores >= threshold, split.labels == 1
     return Confusion(
         true_negatives=int((~said & ~true).sum()),

@@ -156,6 +156,9 @@ def test_a_site_leaves_and_comes_back_and_keeps_its_scores(apart: Cluster) -> No
     assert (best["threshold"], best["roc_auc_over"]) == (0.5, MEAN)
     assert not (apart.folder / "metrics/leaving/scores.npz").exists()
     assert (apart.folder / "metrics/leaving/report.html").exists()
+    card = (apart.folder / "models/leaving/model_card.md").read_text()
+    assert f"The ROC-AUC is the {MEAN}." in card
+    assert not any(name in card for name in SITES)
 
 
 @contextlib.contextmanager

@@ -47,6 +47,9 @@ def test_a_run_leaves_the_promised_files(cluster: Cluster) -> None:
     facts = json.loads((cluster.folder / "metrics/files/run.json").read_text())
     assert re.fullmatch(r"\w+ \d+\.\d+\.\d+", facts["environment"]["redis server"])
     assert facts["data"]["split_by"] == "drawn"
+    card = (cluster.folder / "models/files/model_card.md").read_text()
+    assert f"the model after round {best_round} of 3" in card
+    assert "270 test images" in card
     assert "Test of the best model" in done.stdout
     assert "metrics/files" in done.stdout
 

@@ -91,6 +91,13 @@ def test_the_decision_is_at_the_stored_threshold(place, named_threshold, tmp_pat
     assert decisions == ["1 cancerous", "0 non-cancerous"]
 
 
+def test_decisions_have_the_names_of_the_classes(place, named_threshold, tmp_path, capsys) -> None:
+    named_threshold(json.dumps({"threshold": 0.001, "classes": ["benign", "malignant"]}))
+    assert predict(place.model_file, place.images / "0" / "0.png", "--out", tmp_path) == 0
+    assert pd.read_csv(tmp_path / "predictions.csv")["decision"].tolist() == ["1 malignant"]
+    assert "1 malignant" in capsys.readouterr().out
+
+
 def test_another_model_does_not_take_the_threshold_of_the_best(
     place, named_threshold, tmp_path, capsys
 ) -> None:

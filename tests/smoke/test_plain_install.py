@@ -49,5 +49,10 @@ def test_the_lock_names_everything_that_is_installed(pip):
 
 def test_the_lock_agrees_with_the_direct_requirements():
     lock = pinned("requirements.lock").items()
-    for name in ("requirements.txt", "requirements-demo.txt", "requirements-dev.txt"):
+    for name in (
+        "requirements.txt",
+        "requirements-demo.txt",
+        "requirements-export.txt",
+        "requirements-dev.txt",
+    ):
         assert pinned(name).items() <= lock

@@ -33,6 +33,7 @@ KERAS_USERS = (
     "helpers.explaining.grad_cam",
     "preprocessing.input_pipeline",
     "commands.predict",
+    "commands.export",
 )
 CELERY_USERS = ("celery_app", "tasks", "helpers.cluster")
 LIBRARY_USERS = {

@@ -17,10 +17,11 @@ from helpers.reporting.cautions import cautions
 from helpers.reporting.curves import draw_losses
 from helpers.reporting.pictures import drawing
 from helpers.reporting.report import write_report
-from helpers.reporting.run_files import SplitScores, read_run
+from helpers.reporting.run_files import CLASS_NAMES, SplitScores, read_run
 from helpers.reporting.sections import KINDS, audit, versions
 from helpers.reporting.tables import confusion, split_rows
 from helpers.reporting.timeline import client_bars
+from preprocessing import splitting
 
 HOSTILE = "<script>alert('x')</script>$\\frac{&"
 INTERVALS = ("roc_auc", "average_precision", "recall", "specificity")
@@ -223,6 +224,23 @@ def test_a_folder_with_nothing_in_it_and_an_older_run(tmp_path):
     text = words(report(tmp_path, "old"))
     assert "not recorded in this run" in text
     assert "not as expected" not in text
+
+
+def test_classes_have_the_names_of_the_run(root):
+    assert read_run(root / "metrics", root / "models", "first").class_names == CLASS_NAMES
+    assert CLASS_NAMES == splitting.CLASS_NAMES
+    path = root / "metrics/first/run.json"
+    facts = json.loads(path.read_text()) | {"classes": ["benign", "<i>malignant</i>"]}
+    path.write_text(json.dumps(facts))
+    page = report(root)
+    assert "cancerous" not in page
+    text = words(page)
+    for said in ("called benign called <i>malignant</i>", "class 1 = <i>malignant</i>",
+                 "worker1@host: benign, called <i>malignant</i>, score 0.800",
+                 "(40 <i>malignant</i>)"):  # fmt: skip
+        assert said in text
+    path.write_text(json.dumps(facts | {"classes": "benign"}))
+    assert read_run(root / "metrics", root / "models", "first").class_names == CLASS_NAMES
 
 
 def test_hanley_and_mcneil_by_hand():
@@ -431,7 +449,7 @@ def test_confusion_by_hand():
         np.array([0, 0, 1, 1, 1]), np.array([0.1, 0.5, 0.5, 0.9, 0.2]), np.arange(5).astype(str)
     )
     counts = confusion(split, 0.5)
-    assert counts.rows == [("non-cancerous", [(1, 0.5), (1, 0.5)]), ("cancerous", [(1, 1 / 3), (2, 2 / 3)])]
+    assert counts.rows(("no", "yes")) == [("no", [(1, 0.5), (1, 0.5)]), ("yes", [(1, 1 / 3), (2, 2 / 3)])]
 
 
 def test_the_lane_of_a_client_is_full_from_dispatch_to_aggregation():
