@@ -156,7 +156,9 @@ def _observers(
         from preprocessing.augment_images import augmented_examples
 
         settings = config.for_run()
-        examples = np.empty((0, *config.INPUT_SHAPE, 3), np.float32)  # of images at the sites, none
+        examples = np.empty(
+            (0, *config.INPUT_SHAPE, config.INPUT_DIM), np.float32
+        )  # of images at the sites, none
         if data is not None:
             examples = augmented_examples(data.images("train"), config.AUGMENTATION, config.SEED)
         observers.append(TensorBoardObserver(folders.metrics / "tensorboard", settings, examples))
@@ -177,8 +179,8 @@ def _cohorts(
 
     if data is None:
         return SiteChooser(
-            executor.wait_for_workers, config.MIN_CLIENTS, config.INPUT_SHAPE, config.CLIENT_FRACTION,
-            config.SEED, observer.notice,
+            executor.wait_for_workers, config.MIN_CLIENTS, (*config.INPUT_SHAPE, config.INPUT_DIM),
+            config.CLIENT_FRACTION, config.SEED, observer.notice,
         )  # fmt: skip
     fixed = count_clients(data, config)
 

@@ -8,7 +8,7 @@ import cv2
 import numpy as np
 from numpy.typing import NDArray
 
-from helpers.explaining.overlay import overlay
+from helpers.explaining.overlay import beside_heat
 
 MOST_OF_A_KIND = 6
 LARGEST = 224  # pixels
@@ -51,8 +51,7 @@ def panels(cases: dict[str, NDArray[Any]]) -> list[Panel]:
     found = []
     for kind in ("right", "wrong"):
         for index in np.flatnonzero(cases["kinds"] == kind)[:MOST_OF_A_KIND]:
-            image = cases["images"][index]
-            pair = np.concatenate([image, overlay(image, cases["heatmaps"][index])], axis=1)
+            pair = beside_heat(cases["images"][index], cases["heatmaps"][index])
             score, label = float(cases["scores"][index]), int(cases["labels"][index])
             found.append(Panel(kind, str(cases["files"][index]), label, score, _data_uri(pair)))
     return found
