@@ -1,8 +1,8 @@
 """manifest.csv beside the images: a row for each, by its column `file`.
 
 `label` names the class, and then the images are those that have a row. `patient` and `split` say whom an
-image shows and where it belongs. Other columns are kept, such as the device or the site an image comes from;
-one that says two things of a file is about something else and is left out.
+image shows and where it belongs. All others are kept, such as the device or the site an image comes from; one
+that says two things of a file is about something else and is left out.
 """
 
 import csv
@@ -119,7 +119,7 @@ def add_columns(manifest: Path, records: Sequence[ImageRecord], columns: Columns
             f"{manifest}: column split: expected {', '.join(SPLITS)}, "
             f"received something else for {counted(len(unknown), 'image')}: {name_some(unknown)}"
         )
-    others = {name: values for name, values in columns.items() if name not in KNOWN_COLUMNS}
+    others = {name: values for name, values in columns.items() if name not in RECORD_COLUMNS}
     if others:
         found = [
             replace(record, columns={name: values.get(record.file, "") for name, values in others.items()})
