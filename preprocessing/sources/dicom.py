@@ -142,8 +142,8 @@ def _decode(data: bytes) -> NDArray[np.uint8]:
         ) from None
     kind, bits = image.PhotometricInterpretation, int(image.BitsStored)
     if kind in ("MONOCHROME1", "MONOCHROME2"):
-        if bits > MOST_BITS:
-            raise UnreadableImageError(f"{bits} bits a pixel, expected at most {MOST_BITS}")
+        if image.BitsAllocated > MOST_BITS:
+            raise UnreadableImageError(f"{image.BitsAllocated} bits a pixel, expected at most {MOST_BITS}")
         grey = _as_shown(pixels, image)
         return 255 - grey if kind == "MONOCHROME1" else grey
     if kind == "PALETTE COLOR":

@@ -108,6 +108,8 @@ def find_medmnist(folder: Path, dataset: str, size: int, npz: Path | None, progr
         raise PreprocessingError(f"--dataset: received {dataset!r}, expected {_or(SETS)}")
     if size not in SIZES:
         raise PreprocessingError(f"--size: received {size}, expected {_or(map(str, SIZES))}")
+    if npz and folder.resolve() in npz.resolve().parents:
+        raise PreprocessingError(f"--npz: {npz} lies in {folder}, which is written anew; move it elsewhere")
     about = SETS[dataset]
     file = npz or _fetch(folder.parent, dataset, size, progress)
     readme = README.format(dataset=dataset, npz=file.name, name=about.name, source=about.source)

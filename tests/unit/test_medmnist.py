@@ -112,6 +112,10 @@ def test_official_splits_with_copies_are_refused_with_the_whole_command(place, c
             command("--npz", "good.npz", "--data-dir", "mine"),
             "mine: holds something else than “MedMNIST: breast",
         ),
+        (
+            command("--npz", "mine/good.npz", "--data-dir", "mine"),
+            "mine/good.npz lies in mine, which is written",
+        ),
         (command("--crop-breast"), "--crop-breast: is for --source dicom, received --source medmnist"),
     ],
 )
