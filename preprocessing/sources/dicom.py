@@ -77,11 +77,16 @@ def _number_patients(folder: Path, records: Sequence[ImageRecord]) -> list[Image
     from pydicom import dcmread
 
     headers: list[str | None] = []
+    tags: list[Any] = [
+        "PatientID",
+        "Rows",
+    ]  # in this order in a file: without rows it has no image, or is cut
     for record in records:
         try:
             with _silence():
-                header = dcmread(folder / record.file, stop_before_pixels=True, specific_tags=["PatientID"])
-                headers.append(str(header.get("PatientID") or "").strip())
+                header = dcmread(folder / record.file, stop_before_pixels=True, specific_tags=tags)
+                patient = str(header.get("PatientID") or "").strip()
+                headers.append(patient if "Rows" in header else None)
         except _damage():
             headers.append(None)  # will be found unreadable
     without = [record.file for record, header in zip(records, headers, strict=True) if header == ""]
@@ -136,9 +141,11 @@ def _decode(data: bytes) -> NDArray[np.uint8]:
     try:
         pixels = pixel_array(image)
     except (NotImplementedError, RuntimeError):
+        syntax = image.file_meta.TransferSyntaxUID
+        way = "in an unknown way" if syntax.name == syntax else f"as {syntax.name}"
         raise UnreadableImageError(
-            f"compressed as {image.file_meta.TransferSyntaxUID.name}, which cannot be decoded here; convert "
-            "it, unless pip install -r requirements-demo.txt brings the decoder"
+            f"compressed {way}, and damaged or not to be decoded here; convert it, unless "
+            "pip install -r requirements-demo.txt brings the decoder"
         ) from None
     kind, bits = image.PhotometricInterpretation, int(image.BitsStored)
     if kind in ("MONOCHROME1", "MONOCHROME2"):

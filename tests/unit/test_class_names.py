@@ -1,4 +1,6 @@
 import pytest
+from hypothesis import given
+from hypothesis import strategies as st
 
 from preprocessing.errors import PreprocessingError
 from preprocessing.sources.class_names import name_classes
@@ -23,6 +25,13 @@ def test_a_doubt_is_refused_and_removed_by_the_user(names):
     with pytest.raises(PreprocessingError, match="is not clear"):
         name_classes(names, "", "x")
     assert name_classes(names, names[0], "x") == ((names[1], names[0]), names[0])
+
+
+@given(st.sets(st.text(min_size=1), min_size=2, max_size=2).filter(lambda names: not names <= {"0", "1"}))
+def test_any_two_names_will_do_where_the_user_says_which_is_1(names):
+    for one in names:
+        (other,) = names - {one}
+        assert name_classes(names, one, "x") == ((other, one), one)
 
 
 def test_numbers_are_labels_unless_the_user_turns_them_round():

@@ -1,5 +1,6 @@
 import csv
 import hashlib
+from contextlib import suppress
 from pathlib import Path
 
 import cv2
@@ -146,6 +147,21 @@ def test_files_without_suffix_are_known_by_their_start(tmp_path):
     assert names == {"IM0001", "a.dcm", "b.IMA"}
 
 
+@pytest.mark.parametrize("seed", range(60))
+def test_any_damage_is_an_answer(tmp_path, seed):
+    generator = np.random.default_rng(seed)
+    path = save(tmp_path / "1/a.dcm", LEVELS, WindowCenter=1500.5, WindowWidth=1001)
+    data = bytearray(path.read_bytes())
+    for place in generator.integers(128, len(data), 3):
+        data[place] = generator.integers(256)
+    path.write_bytes(data[: generator.integers(len(data))] if seed % 3 == 0 else data)
+    save(tmp_path / "0/b.dcm", LEVELS, PatientID="other")
+    with suppress(PreprocessingError):  # the tag of the patient was hit
+        assert len(find_dicoms(tmp_path).records) == 2
+    with suppress(UnreadableImageError):
+        assert read_dicom(path, (4, 4, 3)).pixels.shape == (4, 4, 3)
+
+
 @pytest.fixture
 def folder(tmp_path):
     """Six patients with two images each; the odd ones are malignant."""
@@ -182,6 +198,20 @@ def test_patients_come_from_the_manifest_where_it_has_them(folder):
     files = [path.relative_to(folder).as_posix() for path in sorted(folder.rglob("*/*"))]
     (folder / "manifest.csv").write_text("\n".join(["file,patient", *(f"{file},A" for file in files)]))
     assert {record.patient for record in find_dicoms(folder).records} == {"A"}
+
+
+def test_a_file_cut_off_in_its_header_is_left_out_when_that_is_asked_for(folder, tmp_path):
+    path = folder / "benign" / "00"
+    data = path.read_bytes()
+    path.write_bytes(data[: data.index(NUMBER.encode()) - 20])
+    config = Config(DATA_DIR=folder, PREPROCESSED_DIR=tmp_path / "out", INPUT_SHAPE=(16, 16))
+    with pytest.raises(
+        PreprocessingError, match=r"1 of 12 images cannot be read: benign/00 .*--skip-unreadable"
+    ):
+        prepare(config, "dicom")
+    prepared = prepare(config, "dicom", skip_unreadable=True)
+    assert [entry["file"] for entry in prepared.manifest["left_out"]] == ["benign/00"]
+    assert prepared.has_patients
 
 
 def test_headers_without_patients_mean_unknown_and_some_without_are_refused(folder):
