@@ -162,7 +162,8 @@ def _observers(
         names = data.class_names if data is not None else CLASS_NAMES
         classes = ", ".join(f"{label} {name}" for label, name in enumerate(names))
         settings = config.for_run() | {"classes": classes}
-        examples = np.empty((0, *config.INPUT_SHAPE, 3), np.float32)  # of images at the sites, none
+        # Of images at the sites, none.
+        examples = np.empty((0, *config.INPUT_SHAPE, config.INPUT_DIM), np.float32)
         if data is not None:
             examples = augmented_examples(data.images("train"), config.AUGMENTATION, config.SEED)
         observers.append(TensorBoardObserver(folders.metrics / "tensorboard", settings, examples))
@@ -183,8 +184,8 @@ def _cohorts(
 
     if data is None:
         return SiteChooser(
-            executor.wait_for_workers, config.MIN_CLIENTS, config.INPUT_SHAPE, config.CLIENT_FRACTION,
-            config.SEED, observer.notice,
+            executor.wait_for_workers, config.MIN_CLIENTS, (*config.INPUT_SHAPE, config.INPUT_DIM),
+            config.CLIENT_FRACTION, config.SEED, observer.notice,
         )  # fmt: skip
     fixed = count_clients(data, config)
 

@@ -8,7 +8,7 @@ import numpy as np
 from helpers.global_config import Config
 from preprocessing.dataset_writer import Example, make_array, write_dataset
 from preprocessing.prepared_data import PreparedData
-from preprocessing.sources.image_folder import ImageRecord
+from preprocessing.sources.records import ImageRecord
 
 SEED = 42
 NUM_TEST = 8

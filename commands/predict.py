@@ -15,12 +15,13 @@ from rich.markup import escape
 from rich.progress import track
 from rich.table import Table
 
-from helpers.explaining.overlay import overlay
+from helpers.explaining.overlay import beside_heat
 from helpers.global_config import Config, UserError
 from helpers.run_records.files import write_whole
 from helpers.run_records.tables import to_csv
 from preprocessing.errors import name_some
-from preprocessing.sources.image_folder import SUFFIXES, UnreadableImageError, read_image
+from preprocessing.sources.image_folder import SUFFIXES, read_image
+from preprocessing.sources.records import ImageShape, UnreadableImageError
 from preprocessing.splitting import CLASS_NAMES
 
 if TYPE_CHECKING:
@@ -54,7 +55,7 @@ def predict(model_file: Path, paths: Sequence[Path], out: Path) -> None:
     files = find_files(paths)
     threshold, origin = stored_threshold(model_file)
     model = load_model(model_file)
-    images = read_all(files, model.input_shape[1:3])
+    images = read_all(files, model.input_shape[1:])
     from preprocessing.input_pipeline import evaluation_batches
 
     scores = model.predict(evaluation_batches(images, Config.EVALUATION_BATCH_SIZE), verbose=0).reshape(-1)
@@ -107,10 +108,11 @@ def load_model(file: Path) -> "keras.Model":
         reason = next(iter(str(error).splitlines()), type(error).__name__)
         raise UserError(f"{file}: is no Keras model that can be loaded: {reason}") from None
     shapes = (model.input_shape, model.output_shape)
-    fits = len(shapes[0]) == 4 and None not in shapes[0][1:] and shapes[0][3] == 3 and shapes[1] == (None, 1)
+    fits = len(shapes[0]) == 4 and None not in shapes[0][1:] and shapes[0][3] in (1, 3)
+    fits = fits and shapes[1] == (None, 1)
     if not fits:
         raise UserError(
-            f"{file}: input {shapes[0]} and output {shapes[1]}, expected (None, H, W, 3) and (None, 1); "
+            f"{file}: input {shapes[0]} and output {shapes[1]}, expected (None, H, W, 3 or 1) and (None, 1); "
             "take a model that this project trained"
         )
     return model
@@ -145,18 +147,18 @@ def stored_class_names(model_file: Path) -> tuple[str, ...]:
     return str(negative), str(positive)
 
 
-def read_all(files: Sequence[Path], shape: tuple[int, int]) -> NDArray[np.uint8]:
-    """Read images as preprocessing does: uint8 (N, *shape, 3), RGB, 0-255.
+def read_all(files: Sequence[Path], shape: ImageShape) -> NDArray[np.uint8]:
+    """Read images as preprocessing does: uint8 (N, *shape), RGB or grey, 0-255.
 
     Raises:
         UserError: naming every file that is not an image that can be used.
     """
-    images = np.empty((len(files), *shape, 3), np.uint8)
+    images = np.empty((len(files), *shape), np.uint8)
     problems = []
     level = cv2.utils.logging.setLogLevel(SILENT)
     for image, file in zip(images, files, strict=True):
         try:
-            image[...], _ = read_image(file, shape)
+            image[...] = read_image(file, shape).pixels
         except UnreadableImageError as error:
             problems.append(f"{file} ({error})")
     cv2.utils.logging.setLogLevel(level)
@@ -196,8 +198,8 @@ def write_pictures(model: "keras.Model", images: NDArray[np.uint8], targets: Seq
         heatmaps = grad_cam(model, np.divide(part, 255, dtype=np.float32))
         for image, heatmap, target in zip(part, heatmaps, targets[start:], strict=False):
             size = (round(PICTURE_HEIGHT * image.shape[1] / image.shape[0]), PICTURE_HEIGHT)
-            image, heatmap = cv2.resize(image, size), cv2.resize(heatmap, size)
-            picture = np.hstack([image, overlay(image, heatmap)])
+            large = cv2.resize(image, size).reshape(*size[::-1], -1)
+            picture = beside_heat(np.asarray(large, np.uint8), cv2.resize(heatmap, size))
             write_whole(target, cv2.imencode(".png", cv2.cvtColor(picture, cv2.COLOR_RGB2BGR))[1].tobytes())
 
 

@@ -55,6 +55,11 @@ def _as_list(value: Any) -> Any:
     return [part for part in value.strip("[]() ").replace("x", ",").split(",") if part.strip()]
 
 
+def _as_number(value: Any) -> Any:
+    """Let the text of a whole number stand for it."""
+    return int(value) if isinstance(value, str) and value.strip().isdecimal() else value
+
+
 def _as_count_or_auto(value: Any) -> Any:
     """Let through `auto` and whole numbers from 1 to 10,000, also as text."""
     if value == "auto":
@@ -103,6 +108,7 @@ class _ReadableDefaults(type(BaseSettings)):  # type: ignore[misc]
 CountOrAuto = Annotated[int | Literal["auto"], BeforeValidator(_as_count_or_auto)]
 ClientList = Annotated[tuple[NonNegativeInt, ...], BeforeValidator(_as_list)]
 ThresholdRule = Annotated[str, AfterValidator(_as_rule)]
+Channels = Annotated[Literal[1, 3], BeforeValidator(_as_number)]
 Pair = Annotated[tuple[PositiveInt, PositiveInt], BeforeValidator(_as_list)]
 
 
@@ -118,8 +124,9 @@ class Config(BaseSettings, metaclass=_ReadableDefaults):
         enable_decoding=False,
     )
 
-    # The five of the original README.
+    # The five of the original README, and INPUT_DIM, which belongs to the first.
     INPUT_SHAPE: Pair = setting((128, 128), "Height and width to which every image is resized.", "pixels")
+    INPUT_DIM: Channels = setting(3, "Channels of an image: 3 (RGB) or 1 (grey).", "channels")
     num_workers: CountOrAuto = setting(
         3,
         "Number of clients the training rows are divided among, 1 to 10000, unless NUM_CLIENTS says another; "
@@ -298,7 +305,8 @@ class Config(BaseSettings, metaclass=_ReadableDefaults):
     )
     DATA_DIR: Path = setting(
         Path("vanitha_mam_breast_cancer_dataset"),
-        "Folder of the images, with `0/` (non-cancerous) and `1/` (cancerous) in it.",
+        "Folder of the images, with `0/` (non-cancerous) and `1/` (cancerous) or a manifest.csv in it "
+        "(docs/data.md).",
         local=True,
     )
     PREPROCESSED_DIR: Path = setting(

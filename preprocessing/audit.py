@@ -1,8 +1,8 @@
 """What could make a model look better than it is: copies, two classes for one image, split patients.
 
-All of it is written to audit.csv, beside the arrays it belongs to. Two things are refused unless permitted,
-and listed in audit-refused.csv: one image in two classes, and splits given by the user that part a patient,
-or copies.
+All of it is written to audit.csv, beside the arrays it belongs to, and what was cut off images too. Two
+things are refused unless permitted, and listed in audit-refused.csv: one image in two classes, and splits
+given by the user that part a patient, or copies.
 """
 
 import csv
@@ -16,7 +16,7 @@ from numpy.typing import NDArray
 
 from preprocessing.duplicates import Copy
 from preprocessing.errors import COMMAND, PreprocessingError, counted, name_some
-from preprocessing.sources.image_folder import ImageRecord
+from preprocessing.sources.records import ImageRecord
 
 AUDIT = "audit.csv"
 REFUSED_AUDIT = "audit-refused.csv"
@@ -31,7 +31,7 @@ LEAKS = ("copy_in_two_splits", "patient_in_two_splits")
 
 
 class Finding(NamedTuple):
-    """One row of audit.csv: a key of COUNT_NAMES, two image files, and what shows it."""
+    """One row of audit.csv: a key of COUNT_NAMES, two files, and what shows it; or `cropped`, of one."""
 
     kind: str
     file: str
@@ -74,32 +74,35 @@ def _find_split_patients(records: Sequence[ImageRecord]) -> list[Finding]:
     return list(findings.values())
 
 
-def refuse_findings(findings: Sequence[Finding], allow: Collection[str]) -> None:
+def refuse_findings(findings: Sequence[Finding], allow: Collection[str], command: str = COMMAND) -> None:
     """Stop at one image in two classes, and at a patient or copies in two given splits.
 
     Args:
         findings: of `audit_images`.
         allow: `leaks` and `label_conflicts` to let these pass.
+        command: what has the flags.
 
     Raises:
-        PreprocessingError: lists the first ten of each and names the flag that permits them.
+        PreprocessingError: lists the first ten of each and names the flags that permit them.
     """
     conflicts = [item for item in findings if item.kind == "label_conflict"]
     leaks = [item for item in findings if item.kind in LEAKS]
-    problems = []
+    problems, flags = [], ""
     if leaks and "leaks" not in allow:
         problems.append(
             f"the column split of manifest.csv lets training see what it is tested on, "
             f"{'once' if len(leaks) == 1 else f'{len(leaks)} times'}: "
-            f"{_list(leaks)}; correct it, or keep it: {COMMAND} --allow-leaks"
+            f"{_list(leaks)}; correct it"
         )
+        flags += " --allow-leaks"
     if conflicts and "label_conflicts" not in allow:
         problems.append(
             f"{counted(len(conflicts), 'image')} {'is' if len(conflicts) == 1 else 'are'} in both classes: "
-            f"{_list(conflicts)}; remove the wrong ones, or keep both: {COMMAND} --allow-label-conflicts"
+            f"{_list(conflicts)}; remove the wrong ones"
         )
+        flags += " --allow-label-conflicts"
     if problems:
-        raise PreprocessingError("; ".join(problems))
+        raise PreprocessingError(f"{'; '.join(problems)}; or keep all as it is: {command}{flags}")
 
 
 def _list(findings: Sequence[Finding]) -> str:
@@ -131,7 +134,7 @@ def group_images(records: Sequence[ImageRecord], copies: Iterable[Copy]) -> NDAr
 
 
 def count_findings(findings: Iterable[Finding]) -> dict[str, int]:
-    """How many of each kind, by the plural names used in manifest.json."""
+    """How many of each kind of COUNT_NAMES, by the plural names used in manifest.json."""
     counts = Counter(item.kind for item in findings)
     return {name: counts[kind] for kind, name in COUNT_NAMES.items()}
 

@@ -9,7 +9,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 Augment = Callable[[NDArray[np.uint8]], NDArray[np.float32]]
-"""From an image uint8 (H, W, 3) RGB to float32 (H, W, 3) in [0, 1]."""
+"""From an image uint8 (H, W, C), RGB or grey, to float32 (H, W, C) in [0, 1]."""
 
 
 def _readme_transforms(height: int, width: int) -> list[A.BasicTransform | A.OneOf]:
@@ -57,7 +57,7 @@ def augmentation(name: str, input_shape: tuple[int, int], seed: int) -> Augment:
 
     def augment(image: NDArray[np.uint8]) -> NDArray[np.float32]:
         changed: NDArray[np.float32] = pipeline(image=image)["image"]
-        return changed
+        return changed if changed.ndim == 3 else changed[..., None]  # OpenCV drops the axis of grey
 
     return augment
 
@@ -65,10 +65,10 @@ def augmentation(name: str, input_shape: tuple[int, int], seed: int) -> Augment:
 def augmented_examples(
     images: NDArray[np.uint8], name: str, seed: int, count: int = 16
 ) -> NDArray[np.float32]:
-    """Some training images as the model sees them: float32 (count, H, W, 3) in [0, 1].
+    """Some training images as the model sees them: float32 (count, H, W, C) in [0, 1].
 
     Args:
-        images: (N, H, W, 3), 0-255.
+        images: (N, H, W, C), 0-255.
         name: a key of AUGMENTATIONS.
         seed: decides which images, and how they are changed.
         count: how many, at most N.

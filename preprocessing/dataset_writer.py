@@ -16,7 +16,7 @@ import numpy as np
 
 from preprocessing.audit import AUDIT, REFUSED_AUDIT, Finding, count_findings, write_audit
 from preprocessing.prepared_data import FORMAT_VERSION, MANIFEST, array_name
-from preprocessing.sources.image_folder import ImageRecord
+from preprocessing.sources.records import ImageRecord
 
 CHUNK = 16  # images; bounds memory and the wait after Ctrl-C, yet outweighs the cost of handing over
 
@@ -59,7 +59,7 @@ def write_dataset(
 
     Args:
         scratch: on the same disk as `folder`.
-        pixels: .npy file, uint8 (N, H, W, 3), RGB: the rows of `examples`, maybe others.
+        pixels: .npy file, uint8 (N, H, W, C), RGB or grey: the rows of `examples`, maybe others.
         splits: for each split, the places of its images in `examples`.
         findings: the rows of audit.csv.
         about: more for the manifest. Nothing of time or machine is in it, nor may be in

@@ -26,7 +26,8 @@ FLAT = 2.0  # grey levels; images that vary less show nothing to compare
 MAX_BITS = 12  # of 64 that may differ
 MIN_COARSE = 0.7  # correlation of the coarse contrasts, before aligning; spares most of the alignments
 MIN_CORRELATION = 0.96  # after aligning
-BLOCK = 256  # images hashed and compared at once; bounds memory
+BLOCK = 256  # images reduced, hashed and compared at once; bounds memory
+MAPPED_BYTES = 2**26  # of images reduced at once, if that is less
 
 # How a copy may be turned, and what turns it back, on the last two axes of an array.
 UNDO: dict[str, Callable[[Any], Any]] = {
@@ -56,7 +57,7 @@ def make_thumbnails(pixels: Path, rows: Sequence[int], progress: Progress) -> ND
     """Small grey versions of some images.
 
     Args:
-        pixels: .npy file, uint8 (N, H, W, 3), RGB.
+        pixels: .npy file, uint8 (N, H, W, C), RGB or grey.
         rows: which of its rows.
         progress: told how many are done.
 
@@ -64,12 +65,14 @@ def make_thumbnails(pixels: Path, rows: Sequence[int], progress: Progress) -> ND
         uint8 (len(rows), SIDE, SIDE).
     """
     thumbnails = np.empty((len(rows), SIDE, SIDE), np.uint8)
-    for start in range(0, len(rows), BLOCK):
+    at_once = max(1, min(BLOCK, MAPPED_BYTES // np.load(pixels, mmap_mode="r")[0].nbytes))
+    for start in range(0, len(rows), at_once):
         images = np.load(pixels, mmap_mode="r")  # a map of its own for each block: memory does not grow
-        for place, row in enumerate(rows[start : start + BLOCK], start):
-            grey = cv2.cvtColor(images[row], cv2.COLOR_RGB2GRAY)
+        for place, row in enumerate(rows[start : start + at_once], start):
+            image = images[row]
+            grey = cv2.cvtColor(image, cv2.COLOR_RGB2GRAY) if image.shape[2] == 3 else image
             thumbnails[place] = cv2.resize(grey, (SIDE, SIDE), interpolation=cv2.INTER_AREA)
-        progress(min(start + BLOCK, len(rows)), len(rows))
+        progress(min(start + at_once, len(rows)), len(rows))
     return thumbnails
 
 

@@ -22,7 +22,7 @@ import numpy as np
 
 from preprocessing.dataset_writer import CHUNK, make_array
 from preprocessing.errors import PreprocessingError
-from preprocessing.sources.image_folder import UnreadableImageError, read_image
+from preprocessing.sources.records import ImageShape, ReadFile, UnreadableImageError
 
 PATIENCE_S = 1.0  # starting processes takes about as long: what is read sooner needs none
 SILENT = 0  # log level of OpenCV: an unreadable file is reported once, by us
@@ -32,21 +32,28 @@ Progress = Callable[[int, int], None]  # called with the number of images done a
 
 @dataclass(frozen=True)
 class Reading:
-    """What became of one image file: its sha256, or else the reason why it is unreadable."""
+    """What became of one image file: its sha256 and what was cut off, or else why it is unreadable."""
 
     sha256: str = ""
     problem: str = ""
+    cut: str = ""
 
 
 def read_images(
-    folder: Path, files: Sequence[str], shape: tuple[int, int], target: Path, progress: Progress
+    folder: Path,
+    files: Sequence[str],
+    read: ReadFile,
+    shape: ImageShape,
+    target: Path,
+    progress: Progress,
 ) -> list[Reading]:
     """Read images into the rows of a new array on disk, row i from files[i].
 
     Args:
         folder: what `files` are relative to.
-        shape: height and width of the rows.
-        target: .npy file to make: uint8 (N, H, W, 3), RGB; rows of unreadable files stay undefined.
+        read: reads one of them.
+        shape: of a row.
+        target: .npy file to make: uint8 (N, *shape); rows of unreadable files stay undefined.
         progress: told how many images are done.
 
     Returns:
@@ -56,8 +63,9 @@ def read_images(
         OSError: the disk is full or cannot be written.
         PreprocessingError: a reading process was ended from outside.
     """
-    make_array(target, (len(files), *shape, 3), np.uint8)
-    chunks = [(folder, files[start : start + CHUNK], target, start) for start in range(0, len(files), CHUNK)]
+    make_array(target, (len(files), *shape), np.uint8)
+    starts = range(0, len(files), CHUNK)
+    chunks = [(folder, files[start : start + CHUNK], read, target, start) for start in starts]
     readings = [Reading()] * len(files)
     done = 0
     for start, part in _read_chunks(chunks):
@@ -67,14 +75,16 @@ def read_images(
     return readings
 
 
-def _read_chunk(folder: Path, files: Sequence[str], target: Path, start: int) -> tuple[int, list[Reading]]:
+def _read_chunk(
+    folder: Path, files: Sequence[str], read: ReadFile, target: Path, start: int
+) -> tuple[int, list[Reading]]:
     """Read `files` into the rows of `target` from `start` on."""
     rows = np.lib.format.open_memmap(target, mode="r+")
     readings = []
     for row, file in enumerate(files, start):
         try:
-            rows[row], digest = read_image(folder / file, rows.shape[1:3])
-            readings.append(Reading(sha256=digest))
+            rows[row], digest, cut = read(folder / file, rows.shape[1:])
+            readings.append(Reading(sha256=digest, cut=cut))
         except UnreadableImageError as error:
             readings.append(Reading(problem=str(error)))
     return start, readings

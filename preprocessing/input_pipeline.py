@@ -10,6 +10,7 @@ from numpy.typing import NDArray
 from preprocessing.augment_images import Augment, augmentation
 
 PREFETCHED_BATCHES = 4
+PREFETCHED_BYTES = 2**28  # if that is less; one batch is made ahead anyway
 
 
 def training_batches(
@@ -27,7 +28,7 @@ def training_batches(
     The same arguments give the same batches, in any process.
 
     Args:
-        images: (N, H, W, 3), 0-255, usually memory-mapped.
+        images: (N, H, W, C), 0-255, usually memory-mapped.
         labels: (N,), 0 or 1.
         rows: the client's rows.
         batch_size: images per batch; the last one of an epoch may be smaller.
@@ -36,7 +37,7 @@ def training_batches(
         seed: non-negative integers, such as (seed, round, client).
 
     Returns:
-        Batches of images float32 (B, H, W, 3) in [0, 1] and labels float32 (B, 1).
+        Batches of images float32 (B, H, W, C) in [0, 1] and labels float32 (B, 1).
     """
     generator = np.random.default_rng(seed)
     first_order = generator.permutation(rows)
@@ -48,18 +49,20 @@ def training_batches(
             for start in range(0, len(rows), batch_size):
                 yield order[start : start + batch_size]
 
-    return _dataset(images, labels, rows_of_batches, epochs * -(-len(rows) // batch_size), augment)
+    num_batches, ahead = epochs * -(-len(rows) // batch_size), _prefetched(batch_size, images)
+    return _dataset(images, labels, rows_of_batches, num_batches, ahead, augment)
 
 
 def evaluation_batches(images: NDArray[np.uint8], batch_size: int) -> tf.data.Dataset:
-    """Batches of all images in order, unchanged but for the scale: float32 (B, H, W, 3) in [0, 1]."""
+    """Batches of all images in order, unchanged but for the scale: float32 (B, H, W, C) in [0, 1]."""
 
     def batches() -> Iterator[NDArray[np.float32]]:
         for start in range(0, len(images), batch_size):
             yield np.divide(images[start : start + batch_size], 255, dtype=np.float32)
 
     signature = tf.TensorSpec((None, *images.shape[1:]), tf.float32)
-    return _ahead(batches, signature, num_batches=-(-len(images) // batch_size))
+    ahead = _prefetched(batch_size, images)
+    return _ahead(batches, signature, -(-len(images) // batch_size), ahead)
 
 
 def _dataset(
@@ -67,6 +70,7 @@ def _dataset(
     labels: NDArray[np.int32],
     rows_of_batches: Callable[[], Iterator[NDArray[np.integer]]],
     num_batches: int,
+    ahead: int,
     augment: Augment,
 ) -> tf.data.Dataset:
     def batches() -> Iterator[tuple[NDArray[np.float32], NDArray[np.float32]]]:
@@ -80,11 +84,19 @@ def _dataset(
         tf.TensorSpec((None, *images.shape[1:]), tf.float32),
         tf.TensorSpec((None, 1), tf.float32),
     )
-    return _ahead(batches, signature, num_batches)
+    return _ahead(batches, signature, num_batches, ahead)
 
 
-def _ahead(batches: Callable[[], Iterator[Any]], signature: Any, num_batches: int) -> tf.data.Dataset:
-    """Run a generator of `num_batches` batches in a thread of its own, a few batches ahead of the training.
+def _prefetched(batch_size: int, images: NDArray[np.uint8]) -> int:
+    """How many batches to make ahead: few where images are large."""
+    batch_bytes = batch_size * int(np.prod(images.shape[1:])) * np.dtype(np.float32).itemsize
+    return max(1, min(PREFETCHED_BATCHES, PREFETCHED_BYTES // batch_bytes))
+
+
+def _ahead(
+    batches: Callable[[], Iterator[Any]], signature: Any, num_batches: int, ahead: int = PREFETCHED_BATCHES
+) -> tf.data.Dataset:
+    """Run a generator of `num_batches` batches in a thread of its own, `ahead` batches before the training.
 
     One iteration at a time; other than so many batches are an error.
 
@@ -115,4 +127,4 @@ def _ahead(batches: Callable[[], Iterator[Any]], signature: Any, num_batches: in
         return tf.nest.pack_sequence_as(signature, fetched)
 
     numbers = tf.data.Dataset.range(num_batches).with_options(options)
-    return numbers.map(fetch).prefetch(PREFETCHED_BATCHES)
+    return numbers.map(fetch).prefetch(ahead)

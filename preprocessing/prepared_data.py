@@ -20,6 +20,9 @@ FORMAT_VERSION = 1
 MANIFEST = "manifest.json"
 
 
+RGB = 3
+
+
 def array_name(kind: str, split: str) -> str:
     """File name of the images (kind `x`) or labels (`y`) of a split."""
     return f"{kind}_{split}.npy"
@@ -31,8 +34,8 @@ class PreparedData:
 
     Attributes:
         folder: where the arrays lie.
-        manifest: source, settings, how the images were split, what was found and permitted, counts per
-            split and class, and every file with its split, row and group. Older ones have less.
+        manifest: source, classes, settings, how the images were split, what was found and permitted, counts
+            per split and class, and every file with its split, row and group. Older ones have less.
         digest: sha256 of manifest.json, hex: of the settings and of every image file by its sha256.
     """
 
@@ -55,7 +58,7 @@ class PreparedData:
         return _open(path, status.st_mtime_ns, status.st_size)
 
     def images(self, split: str) -> np.ndarray:
-        """The images of `train`, `val` or `test`: uint8 (N, H, W, 3), RGB, 0-255, mapped read-only."""
+        """The images of `train`, `val` or `test`: uint8 (N, H, W, C), RGB or grey, mapped read-only."""
         return _map(self.folder / array_name("x", split))
 
     def labels(self, split: str) -> np.ndarray:
@@ -66,12 +69,22 @@ class PreparedData:
         """Where each image of a split came from, in row order: path relative to the image folder."""
         return [entry["file"] for entry in self._entries(split)]
 
+    @property
+    def class_names(self) -> tuple[str, ...]:
+        """What each label means, in order of the labels."""
+        return tuple(self.manifest.get("classes", CLASS_NAMES))
+
+    @property
+    def image_shape(self) -> tuple[int, int, int]:
+        """Height, width and channels of an image; a manifest that does not say has 3, RGB."""
+        return _image_shape(self.manifest)
+
     def counts(self) -> dict[str, Any]:
         """Digest, size and numbers of the images, JSON-ready; nothing of a single image."""
         counts = self.manifest["counts"]
         return {
             "data_digest": self.digest,
-            "input_shape": list(self.manifest["settings"]["INPUT_SHAPE"]),
+            "input_shape": list(self.image_shape),
             **{split: [int(counts[split].get(label, 0)) for label in ("0", "1")] for split in SPLITS},
         }
 
@@ -136,6 +149,12 @@ class PreparedData:
         return found
 
 
+def _image_shape(manifest: dict[str, Any]) -> tuple[int, int, int]:
+    settings = manifest["settings"]
+    height, width = settings["INPUT_SHAPE"]
+    return height, width, settings.get("INPUT_DIM", RGB)
+
+
 @lru_cache(maxsize=4)
 def _open(path: Path, _modified_ns: int, _size: int) -> PreparedData:
     """Read and check the manifest; the last two arguments make the cache notice a new one."""
@@ -149,10 +168,10 @@ def _open(path: Path, _modified_ns: int, _size: int) -> PreparedData:
         raise PreprocessingError(
             f"{path}: format version {version}, expected {FORMAT_VERSION}; prepare again: {COMMAND}"
         )
-    height, width = manifest["settings"]["INPUT_SHAPE"]
+    image_shape = _image_shape(manifest)
     for split in SPLITS:
         count = sum(manifest["counts"][split].values())
-        for kind, shape, dtype in (("x", (count, height, width, 3), np.uint8), ("y", (count,), np.int32)):
+        for kind, shape, dtype in (("x", (count, *image_shape), np.uint8), ("y", (count,), np.int32)):
             array = _map(path.parent / array_name(kind, split))
             if array.shape != shape or array.dtype != dtype:
                 raise PreprocessingError(

@@ -3,6 +3,7 @@
 from pathlib import Path
 
 from helpers.global_config import Config, ConfigError
+from preprocessing.errors import COMMAND
 from preprocessing.load_and_create_dataset import prepare
 from preprocessing.prepared_data import MANIFEST, PreparedData
 from preprocessing.terminal_output import print_summary, progress_bar
@@ -12,7 +13,7 @@ def prepared_data(config: Config) -> PreparedData:
     """Open the prepared images; where there are none, prepare them first.
 
     Raises:
-        UserError: the images cannot be prepared, or were prepared at another size.
+        UserError: the images cannot be prepared, or were prepared at another size or with other channels.
     """
     folder = config.PREPROCESSED_DIR
     if not (folder / MANIFEST).exists():
@@ -26,17 +27,21 @@ def digest_of_test_set(config: Config) -> str:
     """The digest of the images of TEST_DIR; empty where the sites test.
 
     Raises:
-        UserError: they are not there, or were prepared at another size.
+        UserError: they are not there, or were prepared at another size or with other channels.
     """
     return _open(Path(config.TEST_DIR), config).digest if config.TEST_DIR else ""
 
 
 def _open(folder: Path, config: Config) -> PreparedData:
     data = PreparedData.open(folder)
-    size = tuple(data.manifest["settings"]["INPUT_SHAPE"])
-    if size != config.INPUT_SHAPE:
-        raise ConfigError(
-            f"INPUT_SHAPE: received {config.INPUT_SHAPE}, but the images in {folder} are {size}; set it to "
-            "that, or prepare them again with python preprocessing/load_and_create_dataset.py --input-shape"
-        )
+    *size, channels = data.image_shape
+    for name, asked, there in (
+        ("INPUT_SHAPE", config.INPUT_SHAPE, tuple(size)),
+        ("INPUT_DIM", config.INPUT_DIM, channels),
+    ):
+        if asked != there:
+            raise ConfigError(
+                f"{name}: received {asked}, but the images in {folder} are {there}; set it to that, or "
+                f"prepare them again with {COMMAND} --{name.lower().replace('_', '-')}"
+            )
     return data

@@ -17,6 +17,7 @@ def split_rows(
     test_fraction: float,
     validation_fraction: float,
     seed: int,
+    class_names: Sequence[str] = CLASS_NAMES,
 ) -> dict[str, np.ndarray]:
     """Divide images into train, val and test so that every class is in each in like proportion.
 
@@ -27,6 +28,7 @@ def split_rows(
         test_fraction: part of all images, in (0, 1).
         validation_fraction: part of the images left after the test split, in (0, 1).
         seed: the same seed gives the same splits.
+        class_names: what 0 and 1 mean, for messages.
 
     Returns:
         row numbers by split name, int64, ascending; every row is in exactly one split.
@@ -35,20 +37,23 @@ def split_rows(
         PreprocessingError: too few images or groups to have both classes in every split.
     """
     if groups is None:
-        splits = _split_stratified(labels, test_fraction, validation_fraction, seed)
+        splits = _split_stratified(labels, test_fraction, validation_fraction, seed, class_names)
     else:
         splits = _split_by_group(labels, groups, test_fraction, validation_fraction, seed)
     for name, label in _lacking(labels, splits):
-        raise _too_few(labels, f"{name} would have none of class {label}")
+        raise _too_few(labels, class_names, f"{name} would have none of {_named(label, class_names)}")
     return splits
 
 
-def use_given_splits(labels: np.ndarray, given: Sequence[str]) -> dict[str, np.ndarray]:
+def use_given_splits(
+    labels: np.ndarray, given: Sequence[str], class_names: Sequence[str] = CLASS_NAMES
+) -> dict[str, np.ndarray]:
     """Take the splits as the user gave them.
 
     Args:
         labels: int (N,), 0 or 1.
         given: for each image one of SPLITS.
+        class_names: what 0 and 1 mean, for messages.
 
     Returns:
         as `split_rows`.
@@ -57,7 +62,7 @@ def use_given_splits(labels: np.ndarray, given: Sequence[str]) -> dict[str, np.n
         PreprocessingError: a split lacks a class.
     """
     splits = {name: np.flatnonzero(np.asarray(given) == name) for name in SPLITS}
-    lacking = [f"{name} has none of class {label}" for name, label in _lacking(labels, splits)]
+    lacking = [f"{name} has none of {_named(label, class_names)}" for name, label in _lacking(labels, splits)]
     if lacking:
         raise PreprocessingError(
             f"column split of manifest.csv: {', '.join(lacking)}; every split needs both"
@@ -69,8 +74,16 @@ def _lacking(labels: np.ndarray, splits: dict[str, np.ndarray]) -> list[tuple[st
     return [(name, label) for name, rows in splits.items() for label in CLASSES if label not in labels[rows]]
 
 
+def _named(label: int, class_names: Sequence[str]) -> str:
+    return f"class {label} ({class_names[label]})"
+
+
 def _split_stratified(
-    labels: np.ndarray, test_fraction: float, validation_fraction: float, seed: int
+    labels: np.ndarray,
+    test_fraction: float,
+    validation_fraction: float,
+    seed: int,
+    class_names: Sequence[str],
 ) -> dict[str, np.ndarray]:
     from sklearn.model_selection import train_test_split  # takes a second, and --help must not wait for it
 
@@ -84,7 +97,7 @@ def _split_stratified(
             rest, test_size=validation_fraction, stratify=labels[rest], random_state=random_state
         )
     except ValueError as error:
-        raise _too_few(labels, str(error)) from None
+        raise _too_few(labels, class_names, str(error)) from None
     return {"train": np.sort(train), "val": np.sort(val), "test": np.sort(test)}
 
 
@@ -105,7 +118,7 @@ def _split_by_group(
         raise PreprocessingError(
             f"{counted(len(names), 'patient')} cannot be divided among {len(SPLITS)} splits "
             "(images that are copies count as one patient's); add images of more patients, "
-            "or remove the column patient from manifest.csv"
+            "or say by the column patient of manifest.csv whose they are"
         )
     counts = np.zeros((len(names), len(CLASSES)))  # images per group and class
     np.add.at(counts, (owner, labels), 1)
@@ -129,8 +142,8 @@ def _split_by_group(
     return {name: np.flatnonzero(home[owner] == number) for number, name in enumerate(SPLITS)}
 
 
-def _too_few(labels: np.ndarray, reason: str) -> PreprocessingError:
-    counts = ", ".join(f"{(labels == label).sum()} of class {label}" for label in CLASSES)
+def _too_few(labels: np.ndarray, class_names: Sequence[str], reason: str) -> PreprocessingError:
+    counts = ", ".join(f"{(labels == label).sum()} of {_named(label, class_names)}" for label in CLASSES)
     return PreprocessingError(
         f"too few images to have both classes in {', '.join(SPLITS)}: {counts} ({reason}); "
         "add images or patients of the smaller class, or change TEST_FRACTION or VALIDATION_FRACTION"

@@ -4,12 +4,13 @@ from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 
 from rich.console import Console
+from rich.markup import escape
 from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeRemainingColumn
 from rich.table import Table
 
 from preprocessing.audit import AUDIT
 from preprocessing.errors import name_some
-from preprocessing.prepared_data import PreparedData
+from preprocessing.prepared_data import RGB, PreparedData
 
 
 @contextmanager
@@ -23,10 +24,15 @@ def progress_bar() -> Iterator[Callable[[str, int, int], None]]:
 
 
 def print_summary(prepared: PreparedData) -> None:
-    """Print images and patients per split, what the audit found, what was left out, where the files lie."""
+    """Print what is to be known of the source, images and patients per split, what the audit found, what was
+    left out, where the files lie.
+    """
     console = Console(highlight=False, soft_wrap=True)
+    for note in prepared.manifest.get("notes", ()):
+        console.print(note, style="bold", markup=False)
     patients = prepared.manifest["patients"]
-    table = Table("split", "0 non-cancerous", "1 cancerous", "images", *(["patients"] if patients else []))
+    classes = [f"{label} {escape(name)}" for label, name in enumerate(prepared.class_names)]
+    table = Table("split", *classes, "images", *(["patients"] if patients else []))
     for name, counts in prepared.manifest["counts"].items():
         row = [counts["0"], counts["1"], sum(counts.values()), *([patients[name]] if patients else [])]
         table.add_row(name, *map(str, row))
@@ -35,8 +41,11 @@ def print_summary(prepared: PreparedData) -> None:
     left_out = [f"{entry['file']} ({entry['reason']})" for entry in prepared.manifest["left_out"]]
     if left_out:
         console.print(f"Left out, unreadable: {name_some(left_out)}", markup=False)
-    height, width = prepared.manifest["settings"]["INPUT_SHAPE"]
-    console.print(f"{height}x{width} pixels, in {prepared.folder}", markup=False)
+    height, width, channels = prepared.image_shape
+    colour = "RGB" if channels == RGB else "grey"
+    console.print(f"{height}x{width} pixels, {colour}, in {prepared.folder}", markup=False)
+    if licence := prepared.manifest.get("licence"):
+        console.print(f"Licence of the images: {licence}", markup=False)
 
 
 def _audit_in_words(counts: dict[str, int]) -> str:

@@ -99,7 +99,7 @@ def data(config: Config) -> Finding:
     """Whether there are images, prepared or not."""
     if (config.PREPROCESSED_DIR / "manifest.json").is_file():
         return Finding("data", True, f"prepared in {config.PREPROCESSED_DIR}")
-    if all((config.DATA_DIR / label).is_dir() for label in ("0", "1")):
+    if any(path.is_dir() for path in config.DATA_DIR.glob("*")):  # whatever the classes are called
         return Finding("data", True, f"images in {config.DATA_DIR}, prepared when training starts")
     text = f"none: put images into {config.DATA_DIR}/0 and /1, or try `python run.py demo`"
     return Finding("data", False, text, essential=False)

@@ -1,4 +1,4 @@
-"""Heat over an image, in colours that the colour-blind can tell apart."""
+"""An image beside itself under heat, in colours that the colour-blind can tell apart."""
 
 import cv2
 import numpy as np
@@ -7,6 +7,24 @@ from numpy.typing import NDArray
 # Brightness rises evenly along viridis, so it reads in grey too (Nuñez, Anderton & Renslow 2018).
 COLOURS = cv2.COLORMAP_VIRIDIS
 STRONGEST = 0.6  # so that the image still shows where the heat is greatest
+
+
+def beside_heat(image: NDArray[np.uint8], heatmap: NDArray[np.float32]) -> NDArray[np.uint8]:
+    """Put an image and, to its right, the same under its heat into one picture.
+
+    Args:
+        image: uint8 (H, W, 3) RGB or (H, W, 1) grey.
+        heatmap: float32 (H, W), in [0, 1].
+
+    Returns:
+        uint8 (H, 2 W, 3), RGB.
+
+    Raises:
+        ValueError: the shapes do not fit.
+    """
+    if image.shape[-1] == 1:
+        image = np.repeat(image, 3, axis=-1)
+    return np.concatenate([image, overlay(image, heatmap)], axis=1)
 
 
 def overlay(image: NDArray[np.uint8], heatmap: NDArray[np.float32]) -> NDArray[np.uint8]:

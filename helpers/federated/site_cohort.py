@@ -19,7 +19,7 @@ class SiteChooser:
     Args:
         wait_for_workers: waits until its argument finds nothing lacking among the live workers; returns them.
         min_clients: MIN_CLIENTS; a number is waited for, a fraction is of the sites known so far.
-        input_shape: INPUT_SHAPE.
+        input_shape: INPUT_SHAPE and INPUT_DIM.
         fraction: part of the live sites that takes part, in (0, 1].
         seed: of the drawing.
         notice: told who is there, who has left, who came, and who is left out and why.
@@ -29,7 +29,7 @@ class SiteChooser:
         self,
         wait_for_workers: Callable[[Callable[[Workers], str]], Workers],
         min_clients: float,
-        input_shape: tuple[int, int],
+        input_shape: tuple[int, int, int],
         fraction: float,
         seed: int,
         notice: Callable[[str], None],

@@ -22,7 +22,7 @@ class Site(Message):
     Attributes:
         name: as DT_SITE.
         data_digest: sha256 of the manifest of its preprocessed data.
-        input_shape: height and width of its images, pixels.
+        input_shape: height, width (pixels) and channels of its images.
         train, val, test: its images.
     """
 
@@ -39,22 +39,22 @@ class Site(Message):
         for value, kind in ((site.name, SITE_NAME), (site.data_digest, DIGEST)):
             if not isinstance(value, str) or not kind.fullmatch(value):
                 raise MessageError(f"Site: {value!r} is no name or no digest")
-        for pair in (site.input_shape, site.train, site.val, site.test):
-            whole = isinstance(pair, list) and all(type(n) is int and 0 <= n < MOST_IMAGES for n in pair)
-            if not whole or len(pair) != 2:
-                raise MessageError(f"Site {site.name}: {pair!r} are no two counts")
+        for counts, number in ((site.input_shape, 3), (site.train, 2), (site.val, 2), (site.test, 2)):
+            whole = isinstance(counts, list) and all(type(n) is int and 0 <= n < MOST_IMAGES for n in counts)
+            if not whole or len(counts) != number:
+                raise MessageError(f"Site {site.name}: {counts!r} are no {number} counts")
         return site
 
 
 def usable_sites(
-    told: Mapping[str, Any], known: Sequence[Site], input_shape: tuple[int, int]
+    told: Mapping[str, Any], known: Sequence[Site], input_shape: tuple[int, int, int]
 ) -> tuple[dict[str, Site], list[str]]:
     """Sort the live sites into those that can take part and reasons why others cannot.
 
     Args:
         told: what each live worker tells of its site, by the worker's name; None for one without.
         known: the sites that the run has had so far; their images must still be the same.
-        input_shape: INPUT_SHAPE.
+        input_shape: INPUT_SHAPE and INPUT_DIM.
 
     Returns:
         The sites by name, in order of their names, and a sentence for each that is left out.
@@ -79,8 +79,8 @@ def usable_sites(
             )
         elif site.input_shape != list(input_shape):
             refused[site.name] = (
-                f"site {site.name}: its images are {site.input_shape}, INPUT_SHAPE is {list(input_shape)}; "
-                "prepare them at that size"
+                f"site {site.name}: its images are {site.input_shape}, INPUT_SHAPE and INPUT_DIM are "
+                f"{list(input_shape)}; prepare them so"
             )
         elif not (sum(site.train) and sum(site.val)):
             refused[site.name] = f"site {site.name}: no images for training or none for validation"

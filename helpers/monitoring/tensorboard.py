@@ -84,7 +84,7 @@ class TensorBoardObserver:
 
         Args:
             name: the tag, such as `augmented/client-0`.
-            images: uint8 0-255 or float 0-1, (N, H, W, 3), RGB.
+            images: uint8 0-255 or float 0-1, (N, H, W, 3) RGB or (N, H, W, 1) grey.
             step: the round.
         """
         self._write(AVERAGED, step, [_image(f"{name}/{index}", image) for index, image in enumerate(images)])
@@ -143,7 +143,7 @@ def _image(tag: str, image: NDArray[np.generic]) -> Any:
     from tensorboard.compat.proto.summary_pb2 import Summary
 
     pixels = image if image.dtype == np.uint8 else (np.clip(image, 0, 1) * 255).round().astype(np.uint8)
-    height, width, _ = pixels.shape
+    height, width, channels = pixels.shape
     _, data = cv2.imencode(".png", np.ascontiguousarray(pixels[..., ::-1]))
-    png = Summary.Image(height=height, width=width, colorspace=3, encoded_image_string=data.tobytes())
+    png = Summary.Image(height=height, width=width, colorspace=channels, encoded_image_string=data.tobytes())
     return Summary.Value(tag=tag, image=png)

@@ -8,7 +8,7 @@ import cv2
 import numpy as np
 from numpy.typing import NDArray
 
-from helpers.explaining.overlay import overlay
+from helpers.explaining.overlay import beside_heat
 
 MOST_OF_A_KIND = 6
 LARGEST = 224  # pixels
@@ -48,8 +48,7 @@ def panels(cases: dict[str, NDArray[Any]], class_names: tuple[str, str]) -> list
     found = []
     for kind in ("right", "wrong"):
         for index in np.flatnonzero(cases["kinds"] == kind)[:MOST_OF_A_KIND]:
-            image = cases["images"][index]
-            pair = np.concatenate([image, overlay(image, cases["heatmaps"][index])], axis=1)
+            pair = beside_heat(cases["images"][index], cases["heatmaps"][index])
             score, label = float(cases["scores"][index]), int(cases["labels"][index])
             truth, decision = class_names[label], class_names[label if kind == "right" else 1 - label]
             found.append(Panel(kind, str(cases["files"][index]), truth, decision, score, _data_uri(pair)))

@@ -18,6 +18,7 @@ KINDS = {  # of findings, the gravest first
     "label_conflict": "in both classes",
     "exact_duplicate": "exact duplicate",
     "near_duplicate": "near duplicate",
+    "cropped": "cropped to the breast",
 }
 LATER = "comes with the test, when the last round is done."
 

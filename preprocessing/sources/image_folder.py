@@ -1,155 +1,111 @@
-"""Images in two folders, `0/` (non-cancerous) and `1/` (cancerous), and an optional manifest.csv."""
+"""Images in two folders, `0/` and `1/` or named by class, or anywhere where manifest.csv gives labels."""
 
-import csv
 import hashlib
-from collections.abc import Iterable
-from dataclasses import dataclass, field, replace
-from pathlib import Path, PurePosixPath
-from typing import Any
+from collections.abc import Callable
+from pathlib import Path
 
 import cv2
 import numpy as np
+from numpy.typing import NDArray
 
-from preprocessing.errors import PreprocessingError, counted, name_some
-from preprocessing.splitting import CLASSES, SPLITS
+from preprocessing.errors import PreprocessingError
+from preprocessing.sources.class_names import name_classes
+from preprocessing.sources.manifest_csv import LABEL, MANIFEST, add_columns, check_listed, read_columns
+from preprocessing.sources.records import (
+    ImageFile,
+    ImageRecord,
+    ImageSet,
+    ImageShape,
+    UnreadableImageError,
+)
+from preprocessing.splitting import CLASSES
 
 SUFFIXES = {".png", ".jpg", ".jpeg", ".bmp", ".tif", ".tiff", ".pgm"}
-MANIFEST = "manifest.csv"
-KNOWN_COLUMNS = ("patient", "split")
+KINDS = ", ".join(sorted(SUFFIXES))
 
 
-@dataclass(frozen=True)
-class ImageRecord:
-    """One image.
-
-    Attributes:
-        file: path relative to the folder, with `/`.
-        label: 1 = cancerous.
-        patient, split: if given.
-        columns: what else manifest.csv says of it, by column.
-    """
-
-    file: str
-    label: int
-    patient: str | None = None
-    split: str | None = None
-    columns: dict[str, str] = field(default_factory=dict)
+def is_picture(path: Path) -> bool:
+    """Whether a file is an image by its name."""
+    return path.suffix.lower() in SUFFIXES
 
 
-class UnreadableImageError(PreprocessingError):
-    """One file is not an image that can be used; the message says why, without the file's name."""
+def find_images(
+    folder: Path, positive: str = "", is_image: Callable[[Path], bool] = is_picture, kinds: str = KINDS
+) -> ImageSet:
+    """List the images below a folder, sorted by label and path, as files that `read_image` reads.
 
+    With a column `label` in `folder/manifest.csv`, those that it lists; else those at any depth in `0/` and
+    `1/`, or in the two other folders, named by class, that hold images. For the other columns see
+    `manifest_csv`.
 
-def find_images(folder: Path) -> list[ImageRecord]:
-    """List the images under `folder/0` and `folder/1`, at any depth, sorted by class and path.
-
-    `folder/manifest.csv` may say, by its column `file` (path relative to `folder`), which `patient` each
-    image shows and which `split` it belongs to. Its other columns are kept, such as the device or the site an
-    image comes from; one that says two things of a file is about something else and is left out.
+    Args:
+        folder: of the images.
+        positive: the name of the class that is 1, where names leave a doubt.
+        is_image: tells images from other files.
+        kinds: which files those are, in words.
 
     Raises:
-        PreprocessingError: the folder or a class is missing or empty, or manifest.csv does not fit.
+        PreprocessingError: the folder or a class is missing or empty, there are not two classes, it is not
+            known which is 1, or manifest.csv does not fit.
     """
-    records = []
-    for label in CLASSES:
-        paths = [path for path in (folder / str(label)).rglob("*") if _is_image(path)]
-        if not paths:
-            raise _nothing_found(folder, label)
-        files = sorted(path.relative_to(folder).as_posix() for path in paths)
-        records += [ImageRecord(file, label) for file in files]
-    columns = _read_columns(folder / MANIFEST)
-    for column in [name for name in KNOWN_COLUMNS if name in columns]:
-        values = columns.pop(column)
-        missing = [record.file for record in records if not values.get(record.file)]
-        if missing:
-            raise PreprocessingError(
-                f"{folder / MANIFEST}: no {column} for {counted(len(missing), 'image')}: "
-                f"{name_some(missing)}; add a row with file and {column} for each, or move the images away"
-            )
-        records = [replace(record, **{column: values[record.file]}) for record in records]
-    unknown = [f"{item.file} ({item.split})" for item in records if item.split not in (None, *SPLITS)]
-    if unknown:
+    manifest = folder / MANIFEST
+    columns = read_columns(manifest)
+    if LABEL in columns:
+        named = columns[LABEL]
+        check_listed(manifest, named, _files_below(folder, folder, is_image))
+    else:
+        named = _named_by_folder(folder, is_image, kinds)
+    where = f"column label of {manifest}" if LABEL in columns else str(folder)
+    classes, one = name_classes(set(named.values()), positive, where)
+    records = [ImageRecord(file, int(name == one)) for file, name in named.items()]
+    records.sort(key=lambda record: (record.label, record.file))
+    return ImageSet(add_columns(manifest, records, columns), classes, read_image)
+
+
+def _named_by_folder(folder: Path, is_image: Callable[[Path], bool], kinds: str) -> dict[str, str]:
+    """The name of its class for every image: `0` and `1` where there is such a folder, else any folder's.
+
+    Raises:
+        PreprocessingError: one of `0/` and `1/` is missing or empty, or no folder has images.
+    """
+    numbered = [folder / str(label) for label in CLASSES]
+    places = numbered
+    if folder.is_dir() and not any(path.is_dir() for path in numbered):
+        places = [path for path in sorted(folder.iterdir()) if path.is_dir() and path.name[0] != "."]
+    found = {path: _files_below(path, folder, is_image) for path in places}
+    empty = next((path for path in numbered if not found.get(path)), None)
+    if empty and (places == numbered or not any(found.values())):
+        missing = next((path for path in (folder, empty) if not path.is_dir()), None)
         raise PreprocessingError(
-            f"{folder / MANIFEST}: column split: expected {', '.join(SPLITS)}, "
-            f"received something else for {counted(len(unknown), 'image')}: {name_some(unknown)}"
+            (f"{missing}: folder not found" if missing else f"{empty}: no images in this folder")
+            + f"; expected {folder}/0 with non-cancerous and {folder}/1 with cancerous images ({kinds}), two "
+            "folders with other names, or a manifest.csv with the columns file and label; "
+            "--data-dir names another folder"
         )
-    if columns:
-        records = [
-            replace(record, columns={name: values.get(record.file, "") for name, values in columns.items()})
-            for record in records
-        ]
-    return records
+    return {file: path.name for path, files in found.items() for file in files}
 
 
-def _is_image(path: Path) -> bool:
-    """Hidden files are passed over: macOS leaves `._image.png` beside images copied to other disks."""
-    return path.suffix.lower() in SUFFIXES and not path.name.startswith(".") and path.is_file()
+def _files_below(folder: Path, root: Path, is_image: Callable[[Path], bool]) -> list[str]:
+    """Images in a folder at any depth, relative to `root`.
+
+    Hidden files are passed over: macOS leaves `._image.png` beside images copied to other disks.
+    """
+    paths = folder.rglob("*")
+    found = (path for path in paths if not path.name.startswith(".") and path.is_file() and is_image(path))
+    return [path.relative_to(root).as_posix() for path in found]
 
 
-def _nothing_found(folder: Path, label: int) -> PreprocessingError:
-    missing = next((path for path in (folder, folder / str(label)) if not path.is_dir()), None)
-    return PreprocessingError(
-        (f"{missing}: folder not found" if missing else f"{folder / str(label)}: no images in this folder")
-        + f"; expected {folder}/0 with non-cancerous and {folder}/1 with cancerous images "
-        f"({', '.join(sorted(SUFFIXES))}); --data-dir names another folder"
-    )
-
-
-def _read_columns(manifest: Path) -> dict[str, dict[str, Any]]:
-    """The columns of manifest.csv but `file`: their values by file."""
-    if not manifest.exists():
-        return {}
-    try:
-        with manifest.open(encoding="utf-8-sig", newline="") as lines:
-            rows = csv.DictReader(lines)
-            names = rows.fieldnames or ()
-            known = [name for name in KNOWN_COLUMNS if name in names]
-            if known and "file" not in names:
-                raise PreprocessingError(
-                    f"{manifest}: has a column {' and '.join(known)} but no column file; "
-                    "add it (0/image.png, …)"
-                )
-            return _collect(manifest, [name for name in names if name not in ("file", "")], rows)
-    except (csv.Error, UnicodeDecodeError) as error:
-        raise PreprocessingError(f"{manifest}: {error}; save it as a UTF-8 CSV file") from None
-
-
-def _collect(manifest: Path, names: list[str], rows: Iterable[dict[str, Any]]) -> dict[str, dict[str, Any]]:
-    """The values of these columns by file; see `find_images`."""
-    columns: dict[str, dict[str, Any]] = {name: {} for name in names}
-    ambiguous = set()
-    for row in rows:
-        if "file" not in row:
-            return {}
-        file = PurePosixPath((row["file"] or "").strip().replace("\\", "/")).as_posix()
-        for name, values in columns.items():
-            value = (row[name] or "").strip()
-            if values.setdefault(file, value) != value:
-                if name in KNOWN_COLUMNS:
-                    raise PreprocessingError(f"{manifest}: {file} has two {name}s; keep one row for it")
-                ambiguous.add(name)
-    return {name: values for name, values in columns.items() if name not in ambiguous}
-
-
-def read_image(path: Path, shape: tuple[int, int]) -> tuple[np.ndarray, str]:
+def read_image(path: Path, shape: ImageShape) -> ImageFile:
     """Read one image file.
 
     Args:
         path: PNG, JPEG, BMP, TIFF or PGM; grey, RGB or RGBA (alpha is dropped); 8 or 16 bit.
-        shape: height and width to resize to.
-
-    Returns:
-        image: uint8 (*shape, 3), RGB, 0-255.  sha256 of the file, hex.
+        shape: height and width to resize to, and channels to bring it to.
 
     Raises:
         UnreadableImageError: empty, damaged, of another kind, or not to be opened.
     """
-    try:
-        data = path.read_bytes()
-    except OSError as error:
-        raise UnreadableImageError(error.strerror or "cannot be opened") from None
-    if not data:
-        raise UnreadableImageError("empty file")
+    data = read_bytes(path)
     try:
         pixels = cv2.imdecode(np.frombuffer(data, np.uint8), cv2.IMREAD_UNCHANGED)
     except cv2.error:
@@ -158,24 +114,41 @@ def read_image(path: Path, shape: tuple[int, int]) -> tuple[np.ndarray, str]:
         raise UnreadableImageError("damaged, or not an image")
     if pixels.dtype not in (np.uint8, np.uint16):
         raise UnreadableImageError(f"pixels are {pixels.dtype}, expected 8 or 16 bit whole numbers")
-    return to_rgb(pixels, shape), hashlib.sha256(data).hexdigest()
+    if pixels.ndim == 3 and pixels.shape[2] not in (1, 3, 4):
+        raise UnreadableImageError(f"{pixels.shape[2]} channels, expected 1, 3 or 4")
+    return ImageFile(fit_image(pixels, shape), hashlib.sha256(data).hexdigest())
 
 
-def to_rgb(pixels: np.ndarray, shape: tuple[int, int]) -> np.ndarray:
-    """Resize, reduce to 8 bit and bring to RGB what OpenCV decoded.
+def read_bytes(path: Path) -> bytes:
+    """The content of a file.
+
+    Raises:
+        UnreadableImageError: empty, or not to be opened.
+    """
+    try:
+        data = path.read_bytes()
+    except OSError as error:
+        raise UnreadableImageError(error.strerror or "cannot be opened") from None
+    if not data:
+        raise UnreadableImageError("empty file")
+    return data
+
+
+def fit_image(pixels: np.ndarray, shape: ImageShape) -> NDArray[np.uint8]:
+    """Resize, reduce to 8 bit and bring to RGB or grey what OpenCV decoded.
 
     A 16-bit image is not stretched to its own extremes: brightness stays comparable between images.
 
     Args:
         pixels: uint8 or uint16 (H, W), (H, W, 1), (H, W, 3) BGR or (H, W, 4) BGRA.
-        shape: height and width of the result.
+        shape: height, width and channels of the result.
 
     Returns:
-        uint8 (*shape, 3), RGB, 0-255.
+        uint8 `shape`, RGB or grey, 0-255.
     """
     # Scanners store 12 bits in 16-bit files; such a file would be almost black if 65535 were white.
     white = 255 if pixels.dtype == np.uint8 else 4095 if pixels.max() <= 4095 else 65535
-    height, width = shape
+    height, width, channels = shape
     if pixels.shape[:2] != (height, width):
         shrinks = height < pixels.shape[0] or width < pixels.shape[1]
         pixels = cv2.resize(
@@ -183,6 +156,18 @@ def to_rgb(pixels: np.ndarray, shape: tuple[int, int]) -> np.ndarray:
         )
     if white != 255:
         pixels = np.rint(pixels * np.float32(255 / white)).astype(np.uint8)
-    if pixels.ndim == 2 or pixels.shape[2] == 1:
-        return cv2.cvtColor(pixels, cv2.COLOR_GRAY2RGB)
-    return cv2.cvtColor(pixels, cv2.COLOR_BGRA2RGB if pixels.shape[2] == 4 else cv2.COLOR_BGR2RGB)
+    kind = 1 if pixels.ndim == 2 else pixels.shape[2]
+    if kind != channels or kind == 3:
+        pixels = cv2.cvtColor(pixels, CONVERSIONS[kind, channels])
+    image: NDArray[np.uint8] = pixels.reshape(shape)
+    return image
+
+
+CONVERSIONS = {
+    (1, 3): cv2.COLOR_GRAY2RGB,
+    (3, 3): cv2.COLOR_BGR2RGB,
+    (4, 3): cv2.COLOR_BGRA2RGB,
+    (3, 1): cv2.COLOR_BGR2GRAY,
+    (4, 1): cv2.COLOR_BGRA2GRAY,
+}
+"""From the channels that OpenCV decoded to ours."""

@@ -2,14 +2,22 @@
 
 import ctypes
 from collections import Counter
+from pathlib import Path
 
 import numpy as np
 import pytest
 import tensorflow as tf
 
 from helpers.cluster.process_tuning import keep_freed_memory
-from preprocessing.augment_images import AUGMENTATIONS, augmentation
-from preprocessing.input_pipeline import _ahead, evaluation_batches, training_batches
+from preprocessing.augment_images import AUGMENTATIONS, augmentation, augmented_examples
+from preprocessing.input_pipeline import (
+    PREFETCHED_BATCHES,
+    PREFETCHED_BYTES,
+    _ahead,
+    _prefetched,
+    evaluation_batches,
+    training_batches,
+)
 
 IMAGES = np.random.default_rng(0).integers(0, 256, (10, 16, 16, 3), dtype=np.uint8)
 IMAGES[:, 0, 0, 0] = np.arange(10)  # every image tells its row
@@ -90,6 +98,68 @@ def test_the_readmes_pipeline_changes_images_but_not_their_range() -> None:
     assert (plain[0] != augmented[0]).any()
     assert augmented[0].min() >= 0
     assert augmented[0].max() <= 1
+
+
+@pytest.mark.parametrize("name", list(AUGMENTATIONS))
+def test_grey_images_keep_their_axis_through_every_transform(name: str) -> None:
+    grey = np.random.default_rng(0).integers(0, 256, (200, 16, 16, 1), dtype=np.uint8)
+    dataset = training_batches(
+        grey,
+        np.zeros(200, np.int32),
+        np.arange(200),
+        batch_size=8,
+        epochs=1,
+        augmentation_name=name,
+        seed=[1],
+    )
+    images = np.concatenate([x.numpy() for x, _ in dataset])
+    assert images.shape == (200, 16, 16, 1)
+    assert images.min() >= 0
+    assert images.max() <= 1
+    if name == "readme":  # its CLAHE works on lightness, which is not the grey of RGB
+        return
+    in_grey, in_colour = augmentation(name, (16, 16), seed=3), augmentation(name, (16, 16), seed=3)
+    for image in grey:
+        expected = in_colour(np.repeat(image, 3, axis=-1))
+        np.testing.assert_allclose(np.repeat(in_grey(image), 3, axis=-1), expected, rtol=0, atol=1e-6)
+
+
+def test_examples_of_grey_images_are_grey() -> None:
+    grey = IMAGES[..., :1]
+    assert augmented_examples(grey, "readme", seed=1, count=4).shape == (4, 16, 16, 1)
+
+
+def test_large_images_are_made_ahead_in_few_batches() -> None:
+    small = np.zeros((1, 128, 128, 3), np.uint8)
+    assert _prefetched(2, small) == PREFETCHED_BATCHES
+    large = np.broadcast_to(np.uint8(0), (1, 1024, 1024, 3))
+    bytes_of_a_batch = 8 * 1024 * 1024 * 3 * 4
+    assert _prefetched(8, large) * bytes_of_a_batch <= PREFETCHED_BYTES
+    assert _prefetched(64, large) == 1
+
+
+@pytest.mark.skipif(not Path("/proc/self/status").exists(), reason="reads Linux's account of memory")
+def test_large_images_are_not_held_in_memory(tmp_path) -> None:
+    count, side = 150, 1024
+    np.lib.format.open_memmap(
+        tmp_path / "x.npy", "w+", np.uint8, (count, side, side, 3)
+    )  # takes no room: all 0
+    images = np.load(tmp_path / "x.npy", mmap_mode="r")
+    rows, labels = np.arange(count), np.zeros(count, np.int32)
+    training = training_batches(
+        images, labels, rows, batch_size=2, epochs=1, augmentation_name="light", seed=[1, 2, 3]
+    )
+    for dataset in (training, evaluation_batches(images, 2)):
+        before, most = own_memory(), 0
+        for _ in dataset:
+            most = max(most, own_memory())
+        assert most - before < images.nbytes / 2  # as float32 the set has four times that many bytes
+
+
+def own_memory() -> int:
+    """Bytes of this process but for mapped files, whose pages the system takes back when it needs them."""
+    (line,) = (line for line in Path("/proc/self/status").read_text().splitlines() if "RssAnon" in line)
+    return int(line.split()[1]) * 1024
 
 
 def test_the_readmes_flips_and_turns_are_independent() -> None:

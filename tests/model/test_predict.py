@@ -80,6 +80,20 @@ def test_a_folder_gets_the_scores_that_training_stored(place, tmp_path, capsys) 
     assert f"threshold 0.5 (the default: there is no {place.model_file.with_name('best.json')})" in shown
 
 
+def test_a_grey_model_reads_grey_images_and_has_pictures_in_colour(place, tmp_path, capsys) -> None:
+    model_file = tmp_path / "grey.keras"
+    build_seed_cnn((*SHAPE, 1)).save(model_file)
+    config = Config(DATA_DIR=place.images, PREPROCESSED_DIR=tmp_path / "p", INPUT_SHAPE=SHAPE, INPUT_DIM=1)
+    data = prepare(config)
+    model = keras.models.load_model(model_file)
+    image = data.files("test")[0]
+    expected = predict_scores(ModelInstance(model), evaluation_batches(data.images("test")[:1], 1))
+    assert predict(model_file, place.images / image, "--out", tmp_path / "out") == 0
+    table = pd.read_csv(tmp_path / "out" / "predictions.csv")
+    np.testing.assert_allclose(table["probability"], expected, rtol=0, atol=1e-6)
+    assert cv2.imread(str(tmp_path / "out" / table["picture"][0])).shape[2] == 3
+
+
 def test_the_decision_is_at_the_stored_threshold(place, named_threshold, tmp_path, capsys) -> None:
     image = place.images / "0" / "0.png"
     decisions = []
@@ -180,7 +194,7 @@ def test_bad_input_is_refused_with_one_line(place, named_threshold, tmp_path, ca
     assert "none.keras: not found" in refused(capsys, tmp_path / "none.keras", image, *out)
     assert "no Keras model" in refused(capsys, tmp_path / "broken.keras", image, *out)
     assert "no Keras model" in refused(capsys, text, image, *out)
-    assert "expected (None, H, W, 3)" in refused(capsys, other, image, *out)
+    assert "expected (None, H, W, 3 or 1)" in refused(capsys, other, image, *out)
     assert "could not be written" in refused(capsys, place.model_file, image, "--out", text)
     named_threshold("no json")
     assert "no threshold can be read" in refused(capsys, place.model_file, image, *out)

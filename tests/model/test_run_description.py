@@ -29,7 +29,7 @@ def test_run_json_says_how_the_images_were_split(tmp_path):
     data = _description(context, {})["data"]
     assert (data["split_by"], data["grouped_by"], data["allowed"]) == ("drawn", "copy", ["leaks"])
     assert data["settings"] == {
-        "INPUT_SHAPE": [16, 16], "SEED": 7, "TEST_FRACTION": 0.3, "VALIDATION_FRACTION": 0.1,
+        "INPUT_SHAPE": [16, 16], "INPUT_DIM": 3, "SEED": 7, "TEST_FRACTION": 0.3, "VALIDATION_FRACTION": 0.1,
     }  # fmt: skip
     del context.data.manifest["split_by"]  # as a manifest of an earlier version
     assert _description(context, {})["data"]["split_by"] is None

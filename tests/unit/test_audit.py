@@ -14,7 +14,7 @@ from preprocessing.audit import (
 )
 from preprocessing.duplicates import Copy
 from preprocessing.errors import PreprocessingError
-from preprocessing.sources.image_folder import ImageRecord
+from preprocessing.sources.records import ImageRecord
 
 RECORDS = [
     ImageRecord("0/a.png", 0, "7", "train"),
@@ -69,6 +69,12 @@ def test_leaks_and_conflicts_are_refused_with_their_flag(allow, says, is_silent_
     assert all(words in message for words in says)
     assert not any(words in message for words in is_silent_about)
     assert "\n" not in message
+
+
+def test_the_flags_still_needed_are_added_to_the_command():
+    with pytest.raises(PreprocessingError) as caught:
+        refuse_findings(audit_images(RECORDS, COPIES), [], "python prepare.py --source x")
+    assert str(caught.value).endswith("python prepare.py --source x --allow-leaks --allow-label-conflicts")
 
 
 def test_both_flags_let_everything_pass():

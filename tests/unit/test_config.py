@@ -67,6 +67,13 @@ def test_a_pair_may_be_written_in_several_ways(text, monkeypatch):
     assert Config.load().INPUT_SHAPE == (64, 32)
 
 
+def test_the_channels_may_be_written_as_text(monkeypatch):
+    assert Config().INPUT_DIM == 3
+    assert from_command_line("--input-dim", "1").INPUT_DIM == 1
+    monkeypatch.setenv("DT_INPUT_DIM", "1")
+    assert Config.load().INPUT_DIM == 1
+
+
 @pytest.mark.parametrize(
     ("name", "value", "said"),
     [
@@ -91,6 +98,8 @@ def test_a_pair_may_be_written_in_several_ways(text, monkeypatch):
         ("WEIGHT_STORE", "file:///", "'^(redis|file:///[^?#]+)$'"),
         ("INPUT_SHAPE", "0,64", "greater than 0"),
         ("INPUT_SHAPE", "64", "required"),
+        ("INPUT_DIM", "2", "1 or 3"),
+        ("INPUT_DIM", "grey", "1 or 3"),
     ],
 )
 def test_a_wrong_value_is_refused_by_setting_value_and_range(name, value, said, monkeypatch):

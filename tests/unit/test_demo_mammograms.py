@@ -45,7 +45,7 @@ def test_missing_packages_name_the_requirements_file(tmp_path, monkeypatch):
 
 def test_a_folder_with_other_content_is_never_replaced(tmp_path):
     (tmp_path / "mine.png").write_bytes(b"x")
-    with pytest.raises(PreprocessingError, match="holds something other than demo images"):
+    with pytest.raises(PreprocessingError, match="holds something else than “Demo images: "):
         write_demo_images(tmp_path, seed=0)
     assert (tmp_path / "mine.png").exists()
 

@@ -4,7 +4,7 @@ import numpy as np
 import pytest
 
 from helpers.explaining.cases import surest_cases
-from helpers.explaining.overlay import STRONGEST, overlay
+from helpers.explaining.overlay import STRONGEST, beside_heat, overlay
 
 
 def test_the_surest_come_first_each_class_apart() -> None:
@@ -43,6 +43,15 @@ def test_no_heat_leaves_the_image_and_most_heat_shines() -> None:
     yellow = np.array([253, 231, 37])  # the brightest colour of viridis, RGB
     expected = (1 - STRONGEST) * image[1, 2] + STRONGEST * yellow
     np.testing.assert_allclose(over[1, 2], expected, atol=1.5)
+
+
+@pytest.mark.parametrize("channels", [1, 3])
+def test_image_and_heat_lie_beside_each_other_in_colour(channels) -> None:
+    image = np.random.default_rng(0).integers(0, 256, (4, 5, channels), np.uint8)
+    picture = beside_heat(image, np.zeros((4, 5), np.float32))
+    assert (picture[:, :5] == image).all()
+    assert (picture[:, 5:] == image).all()
+    assert picture.shape == (4, 10, 3)
 
 
 def test_refuses_heat_of_another_size() -> None:

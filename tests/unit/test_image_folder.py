@@ -1,17 +1,13 @@
 import hashlib
+from dataclasses import replace
 
 import cv2
 import numpy as np
 import pytest
 
 from preprocessing.errors import PreprocessingError
-from preprocessing.sources.image_folder import (
-    ImageRecord,
-    UnreadableImageError,
-    find_images,
-    read_image,
-    to_rgb,
-)
+from preprocessing.sources.image_folder import find_images, fit_image, read_image
+from preprocessing.sources.records import ImageRecord, UnreadableImageError
 
 GREY = np.arange(48, dtype=np.uint8).reshape(6, 8) * 5
 BGR = np.dstack([GREY, 255 - GREY, GREY // 2])
@@ -25,7 +21,7 @@ def save(path, pixels):
 
 @pytest.mark.parametrize("suffix", [".png", ".bmp", ".tiff", ".tif", ".pgm"])
 def test_grey_files_come_back_as_rgb_with_the_same_pixels(tmp_path, suffix):
-    image, digest = read_image(save(tmp_path / f"a{suffix}", GREY), (6, 8))
+    image, digest, _ = read_image(save(tmp_path / f"a{suffix}", GREY), (6, 8, 3))
     assert image.dtype == np.uint8
     assert np.array_equal(image, np.dstack([GREY] * 3))
     assert digest == hashlib.sha256((tmp_path / f"a{suffix}").read_bytes()).hexdigest()
@@ -33,15 +29,15 @@ def test_grey_files_come_back_as_rgb_with_the_same_pixels(tmp_path, suffix):
 
 @pytest.mark.parametrize("suffix", [".png", ".bmp", ".tiff"])
 def test_colour_files_come_back_as_rgb_and_alpha_is_dropped(tmp_path, suffix):
-    assert np.array_equal(read_image(save(tmp_path / f"a{suffix}", BGR), (6, 8))[0], BGR[..., ::-1])
+    assert np.array_equal(read_image(save(tmp_path / f"a{suffix}", BGR), (6, 8, 3)).pixels, BGR[..., ::-1])
     bgra = np.dstack([BGR, np.zeros_like(GREY)])
-    assert np.array_equal(read_image(save(tmp_path / f"b{suffix}", bgra), (6, 8))[0], BGR[..., ::-1])
+    assert np.array_equal(read_image(save(tmp_path / f"b{suffix}", bgra), (6, 8, 3)).pixels, BGR[..., ::-1])
 
 
 @pytest.mark.parametrize("suffix", [".jpg", ".jpeg"])
 def test_jpeg_comes_back_nearly_the_same(tmp_path, suffix):
     smooth = np.tile(np.arange(64, dtype=np.uint8) * 3, (64, 1))
-    image, _ = read_image(save(tmp_path / f"a{suffix}", smooth), (64, 64))
+    image = read_image(save(tmp_path / f"a{suffix}", smooth), (64, 64, 3)).pixels
     assert np.abs(image[..., 0].astype(int) - smooth).max() < 6
 
 
@@ -51,18 +47,28 @@ def test_jpeg_comes_back_nearly_the_same(tmp_path, suffix):
 )
 def test_sixteen_bit_files_are_read_as_twelve_bit_when_they_fit(tmp_path, suffix, brightest, expected):
     pixels = np.array([[0, 2048, brightest]], np.uint16)  # 2048/4095*255 = 127.5, 2048/257 = 8.0
-    assert read_image(save(tmp_path / f"a{suffix}", pixels), (1, 3))[0][0, :, 0].tolist() == expected
+    assert read_image(save(tmp_path / f"a{suffix}", pixels), (1, 3, 3)).pixels[0, :, 0].tolist() == expected
 
 
 def test_sixteen_bit_colour(tmp_path):
-    image, _ = read_image(save(tmp_path / "a.png", BGR.astype(np.uint16) * 257), (6, 8))
+    image = read_image(save(tmp_path / "a.png", BGR.astype(np.uint16) * 257), (6, 8, 3)).pixels
     assert np.array_equal(image, BGR[..., ::-1])
 
 
 def test_shrinking_averages_areas_and_growing_interpolates():
-    assert to_rgb(np.array([[0, 100], [200, 100]], np.uint8), (1, 1)).tolist() == [[[100] * 3]]
-    grown = to_rgb(np.array([[0, 100]], np.uint8), (1, 4))[0, :, 0]
+    assert fit_image(np.array([[0, 100], [200, 100]], np.uint8), (1, 1, 3)).tolist() == [[[100] * 3]]
+    grown = fit_image(np.array([[0, 100]], np.uint8), (1, 4, 3))[0, :, 0]
     assert grown.tolist() == [0, 25, 75, 100]
+
+
+def test_grey_is_asked_for_and_colour_becomes_grey(tmp_path):
+    grey = read_image(save(tmp_path / "a.png", GREY), (6, 8, 1)).pixels
+    assert np.array_equal(grey, GREY[..., None])
+    shades = np.array(
+        [[[0, 0, 255], [0, 255, 0], [255, 0, 0]]], np.uint8
+    )  # red, green, blue as OpenCV has it
+    for name, pixels in (("b.png", shades), ("c.png", np.dstack([shades, shades[..., :1]]))):
+        assert read_image(save(tmp_path / name, pixels), (1, 3, 1)).pixels.ravel().tolist() == [76, 150, 29]
 
 
 @pytest.mark.parametrize(
@@ -73,7 +79,7 @@ def test_unreadable_files_say_why(tmp_path, content, reason):
     if content is not None:
         (tmp_path / "a.png").write_bytes(content)
     with pytest.raises(UnreadableImageError, match=reason):
-        read_image(tmp_path / "a.png", (4, 4))
+        read_image(tmp_path / "a.png", (4, 4, 3))
 
 
 @pytest.mark.parametrize("suffix", [".png", ".jpg", ".bmp", ".tiff", ".pgm"])
@@ -81,12 +87,12 @@ def test_a_cut_off_file_is_unreadable(tmp_path, suffix):
     path = save(tmp_path / f"a{suffix}", np.random.default_rng(0).integers(0, 256, (40, 40), np.uint8))
     path.write_bytes(path.read_bytes()[:-200])
     with pytest.raises(UnreadableImageError):
-        read_image(path, (40, 40))
+        read_image(path, (40, 40, 3))
 
 
 def test_float_pixels_are_refused(tmp_path):
     with pytest.raises(UnreadableImageError, match="float32, expected 8 or 16 bit"):
-        read_image(save(tmp_path / "a.tiff", GREY.astype(np.float32)), (4, 4))
+        read_image(save(tmp_path / "a.tiff", GREY.astype(np.float32)), (4, 4, 3))
 
 
 def test_images_are_found_at_any_depth_in_a_fixed_order(tmp_path):
@@ -94,7 +100,7 @@ def test_images_are_found_at_any_depth_in_a_fixed_order(tmp_path):
         (tmp_path / name).parent.mkdir(parents=True, exist_ok=True)
         (tmp_path / name).write_bytes(b"x")
     (tmp_path / "0/notes.txt").write_text("no image")
-    assert find_images(tmp_path) == [
+    assert find_images(tmp_path).records == [
         ImageRecord("0/deep/er/c.png", 0),
         ImageRecord("1/a.png", 1),
         ImageRecord("1/b.PNG", 1),
@@ -110,12 +116,12 @@ def two_images(tmp_path):
 
 def test_patients_come_from_the_manifest(two_images):
     (two_images / "manifest.csv").write_text("\ufefffile,patient\n0/a.png,7\n1\\b.png,8\n", encoding="utf-8")
-    assert [record.patient for record in find_images(two_images)] == ["7", "8"]
+    assert [record.patient for record in find_images(two_images).records] == ["7", "8"]
 
 
 def test_splits_come_from_the_manifest(two_images):
     (two_images / "manifest.csv").write_text("file,split,patient\n1/b.png, test ,8\n0/a.png,train,7\n")
-    assert find_images(two_images) == [
+    assert find_images(two_images).records == [
         ImageRecord("0/a.png", 0, "7", "train"),
         ImageRecord("1/b.png", 1, "8", "test"),
     ]
@@ -123,13 +129,13 @@ def test_splits_come_from_the_manifest(two_images):
 
 def test_a_manifest_without_patients_changes_nothing(two_images):
     (two_images / "manifest.csv").write_text("file,device\n")
-    assert [record.patient for record in find_images(two_images)] == [None, None]
+    assert [record.patient for record in find_images(two_images).records] == [None, None]
 
 
 def test_other_columns_are_kept(two_images):
     rows = ["file,device,patient,side", "1/b.png, GE ,8,left", "0/a.png,,7,right", "0/absent.png,X,9,"]
     (two_images / "manifest.csv").write_text("\n".join(rows))
-    assert find_images(two_images) == [
+    assert find_images(two_images).records == [
         ImageRecord("0/a.png", 0, "7", None, {"device": "", "side": "right"}),
         ImageRecord("1/b.png", 1, "8", None, {"device": "GE", "side": "left"}),
     ]
@@ -138,7 +144,7 @@ def test_other_columns_are_kept(two_images):
 def test_a_column_that_says_two_things_of_an_image_is_left_out(two_images):
     rows = ["file,finding,device", "0/a.png,mass,GE", "0/a.png,calcification,GE", "1/b.png,mass,GE"]
     (two_images / "manifest.csv").write_text("\n".join(rows))
-    assert [record.columns for record in find_images(two_images)] == [{"device": "GE"}] * 2
+    assert [record.columns for record in find_images(two_images).records] == [{"device": "GE"}] * 2
 
 
 @pytest.mark.parametrize(
@@ -158,6 +164,88 @@ def test_a_column_that_says_two_things_of_an_image_is_left_out(two_images):
 )
 def test_a_manifest_that_does_not_fit_is_refused(two_images, manifest, message):
     (two_images / "manifest.csv").write_text(manifest)
+    with pytest.raises(PreprocessingError, match=message):
+        find_images(two_images)
+
+
+def test_two_folders_may_have_the_names_of_classes(tmp_path):
+    for name in ("malignant/a.png", "benign/b.png", "benign/deep/c.png", ".cache/e.png"):
+        save(tmp_path / name, GREY)
+    (tmp_path / "notes").mkdir()
+    found = find_images(tmp_path)
+    assert found.classes == ("benign", "malignant")
+    assert found.records == [
+        ImageRecord("benign/b.png", 0),
+        ImageRecord("benign/deep/c.png", 0),
+        ImageRecord("malignant/a.png", 1),
+    ]
+    save(tmp_path / "normal/f.png", GREY)
+    with pytest.raises(
+        PreprocessingError, match=r"two classes are supported; .* has 3 \(benign, malignant, n"
+    ):
+        find_images(tmp_path)
+
+
+def test_the_user_says_which_folder_is_one(tmp_path):
+    for name in ("cyst/a.png", "lesion/b.png"):
+        save(tmp_path / name, GREY)
+    with pytest.raises(
+        PreprocessingError, match=r'not clear: add --positive-class "cyst" or .*"lesion" to py'
+    ):
+        find_images(tmp_path)
+    assert find_images(tmp_path, "lesion").classes == ("cyst", "lesion")
+    found = find_images(tmp_path, "cyst")
+    assert found.classes == ("lesion", "cyst")
+    assert found.records == [ImageRecord("lesion/b.png", 0), ImageRecord("cyst/a.png", 1)]
+
+
+def test_a_column_label_lists_the_images_wherever_they_lie(tmp_path):
+    for name in ("left/a.png", "right/b.png", "c.png"):
+        save(tmp_path / name, GREY)
+    rows = [
+        "file,label,patient,site,split",
+        "left/a.png,1,7,A,train",
+        "right\\b.png, 0 ,8,B,test",
+        "c.png,0,8,A,test",
+    ]
+    (tmp_path / "manifest.csv").write_text("\n".join(rows))
+    found = find_images(tmp_path)
+    assert found.classes == ("non-cancerous", "cancerous")
+    assert found.records == [
+        ImageRecord("c.png", 0, "8", "test", {"label": "0", "site": "A"}),
+        ImageRecord("right/b.png", 0, "8", "test", {"label": "0", "site": "B"}),
+        ImageRecord("left/a.png", 1, "7", "train", {"label": "1", "site": "A"}),
+    ]
+    assert [record.label for record in find_images(tmp_path, "0").records] == [0, 1, 1]
+
+
+def test_a_column_label_beside_the_two_folders_changes_nothing_but_that(two_images):
+    (two_images / "manifest.csv").write_text("file,patient\n0/a.png,7\n1/b.png,8\n")
+    before = find_images(two_images)
+    (two_images / "manifest.csv").write_text("file,label,patient\n1/b.png,1,8\n0/a.png,0,7\n")
+    found = find_images(two_images)
+    assert found.classes == before.classes
+    assert [replace(record, columns={}) for record in found.records] == before.records
+    (two_images / "manifest.csv").write_text("file,label\n1/b.png,benign\n0/a.png,cancer\n")
+    found = find_images(two_images)
+    assert found.classes == ("benign", "cancer")
+    assert [(record.file, record.label) for record in found.records] == [("1/b.png", 0), ("0/a.png", 1)]
+
+
+@pytest.mark.parametrize(
+    ("rows", "message"),
+    [
+        (["0/a.png,0"], r"no row for 1 image: 1/b.png; add a row with file and label"),
+        (["0/a.png,0", "1/b.png,"], r"no label for 1 image: 1/b.png; fill in"),
+        (["0/a.png,0", "1/b.png,1", "1/c.png,1"], r"1 image not found: 1/c.png; correct"),
+        (["0/a.png,0", "1/b.png,1", "../x.png,1"], r"1 image not below its folder: ../x.png"),
+        (["0/a.png,0", "1/b.png,1", "0/a.png,1"], r"0/a.png has two labels; keep one row"),
+        (["0/a.png,benign", "1/b.png,2"], r"has the classes 2 and benign: which is 1 .* not clear"),
+        (["0/a.png,benign", "1/b.png,benign"], r"column label of .*manifest.csv has 1 \(benign\)"),
+    ],
+)
+def test_a_column_label_that_does_not_fit_is_refused(two_images, rows, message):
+    (two_images / "manifest.csv").write_text("\n".join(["file,label", *rows]))
     with pytest.raises(PreprocessingError, match=message):
         find_images(two_images)
 

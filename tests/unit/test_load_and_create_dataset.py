@@ -12,11 +12,13 @@ import cv2
 import numpy as np
 import pytest
 
-from helpers.global_config import Config
+from helpers.global_config import Config, ConfigError
 from preprocessing import image_reader
 from preprocessing.errors import PreprocessingError
 from preprocessing.load_and_create_dataset import main, prepare
 from preprocessing.prepared_data import PreparedData
+from preprocessing.run_data import prepared_data
+from preprocessing.sources.choice import SourceOptions
 
 ROOT = Path(__file__).resolve().parents[2]
 SCRIPT = [sys.executable, "preprocessing/load_and_create_dataset.py"]
@@ -78,7 +80,7 @@ def test_arrays_labels_and_manifest_agree(config):
     assert not prepared.has_patients
     assert manifest["counts"]["test"] == {"0": 15, "1": 15}
     assert manifest["settings"] == {
-        "INPUT_SHAPE": [8, 6], "SEED": 42, "TEST_FRACTION": 0.3, "VALIDATION_FRACTION": 0.1,
+        "INPUT_SHAPE": [8, 6], "INPUT_DIM": 3, "SEED": 42, "TEST_FRACTION": 0.3, "VALIDATION_FRACTION": 0.1,
     }  # fmt: skip
     for entry in manifest["files"]:
         assert entry["sha256"] == hashlib.sha256((config.DATA_DIR / entry["file"]).read_bytes()).hexdigest()
@@ -167,7 +169,7 @@ def test_skip_unreadable_leaves_them_out_and_lists_them(config, capfd):
 def test_a_class_wholly_unreadable_is_refused(config):
     for path in (config.DATA_DIR / "1").iterdir():
         path.write_bytes(b"")
-    with pytest.raises(PreprocessingError, match="50 of class 0, 0 of class 1"):
+    with pytest.raises(PreprocessingError, match=r"50 of class 0 \(non-cancerous\), 0 of class 1 \(canc"):
         prepare(config, skip_unreadable=True)
 
 
@@ -263,7 +265,8 @@ def test_ctrl_c_ends_with_130_and_leaves_earlier_output(many_images, tmp_path, d
 
 
 @pytest.mark.skipif(sys.platform == "win32", reason="reads POSIX resource usage")
-def test_memory_does_not_grow_with_the_number_of_images(tmp_path):
+@pytest.mark.parametrize(("side", "few", "many"), [(224, 120, 620), (1024, 10, 40)])
+def test_memory_does_not_grow_with_the_number_of_images(tmp_path, side, few, many):
     program = """
 import resource, sys
 from preprocessing.load_and_create_dataset import main
@@ -273,20 +276,73 @@ if __name__ == "__main__":
 """
     (tmp_path / "measure.py").write_text(program)
     peaks = []
-    for count in (120, 620):
+    for count in (few, many):
         data = tmp_path / str(count)
         for label in ("0", "1"):
             (data / label).mkdir(parents=True)
             for number in range(count):
                 pixels = np.random.default_rng([int(label), number]).bytes(64)
                 (data / label / f"{number}.pgm").write_bytes(b"P5 8 8 255\n" + pixels)
-        command = [sys.executable, str(tmp_path / "measure.py"), "--input-shape", "224,224"]
+        command = [sys.executable, str(tmp_path / "measure.py"), "--input-shape", f"{side},{side}"]
         command += ["--data-dir", str(data), "--out", str(data / "out")]
         environment = {**os.environ, "PYTHONPATH": str(ROOT)}
         done = subprocess.run(command, capture_output=True, text=True, check=True, env=environment)
         peaks.append(int(done.stdout.split()[-1]) / 1024 / (1024 if sys.platform == "darwin" else 1))
-    arrays = 1000 * 224 * 224 * 3 / 2**20  # MiB by which the arrays of the second are larger: 144
+    arrays = (
+        2 * (many - few) * side * side * 3 / 2**20
+    )  # MiB by which those of the second are larger: 144, 180
     assert peaks[1] - peaks[0] < arrays / 5
+
+
+def test_grey_arrays_are_what_the_run_must_ask_for(data, config):
+    grey = config.model_copy(update={"INPUT_DIM": 1})
+    prepared = prepare(grey)
+    assert prepared.images("train").shape == (63, *SHAPE, 1)
+    assert prepared.image_shape == (*SHAPE, 1)
+    assert prepared.counts()["input_shape"] == [*SHAPE, 1]
+    for image, file in zip(prepared.images("val"), prepared.files("val"), strict=True):
+        assert (image == int(file[0]) * 128 + int(file[2:5])).all()
+    assert prepared_data(grey) is prepared
+    with pytest.raises(
+        ConfigError, match=r"INPUT_DIM: received 3, but the images in .* are 1; .* --input-dim"
+    ):
+        prepared_data(config)
+
+
+def test_a_manifest_that_does_not_say_has_colour_and_the_usual_classes(config):
+    prepared = prepare(config)
+    manifest = config.PREPROCESSED_DIR / "manifest.json"
+    content = json.loads(manifest.read_text())
+    assert content["classes"] == ["non-cancerous", "cancerous"]
+    del content["classes"], content["settings"]["INPUT_DIM"]
+    manifest.write_text(json.dumps(content))
+    earlier = PreparedData.open(config.PREPROCESSED_DIR)
+    assert (earlier.image_shape, earlier.class_names) == (prepared.image_shape, prepared.class_names)
+
+
+def test_classes_have_the_names_of_their_folders(tmp_path, capsys):
+    data = make_images(tmp_path / "images", 20)
+    (data / "0").rename(data / "cyst")
+    (data / "1").rename(data / "carcinoma")
+    command = ["--data-dir", str(data), "--out", str(tmp_path / "out"), "--input-shape", "8,6"]
+    assert main(command) == 2
+    (line,) = capsys.readouterr().err.splitlines()
+    assert "not clear" in line
+    assert main([*command, "--positive-class", "carcinoma"]) == 0
+    assert "0 cyst ┃ 1 carcinoma" in capsys.readouterr().out
+    prepared = PreparedData.open(tmp_path / "out")
+    assert prepared.class_names == ("cyst", "carcinoma")
+    for label, file in zip(prepared.labels("train"), prepared.files("train"), strict=True):
+        assert file.startswith(prepared.class_names[label])
+
+
+def test_a_source_is_told_only_what_it_knows(config):
+    with pytest.raises(
+        PreprocessingError, match="--crop-breast: is for --source dicom, received --source fold"
+    ):
+        prepare(config, options=SourceOptions(crop_breast=True))
+    with pytest.raises(PreprocessingError, match="--source: received 'tape', expected one of folder, dicom"):
+        prepare(config, "tape")
 
 
 def test_other_columns_of_the_manifest_are_in_the_prepared_data(data, config):

@@ -24,7 +24,7 @@ def digest(text: str) -> str:
 
 
 def site(name: str, **other) -> dict:
-    facts = {"data_digest": digest(name), "input_shape": [16, 16], "train": [5, 6], "val": [2, 3]}
+    facts = {"data_digest": digest(name), "input_shape": [16, 16, 3], "train": [5, 6], "val": [2, 3]}
     return {"name": name, **facts, "test": [3, 3], **other}
 
 
@@ -39,7 +39,7 @@ class Fleet:
         self.workers = {f"w-{name}": {"site": site(name)} for name in names}
         self.lacking = ""
         self.said: list[str] = []
-        self.chooser = SiteChooser(self.wait, min_clients, (16, 16), 1.0, 42, self.said.append)
+        self.chooser = SiteChooser(self.wait, min_clients, (16, 16, 3), 1.0, 42, self.said.append)
 
     def wait(self, lacking):
         self.lacking = lacking(self.workers)
@@ -79,7 +79,7 @@ def test_it_waits_for_as_many_sites_as_a_round_needs(min_clients: float, known: 
 
 def test_workers_without_a_site_are_no_clients() -> None:
     told = {"plain": None, "w1": site("a"), "w2": site("a")}
-    found, refused = usable_sites(told, [], (16, 16))
+    found, refused = usable_sites(told, [], (16, 16, 3))
     assert (list(found), refused) == (["a"], [])
 
 
@@ -90,12 +90,14 @@ def test_workers_without_a_site_are_no_clients() -> None:
             {"w1": site("a"), "w2": site("a", data_digest=digest("other"))},
             "its workers have different images",
         ),
-        ({"w1": site("a", input_shape=[32, 32])}, r"INPUT_SHAPE is \[16, 16\]"),
+        ({"w1": site("a", input_shape=[32, 32, 3])}, r"INPUT_SHAPE and INPUT_DIM are \[16, 16, 3\]"),
+        ({"w1": site("a", input_shape=[16, 16, 1])}, r"its images are \[16, 16, 1\]"),
+        ({"w1": site("a", input_shape=[16, 16])}, "no 3 counts"),
         ({"w1": site("a", train=[0, 0])}, "no images for training"),
         ({"w1": site("a", val=[0, 0])}, "none for validation"),
         ({"w1": site("old", data_digest=digest("now others"))}, "others than when it joined"),
-        ({"w1": site("a", train=[1, -1])}, "no two counts"),
-        ({"w1": site("a", test=[1])}, "no two counts"),
+        ({"w1": site("a", train=[1, -1])}, "no 2 counts"),
+        ({"w1": site("a", test=[1])}, "no 2 counts"),
         ({"w1": site("a", data_digest="z" * 64)}, "no name or no digest"),
         ({"w1": site("a", data_digest=None)}, "no name or no digest"),
         ({"w1": {"name": "a"}}, "expected the fields"),
@@ -103,7 +105,7 @@ def test_workers_without_a_site_are_no_clients() -> None:
     ],
 )
 def test_a_site_that_does_not_fit_is_left_out_by_name(told: dict, reason: str) -> None:
-    found, refused = usable_sites(told | {"w9": site("good")}, [Site(**site("old"))], (16, 16))
+    found, refused = usable_sites(told | {"w9": site("good")}, [Site(**site("old"))], (16, 16, 3))
     assert list(found) == ["good"]
     assert len(refused) == 1
     assert re.search(reason, refused[0])

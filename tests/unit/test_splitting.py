@@ -74,7 +74,9 @@ def test_given_splits_are_used_as_they_are():
     assert {name: rows.tolist() for name, rows in splits.items()} == {
         "train": [1, 4], "val": [2, 3], "test": [0, 5],
     }  # fmt: skip
-    with pytest.raises(PreprocessingError, match=r"column split .*val has none of class 1, test has none of"):
+    with pytest.raises(
+        PreprocessingError, match=r"column split .*val has none of class 1 \(cancerous\), test has none of"
+    ):
         use_given_splits(np.array([0, 1, 0, 0]), ["train", "train", "val", "test"])
 
 

@@ -1,0 +1,195 @@
+import csv
+import hashlib
+import threading
+from http.server import BaseHTTPRequestHandler, HTTPServer
+
+import cv2
+import numpy as np
+import pytest
+
+from preprocessing.load_and_create_dataset import main
+from preprocessing.prepared_data import PreparedData
+from preprocessing.sources import medmnist
+
+COUNTS = {"train": 12, "val": 6, "test": 6}
+
+
+def picture(seed, side=28):
+    coarse = np.random.default_rng(seed).normal(128, 40, (7, 7))
+    return np.clip(cv2.resize(coarse, (side, side), interpolation=cv2.INTER_CUBIC), 0, 255).astype(np.uint8)
+
+
+def arrays(**changes):
+    """A tiny set, labels 0 and 1 in turn; `changes` replace arrays."""
+    made, seed = {}, 0
+    for split, count in COUNTS.items():
+        made[f"{split}_images"] = np.stack([picture(seed + number) for number in range(count)])
+        made[f"{split}_labels"] = np.arange(count, dtype=np.uint8).reshape(-1, 1) % 2
+        seed += count
+    return made | changes
+
+
+@pytest.fixture
+def place(tmp_path, monkeypatch):
+    monkeypatch.chdir(tmp_path)
+    return tmp_path
+
+
+def save(path, **changes):
+    np.savez_compressed(path, **arrays(**changes))
+    return path
+
+
+def command(*more, dataset="breastmnist"):
+    return ["--source", "medmnist", "--dataset", dataset, "--input-shape", "28,28", "--input-dim", "1", *more]
+
+
+def test_labels_are_turned_so_that_1_is_malignant_and_that_is_said(place, capsys):
+    npz = save(place / "given.npz")
+    assert main(command("--npz", str(npz))) == 0
+    said = " ".join(capsys.readouterr().out.split())
+    assert "BreastMNIST: 1 = malignant, 0 = normal, benign. TURNED ROUND: in the .npz 0 is malignant" in said
+    assert "0 normal, benign" in said
+    assert "Licence of the images: CC BY 4.0" in said
+    prepared = PreparedData.open(place / "preprocessed")
+    assert prepared.class_names == ("normal, benign", "malignant")
+    assert prepared.manifest["licence"].startswith("CC BY 4.0")
+    assert prepared.manifest["options"] == {"dataset": "breastmnist", "npz": "given.npz"}
+    assert "TURNED ROUND" in prepared.manifest["notes"][0]
+    original = arrays()
+    for split, count in COUNTS.items():
+        numbers = [int(file.split("/")[1][:5]) for file in prepared.files(split)]
+        assert sorted(numbers) == list(range(count))
+        assert [file.split("/")[0] for file in prepared.files(split)] == [split] * count
+        assert np.array_equal(prepared.images(split)[..., 0], original[f"{split}_images"][numbers])
+        assert np.array_equal(prepared.labels(split), 1 - original[f"{split}_labels"][numbers, 0])
+    assert prepared.manifest["split_by"] == "given"
+    assert "CC BY 4.0" in (place / "medmnist/breastmnist_128/README.txt").read_text()
+
+
+def test_labels_that_fit_stay_and_colour_is_kept(place, capsys):
+    colour = {f"{split}_images": np.stack([arrays()[f"{split}_images"]] * 3, axis=-1) for split in COUNTS}
+    colour["val_images"][..., 0] //= 2
+    npz = save(place / "given.npz", **colour)
+    more = ("--input-dim", "3", "--data-dir", "here", "--npz", str(npz))
+    assert main(command(*more, dataset="pneumoniamnist")) == 0
+    assert "TURNED" not in capsys.readouterr().out
+    prepared = PreparedData.open(place / "preprocessed")
+    assert prepared.class_names == ("normal", "pneumonia")
+    numbers = [int(file.split("/")[1][:5]) for file in prepared.files("val")]
+    assert np.array_equal(prepared.images("val"), colour["val_images"][numbers])
+    assert np.array_equal(prepared.labels("val"), np.array(numbers) % 2)
+
+
+def test_official_splits_with_copies_are_refused_with_the_whole_command(place, capsys):
+    images = arrays()["test_images"]
+    images[0], images[1] = picture(0), picture(2)  # a malignant one of training, and one that now is in both
+    npz = save(place / "given.npz", test_images=images)
+    words = command("--npz", str(npz))
+    assert main(words) == 2
+    (line,) = capsys.readouterr().err.splitlines()
+    wanted = line.split("or keep all as it is: ")[1].split(";")[0].split()
+    assert wanted[-2:] == ["--allow-leaks", "--allow-label-conflicts"]
+    assert main(wanted[2:]) == 0
+    assert PreparedData.open(place / "preprocessed").manifest["audit"]["split_copies"] == 2
+
+
+@pytest.mark.parametrize(
+    ("words", "said"),
+    [
+        (
+            command(dataset="pathmnist"),
+            "two classes are supported; pathmnist has 9; choose breastmnist or pneu",
+        ),
+        (command(dataset="nomnist"), "--dataset: received 'nomnist', expected breastmnist or pneumoniamnist"),
+        (command("--size", "32"), "--size: received 32, expected 28 or 64 or 128 or 224"),
+        (command("--npz", "none.npz"), "none.npz: not found"),
+        (command("--npz", "text.npz"), "text.npz: is no file of MedMNIST"),
+        (command("--npz", "nine.npz"), "two classes are supported; train has 9 labels"),
+        (command("--npz", "flat.npz"), "expected uint8 (N, H, W)"),
+        (command("--npz", "few.npz"), "is no file of MedMNIST"),
+        (
+            command("--npz", "good.npz", "--data-dir", "mine"),
+            "mine: holds something else than “MedMNIST: breast",
+        ),
+        (
+            command("--npz", "mine/good.npz", "--data-dir", "mine"),
+            "mine/good.npz lies in mine, which is written",
+        ),
+        (command("--crop-breast"), "--crop-breast: is for --source dicom, received --source medmnist"),
+    ],
+)
+def test_a_mistake_is_one_line(place, capsys, words, said):
+    (place / "text.npz").write_text("no arrays")
+    save(place / "good.npz")
+    save(place / "nine.npz", train_labels=np.arange(12).reshape(-1, 1) % 9)
+    save(place / "flat.npz", train_images=np.zeros((12, 28), np.uint8))
+    np.savez(place / "few.npz", train_images=np.zeros((12, 28, 28), np.uint8))
+    (place / "mine").mkdir()
+    (place / "mine/mine.txt").touch()
+    assert main(words) == 2
+    (line,) = capsys.readouterr().err.splitlines()
+    assert said in line
+    assert (place / "mine/mine.txt").exists()
+
+
+class Server:
+    """A server on loopback that has one file and counts how often it was fetched."""
+
+    def __init__(self, name, content):
+        self.fetched = 0
+
+        class Handler(BaseHTTPRequestHandler):
+            def do_GET(handler):  # noqa: N805
+                self.fetched += 1
+                handler.send_response(200 if handler.path == f"/{name}" else 404)
+                handler.send_header("Content-Length", str(len(content)))
+                handler.end_headers()
+                handler.wfile.write(content)
+
+            def log_message(handler, *_):  # noqa: N805
+                pass
+
+        self.server = HTTPServer(("127.0.0.1", 0), Handler)
+        self.url = f"http://127.0.0.1:{self.server.server_port}/"
+        self.thread = threading.Thread(target=self.server.serve_forever)
+
+    def __enter__(self):
+        self.thread.start()
+        return self
+
+    def __exit__(self, *_):
+        self.server.shutdown()
+        self.server.server_close()
+        self.thread.join()
+
+
+def test_a_set_is_downloaded_once_and_checked(place, monkeypatch, capsys):
+    content = save(place / "made.npz").read_bytes()
+    monkeypatch.setenv("no_proxy", "*")
+    with Server("breastmnist_64.npz", content) as server:
+        monkeypatch.setattr(medmnist, "RECORD", server.url)
+        assert main(command("--size", "64")) == 2  # the published file has another MD5
+        assert "MD5" in capsys.readouterr().err
+        assert not list((place / "medmnist").iterdir())
+        right = {64: hashlib.md5(content).hexdigest()}
+        monkeypatch.setitem(
+            medmnist.SETS, "breastmnist", medmnist.replace(medmnist.SETS["breastmnist"], checksums=right)
+        )
+        assert main(command("--size", "64")) == 0
+        assert main(command("--size", "64")) == 0
+        assert server.fetched == 2
+        monkeypatch.setattr(medmnist, "RECORD", server.url + "elsewhere/")
+        (place / "medmnist/breastmnist_64.npz").unlink()
+        assert main(command("--size", "64")) == 2
+        (line,) = capsys.readouterr().err.splitlines()
+        assert "cannot be downloaded (HTTP Error 404: Not Found); fetch it on another machine" in line
+    assert (place / "medmnist/breastmnist_64/manifest.csv").exists()
+
+
+def test_rows_of_the_manifest_name_classes_and_splits(place):
+    assert main(command("--npz", str(save(place / "given.npz")), "--data-dir", "here")) == 0
+    with (place / "here/manifest.csv").open() as lines:
+        rows = list(csv.DictReader(lines))
+    assert len(rows) == sum(COUNTS.values())
+    assert rows[0] == {"file": "train/00000.png", "label": "malignant", "split": "train"}
