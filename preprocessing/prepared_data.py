@@ -70,11 +70,6 @@ class PreparedData:
         return [entry["file"] for entry in self._entries(split)]
 
     @property
-    def class_names(self) -> tuple[str, ...]:
-        """What each label means, in order of the labels."""
-        return tuple(self.manifest.get("classes", CLASS_NAMES))
-
-    @property
     def image_shape(self) -> tuple[int, int, int]:
         """Height, width and channels of an image; a manifest that does not say has 3, RGB."""
         return _image_shape(self.manifest)
