@@ -34,7 +34,17 @@ def test_help_teaches_at_once():
     done = subprocess.run([sys.executable, str(ROOT / "run.py"), "--help"], capture_output=True, text=True)
     assert time.monotonic() - started < 2
     assert done.returncode == 0
-    commands = ("setup", "demo", "test", "up --workers 3", "doctor", "predict models", "runs", "compare RUN")
+    commands = (
+        "setup",
+        "demo",
+        "test",
+        "up --workers 3",
+        "doctor",
+        "predict models",
+        "runs",
+        "compare RUN",
+        "models",
+    )
     for command in commands:
         assert f"python run.py {command}" in done.stdout
 
@@ -47,6 +57,7 @@ def test_help_teaches_at_once():
         (["predict", "best.keras"], "required: IMAGE"),
         (["compare", "a", "a"], "at least two different runs"),
         (["predict", "best.keras", "a.png", "--outt", "x"], "unknown option: --outt x"),
+        (["models", "--epochs", "3"], "unknown option: --epochs 3"),
         (["dance"], "invalid choice"),
         ([], "required"),
     ],
