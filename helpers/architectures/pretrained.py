@@ -59,7 +59,7 @@ def _with_head(name: str, input_shape: tuple[int, int, int]) -> keras.Model:
 
 def body_of(model: keras.Model) -> keras.Model:
     """The body of such a model, sharing its layers; input as of the model, output maps (N, h, w, C)."""
-    return keras.Model(model.inputs, model.get_layer(POOL).input)
+    return keras.Model(model.inputs[0], model.get_layer(POOL).input)
 
 
 def freeze_body(model: keras.Model) -> None:

@@ -55,6 +55,14 @@ def test_workers_take_the_gpus_in_turn(machine):
     assert own_gpus(2, {"DT_GPU": "none"}) == [{}, {}]  # as their environment says already
 
 
+def test_the_doctor_says_which_gpu_a_worker_was_given(monkeypatch):
+    status = {"w1@here": {"gpu": "1"}, "w2@here": {"gpu": ""}, "w3@here": {}}
+    monkeypatch.setattr(doctor, "answers", lambda client: True)
+    monkeypatch.setattr(doctor, "live_workers", lambda client: status)
+    *_, workers = doctor.redis_and_workers("redis://127.0.0.1:1/0")
+    assert workers.text == "w1@here (gpu 1), w2@here, w3@here"
+
+
 def test_workers_without_a_gpu_are_told_nothing(machine):
     machine("")
     assert own_gpus(2, {}) == [{}, {}]
