@@ -90,7 +90,9 @@ def _claim_name(sender: str, options: dict[str, Any], **_: Any) -> None:
         if config.SITE and options.get("queues"):
             raise ConfigError(f"-Q: with DT_SITE={config.SITE} a worker serves that site alone; leave -Q out")
         url = config.REDIS_URL.get_secret_value()
-        _session = WorkerSession(sender, url, config.THREADS, config.WEIGHT_STORE, _site(config))
+        _session = WorkerSession(
+            sender, url, config.THREADS, config.WEIGHT_STORE, _site(config), config.GPU
+        )  # fmt: skip
         _session.begin()
     except (NameTaken, UserError) as error:
         sys.exit(f"celery worker: {error}")

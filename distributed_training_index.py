@@ -8,7 +8,14 @@ import uuid
 from collections.abc import Callable, Sequence
 from typing import TYPE_CHECKING
 
-from helpers.global_config import Config, ConfigError, UserError, add_settings, config_from_arguments
+from helpers.global_config import (
+    AUGMENTATION_PRESETS,
+    Config,
+    ConfigError,
+    UserError,
+    add_settings,
+    config_from_arguments,
+)
 
 if TYPE_CHECKING:
     from rich.console import Console
@@ -97,6 +104,7 @@ def train(options: argparse.Namespace, config: Config, run: str) -> None:
     check_name(run, folders, resume=is_resumed, overwrite=options.overwrite)
     if is_resumed:
         config = config_to_resume(folders, config)
+    config.check_input_shape()
     client = connect(config.REDIS_URL.get_secret_value())
     check_reachable(client)
     data = None if config.DATA_AT == "sites" else prepared_data(config)
@@ -246,11 +254,24 @@ def _how_to_resume(config: Config, run: str, options: argparse.Namespace) -> str
     return f"\nto go on: python distributed_training_index.py --resume {run}{comparing}"
 
 
+def _with_own_augmentation(config: Config) -> Config:
+    """The settings, AUGMENTATION with the content of a file where it names one: no worker reads it.
+
+    Raises:
+        ConfigError: the file is not there, or no pipeline.
+    """
+    if config.AUGMENTATION in AUGMENTATION_PRESETS:
+        return config
+    from preprocessing.own_augmentation import carry_own_augmentation
+
+    return carry_own_augmentation(config)
+
+
 def main(arguments: Sequence[str] | None = None) -> int:
     """The command; returns its exit status."""
     options = parse(arguments)
     try:
-        config = config_from_arguments(options)
+        config = _with_own_augmentation(config_from_arguments(options))
     except UserError as error:
         print(f"error: {error}", file=sys.stderr)
         return 2

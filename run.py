@@ -5,6 +5,7 @@ python run.py demo             real mammograms, three workers, eight rounds; the
 python run.py test             every test; further options go to pytest
 python run.py up --workers 3   Redis and workers in the foreground; Ctrl-C stops all
 python run.py doctor           what is there, what is missing, what to do
+python run.py models           the networks: parameters, MB a round, images a second here
 python run.py runs             every run, best first
 python run.py compare RUN RUN  metrics beside each other; curves in metrics/compare-….html
 python run.py predict models/first/best.keras image.png folder/
@@ -20,7 +21,12 @@ import hashlib
 import os
 import subprocess
 import sys
+from collections.abc import Sequence
 from pathlib import Path
+from typing import TYPE_CHECKING
+
+if TYPE_CHECKING:
+    from helpers.global_config import Config
 
 ROOT = Path(__file__).resolve().parent
 VENV = ROOT / ".venv"
@@ -30,6 +36,8 @@ LOCK = "requirements.lock"
 FORMATS = ("savedmodel", "onnx")
 PLACES = ("METRICS_DIR", "MODELS_DIR")
 """Settings that say where the runs lie."""
+OF_NETWORKS = ("INPUT_SHAPE", "INPUT_DIM", "TRAIN_BATCH_SIZE", "PRECISION", "XLA", "THREADS")
+"""Settings on which size and speed of a network depend."""
 
 
 def venv_python() -> Path:
@@ -99,12 +107,12 @@ def enter_venv() -> None:
     os.execv(command[0], command)
 
 
-def add_places(parser: argparse.ArgumentParser) -> None:
-    """Add the options that say where the runs lie, named as those of the training command."""
+def add_settings(parser: argparse.ArgumentParser, names: Sequence[str]) -> None:
+    """Add options for some settings, named as those of the training command."""
     parser.add_argument("--config", type=Path, metavar="FILE", help="TOML file with settings")
-    for name in PLACES:
+    for name in names:
         option = "--" + name.lower().replace("_", "-")
-        parser.add_argument(option, dest=name, metavar="DIR", help="see docs/configuration.md")
+        parser.add_argument(option, dest=name, metavar="VALUE", help="see docs/configuration.md")
 
 
 def parse(arguments: list[str]) -> tuple[argparse.Namespace, list[str]]:
@@ -119,10 +127,13 @@ def parse(arguments: list[str]) -> tuple[argparse.Namespace, list[str]]:
     up = commands.add_parser("up", help="Redis and workers in the foreground", allow_abbrev=False)
     up.add_argument("--workers", type=int, default=3, metavar="N", help="how many workers (default 3)")
     commands.add_parser("doctor", help="check this machine: each line ok, or what to do")
+    models = commands.add_parser("models", help="the networks and what each costs", allow_abbrev=False)
+    add_settings(models, OF_NETWORKS)
+    models.add_argument("--no-timing", action="store_true", help="measure no speed")
     runs = commands.add_parser("runs", help="every run in a table, best first", allow_abbrev=False)
     compare = commands.add_parser("compare", help="several runs beside each other", allow_abbrev=False)
     for command in (runs, compare):
-        add_places(command)
+        add_settings(command, PLACES)
     compare.add_argument("runs", nargs="+", metavar="RUN", help="names of runs, at least two")
     predict = commands.add_parser("predict", help="predict images with a trained model", allow_abbrev=False)
     predict.add_argument("model", type=Path, metavar="MODEL", help="such as models/first/best.keras")
@@ -181,13 +192,20 @@ def dispatch(options: argparse.Namespace, further: list[str]) -> int:
         else:
             export(options.model, options.format, options.out)
         return 0
+    if options.command == "models":
+        os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "2")
+        from helpers.cluster.process_tuning import tune_process
+
+        tune_process()  # as a worker does, before TensorFlow is imported
+        from commands.models import models
+
+        models(settings_given(options, OF_NETWORKS), with_timing=not options.no_timing)
+        return 0
     if options.command in ("runs", "compare"):
         from commands.compare import compare
         from commands.runs import runs
-        from helpers.global_config import Config
 
-        given = {name: value for name in PLACES if (value := getattr(options, name)) is not None}
-        config = Config.load(options.config, **given)
+        config = settings_given(options, PLACES)
         compare(config, options.runs) if options.command == "compare" else runs(config)
         return 0
     from helpers.cluster import doctor, launcher
@@ -195,6 +213,14 @@ def dispatch(options: argparse.Namespace, further: list[str]) -> int:
     if options.command == "doctor":
         return doctor.report()
     return launcher.up(options.workers) if options.command == "up" else launcher.demo(further)
+
+
+def settings_given(options: argparse.Namespace, names: Sequence[str]) -> Config:
+    """The settings, those of `add_settings` that were given winning."""
+    from helpers.global_config import Config
+
+    given = {name: value for name in names if (value := getattr(options, name)) is not None}
+    return Config.load(options.config, **given)
 
 
 def main(arguments: list[str]) -> int:

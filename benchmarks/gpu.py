@@ -17,6 +17,12 @@ from helpers.global_config import UserError
 LIMIT = 1.05
 COUNT_GPUS = "import tensorflow as tf; print(len(tf.config.list_physical_devices('GPU')))"
 PLAIN, OURS = "plain fit", "ours"
+VARIANTS = {
+    "ours, mixed_bfloat16": ["--precision", "mixed_bfloat16"],
+    "ours, mixed_float16": ["--precision", "mixed_float16"],
+    "ours, XLA": ["--xla", "true"],
+}
+"""Other than plain float32; they have no target."""
 
 
 class NoGpu(UserError):
@@ -44,6 +50,7 @@ def measure(record: Record, folder: Path, quick: bool) -> None:
             contenders: dict[str, Callable[[], list[Readings]]] = {
                 PLAIN: partial(_two_rounds, floor),
                 OURS: partial(pipeline.train, *options),
+                **{name: partial(pipeline.train, *options, *more) for name, more in VARIANTS.items()},
             }
             found = in_turn(contenders, turns)
         what = f"steady round on one GPU, batch {batch_size}"
@@ -51,6 +58,8 @@ def measure(record: Record, folder: Path, quick: bool) -> None:
         ours = record.add(
             what, OURS, "s", [one["seconds"] for turn in found[OURS] for one in turn[1:]], plain
         )
+        for name in VARIANTS:
+            record.add(what, name, "s", [one["seconds"] for turn in found[name] for one in turn[1:]], plain)
         record.target(f"{what} / plain fit", LIMIT, ours.ratio, "×")
 
 
@@ -68,5 +77,5 @@ def check_gpu() -> None:
     if done.returncode or int(done.stdout or 0) < 1:
         raise NoGpu(
             "gpu: TensorFlow finds no GPU here; on a machine with one, "
-            '`pip install "tensorflow[and-cuda]"` into .venv, or leave the part out'
+            "`pip install -r requirements-gpu.txt` into .venv, or leave the part out"
         )

@@ -10,7 +10,7 @@ import tensorflow as tf
 from numpy.typing import NDArray
 
 from benchmarks.processes import peak_bytes
-from helpers.architectures import ARCHITECTURES
+from helpers.architectures.seed_cnn import build_seed_cnn
 
 PREDICTED_AT_ONCE = 32
 
@@ -39,8 +39,8 @@ class PlainKeras:
         """The compiled model, built when first needed."""
         if self._model is None:
             keras.utils.set_random_seed(42)
-            self._model = ARCHITECTURES["seed_cnn"](self.images.shape[1:])
-            self._model.compile(optimizer=keras.optimizers.Adam(), loss="binary_crossentropy")
+            self._model = build_seed_cnn(self.images.shape[1:])
+            self._model.compile(keras.optimizers.Adam(), "binary_crossentropy", jit_compile=False)
             self._model.optimizer.build(self._model.trainable_variables)
         return self._model
 

@@ -12,6 +12,7 @@ Errors:
 import argparse
 import json
 import os
+import re
 import tomllib
 from pathlib import Path
 from typing import Annotated, Any, Literal, Self, get_args, get_origin
@@ -36,8 +37,12 @@ from pydantic_settings import (
     TomlConfigSettingsSource,
 )
 
+from helpers.architectures import ARCHITECTURES, OWN, OWN_FUNCTION
 from helpers.evaluation.threshold_rule import parse_rule
 from helpers.federated.quorum import liars_withstood, sample_size, updates_needed
+
+AUGMENTATION_PRESETS = ("readme", "light", "strong", "none")
+"""Those of `preprocessing.augment_images`."""
 
 
 class UserError(Exception):
@@ -75,6 +80,49 @@ def _as_count_or_auto(value: Any) -> Any:
     return count
 
 
+def _as_number(value: Any) -> Any:
+    """Let whole numbers stand as text in the environment and on the command line."""
+    return int(value) if isinstance(value, str) and value.strip().isdecimal() else value
+
+
+def _as_names(value: Any) -> Any:
+    """Let `a,b` stand for a list of names in the environment and on the command line."""
+    if not isinstance(value, str):
+        return value
+    return [part.strip() for part in value.strip("[]").split(",") if part.strip()]
+
+
+def _as_architecture(name: str) -> str:
+    """Let through a registered network, and what may be a function of one's own."""
+    if name not in ARCHITECTURES and not OWN_FUNCTION.fullmatch(name):
+        known = ", ".join(ARCHITECTURES)
+        raise ValueError(
+            f"received {name!r}: expected {known}, or a function of your own as package.module:function"
+        )
+    return name
+
+
+def _as_pretrained(name: str) -> str:
+    """Let through `none`, `imagenet` and names of files, never a path."""
+    if name not in ("none", "imagenet") and not re.fullmatch(r"\w[\w.-]*\.(keras|h5)", name, re.ASCII):
+        raise ValueError(
+            f"received {name!r}: expected none, imagenet, or the name of a .keras or .h5 file that lies in "
+            "PRETRAINED_DIR on the machine that starts the run"
+        )
+    return name
+
+
+def _as_augmentation(name: str) -> str:
+    """Let through a preset, the name of a file of `A.save`, or what is in one."""
+    is_file = name.lower().endswith((".json", ".yaml", ".yml"))
+    if name not in AUGMENTATION_PRESETS and not name.startswith("{") and not is_file:
+        raise ValueError(
+            f"received {name!r}: expected {', '.join(AUGMENTATION_PRESETS)}, or a .json or .yaml file that "
+            "Albumentations' A.save wrote"
+        )
+    return name
+
+
 def _as_rule(text: str) -> str:
     """Let through what the choice of the threshold will read; its sentence otherwise."""
     parse_rule(text)
@@ -105,10 +153,14 @@ class _ReadableDefaults(type(BaseSettings)):  # type: ignore[misc]
         return super().__getattr__(name)
 
 
+Channels = Annotated[Literal[1, 3], BeforeValidator(_as_number)]
+NameList = Annotated[tuple[str, ...], BeforeValidator(_as_names)]
+ArchitectureName = Annotated[str, AfterValidator(_as_architecture)]
+PretrainedName = Annotated[str, AfterValidator(_as_pretrained)]
 CountOrAuto = Annotated[int | Literal["auto"], BeforeValidator(_as_count_or_auto)]
 ClientList = Annotated[tuple[NonNegativeInt, ...], BeforeValidator(_as_list)]
 ThresholdRule = Annotated[str, AfterValidator(_as_rule)]
-Channels = Annotated[Literal[1, 3], BeforeValidator(_as_number)]
+AugmentationName = Annotated[str, AfterValidator(_as_augmentation)]
 Pair = Annotated[tuple[PositiveInt, PositiveInt], BeforeValidator(_as_list)]
 
 
@@ -155,6 +207,31 @@ class Config(BaseSettings, metaclass=_ReadableDefaults):
         le=1000,
     )
 
+    # Network.
+    ARCHITECTURE: ArchitectureName = setting(
+        "seed_cnn",
+        "The network: one that `python run.py models` lists, or a function of your own as "
+        "`package.module:function`, which every worker must allow in OWN_ARCHITECTURES (docs/networks.md).",
+    )
+    PRETRAINED: PretrainedName = setting(
+        "none",
+        "What the run begins with: weights drawn from SEED, those from ImageNet (`imagenet`), or a file in "
+        "PRETRAINED_DIR, by its name.",
+    )
+    TRAIN_BODY: bool = setting(
+        True,
+        "Whether the body of a pretrained network is trained too; otherwise only its head, and the body's "
+        "batch normalisation stays as it is.",
+    )
+    PRECISION: Literal["float32", "mixed_float16", "mixed_bfloat16"] = setting(
+        "float32",
+        "What clients compute in; weights, updates, evaluation and saved models are float32 either way.",
+    )
+    XLA: bool = setting(
+        False,
+        "Whether TensorFlow compiles the training step with XLA; for GPUs, on a CPU it may be far slower.",
+    )
+
     # Training.
     OPTIMIZER: Literal["adam", "sgd"] = setting(
         "adam", "What a client trains with, new each round: Adam, or plain stochastic gradient descent."
@@ -166,10 +243,11 @@ class Config(BaseSettings, metaclass=_ReadableDefaults):
         "none",
         "`linear` multiplies BASE_LR by num_workers (not by NUM_CLIENTS), as the original project did.",
     )
-    AUGMENTATION: Literal["readme", "light", "none"] = setting(
+    AUGMENTATION: AugmentationName = setting(
         "readme",
-        "Online augmentation of the training images: the README's pipeline, left-right flips and brightness "
-        "alone, or none.",
+        "Online augmentation of the training images: the README's pipeline (`readme`), left-right flips and "
+        "brightness alone (`light`), many changes for few mammograms or ultrasound images (`strong`), "
+        "`none`, or a `.json` or `.yaml` file that Albumentations' `A.save` wrote.",
     )
     NUM_CLIENTS: int = setting(
         0,
@@ -350,6 +428,25 @@ class Config(BaseSettings, metaclass=_ReadableDefaults):
     )  # fmt: skip
 
     # This machine.
+    OWN_ARCHITECTURES: NameList = setting(
+        (),
+        "Functions of your own that runs may name as ARCHITECTURE on this machine, such as "
+        "`mynets.small:build`; importing one runs its code (environment: `DT_OWN_ARCHITECTURES`).",
+        local=True,
+    )
+    PRETRAINED_DIR: Path = setting(
+        Path("pretrained"),
+        "Folder of the weights files that PRETRAINED may name; only the start of a run reads it, on a "
+        "machine that serves the queue `aggregate`.",
+        local=True,
+    )
+    GPU: str = setting(
+        "",
+        "Which of the GPUs that TensorFlow sees a worker takes, by index; `none`: it computes on the CPU; "
+        "empty: all (environment: `DT_GPU`).",
+        local=True,
+        pattern=r"^(none|\d{0,3})$",
+    )
     SITE: str = setting(
         "",
         "Name of the site whose images this worker has: it serves that site alone, with `DATA_AT=sites`; "
@@ -479,6 +576,67 @@ class Config(BaseSettings, metaclass=_ReadableDefaults):
                 )
         return self
 
+    @model_validator(mode="after")
+    def _check_network(self) -> Self:
+        """What the network, known or of one's own, cannot do."""
+        network = ARCHITECTURES.get(self.ARCHITECTURE, OWN)
+        bodies = ", ".join(name for name, about in ARCHITECTURES.items() if about.has_body)
+        no_averages = "it has no batch normalisation"
+        momentum = type(self).BATCH_NORM_MOMENTUM
+        conflicts = {
+            "TRAIN_STEP": (self.TRAIN_STEP == "fast" and not network.has_fast_step, "only seed_cnn has one"),
+            "PRETRAINED": (
+                self.PRETRAINED == "imagenet" and not network.has_body,
+                f"there are weights from ImageNet for {bodies}",
+            ),
+            "TRAIN_BODY": (not self.TRAIN_BODY and not network.has_body, f"a body have {bodies}"),
+            "BATCH_NORM": (self.BATCH_NORM == "local" and not network.has_batch_norm, no_averages),
+            "BATCH_NORM_MOMENTUM": (
+                momentum != self.BATCH_NORM_MOMENTUM and not network.has_batch_norm,
+                no_averages,
+            ),
+        }
+        for name, (is_set, reason) in conflicts.items():
+            if is_set:
+                raise ValueError(
+                    f"{name}: received {getattr(self, name)!r} with ARCHITECTURE={self.ARCHITECTURE}: "
+                    f"{reason}; leave {name} at its default"
+                )
+        if not self.TRAIN_BODY and self.PRETRAINED == "none":
+            raise ValueError(
+                "TRAIN_BODY: received False with PRETRAINED=none: nobody would ever have trained the body; "
+                "set PRETRAINED=imagenet, or to a file"
+            )
+        return self
+
+    @model_validator(mode="after")
+    def _check_precision(self) -> Self:
+        if self.PRECISION != "float32" and self.TRAIN_STEP == "fast":
+            raise ValueError(
+                f"PRECISION: received {self.PRECISION!r} with TRAIN_STEP=fast, whose layers are for float32 "
+                "on a CPU; set TRAIN_STEP=plain"
+            )
+        if self.PRECISION == "mixed_float16" and self.STRATEGY == "scaffold":
+            raise ValueError(
+                "PRECISION: received 'mixed_float16' with STRATEGY=scaffold: steps whose gradients overflow "
+                "are left out, and the mean gradients that it reads off would be wrong; set "
+                "PRECISION=mixed_bfloat16"
+            )
+        return self
+
+    def check_input_shape(self) -> None:
+        """Refuse images that are too small for the network; preparing them is possible at any size.
+
+        Raises:
+            ConfigError: naming the least size.
+        """
+        least = ARCHITECTURES.get(self.ARCHITECTURE, OWN).least_side
+        if min(self.INPUT_SHAPE) < least:
+            raise ConfigError(
+                f"INPUT_SHAPE: received {self.INPUT_SHAPE}: ARCHITECTURE={self.ARCHITECTURE} needs at least "
+                f"{least}x{least} pixels; prepare larger images, or take another network"
+            )
+
     @property
     def server_learning_rate(self) -> float:
         """Rate of the server's optimiser; the default depends on STRATEGY."""
@@ -583,6 +741,7 @@ def _explain(item: Any) -> str:
 _TYPE_WORDS: dict[Any, str] = {
     "INPUT_SHAPE": "pair of int",
     "CLIENTS": "list of int",
+    "OWN_ARCHITECTURES": "list of text",
     "num_workers": "int or `auto`",
     int: "int",
     float: "float",

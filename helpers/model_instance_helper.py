@@ -2,18 +2,20 @@
 
 import functools
 import tempfile
-from collections.abc import Iterator, Mapping
+from collections.abc import Mapping
+from dataclasses import replace
 from pathlib import Path
 
 import keras
 import numpy as np
-import tensorflow as tf
 from numpy.typing import NDArray
 
-from helpers.architectures import ARCHITECTURES
+from helpers.architectures.building import Recipe, all_layers, build, names_of
+from helpers.architectures.pretrained import load_weights
 from helpers.federated.weights import Schema, Weights, schema_of
 from helpers.global_config import Config
 from helpers.local_training.client_optimizer import GradientTerms, client_optimizer
+from helpers.local_training.devices import choose_gpu, limit_threads
 
 LOSS = "binary_crossentropy"
 
@@ -23,7 +25,9 @@ class ModelInstance:
 
     Args:
         model: any; it is compiled here.
-        optimizer: what its clients train with; Adam by default.
+        optimizer: what its clients train with; Adam by default. For a model of precision mixed_float16 Keras
+            puts it into an optimiser that scales the loss.
+        xla: whether XLA compiles the training step.
 
     Attributes:
         model: the same, with binary cross-entropy and the optimiser.
@@ -32,22 +36,26 @@ class ModelInstance:
         normalising: for each of them, whether it belongs to batch normalisation.
     """
 
-    def __init__(self, model: keras.Model, optimizer: keras.Optimizer | None = None) -> None:
+    def __init__(
+        self, model: keras.Model, optimizer: keras.Optimizer | None = None, *, xla: bool = False
+    ) -> None:
         self.model = model
         # Beside the loss, the same without class weights: what is reported.
-        self.model.compile(optimizer or client_optimizer("adam"), LOSS, metrics=[LOSS])
+        self.model.compile(optimizer or client_optimizer("adam"), LOSS, metrics=[LOSS], jit_compile=xla)
         self.model.optimizer.build(self.model.trainable_variables)
         self.schema: Schema = schema_of(self.names, self.model.get_weights())
         trained = {variable.path for variable in self.model.trainable_variables}
         self.trainable = tuple(name in trained for name in self.names)
-        norms = [layer for layer in _layers(model) if isinstance(layer, keras.layers.BatchNormalization)]
+        norms = [layer for layer in all_layers(model) if isinstance(layer, keras.layers.BatchNormalization)]
         normalising = {variable.path for layer in norms for variable in layer.weights}
         self.normalising = tuple(name in normalising for name in self.names)
+        # State of dropout and its like, in layers at any depth; not among the weights.
+        self._seeds = [state for state in self.model.variables if state.name == "seed_generator_state"]
 
     @property
     def names(self) -> list[str]:
         """Names of the weights, in `get_weights()` order."""
-        return [variable.path for variable in self.model.weights]
+        return names_of(self.model)
 
     def begin_training(
         self,
@@ -68,78 +76,62 @@ class ModelInstance:
         optimizer = self.model.optimizer
         for variable in optimizer.variables:
             variable.assign(np.zeros(variable.shape, variable.dtype))
+        if isinstance(optimizer, keras.optimizers.LossScaleOptimizer):
+            optimizer.dynamic_scale.assign(optimizer.initial_scale)  # the one that does not begin at zero
+            optimizer = optimizer.inner_optimizer
         optimizer.learning_rate = learning_rate
         if isinstance(optimizer, GradientTerms):
             optimizer.begin_round(self.model.trainable_variables, corrections)
-        dropouts = [layer for layer in self.model.layers if isinstance(layer, keras.layers.Dropout)]
-        for index, layer in enumerate(dropouts):
-            layer.seed_generator.state.assign(np.random.SeedSequence([*seed, index]).generate_state(2))
-
-
-def _layers(model: keras.Model) -> Iterator[keras.layers.Layer]:
-    """All layers, those of models within the model too."""
-    for layer in model.layers:
-        yield layer
-        if isinstance(layer, keras.Model):
-            yield from _layers(layer)
-
-
-def _build(input_shape: tuple[int, int], batch_norm_momentum: float, *, fast: bool = False) -> keras.Model:
-    model = ARCHITECTURES["seed_cnn"]((*input_shape, 3), fast=fast)
-    for layer in _layers(model):
-        if isinstance(layer, keras.layers.BatchNormalization):
-            layer.momentum = batch_norm_momentum
-    return model
-
-
-@functools.cache
-def _limit_threads(threads: int) -> None:
-    """Give TensorFlow so many threads; possible only before it has computed anything."""
-    if threads:
-        tf.config.threading.set_intra_op_parallelism_threads(threads)
-        tf.config.threading.set_inter_op_parallelism_threads(threads)
+        for index, state in enumerate(self._seeds):
+            state.assign(np.random.SeedSequence([*seed, index]).generate_state(2))
 
 
 @functools.lru_cache(maxsize=2)
 def _instance(
-    input_shape: tuple[int, int],
-    batch_norm_momentum: float,
-    fast: bool,
-    optimizer: str,
-    proximal_mu: float,
-    is_corrected: bool,
+    recipe: Recipe, optimizer: str, proximal_mu: float, is_corrected: bool, xla: bool
 ) -> ModelInstance:
-    model = _build(input_shape, batch_norm_momentum, fast=fast)
-    return ModelInstance(
-        model, client_optimizer(optimizer, proximal_mu=proximal_mu, is_corrected=is_corrected)
-    )
+    terms = client_optimizer(optimizer, proximal_mu=proximal_mu, is_corrected=is_corrected)
+    return ModelInstance(build(recipe), terms, xla=xla)
 
 
 def model_for(config: Config) -> ModelInstance:
-    """Return this process' model for `config`, built at the first call."""
-    _limit_threads(config.THREADS)
+    """Return this process' model for `config`, built at the first call.
+
+    Raises:
+        ConfigError: the network cannot be built of such images, or not here.
+    """
+    limit_threads(config.THREADS)
+    choose_gpu(config.GPU)
     return _instance(
-        config.INPUT_SHAPE,
-        config.BATCH_NORM_MOMENTUM,
-        config.TRAIN_STEP == "fast",
+        Recipe.of(config),
         config.OPTIMIZER,
         config.PROXIMAL_MU if config.STRATEGY == "fedprox" else 0.0,
         config.STRATEGY == "scaffold",
+        config.XLA,
     )
 
 
 def initial_weights(config: Config) -> Weights:
-    """Build a new model from `config.SEED` and return its weights."""
-    keras.utils.set_random_seed(config.SEED)
-    return list(_build(config.INPUT_SHAPE, config.BATCH_NORM_MOMENTUM).get_weights())
+    """Build a new model from `config.SEED`, fill it with PRETRAINED's weights if any, and return its weights.
+
+    Only the start of a run needs this, so no other worker reads PRETRAINED_DIR or fetches anything.
+
+    Raises:
+        ConfigError: PRETRAINED's weights cannot be had.
+    """
+    model = build(Recipe.of(config), config.SEED)
+    if config.PRETRAINED != "none":
+        load_weights(model, config.PRETRAINED, config.PRETRAINED_DIR, config.ARCHITECTURE)
+    return list(model.get_weights())
 
 
 def keras_file(config: Config, weights: Weights) -> bytes:
     """Return a `.keras` file of the model with `weights`; it opens with `keras.models.load_model`.
 
-    The model in it is not compiled: an optimiser's state would triple the file.
+    The model in it is not compiled, as an optimiser's state would triple the file, of Keras' own layers, and
+    float32 throughout.
     """
-    model = _build(config.INPUT_SHAPE, config.BATCH_NORM_MOMENTUM)
+    model = build(replace(Recipe.of(config), is_fast=False, train_body=True, precision="float32"))
     model.set_weights(weights)
     with tempfile.TemporaryDirectory() as folder:
         path = Path(folder) / "model.keras"

@@ -6,7 +6,7 @@ from pathlib import Path
 from celery_app import worker_session
 from helpers.cluster import keys
 from helpers.federated.memory import MemoryPlan
-from helpers.federated.messages import Order
+from helpers.federated.messages import Order, TrainOrder
 from helpers.global_config import Config
 from helpers.model_instance_helper import ModelInstance, model_for
 from helpers.run_records.files import RunFolders
@@ -28,7 +28,7 @@ class RunContext:
         config: the run's settings with this machine's own.
         own_data: this machine's prepared arrays, the same as the orchestrator's or, at a site, the site's;
             elsewhere in a run of sites the test set of TEST_DIR, None without one.
-        instance: the model, kept from task to task.
+        instance: the model, kept from task to task; of the run's PRECISION where a client trains.
         store: where weights lie.
         folders: where the run's records lie.
         worker: name of this worker.
@@ -54,7 +54,10 @@ class RunContext:
         config = Config.from_run(order.settings)
         data = _data_of(order, config, session.name)
         folders = RunFolders.of(config, order.run)
-        return cls(order, config, data, model_for(config), session.store, folders, session.name)
+        # What is evaluated is what will be saved: float32, whatever clients compute in.
+        computing = {} if isinstance(order, TrainOrder) else {"PRECISION": "float32"}
+        instance = model_for(config.model_copy(update=computing))
+        return cls(order, config, data, instance, session.store, folders, session.name)
 
     @property
     def data(self) -> PreparedData:

@@ -1,18 +1,39 @@
-"""The networks by name; each file builds one."""
+"""The networks by name; each file builds one. Settings are checked against this, so it imports no Keras."""
 
-from typing import Protocol
-
-import keras
-
-from helpers.architectures.seed_cnn import build_seed_cnn
+import re
+from dataclasses import dataclass
 
 
-class Architecture(Protocol):
-    """Builds a network, uncompiled; with `fast` of layers that train faster, with the same weights."""
+@dataclass(frozen=True)
+class Architecture:
+    """What is known of a network before it is built.
 
-    def __call__(self, input_shape: tuple[int, int, int], *, fast: bool = False) -> keras.Model: ...
+    Attributes:
+        builder: the function that builds it, as module:function.
+        least_side: least height and width of an image, pixels.
+        has_batch_norm: whether it has batch normalisation.
+        has_body: whether it is a body of Keras Applications, with weights from ImageNet, and a head.
+        has_fast_step: whether it can be built of layers that train faster on a CPU.
+    """
+
+    builder: str
+    least_side: int
+    has_batch_norm: bool = True
+    has_body: bool = False
+    has_fast_step: bool = False
 
 
+HERE = "helpers.architectures"
 ARCHITECTURES: dict[str, Architecture] = {
-    "seed_cnn": build_seed_cnn,
+    "seed_cnn": Architecture(f"{HERE}.seed_cnn:build_seed_cnn", 15, has_fast_step=True),
+    "seed_cnn_groupnorm": Architecture(f"{HERE}.seed_cnn:build_seed_cnn_groupnorm", 15, has_batch_norm=False),
+    "resnet_groupnorm": Architecture(f"{HERE}.resnet:build_resnet_groupnorm", 8, has_batch_norm=False),
+    "mobilenet_v3_small": Architecture(f"{HERE}.pretrained:build_mobilenet_v3_small", 32, has_body=True),
+    "mobilenet_v3_large": Architecture(f"{HERE}.pretrained:build_mobilenet_v3_large", 32, has_body=True),
+    "efficientnet_v2_b0": Architecture(f"{HERE}.pretrained:build_efficientnet_v2_b0", 32, has_body=True),
 }
+
+OWN = Architecture("", 1)
+"""Of a function of one's own nothing is known before it is called."""
+OWN_FUNCTION = re.compile(r"[A-Za-z_]\w*(\.[A-Za-z_]\w*)*:[A-Za-z_]\w*", re.ASCII)
+"""How a function of one's own is named: package.module:function."""

@@ -1,9 +1,13 @@
-"""The network of the original README."""
+"""The network of the original README, and the same with group normalisation."""
+
+from collections.abc import Callable
 
 import keras
 from keras import layers
 
 from helpers.architectures.fast_layers import FusedBatchNormalization, PooledConv2D
+
+GROUPS = 8
 
 
 def build_seed_cnn(input_shape: tuple[int, int, int], *, fast: bool = False) -> keras.Model:
@@ -19,26 +23,42 @@ def build_seed_cnn(input_shape: tuple[int, int, int], *, fast: bool = False) -> 
         A model with one sigmoid output, shape (N, 1): the probability of class 1.
     """
     normalization = FusedBatchNormalization if fast else layers.BatchNormalization
+    return _seed_cnn("seed_cnn", input_shape, lambda name: normalization(name=name), fast)
+
+
+def build_seed_cnn_groupnorm(input_shape: tuple[int, int, int]) -> keras.Model:
+    """Build the same CNN with group normalisation (Wu and He 2018), which has no statistics to average."""
+    return _seed_cnn(
+        "seed_cnn_groupnorm", input_shape, lambda name: layers.GroupNormalization(GROUPS, name=name)
+    )
+
+
+def _seed_cnn(
+    name: str,
+    input_shape: tuple[int, int, int],
+    normalization: Callable[[str], layers.Layer],
+    fast: bool = False,
+) -> keras.Model:
     return keras.Sequential(
         [
             layers.Input(input_shape, name="image"),
             # Feature extraction
             *_conv_and_pool(128, "1", fast),
-            normalization(name="norm_1"),
+            normalization("norm_1"),
             layers.Dropout(0.2, name="dropout_1"),
             *_conv_and_pool(64, "2", fast),
-            normalization(name="norm_2"),
+            normalization("norm_2"),
             layers.Dropout(0.1, name="dropout_2"),
             layers.Conv2D(32, kernel_size=(2, 2), activation="relu", name="conv_3"),
-            normalization(name="norm_3"),
+            normalization("norm_3"),
             # Classification
             layers.Flatten(name="flatten"),
             layers.Dense(64, activation="relu", name="dense_1"),
             layers.Dropout(0.1, name="dropout_3"),
             layers.Dense(16, activation="relu", name="dense_2"),
-            layers.Dense(1, activation="sigmoid", name="probability"),
+            layers.Dense(1, activation="sigmoid", dtype="float32", name="probability"),
         ],
-        name="seed_cnn",
+        name=name,
     )
 
 

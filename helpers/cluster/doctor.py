@@ -2,16 +2,16 @@
 
 import importlib.metadata
 import shutil
-import subprocess
 import sys
 from collections.abc import Iterator
 from pathlib import Path
-from typing import NamedTuple
+from typing import Any, NamedTuple
 
 from helpers.cluster.child_processes import ROOT
 from helpers.cluster.connection import address, answers, connect
 from helpers.cluster.embedded_redis import find_binary, redis_url_given
 from helpers.cluster.errors import ServerNotFound
+from helpers.cluster.gpus import count_visible, gpu_names
 from helpers.cluster.heartbeat import live_workers
 from helpers.global_config import Config, ConfigError
 
@@ -80,17 +80,17 @@ def disk() -> Finding:
 
 def gpu() -> Finding:
     """Whether NVIDIA's driver shows a device, and TensorFlow's CUDA libraries are there to use it."""
-    listing = ""
-    if tool := shutil.which("nvidia-smi"):
-        listing = subprocess.run([tool, "-L"], capture_output=True, text=True, timeout=30).stdout.strip()
-    if not listing.startswith("GPU"):
+    found = gpu_names()
+    if not found:
         return Finding("gpu", False, "none found: training runs on the processor", essential=False)
-    names = "; ".join(line.partition(" (UUID")[0] for line in listing.splitlines())
+    names = "; ".join(found)
+    if not count_visible():
+        text = f"{names}, unused: CUDA_VISIBLE_DEVICES hides them; training runs on the processor"
+        return Finding("gpu", False, text, essential=False)
     try:
         importlib.metadata.version("nvidia-cudnn-cu12")
     except importlib.metadata.PackageNotFoundError:
-        version = importlib.metadata.version("tensorflow")
-        text = f"{names}, unused: `pip install tensorflow[and-cuda]=={version}` lets TensorFlow use it"
+        text = f"{names}, unused: `pip install -r requirements-gpu.txt` lets TensorFlow use it"
         return Finding("gpu", False, text, essential=False)
     return Finding("gpu", True, names)
 
@@ -113,9 +113,15 @@ def redis_and_workers(url: str) -> Iterator[Finding]:
         yield Finding("workers", False, "none: `python run.py up --workers 3` starts some", essential=False)
         return
     yield Finding("redis", True, f"answers at {address(client)}")
-    names = sorted(live_workers(client))
+    found = live_workers(client)
+    names = [name + _gpu_of(found[name]) for name in sorted(found)]
     text = ", ".join(names) or "none: `python run.py up --workers 3` starts some"
     yield Finding("workers", bool(names), text, essential=False)
+
+
+def _gpu_of(status: dict[str, Any]) -> str:
+    """Which GPU a worker was given, as it shows it."""
+    return f" (gpu {status['gpu']})" if status.get("gpu") else ""
 
 
 def redis_to_start(place: str) -> Finding:

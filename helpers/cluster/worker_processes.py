@@ -14,6 +14,7 @@ import redis
 
 from helpers.cluster.child_processes import start_apart, stop_all
 from helpers.cluster.errors import NoWorkers, WorkerDied
+from helpers.cluster.gpus import count_visible
 from helpers.cluster.heartbeat import live_workers
 
 READY_TIMEOUT_S = 180.0
@@ -36,6 +37,15 @@ def worker_environment(redis_url: str, count: int) -> dict[str, str]:
     defaults = {"DT_THREADS": str(max(1, cores // count)), "TF_CPP_MIN_LOG_LEVEL": "2"}
     always = {"REDIS_URL": redis_url, "PYTHONUNBUFFERED": "1"}
     return {**defaults, **os.environ, **always}
+
+
+def own_gpus(count: int, environment: Mapping[str, str]) -> list[dict[str, str]]:
+    """For each of `count` workers, the variable that gives it one GPU of this machine, in turn.
+
+    Empty where there is none, and where the environment says already which one they take.
+    """
+    number = 0 if environment.get("DT_GPU") else count_visible()
+    return [{"DT_GPU": str(worker % number)} if number else {} for worker in range(count)]
 
 
 class Worker:
@@ -71,7 +81,7 @@ class WorkerProcesses:
 
     Args:
         names: one worker each.
-        environment: their environment variables.
+        environment: their environment variables; each takes a GPU in turn, if there are any.
         sink: receives what they print.
         app: module of their Celery app.
     """
@@ -82,8 +92,8 @@ class WorkerProcesses:
         self._workers: list[Worker] = []
         self._told: set[str] = set()
         try:
-            for name in names:
-                self._workers.append(Worker(name, environment, sink, app))
+            for name, gpu in zip(names, own_gpus(len(names), environment), strict=True):
+                self._workers.append(Worker(name, {**environment, **gpu}, sink, app))
         except BaseException:
             self.stop()
             raise

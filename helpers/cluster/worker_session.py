@@ -34,6 +34,7 @@ class WorkerSession:
         threads: TensorFlow threads the worker was given; 0 leaves it to TensorFlow.
         weight_store: where weights lie, as the setting WEIGHT_STORE says it.
         site: what a site's worker shows of its site, its `name` among it; None without a site.
+        gpu: which GPU the worker was given, as the setting GPU says it.
 
     Raises:
         ConfigError: the folder of weights cannot be used.
@@ -46,6 +47,7 @@ class WorkerSession:
         threads: int,
         weight_store: str = "redis",
         site: dict[str, Any] | None = None,
+        gpu: str = "",
     ) -> None:
         self.name = name
         self.site: str = site["name"] if site else ""
@@ -53,7 +55,7 @@ class WorkerSession:
         self.versions = versions_here()
         self.client = connect(redis_url)
         self.store = open_store(weight_store, self.client)
-        about = {"threads": threads, "weight_store": weight_store, "site": site}
+        about = {"threads": threads, "weight_store": weight_store, "site": site, "gpu": gpu}
         self.heartbeat = Heartbeat(self.client, name, about)
 
     def begin(self) -> None:

@@ -45,6 +45,11 @@ def test_help_teaches_at_once():
         "runs",
     )
     for command in (*commands, "compare RUN"):
+        "runs",
+        "compare RUN",
+        "models",
+    )
+    for command in commands:
         assert f"python run.py {command}" in done.stdout
 
 
@@ -57,6 +62,7 @@ def test_help_teaches_at_once():
         (["compare", "a", "a"], "at least two different runs"),
         (["predict", "best.keras", "a.png", "--outt", "x"], "unknown option: --outt x"),
         (["export", "best.keras", "--format", "onnyx"], "invalid choice: 'onnyx'"),
+        (["models", "--epochs", "3"], "unknown option: --epochs 3"),
         (["dance"], "invalid choice"),
         ([], "required"),
     ],

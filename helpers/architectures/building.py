@@ -1,0 +1,126 @@
+"""From settings to a network, uncompiled: registered or own, of which precision, what of it is trained."""
+
+import contextlib
+from collections.abc import Iterator
+from dataclasses import dataclass
+from typing import Self
+
+import keras
+from keras.src.utils.naming import reset_uids  # Keras makes it public nowhere; see `_call`
+
+from helpers.architectures import ARCHITECTURES
+from helpers.architectures.own_function import Builder, allowed_function, check_model, imported
+from helpers.architectures.pretrained import freeze_body
+from helpers.global_config import Config, ConfigError
+
+
+@dataclass(frozen=True)
+class Recipe:
+    """All that decides a network, but for its weights.
+
+    Attributes:
+        architecture: ARCHITECTURE, checked: a function of one's own is allowed on this machine.
+        input_shape: height, width, channels.
+        batch_norm_momentum, is_fast, train_body, precision: the settings of these names (TRAIN_STEP).
+    """
+
+    architecture: str
+    input_shape: tuple[int, int, int]
+    batch_norm_momentum: float
+    is_fast: bool
+    train_body: bool
+    precision: str
+
+    @classmethod
+    def of(cls, config: Config) -> Self:
+        """Read the settings.
+
+        Raises:
+            ConfigError: images are too small, or a function is not allowed here.
+        """
+        config.check_input_shape()
+        if config.ARCHITECTURE not in ARCHITECTURES:
+            allowed_function(config.ARCHITECTURE, config.OWN_ARCHITECTURES)
+        return cls(
+            config.ARCHITECTURE,
+            (*config.INPUT_SHAPE, config.INPUT_DIM),
+            config.BATCH_NORM_MOMENTUM,
+            config.TRAIN_STEP == "fast",
+            config.TRAIN_BODY,
+            config.PRECISION,
+        )
+
+
+def build(recipe: Recipe, seed: int | None = None) -> keras.Model:
+    """Build a network; the names of its weights follow from the recipe alone.
+
+    Args:
+        recipe: what to build.
+        seed: the weights follow from it; None: they are anything.
+
+    Raises:
+        ConfigError: a function of one's own cannot be used.
+    """
+    about = ARCHITECTURES.get(recipe.architecture)
+    with _precision(recipe.precision):
+        if about is None:
+            model = _build_own(recipe, seed)
+        else:
+            model = _call(imported(about.builder), recipe, seed, **({"fast": True} if recipe.is_fast else {}))
+    for layer in all_layers(model):
+        if isinstance(layer, keras.layers.BatchNormalization):
+            layer.momentum = recipe.batch_norm_momentum
+    if not recipe.train_body:
+        freeze_body(model)
+    return model
+
+
+def _build_own(recipe: Recipe, seed: int | None) -> keras.Model:
+    """Call a function of one's own, twice: what it gives must be new, under the same names."""
+    function = imported(recipe.architecture)
+    first, model = (_call(function, recipe, seed) for _ in range(2))
+    for each in (first, model):
+        check_model(each, recipe.architecture, recipe.input_shape)
+    are_shared = any(a is b for a, b in zip(first.weights, model.weights, strict=False))
+    if are_shared or names_of(model) != names_of(first):
+        raise ConfigError(
+            f"ARCHITECTURE: {recipe.architecture} gives no new model of the same names at every call; make "
+            "all layers inside the function"
+        )
+    return model
+
+
+def _call(function: Builder, recipe: Recipe, seed: int | None, **options: bool) -> keras.Model:
+    """Call a function that builds a network.
+
+    Keras numbers layers without a name over the life of a process. Here it begins anew, as the names of
+    weights have to be the same in every process, and in a second model of one.
+    """
+    reset_uids()
+    if seed is not None:  # not before: importing a module may draw numbers too
+        keras.utils.set_random_seed(seed)
+    return function(recipe.input_shape, **options)
+
+
+def names_of(model: keras.Model) -> list[str]:
+    """Names of the weights, in `get_weights()` order."""
+    return [variable.path for variable in model.weights]
+
+
+def all_layers(model: keras.Model) -> Iterator[keras.layers.Layer]:
+    """All layers, those of models within the model too."""
+    for layer in model.layers:
+        yield layer
+        if isinstance(layer, keras.Model):
+            yield from all_layers(layer)
+
+
+@contextlib.contextmanager
+def _precision(name: str) -> Iterator[None]:
+    """Let new layers compute in this precision; Keras' own default, which is global, is put back."""
+    before = keras.config.dtype_policy()
+    keras.config.set_dtype_policy(name)
+    try:
+        yield
+    finally:
+        keras.config.set_dtype_policy(before)

@@ -1,0 +1,68 @@
+"""A small residual network with group normalisation."""
+
+from typing import Any
+
+import keras
+from keras import layers
+
+STAGES = (32, 64, 128)
+"""Filters of each stage; every stage but the first halves height and width."""
+BLOCKS = 2
+GROUPS = 8
+
+
+def build_resnet_groupnorm(input_shape: tuple[int, int, int]) -> keras.Model:
+    """Build the network, uncompiled: 695,457 parameters at three channels, whatever the size of the image.
+
+    Residual blocks as in He et al. 2016, "Deep Residual Learning for Image Recognition", figure 2, with the
+    group normalisation of Wu and He 2018: the same for a client's images as for everybody's, with nothing to
+    average but weights (Hsieh et al. 2020, "The Non-IID Data Quagmire of Decentralized Machine Learning").
+
+    Args:
+        input_shape: height, width, channels; height and width at least 8. Inputs are float32 in [0, 1].
+
+    Returns:
+        A model with one sigmoid output, shape (N, 1): the probability of class 1.
+    """
+    image = layers.Input(input_shape, name="image")
+    features = _convolution(STAGES[0], 2, "stem_conv")(image)
+    features = layers.Activation("relu", name="stem_relu")(_norm("stem_norm")(features))
+    for number, filters in enumerate(STAGES, 1):
+        for block in range(1, BLOCKS + 1):
+            strides = 2 if number > 1 and block == 1 else 1
+            features = _block(features, filters, strides, f"stage{number}_block{block}")
+    features = layers.GlobalAveragePooling2D(name="pool")(features)
+    features = layers.Dropout(0.2, name="dropout")(features)
+    output = layers.Dense(1, activation="sigmoid", dtype="float32", name="probability")(features)
+    return keras.Model(image, output, name="resnet_groupnorm")
+
+
+def _block(features: Any, filters: int, strides: int, name: str) -> Any:
+    """Two convolutions, and what came in added to what comes out."""
+    shortcut = features
+    if strides > 1 or features.shape[-1] != filters:
+        shortcut = layers.Conv2D(filters, 1, strides=strides, use_bias=False, name=f"{name}_shortcut")(
+            features
+        )
+        shortcut = _norm(f"{name}_shortcut_norm")(shortcut)
+    features = _convolution(filters, strides, f"{name}_conv1")(features)
+    features = layers.Activation("relu", name=f"{name}_relu1")(_norm(f"{name}_norm1")(features))
+    features = _norm(f"{name}_norm2")(_convolution(filters, 1, f"{name}_conv2")(features))
+    features = layers.Add(name=f"{name}_add")([shortcut, features])
+    return layers.Activation("relu", name=f"{name}_relu2")(features)
+
+
+def _convolution(filters: int, strides: int, name: str) -> layers.Layer:
+    return layers.Conv2D(
+        filters,
+        3,
+        strides=strides,
+        padding="same",
+        use_bias=False,
+        kernel_initializer="he_normal",
+        name=name,
+    )
+
+
+def _norm(name: str) -> layers.Layer:
+    return layers.GroupNormalization(GROUPS, name=name)

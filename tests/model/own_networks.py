@@ -1,0 +1,87 @@
+"""Functions as a user might write them, for the tests of own networks; most of them wrong in one way."""
+
+import keras
+from keras import layers
+
+
+def good(input_shape):
+    """No layer has a name of its own, and a model lies within a model."""
+    head = keras.Sequential([layers.Dropout(0.5), layers.Dense(4, "relu"), layers.BatchNormalization()])
+    image = layers.Input(input_shape)
+    maps = layers.Conv2D(3, 3, activation="relu")(image)
+    output = layers.Dense(1, "sigmoid", dtype="float32")(head(layers.GlobalAveragePooling2D()(maps)))
+    return keras.Model(image, output)
+
+
+def compiled(input_shape):
+    model = good(input_shape)
+    model.compile("adam", "binary_crossentropy")
+    return model
+
+
+def two_outputs(input_shape):
+    return _ending_in(input_shape, layers.Dense(2, "sigmoid"))
+
+
+def without_sigmoid(input_shape):
+    return _ending_in(input_shape, layers.Dense(1))
+
+
+def of_bytes(input_shape):
+    return b"a model"
+
+
+class Twice(layers.Layer):
+    def call(self, inputs):
+        return 2 * inputs
+
+
+def with_custom_layer(input_shape):
+    return _ending_in(input_shape, Twice(), layers.Dense(1, "sigmoid"))
+
+
+def with_custom_function(input_shape):
+    return _ending_in(input_shape, layers.Dense(2, activation=custom), layers.Dense(1, "sigmoid"))
+
+
+def custom(inputs):
+    return 3 * inputs
+
+
+def with_lambda(input_shape):
+    return _ending_in(input_shape, layers.Lambda(custom), layers.Dense(1, "sigmoid"))
+
+
+def of_integers(input_shape):
+    return _ending_in(input_shape, layers.Normalization(), layers.Dense(1, "sigmoid"))
+
+
+def of_half(input_shape):
+    return _ending_in(input_shape, layers.Dense(1, "sigmoid", dtype="float16"))
+
+
+def of_one_name(input_shape):
+    return _ending_in(input_shape, _functional("a"), _functional("b"), layers.Dense(1, "sigmoid"))
+
+
+def _functional(name):
+    vector = layers.Input((1,))
+    return keras.Model(vector, layers.Dense(1, name="same")(vector), name=name)
+
+
+LAYER = layers.Dense(1, "sigmoid")
+
+
+def of_old_layers(input_shape):
+    return _ending_in(input_shape, LAYER)
+
+
+def without_dtype(input_shape):
+    return _ending_in(input_shape, layers.Dense(1, "sigmoid"))
+
+
+NOT_A_FUNCTION = 7
+
+
+def _ending_in(input_shape, *last):
+    return keras.Sequential([layers.Input(input_shape), layers.GlobalAveragePooling2D(), *last])

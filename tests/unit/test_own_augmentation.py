@@ -1,0 +1,140 @@
+"""An own augmentation: carried as text, checked before it is made, the same everywhere; and `strong`."""
+
+import json
+from pathlib import Path
+
+import albumentations as A
+import numpy as np
+import pytest
+
+from helpers.global_config import AUGMENTATION_PRESETS, Config, ConfigError
+from preprocessing.augment_images import AUGMENTATIONS, augmentation
+from preprocessing.own_augmentation import carry_own_augmentation
+
+SHAPE = (20, 16)
+IMAGE = np.random.default_rng(0).integers(0, 256, (*SHAPE, 3), np.uint8)
+
+
+def carried(file: Path) -> str:
+    text: str = carry_own_augmentation(Config(AUGMENTATION=str(file), INPUT_SHAPE=SHAPE)).AUGMENTATION
+    return text
+
+
+def saved(folder: Path, *transforms: A.BasicTransform, kind: str = "json") -> Path:
+    file = folder / f"own.{kind}"
+    A.save(A.Compose(list(transforms)), file, data_format=kind)
+    return file
+
+
+def content(folder: Path, transform: object) -> Path:
+    file = folder / "own.json"
+    file.write_text(json.dumps({"transform": transform}))
+    return file
+
+
+def test_the_settings_know_the_presets():
+    assert set(AUGMENTATION_PRESETS) == set(AUGMENTATIONS)
+
+
+@pytest.mark.parametrize("kind", ["json", "yaml"])
+def test_a_file_travels_as_its_content_and_does_what_it_says(kind, tmp_path):
+    text = carried(saved(tmp_path, A.VerticalFlip(p=1), A.InvertImg(p=1), kind=kind))
+    assert text == Config.from_run(Config(AUGMENTATION=text).for_run()).AUGMENTATION
+    (tmp_path / f"own.{kind}").unlink()
+    changed = augmentation(text, SHAPE, seed=1)(IMAGE)
+    assert changed.dtype == np.float32
+    np.testing.assert_allclose(changed, (255 - IMAGE[::-1]) / np.float32(255), rtol=0, atol=1e-6)
+
+
+def test_images_follow_from_the_seed(tmp_path):
+    text = carried(saved(tmp_path, A.GaussNoise(p=1), A.OneOf([A.HorizontalFlip(p=1), A.Transpose(p=0)])))
+    first, again, other = (augmentation(text, SHAPE, seed)(IMAGE) for seed in (1, 1, 2))
+    np.testing.assert_array_equal(first, again)
+    assert (first != other).any()
+
+
+def test_one_that_scales_for_itself_is_not_scaled_again(tmp_path):
+    text = carried(saved(tmp_path, A.HorizontalFlip(p=1), A.ToFloat(max_value=255)))
+    np.testing.assert_allclose(
+        augmentation(text, SHAPE, 0)(IMAGE), IMAGE[:, ::-1] / np.float32(255), atol=1e-6
+    )
+
+
+@pytest.mark.parametrize(
+    ("transforms", "told"),
+    [
+        (
+            [A.Resize(8, 8)],
+            r"gives images \(8, 8, 3\), expected \(20, 16, 3\); end it with A.Resize\(20, 16\)",
+        ),
+        ([A.Normalize()], "leave A.Normalize out"),
+        ([A.RandomCrop(64, 64, p=1)], "the pipeline fails on an image"),
+    ],
+)
+def test_one_that_networks_cannot_take_is_refused(transforms, told, tmp_path):
+    with pytest.raises(ConfigError, match=f"^AUGMENTATION: .*{told}") as caught:
+        carried(saved(tmp_path, *transforms))
+    assert "\n" not in str(caught.value)
+    assert str(tmp_path) in str(caught.value)
+
+
+@pytest.mark.parametrize(
+    ("transform", "told"),
+    [
+        ({"__class_fullname__": "os.system", "command": "true"}, "'os.system' may not come from a file"),
+        ({"__class_fullname__": "Lambda", "__name__": "x", "p": 1}, "'Lambda' may not"),
+        ({"__class_fullname__": "TextImage", "font_path": "/etc/passwd", "p": 1}, "'TextImage' may not"),
+        (
+            {"__class_fullname__": "Compose", "p": 1, "transforms": [{"__class_fullname__": "FDA", "p": 1}]},
+            "'FDA' may not",
+        ),
+        (
+            {"__class_fullname__": "HorizontalFlip", "colour": 3, "p": 1},
+            "no pipeline that A.save wrote: .*colour",
+        ),
+        ({"__class_fullname__": "Blur", "blur_limit": "wide", "p": 1}, "no pipeline that A.save wrote"),
+        ({"p": 1}, "None may not"),
+        (["HorizontalFlip"], "may not"),
+    ],
+)
+def test_only_albumentations_own_transforms_are_made(transform, told, tmp_path):
+    with pytest.raises(ConfigError, match=f"^AUGMENTATION: .*{told}"):
+        carried(content(tmp_path, transform))
+    with pytest.raises(ConfigError, match=told):  # at a worker, whoever sent it
+        augmentation(json.dumps({"transform": transform}), SHAPE, seed=0)
+
+
+@pytest.mark.parametrize(
+    ("text", "told"),
+    [
+        ("{", "cannot be read"),
+        ("[1]", "expected an entry `transform`"),
+        ("a: !!python/object/apply:os.getcwd []", "cannot be read"),
+        ("x" * 70_000, "has over 65536 bytes"),
+    ],
+)
+def test_a_file_that_is_no_pipeline_is_one_line(text, told, tmp_path):
+    file = tmp_path / "own.yaml"
+    file.write_text(text)
+    with pytest.raises(ConfigError, match=f"^AUGMENTATION: .*own.yaml.*{told}") as caught:
+        carried(file)
+    assert "\n" not in str(caught.value)
+    with pytest.raises(ConfigError, match=r"absent\.yaml cannot be read"):
+        carried(tmp_path / "absent.yaml")
+
+
+def test_a_worker_reads_no_file(tmp_path):
+    with pytest.raises(ConfigError, match="expected readme, light, strong, none"):
+        augmentation(str(saved(tmp_path, A.HorizontalFlip())), SHAPE, seed=0)
+
+
+def test_strong_changes_much_and_never_turns_upside_down():
+    image = np.zeros((48, 48, 3), np.uint8)
+    image[:20] = 200  # bright above
+    augment = augmentation("strong", (48, 48), seed=3)
+    seen = np.stack([augment(image) for _ in range(60)])
+    assert (seen.dtype, seen.min() >= 0, seen.max() <= 1) == (np.float32, True, True)
+    assert len({one.tobytes() for one in seen}) > 55
+    assert (seen[:, :14].mean((1, 2, 3)) > seen[:, -14:].mean((1, 2, 3))).all()
+    spread = seen.max(-1) - seen.min(-1)
+    assert spread.max() < 1e-6  # grey stays grey
