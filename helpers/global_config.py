@@ -80,11 +80,6 @@ def _as_count_or_auto(value: Any) -> Any:
     return count
 
 
-def _as_number(value: Any) -> Any:
-    """Let whole numbers stand as text in the environment and on the command line."""
-    return int(value) if isinstance(value, str) and value.strip().isdecimal() else value
-
-
 def _as_names(value: Any) -> Any:
     """Let `a,b` stand for a list of names in the environment and on the command line."""
     if not isinstance(value, str):

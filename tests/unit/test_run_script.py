@@ -43,9 +43,6 @@ def test_help_teaches_at_once():
         "predict models",
         "export models",
         "runs",
-    )
-    for command in (*commands, "compare RUN"):
-        "runs",
         "compare RUN",
         "models",
     )
