@@ -214,11 +214,20 @@ def run_all_rounds(
     """Start or resume the run and do its rounds, stopping early where that is due; return its state.
 
     Raises:
+        ClusterError: the cluster could not finish; also if a round would have too few clients for STRATEGY.
         KeyboardInterrupt: asked to stop before the last round.
     """
+    from helpers.cluster.errors import QuorumMissed
+    from helpers.federated.cohort import Cohort
     from helpers.federated.messages import Reference, RunState
     from helpers.federated.rounds import has_lost_patience, run_rounds
     from helpers.monitoring.interruption import Interruption
+
+    def choose_cohort(state: RunState) -> Cohort:
+        cohort = cohorts.choose(state)
+        if shortage := config.shortage(len(cohort.clients)):
+            raise QuorumMissed(f"round {state.round + 1}: {shortage}")
+        return cohort
 
     started = executor.start_run(resume=is_resumed)
     state = RunState.from_message(started["state"])
@@ -231,7 +240,7 @@ def run_all_rounds(
             started["states"],
             rounds=config.EPOCHS,
             patience=config.PATIENCE,
-            choose_cohort=cohorts.choose,
+            choose_cohort=choose_cohort,
             executor=executor,
             observer=observer,
             is_asked_to_stop=lambda: interruption.is_asked_for,

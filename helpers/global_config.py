@@ -504,22 +504,9 @@ class Config(BaseSettings, metaclass=_ReadableDefaults):
 
     @model_validator(mode="after")
     def _check_strategy(self) -> Self:
-        num_clients = self.cohort_size
-        if num_clients is None:  # known at the start of a round, where too few are refused as well
-            return self
-        liars = liars_withstood(self.STRATEGY, self.TRIM_FRACTION, self.NUM_LIARS, num_clients)
-        needed = updates_needed(self.STRATEGY, liars)
-        if self.STRATEGY == "trimmed_mean" and not liars:
-            raise ValueError(
-                f"TRIM_FRACTION: received {self.TRIM_FRACTION}: of {num_clients} clients a round less "
-                "than one, so that nothing would be trimmed; trimmed_mean needs three clients a round, and "
-                "TRIM_FRACTION to be at least one of them"
-            )
-        if num_clients < needed:
-            raise ValueError(
-                f"NUM_LIARS: received {self.NUM_LIARS}: STRATEGY={self.STRATEGY} needs 2 · NUM_LIARS + 3 = "
-                f"{needed} clients, {num_clients} take part in a round: lower it, or have more clients"
-            )
+        shortage = "" if self.cohort_size is None else self.shortage(self.cohort_size)
+        if shortage:
+            raise ValueError(shortage)
         return self
 
     @model_validator(mode="after")
@@ -663,6 +650,23 @@ class Config(BaseSettings, metaclass=_ReadableDefaults):
         """How many clients take part in a round; None where the live workers or the sites decide that."""
         number = self.num_clients
         return None if number is None else sample_size(len(self.clients_of(number)), self.CLIENT_FRACTION)
+
+    def shortage(self, num_clients: int) -> str:
+        """Why STRATEGY cannot do what it says with so many clients a round, in words; empty if it can."""
+        liars = liars_withstood(self.STRATEGY, self.TRIM_FRACTION, self.NUM_LIARS, num_clients)
+        needed = updates_needed(self.STRATEGY, liars)
+        if self.STRATEGY == "trimmed_mean" and not liars:
+            return (
+                f"TRIM_FRACTION: received {self.TRIM_FRACTION}: of {num_clients} clients a round less "
+                "than one, so that nothing would be trimmed; trimmed_mean needs three clients a round, and "
+                "TRIM_FRACTION to be at least one of them"
+            )
+        if num_clients < needed:
+            return (
+                f"NUM_LIARS: received {self.NUM_LIARS}: STRATEGY={self.STRATEGY} needs 2 · NUM_LIARS + 3 = "
+                f"{needed} clients, {num_clients} take part in a round: lower it, or have more clients"
+            )
+        return ""
 
     @property
     def learning_rate(self) -> float:

@@ -59,7 +59,9 @@ class PreparedData:
 
     def images(self, split: str) -> np.ndarray:
         """The images of `train`, `val` or `test`: uint8 (N, H, W, C), RGB or grey, mapped read-only."""
-        return _map(self.folder / array_name("x", split))
+        if split not in self._mapped:
+            self._mapped[split] = _map(self.folder / array_name("x", split))
+        return self._mapped[split]
 
     def labels(self, split: str) -> np.ndarray:
         """The labels of a split: int32 (N,), 1 = cancerous."""
@@ -134,6 +136,11 @@ class PreparedData:
 
     def _entries(self, split: str) -> list[dict[str, Any]]:
         return self._entries_by_split.get(split, [])
+
+    @cached_property
+    def _mapped(self) -> dict[str, np.ndarray]:
+        """Images by split, kept from round to round: what is mapped anew is paged in anew."""
+        return {}
 
     @cached_property
     def _entries_by_split(self) -> dict[str, list[dict[str, Any]]]:

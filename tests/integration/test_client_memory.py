@@ -1,4 +1,4 @@
-"""Runs whose clients remember: resumed, and by however many workers, they are the same to the bit."""
+"""Clients that remember and those that do not: resumed, and on any number of workers, a run is the same."""
 
 from collections.abc import Iterator
 from contextlib import contextmanager
@@ -12,11 +12,13 @@ from tests.integration.conftest import Cluster
 from tests.integration.test_faults import finish, rows_without_times
 
 LONGER = ["--epochs", "3", "--train-batch-size", "4", "--min-clients", "3"]
-KINDS = {
+KINDS: dict[str, list[str]] = {
     "scaffold": ["--optimizer", "sgd", "--base-lr", "0.01", "--local-epochs", "2", "--strategy", "scaffold"],
     "local": ["--update-dtype", "int8", "--batch-norm", "local"],
 }
 """Options by name of the run: control variates, and batch normalisation beside error feedback."""
+ALL_KINDS = {**KINDS, "plain": []}
+"""And a run that remembers nothing: FedAvg, as it is by default."""
 
 
 def assert_same_runs(cluster: Cluster, run: str, other: str) -> None:
@@ -39,16 +41,17 @@ def only_training(cluster: Cluster, count: int) -> Iterator[None]:
         control.add_consumer(TRAIN_QUEUE, destination=resting, reply=True, timeout=20, limit=len(resting))
 
 
-@pytest.fixture(scope="module", params=KINDS)
+@pytest.fixture(scope="module", params=ALL_KINDS)
 def whole(request: pytest.FixtureRequest, cluster: Cluster) -> str:
     """The name of an undisturbed run on three workers."""
     cluster.have_workers(3)
     run: str = request.param
-    done = cluster.train("--run", run, *LONGER, *KINDS[run])
+    done = cluster.train("--run", run, *LONGER, *ALL_KINDS[run])
     assert done.returncode == 0, done.stderr
     return run
 
 
+@pytest.mark.parametrize("whole", KINDS, indirect=True)
 def test_what_is_remembered_is_written_and_counted(cluster: Cluster, whole: str) -> None:
     assert len(cluster.weights(whole, "state-0003-*")) == 3
     rounds = cluster.table(whole, "rounds.csv")
@@ -74,6 +77,7 @@ def test_what_is_remembered_tells_from_the_second_round_on(cluster: Cluster, who
     assert runs[0][1] != runs[1][1]
 
 
+@pytest.mark.parametrize("whole", KINDS, indirect=True)
 def test_a_resumed_run_is_the_same_to_the_bit(cluster: Cluster, whole: str) -> None:
     training = cluster.start_training("--run", f"{whole}-resumed", *LONGER, *KINDS[whole])
     cluster.wait_for_task("train:3")
@@ -89,7 +93,7 @@ def test_a_resumed_run_is_the_same_to_the_bit(cluster: Cluster, whole: str) -> N
 def test_the_number_of_workers_changes_no_bit(cluster: Cluster, whole: str, count: int) -> None:
     run = f"{whole}-on-{count}"
     with only_training(cluster, count):
-        done = cluster.train("--run", run, *LONGER, *KINDS[whole])
+        done = cluster.train("--run", run, *LONGER, *ALL_KINDS[whole])
     assert done.returncode == 0, done.stderr
     assert len(set(cluster.table(run, "clients.csv")["worker"])) == count
     assert_same_runs(cluster, run, whole)

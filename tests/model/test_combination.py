@@ -77,8 +77,8 @@ def combined(folder: Path, *missing: int, **settings: Any) -> Weights:
         ({"STRATEGY": "fedavg_unweighted"}, 1010 / 5, 2),
         ({"STRATEGY": "median"}, 3, 2),
         ({"STRATEGY": "trimmed_mean"}, 3, 2),
-        ({"STRATEGY": "krum"}, 2, 1),
-        ({"STRATEGY": "multi_krum"}, 2.5, 1.5),
+        ({"STRATEGY": "krum"}, 2, 2),
+        ({"STRATEGY": "multi_krum"}, 2.5, 2),
         ({"STRATEGY": "fedavgm", "SERVER_MOMENTUM": 0.5}, 5047 / 26, 46 / 26),
         ({"STRATEGY": "fedavgm", "SERVER_LEARNING_RATE": 0.1}, 504.7 / 26, 46 / 26),
         # m = 0.1 Δ, v = 1e-6 + 0.01 Δ² ≈ (0.1 Δ)²: a step of about the rate.

@@ -1,5 +1,7 @@
 """The fast network against the plain one: the same weights, outputs, gradients and moving statistics."""
 
+from pathlib import Path
+
 import keras
 import numpy as np
 import pytest
@@ -7,8 +9,10 @@ import tensorflow as tf
 
 from helpers.architectures.fast_layers import FusedBatchNormalization, PooledConv2D
 from helpers.architectures.seed_cnn import build_seed_cnn
+from helpers.federated.weights import Weights
 from helpers.global_config import Config
-from helpers.model_instance_helper import ModelInstance, model_for
+from helpers.local_training.trainer import predict_scores, train_locally
+from helpers.model_instance_helper import ModelInstance, initial_weights, keras_file, model_for
 
 SEED = [1, 2, 3]
 
@@ -78,3 +82,40 @@ def test_train_step_chooses_the_layers(step: str, is_fast: bool) -> None:
     assert [isinstance(layer, PooledConv2D) for layer in layers].count(True) == 2 * is_fast
     assert [isinstance(layer, FusedBatchNormalization) for layer in layers].count(True) == 3 * is_fast
     assert any(isinstance(layer, keras.layers.MaxPooling2D) for layer in layers) != is_fast
+
+
+def trained(train_step: str, start: Weights) -> tuple[Weights, float]:
+    """Weights and loss after ten steps of SGD, with dropout.
+
+    Small steps: at larger ones a last digit grows once it takes a number across ReLU's bend.
+    """
+    generator = np.random.default_rng(1)
+    images = generator.random((20, 16, 16, 3), np.float32)
+    labels = (np.arange(20) % 2).astype(np.float32).reshape(-1, 1)
+    batches = tf.data.Dataset.from_tensor_slices((images, labels)).batch(4).repeat(2)
+    instance = model_for(Config(INPUT_SHAPE=(16, 16), OPTIMIZER="sgd", TRAIN_STEP=train_step))
+    update = train_locally(instance, start, batches, learning_rate=0.001, seed=SEED)
+    return update.weights, update.loss
+
+
+def test_a_training_ends_where_the_plain_one_does() -> None:
+    start = initial_weights(Config(INPUT_SHAPE=(16, 16)))
+    (plain, loss), (fast, fast_loss) = (trained(train_step, start) for train_step in ("plain", "fast"))
+    assert fast_loss == pytest.approx(loss, rel=1e-5)
+    for a, b, before in zip(fast, plain, start, strict=True):
+        np.testing.assert_allclose(a, b, rtol=1e-6, atol=1e-6)
+        assert np.abs(b - before).max() > 2e-5
+
+
+def test_what_the_fast_step_trained_is_saved_as_the_plain_network(tmp_path: Path) -> None:
+    config = Config(INPUT_SHAPE=(16, 16), TRAIN_STEP="fast")
+    weights = initial_weights(config)
+    path = tmp_path / "best.keras"
+    path.write_bytes(keras_file(config, weights))
+    opened = keras.models.load_model(path)
+    plain = build_seed_cnn((16, 16, 3))
+    assert [type(layer) for layer in opened.layers] == [type(layer) for layer in plain.layers]
+    images = np.random.default_rng(0).random((3, 16, 16, 3), np.float32)
+    model_for(config).model.set_weights(weights)
+    scores = predict_scores(model_for(config), tf.data.Dataset.from_tensors(images))
+    np.testing.assert_allclose(opened.predict(images, verbose=0).reshape(-1), scores, rtol=1e-5)

@@ -43,6 +43,17 @@ def test_every_row_once_with_its_own_label() -> None:
     np.testing.assert_allclose(images, IMAGES[rows] / 255, rtol=1e-6)
 
 
+@pytest.mark.parametrize("name", list(AUGMENTATIONS))
+def test_batches_made_ahead_in_a_thread_are_those_of_a_plain_loop(name: str) -> None:
+    generator = np.random.default_rng([1, 2, 3])
+    orders = [generator.permutation(ROWS)]
+    augment = augmentation(name, (16, 16), seed=int(generator.integers(2**32)))
+    orders += [generator.permutation(ROWS) for _ in range(2)]
+    images, labels, _ = collect(name, epochs=3)
+    np.testing.assert_array_equal(images, [augment(IMAGES[row]) for order in orders for row in order])
+    np.testing.assert_array_equal(labels.reshape(-1), LABELS[np.concatenate(orders)])
+
+
 def test_no_thread_tunes_the_batches_as_an_epoch_might_wait_for_it_to_wake_up() -> None:
     training = training_batches(
         IMAGES, LABELS, ROWS, batch_size=2, epochs=1, augmentation_name="none", seed=[1, 2, 3]

@@ -164,6 +164,15 @@ def test_a_strategy_with_just_enough_clients_is_taken():
     Config.load(STRATEGY="median", num_workers=1)
 
 
+@pytest.mark.parametrize("changing", [{"num_workers": "auto"}, {"DATA_AT": "sites"}, {"PARTITION": "site"}])
+def test_where_the_number_of_clients_is_known_later_so_is_what_a_strategy_lacks(changing):
+    trimmed = Config.load(STRATEGY="trimmed_mean", **changing)
+    assert "of 4 clients a round less than one" in trimmed.shortage(4)
+    assert trimmed.shortage(5) == ""
+    assert "= 5 clients, 4 take part" in Config.load(STRATEGY="krum", **changing).shortage(4)
+    assert Config.load(**changing).shortage(1) == ""
+
+
 def test_the_servers_learning_rate_depends_on_the_strategy_unless_set():
     assert Config.load(STRATEGY="fedavgm").server_learning_rate == 1
     assert Config.load(STRATEGY="fedadam").server_learning_rate == 0.01

@@ -112,9 +112,12 @@ def test_no_patient_is_in_two_splits(tmp_path):
 def test_open_is_cached_until_the_manifest_changes(config):
     prepared = prepare(config)
     assert PreparedData.open(config.PREPROCESSED_DIR) is prepared
+    before = prepared.images("train")
+    assert prepared.images("train") is before
     changed = prepare(config.model_copy(update={"SEED": 1}))
     assert PreparedData.open(config.PREPROCESSED_DIR) is changed
     assert changed.digest != prepared.digest
+    assert (changed.images("train") != before).any()
 
 
 def test_open_names_the_command_when_data_is_missing_or_does_not_fit(config, tmp_path):

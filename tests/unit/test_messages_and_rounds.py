@@ -1,11 +1,15 @@
 """Messages survive JSON and refuse what they do not know; the round loop goes on where it should."""
 
 import json
+from types import SimpleNamespace
+from typing import Any
 
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+from distributed_training_index import run_all_rounds
+from helpers.cluster.errors import QuorumMissed
 from helpers.federated.cohort import Cohort, CohortChooser, sample_clients
 from helpers.federated.messages import (
     ClientReply,
@@ -20,6 +24,7 @@ from helpers.federated.quorum import clients_needed
 from helpers.federated.replies import read_replies
 from helpers.federated.rounds import has_lost_patience, run_rounds
 from helpers.federated.weights import ArraySpec
+from helpers.global_config import Config
 
 FACTS = {
     "run": "r",
@@ -107,6 +112,12 @@ class Recorder:
         states = {"1": {"key": f"state-{round_number}"}}
         return RoundResult(state.to_message(), reference.to_message(), {}, [], states)
 
+    def run_started(self, run, state, rounds):
+        self.seen.append(f"run from {state.round}")
+
+    def notice(self, text):
+        self.seen.append(text)
+
     def round_started(self, round_number, clients):
         self.seen.append(f"started {round_number}")
 
@@ -160,6 +171,22 @@ def test_it_stops_after_the_round_when_asked_to() -> None:
     recorder = Recorder()
     state = rounds_after(RunState("r", 0, "f", None, None, None), recorder, is_asked_to_stop=lambda: True)
     assert state.round == 1
+
+
+def test_a_round_with_too_few_clients_for_its_strategy_is_not_begun() -> None:
+    recorder, cohorts = Recorder(), iter([Cohort(5, [0, 1, 2, 3, 4]), Cohort(5, [0, 1, 3, 4])])
+    started = {
+        "state": RunState("r", 0, "f", None, None, None).to_message(),
+        "weights": Reference("weights-0", 1, "x", ()).to_message(),
+        "states": {},
+    }
+    executor: Any = SimpleNamespace(start_run=lambda resume: started, run_round=recorder.run_round)
+    chooser: Any = SimpleNamespace(choose=lambda state: next(cohorts))
+    observer: Any = recorder
+    config = Config(STRATEGY="trimmed_mean", num_workers="auto")
+    with pytest.raises(QuorumMissed, match=r"^round 2: TRIM_FRACTION: received 0\.2: of 4 clients"):
+        run_all_rounds(config, "r", False, executor, chooser, observer)
+    assert recorder.seen[-1] == "finished 1"
 
 
 @pytest.mark.parametrize(

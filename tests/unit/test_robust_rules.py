@@ -114,29 +114,46 @@ def krum_order(updates: list[Weights], liars: int) -> list[int]:
 @pytest.mark.parametrize("liars", [0, 1, 2])
 def test_krum_is_the_papers(liars: int) -> None:
     order = krum_order(MANY, liars)
-    assert krum(MANY, TRAINABLE, liars) is MANY[order[0]]
+    assert krum(MANY, TRAINABLE, liars)[0] is MANY[order[0]][0]
+    chosen = [flat(MANY[index]) for index in order[: 7 - liars]]
     found = multi_krum(MANY, TRAINABLE, liars)
-    for layer in (0, 1):
-        chosen = [MANY[index][layer].astype(np.float64) for index in order[: 7 - liars]]
-        np.testing.assert_allclose(found[layer], sum(chosen) / len(chosen), rtol=1e-6)
+    np.testing.assert_allclose(flat(found), sum(chosen) / len(chosen), rtol=1e-6)
 
 
 def test_krum_by_hand() -> None:
     updates = [update(0), update(1), update(3), update(50), update(4.5)]
     # Two nearest of each: 0: 1 + 9; 1: 1 + 4; 3: 4 + 2.25 → 1 is nearest to others. f = 1.
-    assert krum(updates, TRAINABLE, 1) is updates[1]
+    assert krum(updates, TRAINABLE, 1)[0] is updates[1][0]
     assert multi_krum(updates, TRAINABLE, 1)[0][0] == np.float32(8.5 / 4)
 
 
 def test_of_equal_scores_the_first_client_is_taken() -> None:
     updates = [update(0), update(0), update(0)]
-    assert krum(updates, TRAINABLE, 0) is updates[0]
+    assert krum(updates, TRAINABLE, 0)[0] is updates[0][0]
 
 
-def test_moving_statistics_do_not_count_in_distances_and_are_the_chosen_clients() -> None:
+def test_moving_statistics_do_not_count_in_distances_and_are_the_median() -> None:
     updates = [update(value, statistic=10.0**index) for index, value in enumerate([5, 1, 1.1, 1.2, 9])]
-    assert krum(updates, TRAINABLE, 1) is updates[2]
-    assert multi_krum(updates, TRAINABLE, 1)[1][0] == np.float32((1 + 10 + 100 + 1000) / 4)
+    assert krum(updates, TRAINABLE, 1)[0] is updates[2][0]
+    for rule in (krum, multi_krum):
+        assert rule(updates, TRAINABLE, 1)[1][0] == 100
+
+
+@given(
+    st.lists(st.floats(0, 1e6, width=32), min_size=4, max_size=8), st.floats(-(2.0**126), 2.0**126, width=32)
+)
+def test_who_trains_honestly_and_lies_about_moving_statistics_moves_no_rule_far(
+    variances: list[float], lie: float
+) -> None:
+    honest = [update(index, statistic=variance) for index, variance in enumerate(variances)]
+    updates = mixed(honest, [update(1.5, statistic=lie)])  # in the midst of the honest: it may well be chosen
+    outcomes = [
+        median(updates),
+        trimmed_mean(updates, 1),
+        krum(updates, TRAINABLE, 1),
+        multi_krum(updates, TRAINABLE, 1),
+    ]
+    assert all(min(variances) <= outcome[1][0] <= max(variances) for outcome in outcomes)
 
 
 @given(crowds(3, anything))
@@ -155,7 +172,7 @@ def test_what_krum_chooses_is_near_an_honest_one(crowd: tuple) -> None:
 def test_far_liars_do_not_count_at_all(crowd: tuple) -> None:
     honest, liars = crowd
     updates = mixed(honest, liars)
-    assert any(krum(updates, TRAINABLE, len(liars)) is weights for weights in honest)
+    assert any(krum(updates, TRAINABLE, len(liars))[0] is weights[0] for weights in honest)
     expected = weighted_mean([(weights, 1.0) for weights in honest])
     np.testing.assert_array_equal(multi_krum(updates, TRAINABLE, len(liars))[0], expected[0])
 

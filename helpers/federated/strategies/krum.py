@@ -7,19 +7,25 @@ the same global weights, those are distances of the changes as well.
 
 If honest updates are within D of each other, every update that is chosen is honest or within
 D · √((K − f − 2) / (K − 2f − 1)) of an honest one: another's score would be above every honest score.
+
+That says nothing of arrays that are not trained, the moving statistics of batch normalisation: a liar may
+train honestly and send a variance of 1e30. So of these the outcome has the median over all updates, which
+f < K / 2 liars cannot take out of the honest range.
 """
 
 from collections.abc import Sequence
+from itertools import compress
 
 import numpy as np
 from numpy.typing import NDArray
 
 from helpers.federated.aggregation import chunks, weighted_mean
+from helpers.federated.strategies.coordinates import median
 from helpers.federated.weights import Weights, check_alike
 
 
 def krum(updates: Sequence[Weights], trainable: Sequence[bool], liars: int) -> Weights:
-    """Return the update with the lowest score; of equal ones the first. All its arrays are that client's.
+    """Return the update with the lowest score, of equal ones the first, with the median moving statistics.
 
     Args:
         updates: the clients' weights, arrays in model order.
@@ -29,16 +35,27 @@ def krum(updates: Sequence[Weights], trainable: Sequence[bool], liars: int) -> W
     Raises:
         ValueError: fewer than 2f + 3 updates, or arrays that differ in number or shape.
     """
-    return updates[_by_score(updates, trainable, liars)[0]]
+    chosen = updates[_by_score(updates, trainable, liars)[0]]
+    return _with_median_statistics(chosen, updates, trainable)
 
 
 def multi_krum(updates: Sequence[Weights], trainable: Sequence[bool], liars: int) -> Weights:
     """Return the plain mean of the m = K − f updates with the lowest scores; the paper leaves m open.
 
-    Arguments and errors as `krum`.
+    Moving statistics, arguments and errors as `krum`.
     """
     chosen = sorted(_by_score(updates, trainable, liars)[: len(updates) - liars])
-    return weighted_mean((updates[index], 1.0) for index in chosen)
+    mean = weighted_mean((updates[index], 1.0) for index in chosen)
+    return _with_median_statistics(mean, updates, trainable)
+
+
+def _with_median_statistics(
+    weights: Weights, updates: Sequence[Weights], trainable: Sequence[bool]
+) -> Weights:
+    """The weights, with the coordinate-wise median of all updates for the arrays that are not trained."""
+    fixed = [not is_trained for is_trained in trainable]
+    medians = iter(median([list(compress(update, fixed)) for update in updates]))
+    return [next(medians) if is_fixed else own for own, is_fixed in zip(weights, fixed, strict=True)]
 
 
 def _by_score(updates: Sequence[Weights], trainable: Sequence[bool], liars: int) -> list[int]:
