@@ -19,6 +19,7 @@ def _readme_transforms(height: int, width: int) -> list[A.BasicTransform | A.One
     return [
         A.Resize(height, width),
         A.RandomRotate90(p=0.5),
+        *([] if height == width else [A.Resize(height, width)]),  # a quarter turn exchanges the sides
         A.HorizontalFlip(p=0.5),
         A.VerticalFlip(p=0.5),
         A.OneOf([A.GaussianBlur(), A.MotionBlur()], p=0.3),

@@ -135,6 +135,12 @@ def test_grey_images_keep_their_axis_through_every_transform(name: str) -> None:
         np.testing.assert_allclose(np.repeat(in_grey(image), 3, axis=-1), expected, rtol=0, atol=1e-6)
 
 
+@pytest.mark.parametrize("name", list(AUGMENTATIONS))
+def test_images_that_are_not_square_keep_their_shape(name: str) -> None:
+    augment = augmentation(name, (12, 20), seed=0)
+    assert {augment(np.zeros((12, 20, 3), np.uint8)).shape for _ in range(20)} == {(12, 20, 3)}
+
+
 def test_examples_of_grey_images_are_grey() -> None:
     grey = IMAGES[..., :1]
     assert augmented_examples(grey, "readme", seed=1, count=4).shape == (4, 16, 16, 1)
