@@ -50,7 +50,8 @@ def _strong_transforms(height: int, width: int) -> list[A.BasicTransform | A.One
         A.Resize(height, width),
         A.HorizontalFlip(p=0.5),
         A.Affine(scale=(0.85, 1.15), translate_percent=(-0.08, 0.08), rotate=(-15, 15), shear=(-5, 5), p=0.8),
-        A.ElasticTransform(alpha=0.005 * side**2, sigma=max(1.0, 0.08 * side), p=0.2),  # by some 1 % of the side
+        # By some 1 % of the side.
+        A.ElasticTransform(alpha=0.005 * side**2, sigma=max(1.0, 0.08 * side), p=0.2),
         A.OneOf([A.RandomBrightnessContrast(0.3, 0.3), A.RandomGamma((70, 140))], p=0.5),
         A.OneOf(
             [
