@@ -49,7 +49,7 @@ def models(config: Config, *, with_timing: bool, console: Console | None = None)
     height, width = config.INPUT_SHAPE
     text = f"at INPUT_SHAPE {height}x{width}, INPUT_DIM {config.INPUT_DIM}, PRECISION {config.PRECISION}"
     if with_timing:
-        text += f"; training steps of {config.TRAIN_BATCH_SIZE} images on this machine, nothing else running"
+        text += f"; training steps of {config.TRAIN_BATCH_SIZE} images on this machine, as busy as it is now"
     console.print(f"{text}; docs/networks.md says when to choose which", soft_wrap=True, highlight=False)
 
 

@@ -78,7 +78,13 @@ def build(recipe: Recipe, seed: int | None = None) -> keras.Model:
 def _build_own(recipe: Recipe, seed: int | None) -> keras.Model:
     """Call a function of one's own, twice: what it gives must be new, under the same names."""
     function = imported(recipe.architecture)
-    first, model = (_call(function, recipe, seed) for _ in range(2))
+    try:
+        first, model = (_call(function, recipe, seed) for _ in range(2))
+    except Exception as error:  # whatever a function may raise
+        reason = " ".join(f"{type(error).__name__}: {error}".split())
+        raise ConfigError(
+            f"ARCHITECTURE: {recipe.architecture} fails for images {recipe.input_shape}: {reason}"
+        ) from error
     for each in (first, model):
         check_model(each, recipe.architecture, recipe.input_shape)
     are_shared = any(a is b for a, b in zip(first.weights, model.weights, strict=False))

@@ -38,7 +38,7 @@ def imported(reference: str) -> Builder:
     try:
         function: Any = getattr(importlib.import_module(module), name, None)
     except Exception as error:  # whatever a module may raise
-        reason = f"{type(error).__name__}: {error}"
+        reason = " ".join(f"{type(error).__name__}: {error}".split())
         raise ConfigError(
             f"ARCHITECTURE: received {reference!r}: importing {module} failed: {reason}; it must lie in "
             "the folder of the project, or be installed, on every machine"

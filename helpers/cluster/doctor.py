@@ -11,7 +11,7 @@ from helpers.cluster.child_processes import ROOT
 from helpers.cluster.connection import address, answers, connect
 from helpers.cluster.embedded_redis import find_binary, redis_url_given
 from helpers.cluster.errors import ServerNotFound
-from helpers.cluster.gpus import count_visible, gpu_names
+from helpers.cluster.gpus import count_visible, gpu_names, has_libraries
 from helpers.cluster.heartbeat import live_workers
 from helpers.global_config import Config, ConfigError
 
@@ -87,9 +87,7 @@ def gpu() -> Finding:
     if not count_visible():
         text = f"{names}, unused: CUDA_VISIBLE_DEVICES hides them; training runs on the processor"
         return Finding("gpu", False, text, essential=False)
-    try:
-        importlib.metadata.version("nvidia-cudnn-cu12")
-    except importlib.metadata.PackageNotFoundError:
+    if not has_libraries():
         text = f"{names}, unused: `pip install -r requirements-gpu.txt` lets TensorFlow use it"
         return Finding("gpu", False, text, essential=False)
     return Finding("gpu", True, names)

@@ -1,5 +1,6 @@
 """The NVIDIA GPUs of this machine, found without TensorFlow."""
 
+import importlib.metadata
 import os
 import shutil
 import subprocess
@@ -14,10 +15,17 @@ def gpu_names() -> list[str]:
         listing = subprocess.run([tool, "-L"], capture_output=True, text=True, timeout=30).stdout
     except (OSError, subprocess.TimeoutExpired):
         return []
-    lines = [
-        line for line in listing.splitlines() if line.startswith("GPU")
-    ]  # not the parts of one, indented
-    return [line.partition(" (UUID")[0] for line in lines]
+    # Parts of a GPU are listed below it, indented.
+    return [line.partition(" (UUID")[0] for line in listing.splitlines() if line.startswith("GPU")]
+
+
+def has_libraries() -> bool:
+    """Whether the packages that TensorFlow needs for a GPU are installed: those of requirements-gpu.txt."""
+    try:
+        importlib.metadata.version("nvidia-cudnn-cu12")
+    except importlib.metadata.PackageNotFoundError:
+        return False
+    return True
 
 
 def count_visible() -> int:
@@ -28,6 +36,6 @@ def count_visible() -> int:
         return number
     devices = [part.strip() for part in shown.split(",")]
     for place, device in enumerate(devices):
-        if not device or (device.lstrip("-").isdecimal() and not 0 <= int(device) < number):
+        if not device or (device.removeprefix("-").isdecimal() and not 0 <= int(device) < number):
             return place  # CUDA shows none from the first one on that is not there
     return len(devices)

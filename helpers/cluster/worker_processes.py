@@ -14,7 +14,7 @@ import redis
 
 from helpers.cluster.child_processes import start_apart, stop_all
 from helpers.cluster.errors import NoWorkers, WorkerDied
-from helpers.cluster.gpus import count_visible
+from helpers.cluster.gpus import count_visible, has_libraries
 from helpers.cluster.heartbeat import live_workers
 
 READY_TIMEOUT_S = 180.0
@@ -42,9 +42,10 @@ def worker_environment(redis_url: str, count: int) -> dict[str, str]:
 def own_gpus(count: int, environment: Mapping[str, str]) -> list[dict[str, str]]:
     """For each of `count` workers, the variable that gives it one GPU of this machine, in turn.
 
-    Empty where there is none, and where the environment says already which one they take.
+    Empty where there is none that TensorFlow could use, and where the environment says already which one
+    they take.
     """
-    number = 0 if environment.get("DT_GPU") else count_visible()
+    number = 0 if environment.get("DT_GPU") or not has_libraries() else count_visible()
     return [{"DT_GPU": str(worker % number)} if number else {} for worker in range(count)]
 
 

@@ -80,6 +80,10 @@ def without_dtype(input_shape):
     return _ending_in(input_shape, layers.Dense(1, "sigmoid"))
 
 
+def too_deep(input_shape):
+    return _ending_in((2, 2, 1), layers.Reshape((7, 7)))
+
+
 NOT_A_FUNCTION = 7
 
 

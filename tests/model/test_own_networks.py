@@ -82,6 +82,7 @@ def test_it_is_trained_in_another_precision() -> None:
     [
         ("absent", "has no function absent"),
         ("NOT_A_FUNCTION", "has no function NOT_A_FUNCTION"),
+        ("too_deep", r"fails for images \(16, 16, 1\): ValueError: "),
         ("of_bytes", "a bytes, expected an uncompiled keras.Model"),
         ("compiled", "a compiled model; leave compile"),
         ("two_outputs", r"output \(None, 2\), expected \(None, 16, 16, 1\) and \(None, 1\)"),

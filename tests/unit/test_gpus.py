@@ -2,7 +2,7 @@
 
 import pytest
 
-from helpers.cluster import doctor, gpus
+from helpers.cluster import doctor, gpus, worker_processes
 from helpers.cluster.worker_processes import own_gpus
 
 LISTING = """\
@@ -49,6 +49,21 @@ def test_what_cuda_hides_does_not_count(machine, monkeypatch, shown, count):
     assert not found.essential
 
 
+@pytest.fixture
+def _libraries(monkeypatch):
+    """The packages of requirements-gpu.txt are installed."""
+    monkeypatch.setattr(worker_processes, "has_libraries", lambda: True)
+
+
+def test_gpus_that_tensorflow_cannot_use_are_given_to_nobody(machine, monkeypatch):
+    machine(LISTING)
+    monkeypatch.setattr(worker_processes, "has_libraries", lambda: False)
+    assert own_gpus(2, {}) == [{}, {}]
+    monkeypatch.setattr(doctor, "has_libraries", lambda: False)
+    assert "unused: `pip install -r requirements-gpu.txt`" in doctor.gpu().text
+
+
+@pytest.mark.usefixtures("_libraries")
 def test_workers_take_the_gpus_in_turn(machine):
     machine(LISTING)
     assert [own["DT_GPU"] for own in own_gpus(3, {})] == ["0", "1", "0"]
@@ -63,6 +78,7 @@ def test_the_doctor_says_which_gpu_a_worker_was_given(monkeypatch):
     assert workers.text == "w1@here (gpu 1), w2@here, w3@here"
 
 
+@pytest.mark.usefixtures("_libraries")
 def test_workers_without_a_gpu_are_told_nothing(machine):
     machine("")
     assert own_gpus(2, {}) == [{}, {}]
