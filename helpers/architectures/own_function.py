@@ -1,12 +1,16 @@
 """Networks from functions of one's own, `package.module:function`: allowed here, imported, and checked."""
 
 import importlib
+import sys
 from collections.abc import Iterator, Sequence
+from pathlib import Path
 from typing import Any, Protocol
 
 import keras
 
 from helpers.global_config import ConfigError
+
+PROJECT = Path(__file__).resolve().parents[2]
 
 
 class Builder(Protocol):
@@ -34,6 +38,8 @@ def imported(reference: str) -> Builder:
     Raises:
         ConfigError: there is no such module, its import fails, or it has no such function.
     """
+    if str(PROJECT) not in sys.path:  # a worker started with the script `celery` lacks it
+        sys.path.append(str(PROJECT))
     module, _, name = reference.partition(":")
     try:
         function: Any = getattr(importlib.import_module(module), name, None)

@@ -11,6 +11,7 @@ import numpy as np
 import pytest
 
 from helpers.architectures.building import Recipe, build, names_of
+from helpers.architectures.own_function import imported
 from helpers.global_config import Config, ConfigError
 from helpers.local_training.trainer import predict_scores, train_locally
 from helpers.model_instance_helper import initial_weights, keras_file, model_for
@@ -106,6 +107,13 @@ def test_a_module_that_cannot_be_imported_is_named() -> None:
     recipe = replace(Recipe.of(config_of("good")), architecture="no.such.module:build")
     with pytest.raises(ConfigError, match=r"importing no\.such\.module failed: ModuleNotFoundError"):
         build(recipe)
+
+
+def test_a_worker_started_with_the_script_celery_finds_a_module_in_the_projects_folder(monkeypatch) -> None:
+    elsewhere = [folder for folder in sys.path if Path(folder).resolve() != ROOT]
+    monkeypatch.setattr(sys, "path", elsewhere)
+    monkeypatch.delitem(sys.modules, "distributed_training_index", raising=False)
+    assert callable(imported("distributed_training_index:main"))
 
 
 def test_an_order_cannot_make_a_worker_import_what_its_owner_did_not_name(monkeypatch) -> None:
