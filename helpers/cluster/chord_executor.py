@@ -169,7 +169,7 @@ class ChordExecutor:
             [aggregation], _refuse, lambda _, workers: tell(replies, workers), self._task_deadline()
         )
         patiently(lambda: self._board.forget([job.name for job in trainings] + [order.job]))
-        patiently(lambda: [self._app.backend.forget(signature.id) for signature in header])
+        self._dispatcher.forget_results(header)
         answer = answers[order.job]
         if cohort.sites:  # who alone can evaluate it
             scores = self._scores(order, "val", answer["weights"])

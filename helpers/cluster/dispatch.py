@@ -1,5 +1,6 @@
 """How an order becomes a Celery message, and its answer comes back."""
 
+import contextlib
 import uuid
 from collections.abc import Callable, Sequence
 from dataclasses import replace
@@ -30,6 +31,10 @@ TASK_OF: dict[type[Order], tuple[str, str]] = {
     FinishSitesOrder: ("tasks.finish_sites", AGGREGATE_QUEUE),
 }
 """Which task does what an order asks for, and the queue it is sent to unless it is for a site."""
+SENDING_POLICY = {"max_retries": 3, "interval_start": 0, "interval_step": 0.2, "interval_max": 0.5}
+"""How Celery tries again while Redis is away: for about a second, as the supervisor has the patience."""
+AWAY = (OperationalError, redis.RedisError, RuntimeError)
+"""What Celery then raises; the last when it has tried often enough."""
 
 
 class Dispatcher:
@@ -42,6 +47,8 @@ class Dispatcher:
     """
 
     def __init__(self, app: Celery, board: JobBoard, supervisor: Supervisor) -> None:
+        options = app.conf.result_backend_transport_options
+        app.conf.result_backend_transport_options = {**options, "retry_policy": SENDING_POLICY}
         self._app = app
         self._board = board
         self._supervisor = supervisor
@@ -83,10 +90,14 @@ class Dispatcher:
 
     def send(self, send: Callable[[], Any]) -> None:
         """Send; what does not get through while Redis is away is found lost and sent again."""
-        try:
+        with contextlib.suppress(*AWAY):
             send()
-        except (OperationalError, redis.RedisError):
-            return
+
+    def forget_results(self, signatures: Sequence[Any]) -> None:
+        """Delete what these tasks returned; while Redis is away, that is left to its time to live."""
+        with contextlib.suppress(*AWAY):
+            for signature in signatures:
+                self._app.backend.forget(signature.id)
 
 
 def _queue_of(order: Order) -> str:

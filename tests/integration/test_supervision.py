@@ -4,14 +4,17 @@ import contextlib
 import threading
 import time
 from collections.abc import Iterator
+from types import SimpleNamespace
+from typing import Any
 
 import pytest
 import redis
-from celery import Celery
+from celery import Celery, chord
 
 from helpers.cluster import keys, supervision
 from helpers.cluster.chord_executor import ChordExecutor, RoundTerms
 from helpers.cluster.connection import connect
+from helpers.cluster.dispatch import Dispatcher
 from helpers.cluster.embedded_redis import find_binary, start_server
 from helpers.cluster.errors import NoWorkers, TaskFailed
 from helpers.cluster.heartbeat import Heartbeat
@@ -286,3 +289,15 @@ def test_a_task_that_no_worker_serves_is_named_and_not_waited_for_for_ever(
     assert [text.partition(":")[0] for text in notices] == [
         "start waits in the queue aggregate and no worker takes it"
     ]
+
+
+def test_sending_does_not_outlast_the_supervisors_patience_while_redis_is_away() -> None:
+    nowhere = "redis://127.0.0.1:1/0"
+    app = Celery(broker=nowhere, backend=nowhere)
+    app.conf.result_backend_transport_options = {"retry_policy": {"max_retries": 60, "interval_max": 5}}
+    no_one: Any = None
+    dispatcher = Dispatcher(app, no_one, no_one)
+    began = time.monotonic()
+    dispatcher.send(lambda: chord([app.signature("t"), app.signature("t")], app=app)(app.signature("t")))
+    dispatcher.forget_results([SimpleNamespace(id="t")])
+    assert time.monotonic() - began < 10
