@@ -571,7 +571,7 @@ class Config(BaseSettings, metaclass=_ReadableDefaults):
                 self.PRETRAINED == "imagenet" and not network.has_body,
                 f"there are weights from ImageNet for {bodies}",
             ),
-            "TRAIN_BODY": (not self.TRAIN_BODY and not network.has_body, f"a body have {bodies}"),
+            "TRAIN_BODY": (not self.TRAIN_BODY and not network.has_body, f"only {bodies} have a body"),
             "BATCH_NORM": (self.BATCH_NORM == "local" and not network.has_batch_norm, no_averages),
             "BATCH_NORM_MOMENTUM": (
                 momentum != self.BATCH_NORM_MOMENTUM and not network.has_batch_norm,
