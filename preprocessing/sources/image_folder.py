@@ -56,6 +56,8 @@ def find_images(
     else:
         named = _named_by_folder(folder, is_image, kinds)
     where = f"column label of {manifest}" if LABEL in columns else str(folder)
+    if columns and LABEL not in columns:
+        where += f", whose {MANIFEST} has no column label,"
     classes, one = name_classes(set(named.values()), positive, where)
     records = [ImageRecord(file, int(name == one)) for file, name in named.items()]
     records.sort(key=lambda record: (record.label, record.file))

@@ -168,6 +168,13 @@ def test_a_manifest_that_does_not_fit_is_refused(two_images, manifest, message):
         find_images(two_images)
 
 
+def test_a_misspelt_column_label_is_told(tmp_path):
+    save(tmp_path / "scans/a.png", GREY)
+    (tmp_path / "manifest.csv").write_text("file,class\nscans/a.png,benign\n")
+    with pytest.raises(PreprocessingError, match=r"whose manifest.csv has no column label, has 1 \(scans\)"):
+        find_images(tmp_path)
+
+
 def test_two_folders_may_have_the_names_of_classes(tmp_path):
     for name in ("malignant/a.png", "benign/b.png", "benign/deep/c.png", ".cache/e.png"):
         save(tmp_path / name, GREY)
