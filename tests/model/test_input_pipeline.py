@@ -164,9 +164,9 @@ def test_large_images_are_not_held_in_memory(tmp_path) -> None:
     images = np.load(tmp_path / "x.npy", mmap_mode="r")
     rows, labels = np.arange(count), np.zeros(count, np.int32)
     training = training_batches(
-        images, labels, rows, batch_size=2, epochs=1, augmentation_name="light", seed=[1, 2, 3]
+        images, labels, rows, batch_size=1, epochs=1, augmentation_name="light", seed=[1, 2, 3]
     )
-    for dataset in (training, evaluation_batches(images, 2)):
+    for dataset in (training, evaluation_batches(images, 1)):
         before, most = own_memory(), 0
         for _ in dataset:
             most = max(most, own_memory())
