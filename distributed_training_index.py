@@ -93,11 +93,10 @@ def train(options: argparse.Namespace, config: Config, run: str) -> None:
     from helpers.federated.site_cohort import SiteChooser
     from helpers.monitoring.result_tables import print_results
     from helpers.reporting.report import write_report
-    from helpers.reporting.run_files import read_run
     from helpers.run_records.files import RunFolders
     from helpers.run_records.resume import check_name, check_same, config_to_resume
     from helpers.run_records.tables import ROUND_COLUMNS, read_table
-    from preprocessing.run_data import digest_of_test_set, prepared_data
+    from preprocessing.run_data import prepared_data, test_set
 
     folders = RunFolders.of(config, run)
     is_resumed = bool(options.resume)
@@ -108,7 +107,9 @@ def train(options: argparse.Namespace, config: Config, run: str) -> None:
     client = connect(config.REDIS_URL.get_secret_value())
     check_reachable(client)
     data = None if config.DATA_AT == "sites" else prepared_data(config)
-    digest = data.digest if data else digest_of_test_set(config)
+    digest = ""
+    if seen := data or test_set(config):
+        config, digest = config.model_copy(update={"CLASS_NAMES": seen.class_names}), seen.digest
     facts = {"settings": config.for_run(), "data_digest": digest, "versions": versions_here()}
     if is_resumed:
         check_same(folders, facts, force=options.force)
@@ -139,10 +140,9 @@ def train(options: argparse.Namespace, config: Config, run: str) -> None:
         with contextlib.suppress(redis.RedisError):
             board.close()
     rounds = read_table(folders.metrics / "rounds.csv", ROUND_COLUMNS)
-    names = read_run(config.METRICS_DIR, config.MODELS_DIR, run).class_names
     files = ("best.keras", "model_card.md")
     places = [folders.metrics, folders.metrics / "report.html", *(folders.models / file for file in files)]
-    print_results(console, rounds, test, names[1], places)
+    print_results(console, rounds, test, config.class_names, places)
 
 
 def _observers(
@@ -165,16 +165,12 @@ def _observers(
 
         from helpers.monitoring.tensorboard import TensorBoardObserver
         from preprocessing.augment_images import augmented_examples
-        from preprocessing.splitting import CLASS_NAMES
 
-        names = data.class_names if data is not None else CLASS_NAMES
-        classes = ", ".join(f"{label} {name}" for label, name in enumerate(names))
-        settings = config.for_run() | {"classes": classes}
         # Of images at the sites, none.
         examples = np.empty((0, *config.INPUT_SHAPE, config.INPUT_DIM), np.float32)
         if data is not None:
             examples = augmented_examples(data.images("train"), config.AUGMENTATION, config.SEED)
-        observers.append(TensorBoardObserver(folders.metrics / "tensorboard", settings, examples))
+        observers.append(TensorBoardObserver(folders.metrics / "tensorboard", config.for_run(), examples))
     return Observers(observers)
 
 

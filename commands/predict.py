@@ -16,13 +16,12 @@ from rich.progress import track
 from rich.table import Table
 
 from helpers.explaining.overlay import beside_heat
-from helpers.global_config import Config, UserError
+from helpers.global_config import USUAL_CLASS_NAMES, Config, UserError
 from helpers.run_records.files import write_whole
 from helpers.run_records.tables import to_csv
 from preprocessing.errors import name_some
 from preprocessing.sources.image_folder import SUFFIXES, read_image
 from preprocessing.sources.records import ImageShape, UnreadableImageError
-from preprocessing.splitting import CLASS_NAMES
 
 if TYPE_CHECKING:
     import keras
@@ -143,7 +142,7 @@ def stored_class_names(model_file: Path) -> tuple[str, ...]:
     try:
         negative, positive = json.loads(model_file.with_name("best.json").read_bytes())["classes"]
     except (OSError, ValueError, TypeError, KeyError):
-        return CLASS_NAMES
+        return USUAL_CLASS_NAMES
     return str(negative), str(positive)
 
 

@@ -43,6 +43,9 @@ from helpers.federated.quorum import liars_withstood, sample_size, updates_neede
 
 AUGMENTATION_PRESETS = ("readme", "light", "strong", "none")
 """Those of `preprocessing.augment_images`."""
+USUAL_CLASS_NAMES = ("non-cancerous", "cancerous")
+"""What the labels 0 and 1 mean where nobody says it."""
+LONGEST_CLASS_NAME = 100  # letters
 
 
 class UserError(Exception):
@@ -85,6 +88,27 @@ def _as_names(value: Any) -> Any:
     if not isinstance(value, str):
         return value
     return [part.strip() for part in value.strip("[]").split(",") if part.strip()]
+
+
+def _as_class_names(value: Any) -> Any:
+    """Let `a,b` and, for names with a comma in them, `["a", "b"]` stand for a list of names."""
+    if not isinstance(value, str):
+        return value
+    if not value.lstrip().startswith("["):
+        return tuple(name.strip() for name in value.split(","))
+    try:
+        return tuple(json.loads(value))
+    except ValueError:
+        raise ValueError(f'received {value!r}: expected names as a,b or as ["a", "b"]') from None
+
+
+def _check_class_names(names: tuple[str, ...]) -> tuple[str, ...]:
+    """Let through none, or two and more names that a table can show and tell apart."""
+    if names and (len(names) < 2 or len(set(names)) < len(names)):
+        raise ValueError(f"received {names}: expected two or more names, no two of them the same")
+    if wrong := [name for name in names if not name.isprintable() or not 0 < len(name) <= LONGEST_CLASS_NAME]:
+        raise ValueError(f"received {wrong[0]!r}: expected 1 to {LONGEST_CLASS_NAME} letters, in one line")
+    return names
 
 
 def _as_architecture(name: str) -> str:
@@ -150,6 +174,7 @@ class _ReadableDefaults(type(BaseSettings)):  # type: ignore[misc]
 
 Channels = Annotated[Literal[1, 3], BeforeValidator(_as_number)]
 NameList = Annotated[tuple[str, ...], BeforeValidator(_as_names)]
+ClassNames = Annotated[tuple[str, ...], BeforeValidator(_as_class_names), AfterValidator(_check_class_names)]
 ArchitectureName = Annotated[str, AfterValidator(_as_architecture)]
 PretrainedName = Annotated[str, AfterValidator(_as_pretrained)]
 CountOrAuto = Annotated[int | Literal["auto"], BeforeValidator(_as_count_or_auto)]
@@ -381,6 +406,13 @@ class Config(BaseSettings, metaclass=_ReadableDefaults):
         "Folder of the images, with `0/` (non-cancerous) and `1/` (cancerous) or a manifest.csv in it "
         "(docs/data.md).",
         local=True,
+    )
+    CLASS_NAMES: ClassNames = setting(
+        (),
+        "Names of the classes in order of their labels, such as `normal,benign,malignant`: that of label 0 "
+        'first; names with commas as `["a, b", "c"]`. Empty: as the images have them; with `DATA_AT=sites` '
+        "those of TEST_DIR, or non-cancerous and cancerous.",
+        "names",
     )
     PREPROCESSED_DIR: Path = setting(
         Path("preprocessed"), "Folder of the NumPy splits and their manifest.json.", local=True
@@ -620,6 +652,11 @@ class Config(BaseSettings, metaclass=_ReadableDefaults):
             )
 
     @property
+    def class_names(self) -> tuple[str, ...]:
+        """What each label means, in order of the labels."""
+        return self.CLASS_NAMES or USUAL_CLASS_NAMES
+
+    @property
     def server_learning_rate(self) -> float:
         """Rate of the server's optimiser; the default depends on STRATEGY."""
         return self.SERVER_LEARNING_RATE or (1.0 if self.STRATEGY == "fedavgm" else 0.01)
@@ -740,6 +777,7 @@ def _explain(item: Any) -> str:
 _TYPE_WORDS: dict[Any, str] = {
     "INPUT_SHAPE": "pair of int",
     "CLIENTS": "list of int",
+    "CLASS_NAMES": "list of text",
     "OWN_ARCHITECTURES": "list of text",
     "num_workers": "int or `auto`",
     int: "int",

@@ -13,8 +13,9 @@ from typing import Any
 
 import numpy as np
 
+from helpers.global_config import USUAL_CLASS_NAMES
 from preprocessing.errors import COMMAND, PreprocessingError
-from preprocessing.splitting import CLASS_NAMES, SPLITS
+from preprocessing.splitting import SPLITS
 
 FORMAT_VERSION = 1
 MANIFEST = "manifest.json"
@@ -88,7 +89,7 @@ class PreparedData:
     @property
     def class_names(self) -> tuple[str, ...]:
         """What each label means, in order of the labels."""
-        return tuple(self.manifest.get("classes", CLASS_NAMES))
+        return tuple(self.manifest.get("classes", USUAL_CLASS_NAMES))
 
     @property
     def has_patients(self) -> bool:

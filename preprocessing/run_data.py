@@ -13,7 +13,8 @@ def prepared_data(config: Config) -> PreparedData:
     """Open the prepared images; where there are none, prepare them first.
 
     Raises:
-        UserError: the images cannot be prepared, or were prepared at another size or with other channels.
+        UserError: the images cannot be prepared, or were prepared at another size, with other channels or
+            of other classes than the settings say.
     """
     folder = config.PREPROCESSED_DIR
     if not (folder / MANIFEST).exists():
@@ -23,13 +24,13 @@ def prepared_data(config: Config) -> PreparedData:
     return _open(folder, config)
 
 
-def digest_of_test_set(config: Config) -> str:
-    """The digest of the images of TEST_DIR; empty where the sites test.
+def test_set(config: Config) -> PreparedData | None:
+    """Open the images of TEST_DIR; None where the sites test.
 
     Raises:
-        UserError: they are not there, or were prepared at another size or with other channels.
+        UserError: they are not there, or do not fit the settings; see `prepared_data`.
     """
-    return _open(Path(config.TEST_DIR), config).digest if config.TEST_DIR else ""
+    return _open(Path(config.TEST_DIR), config) if config.TEST_DIR else None
 
 
 def _open(folder: Path, config: Config) -> PreparedData:
@@ -38,6 +39,7 @@ def _open(folder: Path, config: Config) -> PreparedData:
     for name, asked, there in (
         ("INPUT_SHAPE", config.INPUT_SHAPE, tuple(size)),
         ("INPUT_DIM", config.INPUT_DIM, channels),
+        ("CLASS_NAMES", config.CLASS_NAMES or data.class_names, data.class_names),
     ):
         if asked != there:
             raise ConfigError(

@@ -4,11 +4,11 @@ from collections.abc import Sequence
 
 import numpy as np
 
+from helpers.global_config import USUAL_CLASS_NAMES
 from preprocessing.errors import PreprocessingError, counted
 
 SPLITS = ("train", "val", "test")
 CLASSES = (0, 1)
-CLASS_NAMES = ("non-cancerous", "cancerous")
 
 
 def split_rows(
@@ -17,7 +17,7 @@ def split_rows(
     test_fraction: float,
     validation_fraction: float,
     seed: int,
-    class_names: Sequence[str] = CLASS_NAMES,
+    class_names: Sequence[str] = USUAL_CLASS_NAMES,
 ) -> dict[str, np.ndarray]:
     """Divide images into train, val and test so that every class is in each in like proportion.
 
@@ -46,7 +46,7 @@ def split_rows(
 
 
 def use_given_splits(
-    labels: np.ndarray, given: Sequence[str], class_names: Sequence[str] = CLASS_NAMES
+    labels: np.ndarray, given: Sequence[str], class_names: Sequence[str] = USUAL_CLASS_NAMES
 ) -> dict[str, np.ndarray]:
     """Take the splits as the user gave them.
 

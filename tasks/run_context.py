@@ -12,7 +12,6 @@ from helpers.model_instance_helper import ModelInstance, model_for
 from helpers.run_records.files import RunFolders
 from helpers.weight_store.store import WeightStore
 from preprocessing.prepared_data import PreparedData
-from preprocessing.splitting import CLASS_NAMES
 
 
 class DataDiffersError(Exception):
@@ -69,11 +68,6 @@ class RunContext:
         if self.own_data is None:
             raise DataDiffersError(f"{self.worker} has no images: those of this run are at its sites")
         return self.own_data
-
-    @property
-    def class_names(self) -> tuple[str, ...]:
-        """What each label means; the usual names where the images are at the sites and no test set tells."""
-        return self.own_data.class_names if self.own_data else CLASS_NAMES
 
     @property
     def memory(self) -> MemoryPlan:

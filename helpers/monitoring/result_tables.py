@@ -1,5 +1,6 @@
 """What a training prints at its end: its rounds and its test, or the ways a budget was spent."""
 
+from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
@@ -12,7 +13,11 @@ SHOWN = ("train_loss", "val_loss", "accuracy", "precision", "recall", "f1_score"
 
 
 def print_results(
-    console: Console, rounds: pd.DataFrame, test: dict[str, Any], positive: str, paths: list[Path]
+    console: Console,
+    rounds: pd.DataFrame,
+    test: dict[str, Any],
+    class_names: Sequence[str],
+    paths: list[Path],
 ) -> None:
     """Print the metrics of every round and of the test, and where the files lie.
 
@@ -20,7 +25,7 @@ def print_results(
         console: where to.
         rounds: rounds.csv.
         test: the row of test.csv.
-        positive: what class 1 is, of which precision and recall are.
+        class_names: in order of the labels; of two, precision and the like are of the second, of more, means.
         paths: files and folders worth a look.
     """
     headers = [name.replace("_", " ") for name in SHOWN]
@@ -33,8 +38,11 @@ def print_results(
     console.print(table)
     title = f"Test of the best model (round {test['round']}), used once: {test['num_examples']} images"
     table = Table("metric", "value", "95 % interval", title=title, box=None, pad_edge=False)
-    table.add_row("class 1, of precision and recall", Text(positive))
-    table.add_row("decision threshold, from validation", shown(test["threshold"]))
+    if len(class_names) == 2:
+        table.add_row("class 1, of precision and recall", Text(class_names[1]))
+        table.add_row("decision threshold, from validation", shown(test["threshold"]))
+    else:
+        table.add_row("means over the classes, each alone in test_classes.csv", str(len(class_names)))
     for name in (*SHOWN[2:], "specificity", "sensitivity_at_90_specificity", "calibration_error"):
         interval = f"{shown(test[f'{name}_low'])} to {shown(test[f'{name}_high'])}"
         table.add_row(name.replace("_", " "), shown(test[name]), interval)

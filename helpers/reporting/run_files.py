@@ -11,6 +11,8 @@ import numpy as np
 import pandas as pd
 from numpy.typing import NDArray
 
+from helpers.global_config import USUAL_CLASS_NAMES
+
 WORDS = (
     "client", "worker", "site", "roc_auc_over", "status", "error", "model", "kind", "file", "other", "detail",
 )  # fmt: skip
@@ -25,8 +27,6 @@ CLIENT_COLUMNS = (
     "seconds", "started_at", "transfer_seconds", "attempt", "threads", "error", "state_bytes", "val_loss",
     "val_recall", "val_specificity",
 )  # fmt: skip
-CLASS_NAMES = ("non-cancerous", "cancerous")
-"""What the labels mean where a run does not tell: it was trained before names were recorded."""
 EACH_SITE = "each site"
 """In place of who split the images, where each site split its own."""
 TEST_COLUMNS = (
@@ -92,12 +92,12 @@ class RunFiles:
         return _names_and_values(self.facts.get("settings") or self.best.get("settings"))
 
     @property
-    def class_names(self) -> tuple[str, str]:
-        """What labels 0 and 1 mean."""
+    def class_names(self) -> tuple[str, ...]:
+        """What each label means, in order of the labels."""
         for names in (self.facts.get("classes"), self.best.get("classes")):
-            if isinstance(names, list) and len(names) == 2:
-                return str(names[0]), str(names[1])
-        return CLASS_NAMES
+            if isinstance(names, list) and len(names) > 1:
+                return tuple(map(str, names))
+        return USUAL_CLASS_NAMES  # it was trained before names were recorded
 
     @property
     def data(self) -> dict[str, Any]:

@@ -2,8 +2,8 @@
 
 from collections.abc import Collection
 
+from helpers.global_config import USUAL_CLASS_NAMES
 from preprocessing.errors import COMMAND, PreprocessingError, name_some
-from preprocessing.splitting import CLASS_NAMES
 
 # Names that leave no doubt; `_` and `-` count as spaces, capitals do not matter.
 ONE = {"malignant", "cancer", "cancerous", "positive", "abnormal"}
@@ -28,7 +28,7 @@ def name_classes(names: Collection[str], positive: str, where: str) -> tuple[tup
     if positive and positive not in found:
         raise PreprocessingError(f"--positive-class: received {positive!r}, {where} has {name_some(found)}")
     if set(found) <= {"0", "1"}:
-        return CLASS_NAMES, positive or "1"
+        return USUAL_CLASS_NAMES, positive or "1"
     if len(found) != 2:
         raise PreprocessingError(
             f"two classes are supported; {where} has {len(found)} ({name_some(found)}); "

@@ -11,17 +11,17 @@ import pandas as pd
 import pytest
 from sklearn import metrics as sk
 
+from helpers.global_config import USUAL_CLASS_NAMES
 from helpers.reporting import operating_curves
 from helpers.reporting.auc_error import auc_standard_error
 from helpers.reporting.cautions import cautions
 from helpers.reporting.curves import draw_losses
 from helpers.reporting.pictures import drawing
 from helpers.reporting.report import write_report
-from helpers.reporting.run_files import CLASS_NAMES, SplitScores, read_run
+from helpers.reporting.run_files import SplitScores, read_run
 from helpers.reporting.sections import KINDS, audit, versions
 from helpers.reporting.tables import confusion, split_rows
 from helpers.reporting.timeline import client_bars
-from preprocessing import splitting
 
 HOSTILE = "<script>alert('x')</script>$\\frac{&"
 INTERVALS = ("roc_auc", "average_precision", "recall", "specificity")
@@ -227,8 +227,7 @@ def test_a_folder_with_nothing_in_it_and_an_older_run(tmp_path):
 
 
 def test_classes_have_the_names_of_the_run(root):
-    assert read_run(root / "metrics", root / "models", "first").class_names == CLASS_NAMES
-    assert CLASS_NAMES == splitting.CLASS_NAMES
+    assert read_run(root / "metrics", root / "models", "first").class_names == USUAL_CLASS_NAMES
     path = root / "metrics/first/run.json"
     facts = json.loads(path.read_text()) | {"classes": ["benign", "<i>malignant</i>"]}
     path.write_text(json.dumps(facts))
@@ -240,7 +239,7 @@ def test_classes_have_the_names_of_the_run(root):
                  "(40 <i>malignant</i>)"):  # fmt: skip
         assert said in text
     path.write_text(json.dumps(facts | {"classes": "benign"}))
-    assert read_run(root / "metrics", root / "models", "first").class_names == CLASS_NAMES
+    assert read_run(root / "metrics", root / "models", "first").class_names == USUAL_CLASS_NAMES
 
 
 def test_hanley_and_mcneil_by_hand():

@@ -152,7 +152,9 @@ def test_the_tables_at_the_end():
     test: dict[str, Any] = {"round": 1, "num_examples": 40, "threshold": 0.4}
     test |= {f"{name}{end}": 0.5 for name in (*names[2:], *more) for end in ("", "_low", "_high")}
     test |= {"recall": None, "recall_low": None, "recall_high": None, "roc_auc_high": 0.625}
-    lines = printed(print_results, pd.DataFrame([round_row]), test, "[malignant]", [Path("metrics/first")])
+    lines = printed(
+        print_results, pd.DataFrame([round_row]), test, ("[benign]", "[malignant]"), [Path("metrics/first")]
+    )
     assert ["class", "1,", "of", "precision", "and", "recall", "[malignant]"] in lines
     assert ["1", "3", "0.250", "0.250", "0.250", "–", "0.250", "0.250", "0.250", "9.0"] in lines
     assert ["roc", "auc", "0.500", "0.500", "to", "0.625"] in lines
