@@ -189,7 +189,7 @@ def _cohorts(
     if data is None:
         return SiteChooser(
             executor.wait_for_workers, config.MIN_CLIENTS, (*config.INPUT_SHAPE, config.INPUT_DIM),
-            config.CLIENT_FRACTION, config.SEED, observer.notice,
+            config.class_names, config.CLIENT_FRACTION, config.SEED, observer.notice,
         )  # fmt: skip
     fixed = count_clients(data, config)
 

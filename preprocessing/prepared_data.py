@@ -83,7 +83,11 @@ class PreparedData:
         return {
             "data_digest": self.digest,
             "input_shape": list(self.image_shape),
-            **{split: [int(counts[split].get(label, 0)) for label in ("0", "1")] for split in SPLITS},
+            "classes": list(self.class_names),
+            **{
+                split: [int(counts[split].get(str(label), 0)) for label in range(len(self.class_names))]
+                for split in SPLITS
+            },
         }
 
     @property

@@ -3,7 +3,7 @@
 from typing import Any
 
 from celery_app import app, worker_session
-from helpers.evaluation.metrics import Metrics, binary_metrics
+from helpers.evaluation.metrics import Evaluation, evaluate
 from helpers.federated.messages import ClientReply, RoundOrder, RoundResult
 from helpers.federated.replies import read_replies
 from helpers.federated.site_messages import Combined
@@ -47,20 +47,20 @@ def aggregate_round(order: RoundOrder, replies: list[ClientReply]) -> RoundResul
     instance, clock = context.instance, RoundClock(order)
     intake = UpdateIntake(context, order, replies)
     weights, server_file = combine(context, order, intake)
-    metrics = {} if order.sites else _metrics(context, weights)
+    found = None if order.sites else _evaluation(context, weights)
     reference = put_arrays(context.store, context.key("weights", order.round), instance.names, weights)
-    row = round_row(order.round, intake.replies, metrics, clock.now(), clock.started_at)
+    row = round_row(order.round, intake.replies, clock.now(), clock.started_at)
     combined = Combined(
         reference.to_message(), row, intake.rows, intake.states, intake.state_files, server_file
     )  # fmt: skip
-    if order.sites:
+    if found is None:
         return combined
     record_division(context, order)
-    return record_round(context, order, combined, weights, metrics)
+    return record_round(context, order, combined, weights, found)
 
 
-def _metrics(context: RunContext, weights: Weights) -> Metrics:
+def _evaluation(context: RunContext, weights: Weights) -> Evaluation:
     """How the model with these weights does on validation."""
     context.instance.model.set_weights(weights)
     batches = evaluation_batches(context.data.images("val"), context.config.EVALUATION_BATCH_SIZE)
-    return binary_metrics(context.data.labels("val"), predict_scores(context.instance, batches))
+    return evaluate(context.data.labels("val"), predict_scores(context.instance, batches))

@@ -1,21 +1,25 @@
 """The best model's scores, its one test, and pictures of its surest cases."""
 
 from collections.abc import Sequence
+from dataclasses import dataclass, replace
 from typing import Any
 
 import numpy as np
+from numpy.typing import NDArray
 
-from helpers.evaluation.intervals import bootstrap_intervals
-from helpers.evaluation.metrics import binary_metrics, sensitivity_at_specificity
-from helpers.evaluation.tallies import MEAN, POOLED, metrics_of
-from helpers.evaluation.threshold_rule import without_choice
+from helpers.evaluation.intervals import Interval, bootstrap_intervals
+from helpers.evaluation.metrics import Evaluation, evaluate
+from helpers.evaluation.tallies import MEAN, POOLED
+from helpers.evaluation.threshold_rule import WITHOUT_CHOICE, without_choice
 from helpers.evaluation.thresholds import choose_threshold
 from helpers.explaining.cases import surest_cases
 from helpers.explaining.grad_cam import UnexplainableModelError, grad_cam
 from helpers.federated.quorum import QuorumError
 from helpers.federated.weights import Weights
+from helpers.global_config import Config
 from helpers.local_training.trainer import predict_scores
-from helpers.run_records.tables import TEST_COLUMNS
+from helpers.run_records.rows import class_rows
+from helpers.run_records.tables import TEST_CLASS_COLUMNS, TEST_COLUMNS
 from preprocessing.input_pipeline import evaluation_batches
 from tasks.run_context import RunContext
 from tasks.site_scores import SiteScores
@@ -39,43 +43,80 @@ def score_splits(
     return arrays
 
 
-def test_row(
-    context: RunContext, arrays: dict[str, np.ndarray], round_number: int, threshold: float | None
-) -> dict[str, Any]:
-    """The row of test.csv: threshold from validation, intervals from a bootstrap over patients.
+@dataclass(frozen=True, eq=False)
+class FinalTest:
+    """What the test says.
+
+    Attributes:
+        row: of test.csv.
+        classes: the rows of test_classes.csv; empty where there are two classes.
+        confusion: int64 (k, k), number of images by truth and decision.
+    """
+
+    row: dict[str, Any]
+    classes: list[dict[str, Any]]
+    confusion: NDArray[np.int64]
+
+
+def final_test(context: RunContext, arrays: dict[str, np.ndarray], round_number: int) -> FinalTest:
+    """The test by scores: intervals are from a bootstrap over patients.
 
     Args:
         context: of the run.
-        arrays: as scores.npz holds them.
+        arrays: as scores.npz holds them; the threshold is chosen by validation, where that is among them.
         round_number: after which the model was tested.
-        threshold: of the decision; None chooses one by the validation scores.
     """
     config = context.config
-    if threshold is None:
-        threshold = choose_threshold(arrays["val_labels"], arrays["val_scores"], config.THRESHOLD)
-    has_patients = context.own_data is not None and context.own_data.has_patients
+    threshold = _threshold(config, arrays)
+    cut = WITHOUT_CHOICE if threshold is None else threshold  # more than two classes make no use of it
     labels, scores, patients = (arrays[f"test_{name}"] for name in ("labels", "scores", "patients"))
-    metrics = binary_metrics(labels, scores, threshold)
-    intervals = bootstrap_intervals(labels, scores, patients, threshold, config.SEED)
-    row: dict[str, Any] = {
+    found = evaluate(labels, scores, cut)
+    intervals = bootstrap_intervals(labels, scores, patients, cut, config.SEED)
+    has_patients = context.own_data is not None and context.own_data.has_patients
+    row = {
         "model": "best",
         "round": round_number,
         "threshold": threshold,
         "num_examples": len(labels),
         "num_patients": len(set(patients)) if has_patients else None,
-        "test_loss": metrics.pop("val_loss"),
-        **metrics,
-        "sensitivity_at_90_specificity": sensitivity_at_specificity(labels, scores, 0.9),
+        **_of_test(found),
+        **_ends(intervals.overall),
     }
-    for name, interval in intervals.items():
-        row[f"{name}_low"], row[f"{name}_high"] = interval or (None, None)
-    return row
+    classes = [
+        {"round": round_number, **about, **_ends(own)}
+        for about, own in zip(class_rows(found, config.class_names), intervals.by_class, strict=True)
+    ]
+    return FinalTest(row, classes, found.confusion)
+
+
+def _threshold(config: Config, arrays: dict[str, np.ndarray]) -> float | None:
+    """Of the decision between two classes; None where there are more, which need none."""
+    if len(config.class_names) > 2:
+        return None
+    if "val_scores" not in arrays:
+        return without_choice(config.THRESHOLD)
+    return choose_threshold(arrays["val_labels"], arrays["val_scores"], config.THRESHOLD)
+
+
+def _of_test(found: Evaluation) -> dict[str, float | None]:
+    """The metrics under their names in test.csv."""
+    metrics = dict(found.metrics)
+    return {"test_loss": metrics.pop("val_loss"), **metrics}
+
+
+def _ends(intervals: dict[str, Interval]) -> dict[str, float | None]:
+    """Columns `…_low` and `…_high` of the intervals."""
+    return {
+        f"{name}_{end}": interval[place] if interval else None
+        for name, interval in intervals.items()
+        for place, end in enumerate(("low", "high"))
+    }
 
 
 def site_test(
     context: RunContext, weights: Weights, round_number: int, found: dict[str, SiteScores]
-) -> tuple[dict[str, np.ndarray], dict[str, Any]]:
-    """The test by what the sites said: scores.npz, as far as scores are shared, and the row of test.csv.
+) -> tuple[dict[str, np.ndarray], FinalTest]:
+    """The test by what the sites said: scores.npz, as far as scores are shared, and what the test says.
 
     Args:
         context: of the run.
@@ -86,33 +127,37 @@ def site_test(
     Raises:
         QuorumError: no site tested the model.
     """
-    test, threshold = found.get("test"), None
+    test = found.get("test")
     arrays = found["val"].named("val") if found["val"].are_shared else {}
-    if not arrays:
-        threshold = without_choice(context.config.THRESHOLD)
     if test is None:
         arrays |= score_splits(context, weights, ("test",))
-        return arrays, test_row(context, arrays, round_number, threshold) | {"roc_auc_over": POOLED}
+        return arrays, _over(POOLED, final_test(context, arrays, round_number))
     if not test.tallies:
         raise QuorumError(f"no site tested the model ({'; '.join(test.left_out)}); resume to ask them again")
     if test.are_shared:
         arrays |= test.named("test")
-        return arrays, test_row(context, arrays, round_number, threshold) | {"roc_auc_over": POOLED}
-    metrics = metrics_of(list(test.tallies.values()))
+        return arrays, _over(POOLED, final_test(context, arrays, round_number))
+    summed = test.evaluation()
     row = dict.fromkeys(TEST_COLUMNS) | {
         "model": "best",
         "round": round_number,
-        "threshold": without_choice(context.config.THRESHOLD),
-        "num_examples": sum(tally.negative + tally.positive for tally in test.tallies.values()),
-        "test_loss": metrics.pop("val_loss"),
-        **metrics,
-        "roc_auc_over": MEAN,
+        "threshold": _threshold(context.config, {}),
+        "num_examples": int(summed.confusion.sum()),
+        **_of_test(summed),
     }
-    return arrays, row
+    classes = [
+        dict.fromkeys(TEST_CLASS_COLUMNS) | {"round": round_number, **about}
+        for about in class_rows(summed, context.config.class_names)
+    ]
+    return arrays, _over(MEAN, FinalTest(row, classes, summed.confusion))
+
+
+def _over(images: str, test: FinalTest) -> FinalTest:
+    return replace(test, row={**test.row, "roc_auc_over": images})
 
 
 def explained_cases(
-    context: RunContext, arrays: dict[str, np.ndarray], threshold: float
+    context: RunContext, arrays: dict[str, np.ndarray], threshold: float | None
 ) -> dict[str, np.ndarray] | None:
     """The surest right and wrong test cases with their Grad-CAM, as cases.npz holds them.
 

@@ -2,18 +2,19 @@
 
 from typing import Any
 
-from helpers.evaluation.metrics import Metrics
+from helpers.evaluation.metrics import Evaluation
 from helpers.federated.messages import RoundOrder, RoundResult, States
 from helpers.federated.rounds import has_next_round
 from helpers.federated.site_messages import Combined
 from helpers.federated.weights import Weights
+from helpers.run_records.rows import class_rows
 from helpers.run_records.run_log import commit_round
 from tasks.remembered import put_server_control
 from tasks.run_context import RunContext
 
 
 def record_round(
-    context: RunContext, order: RoundOrder, combined: Combined, weights: Weights, metrics: Metrics
+    context: RunContext, order: RoundOrder, combined: Combined, weights: Weights, found: Evaluation
 ) -> RoundResult:
     """Commit a round.
 
@@ -21,15 +22,15 @@ def record_round(
         context, order: of the round.
         combined: what the aggregation made of the replies.
         weights: the new global weights, which `combined` refers to.
-        metrics: of the model that has them, on validation.
+        found: what the model that has them is worth on validation.
 
     Raises:
         RecordError: the records could not be written; the round has not happened.
     """
-    row = {**combined.row, **metrics}
+    row = {**combined.row, **found.metrics}
     state = commit_round(
         context.folders, order, context.instance.schema, weights, row, combined.clients,
-        combined.state_files, combined.server_file,
+        combined.state_files, combined.server_file, class_rows(found, context.config.class_names),
     )  # fmt: skip
     goes_on = has_next_round(state, context.config.EPOCHS, context.config.PATIENCE)
     states = order.states | combined.states | put_server_control(context, state) if goes_on else {}

@@ -15,10 +15,10 @@ from helpers.reporting.model_card import write_model_card
 from helpers.run_records.checkpoint import load_arrays, read_state
 from helpers.run_records.files import write_whole
 from helpers.run_records.run_log import begin_run, resume_run
-from helpers.run_records.tables import TEST_COLUMNS, write_rows
+from helpers.run_records.tables import TEST_CLASS_COLUMNS, TEST_COLUMNS, confusion_table, to_csv, write_rows
 from helpers.weight_store.store import put_arrays
 from preprocessing.partitioning import count_clients, kind_of, partition, sites_of_rows
-from tasks.final_test import explained_cases, score_splits, test_row
+from tasks.final_test import FinalTest, explained_cases, final_test, score_splits
 from tasks.remembered import put_states
 from tasks.run_context import RunContext
 
@@ -60,9 +60,9 @@ def finish(order: FinishOrder) -> dict[str, Any]:
     context = RunContext.of(order)
     state, best = best_model(context)
     arrays = score_splits(context, best)
-    row = test_row(context, arrays, state.best_round or state.round, threshold=None)
-    write_results(context, state, best, row, arrays)
-    return {"test": row}
+    test = final_test(context, arrays, state.best_round or state.round)
+    write_results(context, state, best, test, arrays)
+    return {"test": test.row}
 
 
 def best_model(context: RunContext) -> tuple[RunState, Weights]:
@@ -77,9 +77,9 @@ def best_model(context: RunContext) -> tuple[RunState, Weights]:
 
 
 def write_results(
-    context: RunContext, state: RunState, best: Weights, row: dict[str, Any], arrays: dict[str, np.ndarray]
+    context: RunContext, state: RunState, best: Weights, test: FinalTest, arrays: dict[str, np.ndarray]
 ) -> None:
-    """Write best.keras, last.keras, best.json, scores.npz, cases.npz, test.csv and, of them, model_card.md.
+    """Write the models, best.json, scores.npz, cases.npz, the tables of the test and, of all, model_card.md.
 
     Of scores and cases that are not here, no earlier ones are left either.
     """
@@ -87,14 +87,19 @@ def write_results(
     last = load_arrays(folders, state.weights_file, context.instance.schema)
     write_whole(folders.models / "last.keras", keras_file(config, last))
     write_whole(folders.models / "best.keras", keras_file(config, best))
-    write_whole(folders.models / "best.json", _to_json(_provenance(context, state, row)))
-    cases = explained_cases(context, arrays, row["threshold"]) if context.own_data else None
+    write_whole(folders.models / "best.json", _to_json(_provenance(context, state, test.row)))
+    cases = explained_cases(context, arrays, test.row["threshold"]) if context.own_data else None
     for name, found in (("scores.npz", arrays), ("cases.npz", cases)):
         if found:
             write_whole(folders.metrics / name, _to_npz(found))
         else:
             (folders.metrics / name).unlink(missing_ok=True)
-    write_rows(folders.metrics / "test.csv", TEST_COLUMNS, 0, [row])
+    write_rows(folders.metrics / "test.csv", TEST_COLUMNS, 0, [test.row])
+    if test.classes:
+        write_rows(folders.metrics / "test_classes.csv", TEST_CLASS_COLUMNS, 0, test.classes)
+    write_whole(
+        folders.metrics / "confusion.csv", to_csv(confusion_table(test.confusion, config.class_names))
+    )
     write_model_card(config.METRICS_DIR, config.MODELS_DIR, order.run)
     context.store.delete([context.key("weights", number) for number in (state.round - 1, state.round)])
 
@@ -155,7 +160,7 @@ def _division(context: RunContext) -> dict[str, Any]:
         "divided_by": kind,
         "num_clients": num_clients,
         "partition": {
-            client: {label: int(np.sum(labels[rows] == label)) for label in (0, 1)}
+            client: {label: int(np.sum(labels[rows] == label)) for label in range(len(config.class_names))}
             for client, rows in enumerate(shares)
         },
         "sites": sorted(set(sites_of_rows(data, config))) if kind == "site" else None,

@@ -7,9 +7,9 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from helpers.evaluation.metrics import Metrics, binary_metrics
-from helpers.evaluation.tallies import MEAN, POOLED, Tally, metrics_of, read_tally
-from helpers.evaluation.weighted_metrics import checked
+from helpers.evaluation.metrics import Evaluation, evaluate
+from helpers.evaluation.tallies import MEAN, POOLED, Tally, evaluation_of, read_tally
+from helpers.evaluation.weighted_metrics import checked, scores_shape
 from helpers.federated.messages import MessageError, Reference
 from helpers.federated.site_messages import ScoreReply
 from helpers.federated.sites import Site
@@ -25,11 +25,13 @@ class SiteScores:
     """What the sites said of a model on a split of theirs.
 
     Attributes:
+        num_classes: that the run has.
         tallies: by site's name, of those that answered well.
         arrays: by site's name, labels, scores and patients' numbers of those that gave them.
         left_out: why the others are not there, a sentence each.
     """
 
+    num_classes: int
     tallies: dict[str, Tally]
     arrays: dict[str, dict[str, NDArray[Any]]]
     left_out: list[str]
@@ -39,15 +41,15 @@ class SiteScores:
         """Whether every site that answered gave its scores."""
         return bool(self.tallies) and self.arrays.keys() == self.tallies.keys()
 
-    def metrics(self) -> Metrics:
+    def evaluation(self) -> Evaluation:
         """Over all images, at the threshold of the tallies where not all scores are shared, else at 0.5."""
         if self.are_shared:
-            return binary_metrics(self._joined("labels"), self._joined("scores"))
-        return metrics_of(list(self.tallies.values()))
+            return evaluate(self._joined("labels"), self._joined("scores"))
+        return evaluation_of(list(self.tallies.values()), self.num_classes)
 
     @property
     def roc_auc_over(self) -> str | None:
-        """Of what `metrics` gives the AUC; None where no site answered."""
+        """Of what `evaluation` gives the AUC; None where no site answered."""
         return (POOLED if self.are_shared else MEAN) if self.tallies else None
 
     def named(self, split: str) -> dict[str, NDArray[Any]]:
@@ -86,7 +88,7 @@ def read_site_scores(
     """
     if len(messages) != len(clients):
         raise MessageError(f"{len(messages)} scores for {len(clients)} sites")
-    found = SiteScores({}, {}, [])
+    found = SiteScores(len(context.config.class_names), {}, {}, [])
     for client, message in zip(clients, messages, strict=True):
         reply, site = ScoreReply.read(round_number, client, message), Site.from_message(sites[client])
         key = context.key(f"scores-{split}", round_number, client, reply.attempt)
@@ -104,10 +106,13 @@ def read_site_scores(
     return found
 
 
-def score_schema(num_images: int) -> Schema:
+def score_schema(num_images: int, num_classes: int) -> Schema:
     """Of what a site gives of so many images; patients are numbers without meaning elsewhere."""
-    dtypes = ("int32", "float32", "int32")
-    return tuple(ArraySpec(name, dtype, (num_images,)) for name, dtype in zip(ARRAYS, dtypes, strict=True))
+    return (
+        ArraySpec("labels", "int32", (num_images,)),
+        ArraySpec("scores", "float32", scores_shape(num_images, num_classes)),
+        ArraySpec("patients", "int32", (num_images,)),
+    )
 
 
 def _fetch(context: RunContext, key: str, reply: ScoreReply, counts: Sequence[int]) -> dict[str, Any]:
@@ -118,12 +123,12 @@ def _fetch(context: RunContext, key: str, reply: ScoreReply, counts: Sequence[in
     """
     if reply.scores is None:
         return {}
-    schema = score_schema(sum(counts))
+    schema = score_schema(sum(counts), len(counts))
     reference = Reference.from_short(reply.scores, schema)
     if reference.key != key:
         raise StoreError(f"{reference.key}: not the place of this site's scores")
     arrays: dict[str, Any] = dict(zip(ARRAYS, get_arrays(context.store, reference, schema), strict=True))
     checked(arrays["labels"], arrays["scores"])
-    if np.bincount(arrays["labels"], minlength=2).tolist() != list(counts):
+    if np.bincount(arrays["labels"], minlength=len(counts)).tolist() != list(counts):
         raise ValueError("labels are not as many of each class as the site has")
     return arrays

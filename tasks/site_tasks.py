@@ -34,7 +34,7 @@ def record_scored(order: RecordOrder) -> RoundResult:
     found = read_site_scores(context, order.round, "val", order.clients, order.sites, order.scores)
     about = {"num_scored": len(found.tallies), "roc_auc_over": found.roc_auc_over}
     combined.row.update(about, seconds=round(clock.now(), 3))
-    result = record_round(context, order, combined, weights, found.metrics())
+    result = record_round(context, order, combined, weights, found.evaluation())
     # Not this round's: should the answer get lost, this is done again and needs them.
     earlier = [context.key("scores-val", order.round - 1, client, 0) for client in range(order.num_clients)]
     context.store.delete(earlier)
@@ -70,13 +70,14 @@ def finish(order: FinishSitesOrder) -> dict[str, Any]:
         split: read_site_scores(context, order.round, split, order.clients, order.sites, messages)
         for split, messages in order.scores.items()
     }
-    arrays, row = site_test(context, weights, order.round, found)
-    write_results(context, state, weights, row, arrays)
+    arrays, test = site_test(context, weights, order.round, found)
+    write_results(context, state, weights, test, arrays)
     context.store.delete([context.key("weights", "best")])
+    row = test.row
     notes = [reason for scores in found.values() for reason in scores.left_out]
     if "test" not in found:
         notes.append(f"tested on the images of TEST_DIR={context.config.TEST_DIR}, not on the sites'")
-    if not found["val"].are_shared:
+    if row["threshold"] is not None and not found["val"].are_shared:
         notes.append(f"the threshold is {row['threshold']:g}: not all sites give scores to choose one by")
     if row["roc_auc_over"] == MEAN:
         notes.append(f"the test's AUC is the {MEAN}: not all of them give their scores")

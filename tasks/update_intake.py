@@ -7,8 +7,9 @@ from typing import Any
 
 import numpy as np
 
-from helpers.evaluation.metrics import Metrics, binary_metrics
-from helpers.evaluation.tallies import metrics_of, read_tally
+from helpers.evaluation.metrics import Metrics, evaluate
+from helpers.evaluation.tallies import evaluation_of, read_tally
+from helpers.evaluation.weighted_metrics import scores_shape
 from helpers.federated.aggregation import update_factor
 from helpers.federated.compression import decompress, payload_schema
 from helpers.federated.messages import ClientReply, MessageError, Reference, RoundOrder, States
@@ -99,13 +100,15 @@ class UpdateIntake:
 
     def _own_metrics(self, reply: ClientReply) -> Metrics:
         """How the client's own model does on validation; at a site, on the site's."""
+        num_classes = len(self._context.config.class_names)
         if self._sites:
-            return metrics_of([read_tally(reply.tally, self._sites[reply.client].val)])
+            tally = read_tally(reply.tally, self._sites[reply.client].val)
+            return evaluation_of([tally], num_classes).metrics
         labels = self._context.data.labels("val")
-        one_score_an_image = (ArraySpec("scores", "float32", (len(labels),)),)
+        schema = (ArraySpec("scores", "float32", scores_shape(len(labels), num_classes)),)
         predictions = Reference.from_message(reply.predictions)
-        (scores,) = self._fetch("scores", reply, predictions, one_score_an_image)
-        return binary_metrics(labels, scores.astype(np.float64))
+        (scores,) = self._fetch("scores", reply, predictions, schema)
+        return evaluate(labels, scores.astype(np.float64)).metrics
 
     def _take_state(self, reply: ClientReply) -> None:
         """Write down what a client remembers, if anything; its update is known to be good by now."""

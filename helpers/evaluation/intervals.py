@@ -4,12 +4,13 @@ Efron & Tibshirani 1993, "An Introduction to the Bootstrap", chapter 13. Whole p
 images: images of one patient resemble each other, and drawn one by one they would promise too much.
 """
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
+from typing import NamedTuple
 
 import numpy as np
 from numpy.typing import NDArray
 
-from helpers.evaluation.metrics import METRIC_NAMES, defined
+from helpers.evaluation.metrics import CLASS_METRIC_NAMES, METRIC_NAMES, SENSITIVITY, defined
 from helpers.evaluation.weighted_metrics import Labels, Scores, Values, weighted_auc, weighted_metrics
 
 PERCENTILES = (2.5, 97.5)
@@ -20,6 +21,13 @@ ROWS_AT_ONCE = 100
 Interval = tuple[float, float] | None
 
 
+class Intervals(NamedTuple):
+    """(low, high) of metrics by name, over all and for each of more than two classes; None: undefined."""
+
+    overall: dict[str, Interval]
+    by_class: list[dict[str, Interval]]
+
+
 def bootstrap_intervals(
     labels: Labels,
     scores: Scores,
@@ -27,32 +35,43 @@ def bootstrap_intervals(
     threshold: float,
     seed: int,
     resamples: int = 2000,
-) -> dict[str, Interval]:
-    """Compute the 95 % interval of every metric that test.csv reports.
+) -> Intervals:
+    """Compute the 95 % interval of every metric that test.csv and test_classes.csv report.
 
     Args:
-        labels: (N,), 0 or 1.
-        scores: (N,), probability of class 1.
+        labels: (N,), 0 to k - 1.
+        scores: (N,), probability of class 1; (N, k) where there are more than two classes.
         groups: (N,), the patient of each image; None where none is known: images are drawn.
-        threshold: scores at or above it count as class 1.
+        threshold: of two classes, scores at or above it count as class 1.
         seed: at least 0; the same seed gives the same intervals.
         resamples: how many times the groups are drawn, with replacement, as many as there are.
 
     Returns:
-        (low, high) for the names of METRIC_NAMES after `val_loss` and `sensitivity_at_90_specificity`.
+        Those of METRIC_NAMES after `val_loss`, SENSITIVITY, and those of CLASS_METRIC_NAMES.
         None where the metric is undefined, or undefined in more than 5 % of the resamples. That of
         `calibration_error` lies high: resampling adds noise, and any noise is a calibration error.
 
     Raises:
-        ValueError: as `binary_metrics`, or another number of groups than of labels.
+        ValueError: as `evaluate`, or another number of groups than of labels.
     """
     parts = [
         weighted_metrics(labels, scores, weights, threshold)
         for weights in _resampled(len(labels), groups, seed, resamples)
     ]
-    values = {name: np.concatenate([part[name] for part in parts]) for name in parts[0]}
-    values["sensitivity_at_90_specificity"] = values["sensitivity_at_specificity"]
-    return {name: _interval(values[name]) for name in (*METRIC_NAMES[1:], "sensitivity_at_90_specificity")}
+    overall, by_class = (_joined(tables) for tables in zip(*parts, strict=True))
+    num_classes = len(by_class[SENSITIVITY].T)
+    return Intervals(
+        {name: _interval(overall[name]) for name in (*METRIC_NAMES[1:], SENSITIVITY)},
+        [
+            {name: _interval(by_class[name][:, label]) for name in CLASS_METRIC_NAMES}
+            for label in range(num_classes if num_classes > 1 else 0)
+        ],
+    )
+
+
+def _joined(tables: Sequence[dict[str, Values]]) -> dict[str, Values]:
+    """The values of all resamples by name."""
+    return {name: np.concatenate([table[name] for table in tables]) for name in tables[0]}
 
 
 def paired_difference(
@@ -66,8 +85,7 @@ def paired_difference(
     """Compare the ROC-AUC of two models on the same images: both see the same resamples.
 
     Args:
-        labels: (N,), 0 or 1.
-        scores_a, scores_b: (N,), probability of class 1 by either model, in the same order.
+        labels, scores_a, scores_b: as in `bootstrap_intervals`, in the same order by either model.
         groups, seed, resamples: as in `bootstrap_intervals`.
 
     Returns:

@@ -1,10 +1,20 @@
-"""Metrics of a binary classifier; what is undefined is None, never 0."""
+"""Metrics of a classifier; what is undefined is None, never 0."""
 
 import math
+from dataclasses import dataclass
+from typing import Any
 
 import numpy as np
+from numpy.typing import NDArray
 
-from helpers.evaluation.weighted_metrics import Labels, Scores, weighted_metrics
+from helpers.evaluation.weighted_metrics import (
+    Labels,
+    Scores,
+    checked,
+    decide,
+    num_classes_of,
+    weighted_metrics,
+)
 
 Metrics = dict[str, float | None]
 
@@ -21,49 +31,71 @@ METRIC_NAMES = (
     "brier_score",
     "calibration_error",
 )
+SENSITIVITY = "sensitivity_at_90_specificity"
+CLASS_METRIC_NAMES = (
+    "precision",
+    "recall",
+    "f1_score",
+    "roc_auc",
+    "average_precision",
+    "specificity",
+    SENSITIVITY,
+)
+"""Those that each of several classes has by itself."""
 
 
-def binary_metrics(labels: Labels, scores: Scores, threshold: float = 0.5) -> Metrics:
-    """Compute the metrics of METRIC_NAMES, equal to scikit-learn's with `zero_division=nan`.
+@dataclass(frozen=True, eq=False)
+class Evaluation:
+    """What scores are worth.
+
+    Attributes:
+        metrics: by METRIC_NAMES and SENSITIVITY; with more than two classes the means over them, see
+            `weighted_metrics`.
+        by_class: CLASS_METRIC_NAMES of each of more than two classes; empty where there are two.
+        confusion: int64 (k, k), number of images by truth and decision.
+    """
+
+    metrics: Metrics
+    by_class: list[Metrics]
+    confusion: NDArray[np.int64]
+
+
+def evaluate(labels: Labels, scores: Scores, threshold: float = 0.5) -> Evaluation:
+    """Compute the metrics, equal to scikit-learn's with `zero_division=nan`.
 
     Args:
-        labels: (N,), 0 or 1.
-        scores: (N,), probability of class 1.
-        threshold: scores at or above it count as class 1.
+        labels: (N,), 0 to k - 1.
+        scores: (N,), probability of class 1; (N, k) where there are more than two classes.
+        threshold: of two classes, scores at or above it count as class 1.
 
     Returns:
-        `val_loss` is the mean binary cross-entropy, `recall` the sensitivity, `brier_score` the mean
+        The metrics. `val_loss` is the mean cross-entropy, `recall` the sensitivity, `brier_score` the mean
         squared error; for `calibration_error` see `weighted_metrics`. Undefined ones are None:
         precision without a positive prediction, recall without a positive label, F1 without either,
         specificity without a negative label, and with one class only balanced accuracy, AUC and
         average precision.
 
     Raises:
-        ValueError: no labels, lengths that differ, labels other than 0 and 1, scores outside [0, 1].
+        ValueError: as `weighted_metrics.checked`.
     """
-    values = weighted_metrics(labels, scores, np.ones((1, len(labels))), threshold)
-    return {name: defined(float(values[name][0])) for name in METRIC_NAMES}
+    found = weighted_metrics(labels, scores, np.ones((1, len(labels))), threshold)
+    labels, scores = checked(labels, scores)
+    num_classes = num_classes_of(scores)
+    cells = np.bincount(labels * num_classes + decide(scores, threshold), minlength=num_classes**2)
+    return Evaluation(
+        {name: defined(found.overall[name][0]) for name in (*METRIC_NAMES, SENSITIVITY)},
+        rows_by_class({name: found.by_class[name][0] for name in CLASS_METRIC_NAMES}),
+        cells.reshape(num_classes, num_classes),
+    )
 
 
-def sensitivity_at_specificity(labels: Labels, scores: Scores, specificity: float = 0.9) -> float | None:
-    """The highest sensitivity of all thresholds with at least this specificity.
-
-    Args:
-        labels: (N,), 0 or 1.
-        scores: (N,), probability of class 1.
-        specificity: in [0, 1].
-
-    Returns:
-        In [0, 1], 0 where only a threshold above all scores is as specific; None with one class only.
-
-    Raises:
-        ValueError: as `binary_metrics`.
-    """
-    weights = np.ones((1, len(labels)))
-    values = weighted_metrics(labels, scores, weights, threshold=0.5, specificity=specificity)
-    return defined(float(values["sensitivity_at_specificity"][0]))
+def rows_by_class(values: dict[str, Any]) -> list[Metrics]:
+    """A row for each class from a column (k,) for each name; none where a single class is reported."""
+    columns = {name: [defined(value) for value in column] for name, column in values.items()}
+    rows = [dict(zip(columns, row, strict=True)) for row in zip(*columns.values(), strict=True)]
+    return rows if len(rows) > 1 else []
 
 
 def defined(value: float) -> float | None:
     """The value, None for NaN."""
-    return None if math.isnan(value) else value
+    return None if math.isnan(value) else float(value)

@@ -7,8 +7,16 @@ from typing import Any
 
 import numpy as np
 
-from helpers.evaluation.metrics import METRIC_NAMES, Metrics, binary_metrics
-from helpers.evaluation.weighted_metrics import Labels, Scores
+from helpers.evaluation.metrics import (
+    CLASS_METRIC_NAMES,
+    METRIC_NAMES,
+    SENSITIVITY,
+    Evaluation,
+    defined,
+    evaluate,
+    rows_by_class,
+)
+from helpers.evaluation.weighted_metrics import Labels, Scores, class_rates, overall_rates
 
 POOLED, MEAN = "all images", "example-weighted mean of sites"
 """What a ROC-AUC is over, as the column `roc_auc_over` says it."""
@@ -19,20 +27,20 @@ class Tally:
     """Counts and sums over images.
 
     Attributes:
-        negative, positive: images of class 0, of class 1.
-        true_negative, true_positive: of these, decided rightly at the threshold.
-        loss: sum of the binary cross-entropies.
+        confusion: number of images by truth and decision, k rows of k.
+        loss: sum of the cross-entropies.
         squares: sum of the squared errors.
-        roc_auc: of these images alone; None with one class only.
+        roc_auc: of these images alone; None where a class has none.
     """
 
-    negative: int
-    positive: int
-    true_negative: int
-    true_positive: int
+    confusion: list[list[int]]
     loss: float
     squares: float
     roc_auc: float | None
+
+    @property
+    def num_images(self) -> int:
+        return sum(map(sum, self.confusion))
 
     def to_message(self) -> dict[str, Any]:
         return asdict(self)
@@ -42,19 +50,14 @@ def tally_of(labels: Labels, scores: Scores, threshold: float = 0.5) -> Tally:
     """Count and sum.
 
     Raises:
-        ValueError: as `binary_metrics`.
+        ValueError: as `evaluate`.
     """
-    metrics = binary_metrics(labels, scores, threshold)
-    right = (np.asarray(scores, np.float64) >= threshold) == (np.asarray(labels) == 1)
-    positive, number = int(np.sum(labels == 1)), len(labels)
+    found, number = evaluate(labels, scores, threshold), len(labels)
     return Tally(
-        negative=number - positive,
-        positive=positive,
-        true_negative=int(np.sum(right[labels == 0])),
-        true_positive=int(np.sum(right[labels == 1])),
-        loss=(metrics["val_loss"] or 0.0) * number,
-        squares=(metrics["brier_score"] or 0.0) * number,
-        roc_auc=metrics["roc_auc"],
+        confusion=found.confusion.tolist(),
+        loss=(found.metrics["val_loss"] or 0.0) * number,
+        squares=(found.metrics["brier_score"] or 0.0) * number,
+        roc_auc=found.metrics["roc_auc"],
     )
 
 
@@ -63,7 +66,7 @@ def read_tally(data: Any, counts: Sequence[int]) -> Tally:
 
     Args:
         data: `Tally.to_message()`.
-        counts: how many images of class 0 and of class 1 the site has.
+        counts: how many images of each class the site has.
 
     Raises:
         ValueError: it is none, or cannot be of so many images.
@@ -71,48 +74,50 @@ def read_tally(data: Any, counts: Sequence[int]) -> Tally:
     if not isinstance(data, dict) or set(data) != {field.name for field in fields(Tally)}:
         raise ValueError("no tally")
     tally = Tally(**data)
-    negative, positive = counts
-    whole = (tally.negative, tally.positive, tally.true_negative, tally.true_positive)
-    if not all(type(count) is int for count in whole) or list(whole[:2]) != [negative, positive]:
-        raise ValueError(f"tally of {whole[:2]} images, the site has {negative} and {positive}")
-    if not (0 <= tally.true_negative <= negative and 0 <= tally.true_positive <= positive):
-        raise ValueError("tally with more right decisions than images")
+    rows, num_classes = tally.confusion, len(counts)
+    if not isinstance(rows, list) or not all(isinstance(row, list) for row in rows):
+        raise ValueError("a tally without rows of counts")
+    whole = all(type(count) is int and count >= 0 for row in rows for count in row)
+    if not whole or [len(row) for row in rows] != [num_classes] * num_classes:
+        raise ValueError(f"a tally that is not {num_classes} rows of {num_classes} counts")
+    if (told := list(map(sum, rows))) != list(counts):
+        raise ValueError(f"tally of {told} images, the site has {list(counts)}")
     sums = (tally.loss, tally.squares)
-    if not all(type(value) in (float, int) and 0 <= value <= 17 * (negative + positive) for value in sums):
+    if not all(type(value) in (float, int) and 0 <= value <= 17 * sum(counts) for value in sums):
         raise ValueError("a sum of the tally is none of so many images")
     auc = tally.roc_auc
-    if (auc is None) == bool(negative and positive):
+    if (auc is None) == all(counts):
         raise ValueError("the tally's AUC does not fit the classes there are")
     if auc is not None and not (type(auc) in (float, int) and 0 <= auc <= 1):
         raise ValueError("the tally's AUC is not between 0 and 1")
     return tally
 
 
-def metrics_of(tallies: Sequence[Tally]) -> Metrics:
-    """The metrics of METRIC_NAMES over the images of all tallies, each as if they lay at one place, but:
+def evaluation_of(tallies: Sequence[Tally], num_classes: int) -> Evaluation:
+    """What `evaluate` gives of the images of all tallies, each as if they lay at one place, but:
 
-    `roc_auc` is the mean of the tallies' own, weighted by number of images; `average_precision` and
-    `calibration_error`, which no sum gives, are None.
+    `roc_auc` is the mean of the tallies' own, weighted by number of images; that of single classes,
+    `average_precision`, `calibration_error` and SENSITIVITY, which no sum gives, are None.
     """
-    negative, positive = (sum(getattr(t, name) for t in tallies) for name in ("negative", "positive"))
-    true_negative, true_positive = (
-        sum(getattr(t, name) for t in tallies) for name in ("true_negative", "true_positive")
-    )
-    total, false_positive = negative + positive, negative - true_negative
-    recall, specificity = _ratio(true_positive, positive), _ratio(true_negative, negative)
-    ranked = [(t.roc_auc, t.negative + t.positive) for t in tallies if t.roc_auc is not None]
-    found: Metrics = {
-        "val_loss": _ratio(math.fsum(t.loss for t in tallies), total),
-        "accuracy": _ratio(true_negative + true_positive, total),
-        "precision": _ratio(true_positive, true_positive + false_positive),
-        "recall": recall,
-        "f1_score": _ratio(2 * true_positive, positive + true_positive + false_positive),
+    confusion = np.zeros((num_classes, num_classes), np.int64)
+    for tally in tallies:
+        confusion += np.array(tally.confusion)
+    total = int(confusion.sum())
+    ranked = [(tally.roc_auc, tally.num_images) for tally in tallies if tally.roc_auc is not None]
+    by_class = class_rates(confusion.astype(np.float64))
+    rates = {name: float(values.mean()) for name, values in by_class.items()}
+    rates |= {name: float(value) for name, value in overall_rates(confusion.astype(np.float64)).items()}
+    metrics = {name: defined(value) for name, value in rates.items()} | {
+        "val_loss": _ratio(math.fsum(tally.loss for tally in tallies), total),
+        "brier_score": _ratio(math.fsum(tally.squares for tally in tallies), total),
         "roc_auc": _ratio(math.fsum(auc * n for auc, n in ranked), sum(n for _, n in ranked)),
-        "specificity": specificity,
-        "balanced_accuracy": None if recall is None or specificity is None else (recall + specificity) / 2,
-        "brier_score": _ratio(math.fsum(t.squares for t in tallies), total),
     }
-    return {name: found.get(name) for name in METRIC_NAMES}
+    unknown = np.full(len(by_class["recall"]), np.nan)
+    return Evaluation(
+        {name: metrics.get(name) for name in (*METRIC_NAMES, SENSITIVITY)},
+        rows_by_class({name: by_class.get(name, unknown) for name in CLASS_METRIC_NAMES}),
+        confusion,
+    )
 
 
 def _ratio(part: float, whole: float) -> float | None:

@@ -23,7 +23,7 @@ def choose_threshold(labels: Labels, scores: Scores, rule: str) -> float:
         The threshold. 0.5 for every rule where only one class exists: there is nothing to choose by.
 
     Raises:
-        ValueError: as `parse_rule` and `binary_metrics`.
+        ValueError: as `parse_rule` and `checked`.
     """
     parsed = parse_rule(rule)
     if parsed.kind == "fixed":

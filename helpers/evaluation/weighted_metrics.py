@@ -4,113 +4,210 @@ A weight says how often an image counts. One row of ones gives the metrics thems
 counts give their bootstrap distribution.
 """
 
+from typing import NamedTuple
+
 import numpy as np
 from numpy.typing import NDArray
 
 CALIBRATION_BINS = 10
+SPECIFICITY = 0.9
 # Keras clips like this: a sure mistake costs 16, not infinity.
 SMALLEST_CHANCE = 1e-7
+SUM_TOLERANCE = 1e-3  # of the probabilities of an image; single precision needs far less
 
 Labels = NDArray[np.integer]
 Scores = NDArray[np.floating]
+"""(N,), the probability of class 1 of two; or (N, k), that of each of k > 2 classes."""
 Values = NDArray[np.float64]
+
+
+class WeightedMetrics(NamedTuple):
+    """Values for R rows of weights, NaN where undefined.
+
+    Attributes:
+        overall: by name (R,).
+        by_class: by name (R, k): each of k > 2 classes against all others; (R, 1), class 1, where there are
+            two.
+    """
+
+    overall: dict[str, Values]
+    by_class: dict[str, Values]
 
 
 def checked(labels: Labels, scores: Scores) -> tuple[NDArray[np.int64], Values]:
     """Return labels and scores in whole and double precision.
 
     Raises:
-        ValueError: no labels, lengths that differ, labels other than 0 and 1, scores outside [0, 1].
+        ValueError: no labels, shapes that do not fit, labels of no class, scores outside [0, 1], or of an
+            image that do not add up to 1.
     """
     labels = np.asarray(labels)
     values: Values = np.asarray(scores, np.float64)
-    if len(labels) == 0 or labels.shape != values.shape or labels.ndim != 1:
-        raise ValueError(f"{labels.shape} labels and {values.shape} scores, expected (N,) of both")
-    if not ((labels == 0) | (labels == 1)).all():
-        raise ValueError("labels beside the scores are not all 0 or 1")
+    is_binary = values.ndim == 1
+    if len(labels) == 0 or labels.shape != values.shape[:1] or not (is_binary or values.shape[1:] > (2,)):
+        raise ValueError(f"{labels.shape} labels and {values.shape} scores, expected (N,) and (N,) or (N, k)")
+    num_classes = num_classes_of(values)
+    if not ((labels >= 0) & (labels < num_classes) & (labels % 1 == 0)).all():
+        allowed = "0 or 1" if is_binary else f"0 to {num_classes - 1}"
+        raise ValueError(f"labels beside the scores are not all {allowed}")
     if not ((values >= 0) & (values <= 1)).all():
         raise ValueError("scores are not finite or not between 0 and 1")
+    if not is_binary and (np.abs(values.sum(axis=1) - 1) > SUM_TOLERANCE).any():
+        raise ValueError("the scores of an image do not add up to 1")
     return labels.astype(np.int64), values
 
 
-def weighted_metrics(
-    labels: Labels, scores: Scores, weights: Values, threshold: float, specificity: float = 0.9
-) -> dict[str, Values]:
+def num_classes_of(scores: Scores) -> int:
+    """How many classes scores are of."""
+    return 2 if scores.ndim == 1 else scores.shape[1]
+
+
+def scores_shape(num_images: int, num_classes: int) -> tuple[int, ...]:
+    """The shape of the scores of so many images: (N,) for two classes, else (N, k)."""
+    return (num_images,) if num_classes == 2 else (num_images, num_classes)
+
+
+def decide(scores: Scores, threshold: float) -> NDArray[np.int64]:
+    """The class of each image, (N,): 1 of two at or above the threshold; of more the most probable."""
+    decisions = scores >= threshold if scores.ndim == 1 else scores.argmax(axis=1)
+    return decisions.astype(np.int64)
+
+
+def weighted_metrics(labels: Labels, scores: Scores, weights: Values, threshold: float) -> WeightedMetrics:
     """Compute every metric for every row of weights.
+
+    With more than two classes, those that need a class to look for are the mean over all classes, each
+    against the others (macro), and undefined where that of one class is. Balanced accuracy is the mean of
+    the classes' sensitivities; the squared error is summed over the classes (Brier 1950, "Verification of
+    Forecasts Expressed in Terms of Probability").
 
     Expected calibration error: the images are put into 10 bins of equal width by score; the distance
     between mean score and fraction of cancers in a bin, averaged by the images in it (Naeini, Cooper &
     Hauskrecht 2015, "Obtaining Well Calibrated Probabilities Using Bayesian Binning", eq. of ECE; bins
-    (low, high] as in Guo et al. 2017, "On Calibration of Modern Neural Networks", eq. 3).
+    (low, high] as in Guo et al. 2017, "On Calibration of Modern Neural Networks", eq. 3). With more than two
+    classes, as there, between the probability of the most probable class and the fraction decided rightly.
 
     Args:
-        labels: (N,), 0 or 1.
-        scores: (N,), probability of class 1.
+        labels: (N,), 0 to k - 1.
+        scores: (N,), probability of class 1; (N, k) where there are more than two classes.
         weights: float64 (R, N), at least 0.
-        threshold: scores at or above it count as class 1.
-        specificity: the one at which `sensitivity_at_specificity` is taken.
+        threshold: of two classes, scores at or above it count as class 1.
 
     Returns:
-        For each name (R,), NaN where undefined: a denominator is 0, or a ranking lacks a class.
+        The metrics, undefined where a denominator is 0, or a ranking lacks a class.
 
     Raises:
         ValueError: as `checked`.
     """
     labels, scores = checked(labels, scores)
-    decisions = scores >= threshold
-    chances = scores.clip(SMALLEST_CHANCE, 1 - SMALLEST_CHANCE)
-    bins = np.searchsorted(np.linspace(0, 1, CALIBRATION_BINS + 1)[1:-1], scores)
-    columns = [
-        labels * decisions,
-        (1 - labels) * decisions,
-        labels,
-        np.ones(len(labels)),
-        -np.log(np.where(labels == 1, chances, 1 - chances)),
-        (scores - labels) ** 2,
-        *((bins == number) * (scores - labels) for number in range(CALIBRATION_BINS)),
-    ]
-    sums = (weights @ np.stack(columns, axis=1).astype(np.float64)).T
-    true_positive, false_positive, positive, total, loss, squares = sums[:6]
-    negative = total - positive
-    true_negative = negative - false_positive
-    recall, kept_negative = ratio(true_positive, positive), ratio(true_negative, negative)
-    auc, precision_area, sensitivity = _ranking(labels, scores, weights, specificity)
-    return {
-        "val_loss": ratio(loss, total),
-        "accuracy": ratio(true_positive + true_negative, total),
-        "precision": ratio(true_positive, true_positive + false_positive),
-        "recall": recall,
-        "f1_score": ratio(2 * true_positive, positive + true_positive + false_positive),
+    decisions = decide(scores, threshold)
+    confusions = _confusions(labels, decisions, weights, num_classes_of(scores))
+    ranked = [_ranking(truth, score, weights) for truth, score in _one_against_rest(labels, scores)]
+    auc, precision_area, sensitivity = (np.stack(values, axis=1) for values in zip(*ranked, strict=True))
+    by_class = class_rates(confusions) | {
         "roc_auc": auc,
         "average_precision": precision_area,
-        "specificity": kept_negative,
-        "balanced_accuracy": (recall + kept_negative) / 2,
-        "brier_score": ratio(squares, total),
-        "calibration_error": ratio(np.abs(sums[6:]).sum(axis=0), total),
-        "sensitivity_at_specificity": sensitivity,
+        "sensitivity_at_90_specificity": sensitivity,
     }
+    mean = {name: values.mean(axis=1) for name, values in by_class.items()}
+    return WeightedMetrics(
+        overall_rates(confusions) | mean | _of_probabilities(labels, scores, decisions, weights), by_class
+    )
 
 
 def weighted_auc(labels: Labels, scores: Scores, weights: Values) -> Values:
     """The area under the ROC curve alone, for every row of weights; see `weighted_metrics`."""
-    return _ranking(*checked(labels, scores), weights, specificity=1.0)[0]
+    found = _one_against_rest(*checked(labels, scores))
+    areas = [_ranking(truth, score, weights)[0] for truth, score in found]
+    mean: Values = np.mean(areas, axis=0)
+    return mean
+
+
+def class_rates(confusions: Values) -> dict[str, Values]:
+    """Precision, recall, F1 and specificity of the classes that are reported: of two only class 1.
+
+    Args:
+        confusions: (..., k, k), number of images by truth and decision.
+
+    Returns:
+        (..., k), or (..., 1) where k is 2, by name; NaN where a denominator is 0.
+    """
+    right: Values = np.diagonal(confusions, axis1=-2, axis2=-1)
+    own, said = confusions.sum(axis=-1), confusions.sum(axis=-2)
+    others = own.sum(axis=-1, keepdims=True) - own
+    rates: dict[str, Values] = {
+        "precision": ratio(right, said),
+        "recall": ratio(right, own),
+        "f1_score": ratio(2 * right, own + said),
+        "specificity": ratio(others - (said - right), others),
+    }
+    first = 1 if confusions.shape[-1] == 2 else 0
+    return {name: values[..., first:] for name, values in rates.items()}
+
+
+def overall_rates(confusions: Values) -> dict[str, Values]:
+    """Accuracy and balanced accuracy, (...), of the confusions (..., k, k) of `class_rates`."""
+    right, own = np.diagonal(confusions, axis1=-2, axis2=-1), confusions.sum(axis=-1)
+    return {
+        "accuracy": ratio(right.sum(axis=-1), own.sum(axis=-1)),
+        "balanced_accuracy": ratio(right, own).mean(axis=-1),
+    }
 
 
 def ratio(part: Values, whole: Values) -> Values:
     """Divide; NaN where the denominator is 0."""
-    quotient: Values = np.full(part.shape, np.nan)
-    np.divide(part, whole, out=quotient, where=whole > 0)
+    quotient: Values = np.full(np.shape(part), np.nan)
+    np.divide(part, whole, out=quotient, where=np.asarray(whole) > 0)
     return quotient
 
 
-def _ranking(
-    labels: NDArray[np.int64], scores: Values, weights: Values, specificity: float
-) -> tuple[Values, Values, Values]:
-    """ROC-AUC, average precision and sensitivity at a specificity, each (R,), from one sorting.
+def _confusions(
+    labels: NDArray[np.int64], decisions: NDArray[np.int64], weights: Values, num_classes: int
+) -> Values:
+    """Weight of the images by truth and decision: (R, k, k)."""
+    cells = np.eye(num_classes**2)[labels * num_classes + decisions]
+    confusions: Values = (weights @ cells).reshape(-1, num_classes, num_classes)
+    return confusions
+
+
+def _of_probabilities(
+    labels: NDArray[np.int64], scores: Values, decisions: NDArray[np.int64], weights: Values
+) -> dict[str, Values]:
+    """Cross-entropy, squared error and calibration error, each (R,)."""
+    clipped = scores.clip(SMALLEST_CHANCE, 1 - SMALLEST_CHANCE)
+    if scores.ndim == 1:
+        chances, hits, sure = np.where(labels == 1, clipped, 1 - clipped), labels, scores
+        squares = (scores - labels) ** 2
+    else:
+        rows = np.arange(len(labels))
+        chances, hits, sure = clipped[rows, labels], decisions == labels, scores.max(axis=1)
+        squares = ((scores - np.eye(scores.shape[1])[labels]) ** 2).sum(axis=1)
+    bins = np.searchsorted(np.linspace(0, 1, CALIBRATION_BINS + 1)[1:-1], sure)
+    gaps = [(bins == number) * (sure - hits) for number in range(CALIBRATION_BINS)]
+    columns = [np.ones(len(labels)), -np.log(chances), squares, *gaps]
+    total, loss, squared, *gap_sums = (weights @ np.stack(columns, axis=1)).T
+    return {
+        "val_loss": ratio(loss, total),
+        "brier_score": ratio(squared, total),
+        "calibration_error": ratio(np.abs(gap_sums).sum(axis=0), total),
+    }
+
+
+def _one_against_rest(labels: NDArray[np.int64], scores: Values) -> list[tuple[NDArray[np.int64], Values]]:
+    """For each class that is reported whether images are of it (0 or 1) and its probability."""
+    if scores.ndim == 1:
+        return [(labels, scores)]
+    return [((labels == label).astype(np.int64), scores[:, label]) for label in range(scores.shape[1])]
+
+
+def _ranking(labels: NDArray[np.int64], scores: Values, weights: Values) -> tuple[Values, Values, Values]:
+    """ROC-AUC, average precision and sensitivity at SPECIFICITY, each (R,), from one sorting.
 
     AUC is the probability that a cancer scores higher than a non-cancer, half for equal scores (Mann
     & Whitney 1947; Hanley & McNeil 1982), here the trapezoids under the ROC curve. Average precision
-    sums precision × gain of recall over the distinct scores, without interpolation, as scikit-learn.
+    sums precision × gain of recall over the distinct scores, without interpolation, as scikit-learn. The
+    sensitivity is the highest of all thresholds with at least that specificity, 0 where only one above all
+    scores has it.
     """
     order = np.argsort(-scores, kind="stable")
     ends = np.flatnonzero(np.append(np.diff(scores[order]) != 0, True))  # last image of each distinct score
@@ -125,6 +222,6 @@ def _ranking(
     has_both = positive * negative > 0
     auc = ratio((steps * (true_positive - gains / 2)).sum(axis=1), positive * negative)
     precision_area = ratio((gains * precision).sum(axis=1), positive)
-    reached = np.where(kept_negative >= specificity, true_positive, 0).max(axis=1)
+    reached = np.where(kept_negative >= SPECIFICITY, true_positive, 0).max(axis=1)
     sensitivity = ratio(reached, positive)
     return auc, np.where(has_both, precision_area, np.nan), np.where(has_both, sensitivity, np.nan)

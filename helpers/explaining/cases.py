@@ -24,7 +24,7 @@ def surest_cases(
         non-cancers; of either the surest first, equally sure ones in order.
 
     Raises:
-        ValueError: as `binary_metrics`.
+        ValueError: as `checked`.
     """
     labels, scores = checked(labels, scores)
     order = np.argsort(-np.abs(scores - threshold), kind="stable")

@@ -1,7 +1,7 @@
 """Which sites take part in a round: those that live at its start."""
 
 import math
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import replace
 from typing import Any
 
@@ -20,6 +20,7 @@ class SiteChooser:
         wait_for_workers: waits until its argument finds nothing lacking among the live workers; returns them.
         min_clients: MIN_CLIENTS; a number is waited for, a fraction is of the sites known so far.
         input_shape: INPUT_SHAPE and INPUT_DIM.
+        class_names: of the run.
         fraction: part of the live sites that takes part, in (0, 1].
         seed: of the drawing.
         notice: told who is there, who has left, who came, and who is left out and why.
@@ -30,6 +31,7 @@ class SiteChooser:
         wait_for_workers: Callable[[Callable[[Workers], str]], Workers],
         min_clients: float,
         input_shape: tuple[int, int, int],
+        class_names: Sequence[str],
         fraction: float,
         seed: int,
         notice: Callable[[str], None],
@@ -37,6 +39,7 @@ class SiteChooser:
         self._wait_for_workers = wait_for_workers
         self._min_clients = min_clients
         self._input_shape = input_shape
+        self._class_names = class_names
         self._fraction = fraction
         self._seed = seed
         self._notice = notice
@@ -71,7 +74,7 @@ class SiteChooser:
 
     def _usable(self, workers: Workers, known: list[Site]) -> tuple[dict[str, Site], list[str]]:
         told = {name: status.get("site") for name, status in workers.items()}
-        return usable_sites(told, known, self._input_shape)
+        return usable_sites(told, known, self._input_shape, self._class_names)
 
     def _lacking(self, workers: Workers, known: list[Site]) -> str:
         found, refused = self._usable(workers, known)

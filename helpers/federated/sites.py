@@ -8,10 +8,11 @@ from typing import Any, Self
 from helpers.federated.messages import Message, MessageError
 
 Counts = list[int]
-"""Number of images of class 0 and of class 1."""
+"""Number of images of each class."""
 MOST_IMAGES = 1 << 31
 SITE_NAME = re.compile(r"[A-Za-z0-9][A-Za-z0-9._-]{0,39}")
 """What the setting SITE may be: the name goes into queues, tables and pages."""
+CLASS_NAME = re.compile(r".{1,100}")
 DIGEST = re.compile(r"[0-9a-f]{64}")
 
 
@@ -23,12 +24,14 @@ class Site(Message):
         name: as DT_SITE.
         data_digest: sha256 of the manifest of its preprocessed data.
         input_shape: height, width (pixels) and channels of its images.
+        classes: names of their classes, in order of the labels.
         train, val, test: its images.
     """
 
     name: str
     data_digest: str
     input_shape: list[int]
+    classes: list[str]
     train: Counts
     val: Counts
     test: Counts
@@ -39,7 +42,12 @@ class Site(Message):
         for value, kind in ((site.name, SITE_NAME), (site.data_digest, DIGEST)):
             if not isinstance(value, str) or not kind.fullmatch(value):
                 raise MessageError(f"Site: {value!r} is no name or no digest")
-        for counts, number in ((site.input_shape, 3), (site.train, 2), (site.val, 2), (site.test, 2)):
+        names = site.classes
+        are_names = isinstance(names, list) and all(isinstance(name, str) for name in names)
+        if not are_names or not all(CLASS_NAME.fullmatch(name) for name in names):
+            raise MessageError(f"Site {site.name}: {names!r} are no names of classes")
+        numbers = {"input_shape": 3, **dict.fromkeys(("train", "val", "test"), len(names))}
+        for counts, number in ((getattr(site, field), number) for field, number in numbers.items()):
             whole = isinstance(counts, list) and all(type(n) is int and 0 <= n < MOST_IMAGES for n in counts)
             if not whole or len(counts) != number:
                 raise MessageError(f"Site {site.name}: {counts!r} are no {number} counts")
@@ -47,7 +55,10 @@ class Site(Message):
 
 
 def usable_sites(
-    told: Mapping[str, Any], known: Sequence[Site], input_shape: tuple[int, int, int]
+    told: Mapping[str, Any],
+    known: Sequence[Site],
+    input_shape: tuple[int, int, int],
+    class_names: Sequence[str],
 ) -> tuple[dict[str, Site], list[str]]:
     """Sort the live sites into those that can take part and reasons why others cannot.
 
@@ -55,6 +66,7 @@ def usable_sites(
         told: what each live worker tells of its site, by the worker's name; None for one without.
         known: the sites that the run has had so far; their images must still be the same.
         input_shape: INPUT_SHAPE and INPUT_DIM.
+        class_names: of the run.
 
     Returns:
         The sites by name, in order of their names, and a sentence for each that is left out.
@@ -82,6 +94,15 @@ def usable_sites(
                 f"site {site.name}: its images are {site.input_shape}, INPUT_SHAPE and INPUT_DIM are "
                 f"{list(input_shape)}; prepare them so"
             )
+        elif site.classes != list(class_names):
+            refused[site.name] = (
+                f"site {site.name}: its classes are {_listed(site.classes)}, those of the run "
+                f"{_listed(class_names)}; set CLASS_NAMES there when preparing, or for the run"
+            )
         elif not (sum(site.train) and sum(site.val)):
             refused[site.name] = f"site {site.name}: no images for training or none for validation"
     return {name: site for name, site in sorted(found.items()) if name not in refused}, [*refused.values()]
+
+
+def _listed(class_names: Sequence[str]) -> str:
+    return ", ".join(f"{label} {name}" for label, name in enumerate(class_names))

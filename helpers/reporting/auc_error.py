@@ -21,5 +21,6 @@ def auc_standard_error(auc: float, positives: int, negatives: int) -> float:
 def auc_error_by_bootstrap(split: SplitScores) -> float:
     """Half the 95 % interval of the AUC when whole patients are drawn; 0 where it is not defined."""
     labels, scores, patients = split.labels, split.scores, split.patients
-    interval = bootstrap_intervals(labels, scores, patients, 0.5, seed=0, resamples=RESAMPLES)["roc_auc"]
+    intervals = bootstrap_intervals(labels, scores, patients, 0.5, seed=0, resamples=RESAMPLES)
+    interval = intervals.overall["roc_auc"]
     return (interval[1] - interval[0]) / 2 if interval else 0.0

@@ -1,8 +1,9 @@
-"""From replies and metrics to the rows of rounds.csv and clients.csv."""
+"""From replies and metrics to the rows of a run's tables."""
 
+from collections.abc import Sequence
 from typing import Any
 
-from helpers.evaluation.metrics import Metrics
+from helpers.evaluation.metrics import Evaluation, Metrics
 from helpers.federated.messages import ClientReply
 from helpers.federated.replies import USABLE
 
@@ -10,11 +11,10 @@ from helpers.federated.replies import USABLE
 def round_row(
     round_number: int,
     replies: list[ClientReply],
-    metrics: Metrics,
     seconds: float,
     aggregation_started_at: float,
 ) -> dict[str, Any]:
-    """The row of a round: sums over the clients that count, metrics of the averaged model.
+    """The row of a round without metrics of the averaged model: sums over the clients that count.
 
     `train_loss` is the mean over all training images; both times are seconds after the dispatch.
     """
@@ -26,7 +26,6 @@ def round_row(
         "num_clients": len(counted),
         "num_examples": num_examples,
         "train_loss": loss / num_examples if num_examples else None,
-        **metrics,
         "seconds": round(seconds, 3),
         "bytes_down": sum(reply.bytes_down for reply in replies),
         "bytes_up": sum(reply.bytes_up for reply in replies),
@@ -58,3 +57,13 @@ def client_row(reply: ClientReply, metrics: Metrics, site: str | None = None) ->
         "val_specificity": metrics.get("specificity"),
         "site": site,
     }
+
+
+def class_rows(found: Evaluation, class_names: Sequence[str]) -> list[dict[str, Any]]:
+    """The rows of classes.csv or test_classes.csv but for their keys; none where there are two classes."""
+    counts = found.confusion.sum(axis=1).tolist()
+    about = zip(class_names, counts, found.by_class, strict=bool(found.by_class))
+    return [
+        {"class": label, "name": name, "num_examples": number, **metrics}
+        for label, (name, number, metrics) in enumerate(about)
+    ]

@@ -1,6 +1,7 @@
 """How a run's records begin, go on after each round, and are picked up again."""
 
 import shutil
+from collections.abc import Sequence
 from dataclasses import replace
 from typing import Any
 
@@ -9,6 +10,7 @@ from helpers.federated.weights import Schema, Weights
 from helpers.run_records import checkpoint
 from helpers.run_records.files import RecordError, RunFolders
 from helpers.run_records.tables import (
+    CLASS_COLUMNS,
     CLIENT_COLUMNS,
     PARTITION_COLUMNS,
     ROUND_COLUMNS,
@@ -53,6 +55,7 @@ def resume_run(folders: RunFolders, order: Order, schema: Schema) -> tuple[RunSt
     weights = checkpoint.load_arrays(folders, state.weights_file, schema)
     trim_table(folders.metrics / "rounds.csv", ROUND_COLUMNS, state.round)
     trim_table(folders.metrics / "clients.csv", CLIENT_COLUMNS, state.round)
+    trim_table(folders.metrics / "classes.csv", CLASS_COLUMNS, state.round)
     trim_table(folders.metrics / "partition.csv", PARTITION_COLUMNS, state.round)
     before = facts.get("settings", {})
     if any(before.get(name) != order.settings.get(name) for name in DECIDE_WHAT_IS_REMEMBERED):
@@ -71,6 +74,7 @@ def commit_round(
     clients: list[dict[str, Any]],
     state_files: dict[str, str],
     server_file: str | None = None,
+    classes: Sequence[dict[str, Any]] = (),
 ) -> RunState:
     """Write a finished round: weights, CSV rows and, last, the state.
 
@@ -85,6 +89,7 @@ def commit_round(
         clients: the rows of clients.csv.
         state_files: the files of those clients' states that are new, by client id as text.
         server_file: the file of what the server remembers after the round; None where nothing.
+        classes: the rows of classes.csv without their round; none where there are two classes.
 
     Raises:
         RecordError: something could not be written, or the records are not at the round before.
@@ -95,6 +100,9 @@ def commit_round(
     file = checkpoint.save_weights(folders, order.round, schema, weights)
     write_rows(folders.metrics / "rounds.csv", ROUND_COLUMNS, order.round, [metrics])
     write_rows(folders.metrics / "clients.csv", CLIENT_COLUMNS, order.round, clients)
+    if classes:
+        rows = [{"round": order.round, **row} for row in classes]
+        write_rows(folders.metrics / "classes.csv", CLASS_COLUMNS, order.round, rows)
     state_files = {**state.state_files, **state_files}
     before = _server_file_before(state, order.round)
     state = replace(state, round=order.round, weights_file=file, state_files=state_files)

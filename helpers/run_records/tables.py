@@ -1,17 +1,20 @@
 """The CSV files of a run."""
 
 import io
+from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
+import numpy as np
 import pandas as pd
+from numpy.typing import NDArray
 
-from helpers.evaluation.metrics import METRIC_NAMES
+from helpers.evaluation.metrics import CLASS_METRIC_NAMES, METRIC_NAMES, SENSITIVITY
 from helpers.run_records.files import RecordError, write_whole
 
 BASIC_METRICS = list(METRIC_NAMES[:6])
 MORE_METRICS = list(METRIC_NAMES[6:])
-WITH_INTERVALS = [*BASIC_METRICS[1:], *MORE_METRICS, "sensitivity_at_90_specificity"]
+WITH_INTERVALS = [*BASIC_METRICS[1:], *MORE_METRICS, SENSITIVITY]
 ROUND_COLUMNS = [
     "round",
     "num_clients",
@@ -49,6 +52,7 @@ CLIENT_COLUMNS = [
     "site",
 ]
 PARTITION_COLUMNS = ["round", "file", "client", "label", "patient", "site"]
+CLASS_COLUMNS = ["round", "class", "name", "num_examples", *CLASS_METRIC_NAMES]
 TEST_COLUMNS = [
     "model",
     "round",
@@ -59,6 +63,14 @@ TEST_COLUMNS = [
     *WITH_INTERVALS,
     *(f"{name}_{end}" for name in WITH_INTERVALS for end in ("low", "high")),
     "roc_auc_over",
+]
+TEST_CLASS_COLUMNS = [
+    "round",
+    "class",
+    "name",
+    "num_examples",
+    *CLASS_METRIC_NAMES,
+    *(f"{name}_{end}" for name in CLASS_METRIC_NAMES for end in ("low", "high")),
 ]
 
 
@@ -81,7 +93,7 @@ def write_rows(path: Path, columns: list[str], round_number: int, rows: list[dic
 
     Args:
         path: the file, made when absent.
-        columns: names, in order; every row has just these.
+        columns: names, in order; what else a row has is left out.
         round_number: the round of `rows`.
         rows: values by column; None is written empty.
 
@@ -101,6 +113,13 @@ def trim_table(path: Path, columns: list[str], last_round: int) -> None:
 
 def trimmed(table: pd.DataFrame, last_round: int) -> pd.DataFrame:
     return table[table["round"].astype(int) <= last_round]
+
+
+def confusion_table(confusion: NDArray[np.int64], class_names: Sequence[str]) -> pd.DataFrame:
+    """The content of confusion.csv: a row a true class, a column for what its images were decided to be."""
+    table = pd.DataFrame(confusion, columns=list(class_names))
+    table.insert(0, "true", list(class_names), allow_duplicates=True)
+    return table
 
 
 def to_csv(table: pd.DataFrame) -> bytes:

@@ -11,6 +11,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+from helpers.evaluation.metrics import evaluate
 from helpers.federated.messages import ClientReply, RoundOrder
 from helpers.federated.weights import schema_of
 from helpers.run_records import files
@@ -23,9 +24,9 @@ from helpers.run_records.checkpoint import (
     save_weights,
 )
 from helpers.run_records.files import RecordError, RunFolders, write_whole
-from helpers.run_records.rows import client_row, round_row
+from helpers.run_records.rows import class_rows, client_row, round_row
 from helpers.run_records.run_log import begin_run, commit_round, resume_run, server_state_before
-from helpers.run_records.tables import read_table, to_csv, trim_table, write_rows
+from helpers.run_records.tables import confusion_table, read_table, to_csv, trim_table, write_rows
 from helpers.weight_store.store import MemoryStore, put_arrays
 
 NAMES = ["a", "b"]
@@ -46,10 +47,12 @@ def order(round_number: int) -> RoundOrder:
 def commit(folders: RunFolders, round_number: int, auc: float | None, state_files=None, server_file=None):
     reply = ClientReply(round_number, 0, 0, "w", "ok", num_examples=5, train_loss=0.1 + 0.2)
     metrics = dict.fromkeys(METRICS, 0.5) | {"roc_auc": auc}
-    row = round_row(round_number, [reply], metrics, 1.0, 0.5)
+    row = round_row(round_number, [reply], 1.0, 0.5) | metrics
     clients = [client_row(reply, metrics | {"val_loss": 0.7, "specificity": 0.25})]
     weights = weights_of(round_number)
-    files = (state_files or {}, server_file)
+    found = evaluate(np.array([0, 1, 2, 2]), np.full((4, 3), 1 / 3))
+    classes = class_rows(found, ["normal", "benign", "malignant"])
+    files = (state_files or {}, server_file, classes)
     return commit_round(folders, order(round_number), SCHEMA, weights, row, clients, *files)
 
 
@@ -74,6 +77,15 @@ def test_rounds_become_rows(folders: RunFolders) -> None:
     header, first, _ = (folders.metrics / "clients.csv").read_text().splitlines()
     assert header.endswith(",error,state_bytes,val_loss,val_recall,val_specificity,site")
     assert first == "1,0,w,ok,5,0.30000000000000004,0.5,0.6,0.0,0.0,0.0,0,0,,0,0.7,0.5,0.25,"
+    header, *rows = (folders.metrics / "classes.csv").read_text().splitlines()
+    assert header.startswith("round,class,name,num_examples,precision,recall,f1_score,roc_auc,")
+    assert rows[0] == "1,0,normal,1,0.25,1.0,0.4,0.5,0.25,0.0,0.0"  # equal scores: all are called 0
+    assert [row[:13] for row in rows[1:4]] == ["1,1,benign,1,", "1,2,malignant", "2,0,normal,1,"]
+
+
+def test_the_confusion_of_the_test_has_a_row_a_truth_and_a_column_a_decision() -> None:
+    text = to_csv(confusion_table(np.array([[3, 1], [0, 5]]), ["normal", "normal, benign"])).decode()
+    assert text == 'true,normal,"normal, benign"\nnormal,3,1\n"normal, benign",0,5\n'
 
 
 def test_best_is_the_first_round_of_the_highest_auc(folders: RunFolders) -> None:
@@ -113,7 +125,7 @@ def test_resume_drops_what_the_state_does_not_name(folders: RunFolders) -> None:
     state, weights = resume_run(folders, order(0), SCHEMA)
     assert state.round == 1
     np.testing.assert_array_equal(weights[0], weights_of(1)[0])
-    for name in ("rounds.csv", "clients.csv"):
+    for name in ("rounds.csv", "clients.csv", "classes.csv"):
         assert (folders.metrics / name).read_bytes() == before[name]
 
 

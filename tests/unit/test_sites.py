@@ -10,8 +10,8 @@ from hypothesis import strategies as st
 
 import celery_app
 from helpers.cluster.worker_session import WorkerSession
-from helpers.evaluation.metrics import binary_metrics
-from helpers.evaluation.tallies import metrics_of, read_tally, tally_of
+from helpers.evaluation.metrics import SENSITIVITY, Metrics, evaluate
+from helpers.evaluation.tallies import Tally, evaluation_of, read_tally, tally_of
 from helpers.federated.messages import FinishOrder, MessageError, RoundOrder, RunState, TrainOrder
 from helpers.federated.site_cohort import SiteChooser
 from helpers.federated.site_messages import ScoreOrder, ScoreReply
@@ -23,9 +23,12 @@ def digest(text: str) -> str:
     return hashlib.sha256(text.encode()).hexdigest()
 
 
+NAMES = ("benign", "malignant")
+
+
 def site(name: str, **other) -> dict:
-    facts = {"data_digest": digest(name), "input_shape": [16, 16, 3], "train": [5, 6], "val": [2, 3]}
-    return {"name": name, **facts, "test": [3, 3], **other}
+    facts = {"data_digest": digest(name), "input_shape": [16, 16, 3], "classes": list(NAMES)}
+    return {"name": name, **facts, "train": [5, 6], "val": [2, 3], "test": [3, 3], **other}
 
 
 def state(round_number: int, *sites: dict) -> RunState:
@@ -39,7 +42,7 @@ class Fleet:
         self.workers = {f"w-{name}": {"site": site(name)} for name in names}
         self.lacking = ""
         self.said: list[str] = []
-        self.chooser = SiteChooser(self.wait, min_clients, (16, 16, 3), 1.0, 42, self.said.append)
+        self.chooser = SiteChooser(self.wait, min_clients, (16, 16, 3), NAMES, 1.0, 42, self.said.append)
 
     def wait(self, lacking):
         self.lacking = lacking(self.workers)
@@ -79,7 +82,7 @@ def test_it_waits_for_as_many_sites_as_a_round_needs(min_clients: float, known: 
 
 def test_workers_without_a_site_are_no_clients() -> None:
     told = {"plain": None, "w1": site("a"), "w2": site("a")}
-    found, refused = usable_sites(told, [], (16, 16, 3))
+    found, refused = usable_sites(told, [], (16, 16, 3), NAMES)
     assert (list(found), refused) == (["a"], [])
 
 
@@ -98,6 +101,13 @@ def test_workers_without_a_site_are_no_clients() -> None:
         ({"w1": site("old", data_digest=digest("now others"))}, "others than when it joined"),
         ({"w1": site("a", train=[1, -1])}, "no 2 counts"),
         ({"w1": site("a", test=[1])}, "no 2 counts"),
+        (
+            {"w1": site("a", classes=["malignant", "benign"])},
+            "0 malignant, 1 benign, those of the run 0 benign",
+        ),
+        ({"w1": site("a", classes=["benign", "malignant", "normal"])}, "no 3 counts"),
+        ({"w1": site("a", classes=["benign", "x\n"])}, "no names of classes"),
+        ({"w1": site("a", classes="ab")}, "no names of classes"),
         ({"w1": site("a", data_digest="z" * 64)}, "no name or no digest"),
         ({"w1": site("a", data_digest=None)}, "no name or no digest"),
         ({"w1": {"name": "a"}}, "expected the fields"),
@@ -105,7 +115,7 @@ def test_workers_without_a_site_are_no_clients() -> None:
     ],
 )
 def test_a_site_that_does_not_fit_is_left_out_by_name(told: dict, reason: str) -> None:
-    found, refused = usable_sites(told | {"w9": site("good")}, [Site(**site("old"))], (16, 16, 3))
+    found, refused = usable_sites(told | {"w9": site("good")}, [Site(**site("old"))], (16, 16, 3), NAMES)
     assert list(found) == ["good"]
     assert len(refused) == 1
     assert re.search(reason, refused[0])
@@ -175,10 +185,14 @@ LABELS = np.array([0, 1, 0, 1, 1, 0, 1])
 SCORES = np.array([0.1, 0.9, 0.6, 0.4, 0.7, 0.2, 0.8])
 
 
+def metrics_of(tallies: list[Tally]) -> Metrics:
+    return evaluation_of(tallies, num_classes=2).metrics
+
+
 def test_counts_and_sums_of_sites_give_the_metrics_of_all_images() -> None:
     tallies = [tally_of(LABELS[:3], SCORES[:3]), tally_of(LABELS[3:], SCORES[3:])]
-    summed, pooled = metrics_of(tallies), binary_metrics(LABELS, SCORES)
-    for name in set(pooled) - {"roc_auc", "average_precision", "calibration_error"}:
+    summed, pooled = metrics_of(tallies), evaluate(LABELS, SCORES).metrics
+    for name in set(pooled) - {"roc_auc", "average_precision", "calibration_error", SENSITIVITY}:
         assert summed[name] == pytest.approx(pooled[name], abs=1e-12), name
     assert summed["roc_auc"] == pytest.approx((3 * 1.0 + 4 * 1.0) / 7)  # each ranks its own well, …
     assert pooled["roc_auc"] == pytest.approx(11 / 12)  # … but 0.4 at one is below 0.6 at the other
@@ -191,7 +205,7 @@ def test_it_does_not_matter_how_images_are_spread(images: list, cut: int) -> Non
     labels, scores = (np.array(column) for column in zip(*images, strict=True))
     parts = [part for part in (slice(0, cut), slice(cut, None)) if len(labels[part])]
     summed = metrics_of([tally_of(labels[part], scores[part], 0.3) for part in parts])
-    pooled = binary_metrics(labels, scores, 0.3)
+    pooled = evaluate(labels, scores, 0.3).metrics
     for name in ("val_loss", "accuracy", "precision", "recall", "f1_score", "specificity", "brier_score"):
         assert summed[name] == pytest.approx(pooled[name], abs=1e-9), name
 
@@ -205,6 +219,27 @@ def test_the_mean_auc_counts_images_and_leaves_out_sites_of_one_class() -> None:
     assert set(metrics_of([]).values()) == {None}
 
 
+def test_tallies_of_three_classes_give_the_confusion_and_the_means_of_all_images() -> None:
+    generator = np.random.default_rng(0)
+    labels, scores = generator.integers(0, 3, 60), generator.dirichlet([1, 1, 1], 60)
+    tallies = [tally_of(labels[part], scores[part]) for part in (slice(0, 20), slice(20, None))]
+    counts = np.bincount(labels[:20], minlength=3).tolist()
+    assert read_tally(tallies[0].to_message(), counts) == tallies[0]
+    summed, pooled = evaluation_of(tallies, num_classes=3), evaluate(labels, scores)
+    np.testing.assert_array_equal(summed.confusion, pooled.confusion)
+    ranking = {"roc_auc", "average_precision", SENSITIVITY}
+    for all_of, own in zip(
+        [pooled.metrics, *pooled.by_class], [summed.metrics, *summed.by_class], strict=True
+    ):
+        for name in set(all_of) - ranking - {"calibration_error"}:
+            assert own[name] == pytest.approx(all_of[name], abs=1e-12), name
+    assert {row[name] for row in summed.by_class for name in ranking} == {None}
+    own_aucs = [
+        evaluate(labels[part], scores[part]).metrics["roc_auc"] for part in (slice(0, 20), slice(20, None))
+    ]
+    assert summed.metrics["roc_auc"] == pytest.approx((20 * own_aucs[0] + 40 * own_aucs[1]) / 60)
+
+
 GOOD = tally_of(LABELS, SCORES).to_message()
 
 
@@ -214,8 +249,11 @@ def test_a_good_tally_is_read_as_it_is() -> None:
 
 @pytest.mark.parametrize(
     "change",
-    [{"negative": 4}, {"positive": 3}, {"true_negative": 4}, {"true_positive": -1}, {"true_positive": 2.0},
-     {"true_negative": True}, {"loss": float("nan")}, {"loss": -1.0}, {"loss": 1e9}, {"squares": "1"},
+    [*({"confusion": rows} for rows in (
+        [[3, 1], [1, 3]], [[4, -1], [1, 3]], [[2, 1], [1, 3.0]], [[2, True], [1, 3]], [[2, 1], [4]],
+        [[3], [4]], [[2, 1, 0], [1, 3, 0], [0, 0, 0]], [3, 4], None,
+     )),
+     {"loss": float("nan")}, {"loss": -1.0}, {"loss": 1e9}, {"squares": "1"},
      {"roc_auc": None}, {"roc_auc": 1.5}, {"roc_auc": "1"}, {"more": 1}],
 )  # fmt: skip
 def test_a_tally_that_cannot_be_is_refused(change: dict) -> None:
@@ -223,7 +261,7 @@ def test_a_tally_that_cannot_be_is_refused(change: dict) -> None:
         read_tally(GOOD | change, [3, 4])
 
 
-@pytest.mark.parametrize("data", [None, [], 7, {}, {"negative": 1}])
+@pytest.mark.parametrize("data", [None, [], 7, {}, {"confusion": [[2, 1], [1, 3]]}])
 def test_what_is_no_tally_is_refused(data) -> None:
     with pytest.raises(ValueError, match="no tally"):
         read_tally(data, [3, 4])

@@ -3,7 +3,7 @@
 import numpy as np
 import pytest
 
-from helpers.evaluation.metrics import binary_metrics
+from helpers.evaluation.metrics import evaluate
 from helpers.evaluation.threshold_rule import Rule, parse_rule
 from helpers.evaluation.thresholds import choose_threshold
 from helpers.global_config import Config, ConfigError
@@ -59,7 +59,7 @@ def test_the_rule_holds_and_no_score_serves_better(seed: int) -> None:
     generator = np.random.default_rng(seed)
     labels = np.append(generator.integers(0, 2, 40), [0, 1])
     scores = generator.random(42).astype(np.float32).round(1)
-    at = {float(score): binary_metrics(labels, scores, float(score)) for score in scores}
+    at = {float(score): evaluate(labels, scores, float(score)).metrics for score in scores}
     youden = {score: metrics["recall"] + metrics["specificity"] for score, metrics in at.items()}
     best = max(youden.values())
     lowest = min(score for score, value in youden.items() if value == pytest.approx(best, rel=1e-12))
@@ -67,7 +67,7 @@ def test_the_rule_holds_and_no_score_serves_better(seed: int) -> None:
     sensitive = [score for score, metrics in at.items() if metrics["recall"] >= 0.8]
     assert choose_threshold(labels, scores, "sensitivity>=0.8") == max(sensitive)
     threshold = choose_threshold(labels, scores, "specificity>=0.8")
-    assert binary_metrics(labels, scores, threshold)["specificity"] >= 0.8
+    assert evaluate(labels, scores, threshold).metrics["specificity"] >= 0.8
     assert threshold == min(
         (score for score, metrics in at.items() if metrics["specificity"] >= 0.8), default=threshold
     )
