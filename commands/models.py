@@ -45,7 +45,10 @@ def models(config: Config, *, with_timing: bool, console: Console | None = None)
     found = [
         facts_of(name, config, with_timing) for name in track(names, what, console=console, transient=True)
     ]
-    console.print(_table(found))
+    console.print(_table([facts for facts in found if not facts.problem]))
+    for facts in found:
+        if facts.problem:  # not in the table, whose last column is narrow
+            console.print(f"{facts.name}: {facts.problem}", soft_wrap=True, highlight=False, markup=False)
     height, width = config.INPUT_SHAPE
     text = f"at INPUT_SHAPE {height}x{width}, INPUT_DIM {config.INPUT_DIM}, PRECISION {config.PRECISION}"
     if with_timing:
@@ -89,9 +92,6 @@ def _table(found: list[Facts]) -> Table:
         table.add_column(header, justify="right")
     table.add_column("", overflow="fold")
     for facts in found:
-        if facts.problem:
-            table.add_row(facts.name, "", "", "", facts.problem)
-            continue
         speed = "" if facts.images_per_second is None else f"{facts.images_per_second:,.0f}"
         has_weights = facts.name in ARCHITECTURES and ARCHITECTURES[facts.name].has_body
         note = "PRETRAINED=imagenet" if has_weights else ""

@@ -17,8 +17,6 @@ from helpers.global_config import Config
 from helpers.local_training.client_optimizer import GradientTerms, client_optimizer
 from helpers.local_training.devices import choose_gpu, limit_threads
 
-LOSS = "binary_crossentropy"
-
 
 class ModelInstance:
     """A compiled model whose traced functions survive from round to round.
@@ -30,7 +28,9 @@ class ModelInstance:
         xla: whether XLA compiles the training step.
 
     Attributes:
-        model: the same, with binary cross-entropy and the optimiser.
+        model: the same, with the loss and the optimiser.
+        loss: as Keras calls it: binary_crossentropy where the model gives one probability,
+            sparse_categorical_crossentropy where it gives one a class. Labels are (B, 1) for both.
         schema: names, dtypes and shapes of its weights, in `get_weights()` order.
         trainable: for each of them, whether gradients change it; moving statistics are not.
         normalising: for each of them, whether it belongs to batch normalisation.
@@ -40,8 +40,12 @@ class ModelInstance:
         self, model: keras.Model, optimizer: keras.Optimizer | None = None, *, xla: bool = False
     ) -> None:
         self.model = model
+        is_binary = model.output_shape[-1] == 1
+        self.loss = "binary_crossentropy" if is_binary else "sparse_categorical_crossentropy"
         # Beside the loss, the same without class weights: what is reported.
-        self.model.compile(optimizer or client_optimizer("adam"), LOSS, metrics=[LOSS], jit_compile=xla)
+        self.model.compile(
+            optimizer or client_optimizer("adam"), self.loss, metrics=[self.loss], jit_compile=xla
+        )
         self.model.optimizer.build(self.model.trainable_variables)
         self.schema: Schema = schema_of(self.names, self.model.get_weights())
         trained = {variable.path for variable in self.model.trainable_variables}

@@ -9,7 +9,13 @@ import keras
 from keras.src.utils.naming import reset_uids  # Keras makes it public nowhere; see `_call`
 
 from helpers.architectures import ARCHITECTURES
-from helpers.architectures.own_function import Builder, allowed_function, check_model, imported
+from helpers.architectures.own_function import (
+    Builder,
+    allowed_function,
+    check_model,
+    check_takes_classes,
+    imported,
+)
 from helpers.architectures.pretrained import freeze_body
 from helpers.global_config import Config, ConfigError
 
@@ -21,11 +27,13 @@ class Recipe:
     Attributes:
         architecture: ARCHITECTURE, checked: a function of one's own is allowed on this machine.
         input_shape: height, width, channels.
+        num_classes: at least 2.
         batch_norm_momentum, is_fast, train_body, precision: the settings of these names (TRAIN_STEP).
     """
 
     architecture: str
     input_shape: tuple[int, int, int]
+    num_classes: int
     batch_norm_momentum: float
     is_fast: bool
     train_body: bool
@@ -44,6 +52,7 @@ class Recipe:
         return cls(
             config.ARCHITECTURE,
             (*config.INPUT_SHAPE, config.INPUT_DIM),
+            len(config.class_names),
             config.BATCH_NORM_MOMENTUM,
             config.TRAIN_STEP == "fast",
             config.TRAIN_BODY,
@@ -66,7 +75,8 @@ def build(recipe: Recipe, seed: int | None = None) -> keras.Model:
         if about is None:
             model = _build_own(recipe, seed)
         else:
-            model = _call(imported(about.builder), recipe, seed, **({"fast": True} if recipe.is_fast else {}))
+            options = {"num_classes": recipe.num_classes} | ({"fast": True} if recipe.is_fast else {})
+            model = _call(imported(about.builder), recipe, seed, options)
     for layer in all_layers(model):
         if isinstance(layer, keras.layers.BatchNormalization):
             layer.momentum = recipe.batch_norm_momentum
@@ -78,15 +88,19 @@ def build(recipe: Recipe, seed: int | None = None) -> keras.Model:
 def _build_own(recipe: Recipe, seed: int | None) -> keras.Model:
     """Call a function of one's own, twice: what it gives must be new, under the same names."""
     function = imported(recipe.architecture)
+    options = {}
+    if recipe.num_classes > 2:  # of two classes, a function need not know of any
+        check_takes_classes(function, recipe.architecture, recipe.num_classes)
+        options = {"num_classes": recipe.num_classes}
     try:
-        first, model = (_call(function, recipe, seed) for _ in range(2))
+        first, model = (_call(function, recipe, seed, options) for _ in range(2))
     except Exception as error:  # whatever a function may raise
         reason = " ".join(f"{type(error).__name__}: {error}".split())
         raise ConfigError(
             f"ARCHITECTURE: {recipe.architecture} fails for images {recipe.input_shape}: {reason}"
         ) from error
     for each in (first, model):
-        check_model(each, recipe.architecture, recipe.input_shape)
+        check_model(each, recipe.architecture, recipe.input_shape, recipe.num_classes)
     are_shared = any(a is b for a, b in zip(first.weights, model.weights, strict=False))
     if are_shared or names_of(model) != names_of(first):
         raise ConfigError(
@@ -96,7 +110,7 @@ def _build_own(recipe: Recipe, seed: int | None) -> keras.Model:
     return model
 
 
-def _call(function: Builder, recipe: Recipe, seed: int | None, **options: bool) -> keras.Model:
+def _call(function: Builder, recipe: Recipe, seed: int | None, options: dict[str, int]) -> keras.Model:
     """Call a function that builds a network.
 
     Keras numbers layers without a name over the life of a process. Here it begins anew, as the names of

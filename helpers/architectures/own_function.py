@@ -1,6 +1,7 @@
 """Networks from functions of one's own, `package.module:function`: allowed here, imported, and checked."""
 
 import importlib
+import inspect
 import sys
 from collections.abc import Iterator, Sequence
 from pathlib import Path
@@ -8,6 +9,7 @@ from typing import Any, Protocol
 
 import keras
 
+from helpers.architectures.head import probability_layer
 from helpers.global_config import ConfigError
 
 PROJECT = Path(__file__).resolve().parents[2]
@@ -16,7 +18,7 @@ PROJECT = Path(__file__).resolve().parents[2]
 class Builder(Protocol):
     """Builds a network, uncompiled, for images (H, W, C); some have options."""
 
-    def __call__(self, input_shape: tuple[int, int, int], **options: bool) -> keras.Model: ...
+    def __call__(self, input_shape: tuple[int, int, int], **options: int) -> keras.Model: ...
 
 
 def allowed_function(reference: str, allowed: Sequence[str]) -> None:
@@ -55,34 +57,54 @@ def imported(reference: str) -> Builder:
     return builder
 
 
-def check_model(model: Any, reference: str, input_shape: tuple[int, int, int]) -> None:
+def check_takes_classes(function: Builder, reference: str, num_classes: int) -> None:
+    """Refuse a function that cannot be told how many classes there are.
+
+    Raises:
+        ConfigError: saying how it is called.
+    """
+    try:
+        inspect.signature(function).bind((1, 1, 1), num_classes=num_classes)
+    except (TypeError, ValueError):
+        name = reference.partition(":")[2]
+        raise ConfigError(
+            f"ARCHITECTURE: {reference} has no argument num_classes, and there are {num_classes} classes; "
+            f"write it as {name}(input_shape, num_classes=2)"
+        ) from None
+
+
+def check_model(model: Any, reference: str, input_shape: tuple[int, int, int], num_classes: int) -> None:
     """Refuse a model that cannot be trained here, or that plain Keras could not open once it is saved.
 
     Args:
         model: what the function returned.
         reference: the function's name.
-        input_shape: what it was given.
+        input_shape, num_classes: what it was given.
 
     Raises:
         ConfigError: saying what was expected.
     """
-    for problem in _problems(model, input_shape):
+    for problem in _problems(model, input_shape, probability_layer(num_classes)):
         raise ConfigError(f"ARCHITECTURE: {reference} returned {problem}")
 
 
-def _problems(model: Any, input_shape: tuple[int, int, int]) -> Iterator[str]:
+def _problems(model: Any, input_shape: tuple[int, int, int], last: keras.layers.Dense) -> Iterator[str]:
     if not isinstance(model, keras.Model):
         yield f"a {type(model).__name__}, expected an uncompiled keras.Model"
     if model.compiled:
         yield "a compiled model; leave compile() out, the loss and the optimiser are the project's"
     shapes = (getattr(model, "input_shape", None), getattr(model, "output_shape", None))
-    if shapes != ((None, *input_shape), (None, 1)):
+    if shapes != ((None, *input_shape), (None, last.units)):
         yield (
             f"a model with input {shapes[0]} and output {shapes[1]}, expected {(None, *input_shape)} and "
-            "(None, 1), as a Sequential with an Input or a functional model has them"
+            f"{(None, last.units)}, as a Sequential with an Input or a functional model has them"
         )
-    if getattr(model.layers[-1], "activation", None) is not keras.activations.sigmoid:
-        yield f"a model whose last layer {model.layers[-1].name} has no sigmoid, expected Dense(1, 'sigmoid')"
+    if getattr(model.layers[-1], "activation", None) is not last.activation:
+        activation = last.activation.__name__
+        yield (
+            f"a model whose last layer {model.layers[-1].name} has no {activation}, expected "
+            f"Dense({last.units}, '{activation}')"
+        )
     if (dtype := model.outputs[0].dtype) != "float32":
         yield f"a model with output {dtype}; give its last layer dtype='float32', whatever the PRECISION"
     if foreign := sorted(_foreign_parts(keras.saving.serialize_keras_object(model))):

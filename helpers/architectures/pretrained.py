@@ -7,6 +7,7 @@ from typing import Any
 import keras
 from keras import layers
 
+from helpers.architectures.head import probability_layer
 from helpers.global_config import ConfigError
 
 APPLICATIONS: dict[str, Callable[..., keras.Model]] = {
@@ -18,31 +19,32 @@ POOL = "pool"
 """The first layer of the head; what stands before it is the body."""
 
 
-def build_mobilenet_v3_small(input_shape: tuple[int, int, int]) -> keras.Model:
+def build_mobilenet_v3_small(input_shape: tuple[int, int, int], num_classes: int = 2) -> keras.Model:
     """Howard et al. 2019, "Searching for MobileNetV3", the small one."""
-    return _with_head("mobilenet_v3_small", input_shape)
+    return _with_head("mobilenet_v3_small", input_shape, num_classes)
 
 
-def build_mobilenet_v3_large(input_shape: tuple[int, int, int]) -> keras.Model:
+def build_mobilenet_v3_large(input_shape: tuple[int, int, int], num_classes: int = 2) -> keras.Model:
     """Howard et al. 2019, "Searching for MobileNetV3", the large one."""
-    return _with_head("mobilenet_v3_large", input_shape)
+    return _with_head("mobilenet_v3_large", input_shape, num_classes)
 
 
-def build_efficientnet_v2_b0(input_shape: tuple[int, int, int]) -> keras.Model:
+def build_efficientnet_v2_b0(input_shape: tuple[int, int, int], num_classes: int = 2) -> keras.Model:
     """Tan and Le 2021, "EfficientNetV2: Smaller Models and Faster Training", B0."""
-    return _with_head("efficientnet_v2_b0", input_shape)
+    return _with_head("efficientnet_v2_b0", input_shape, num_classes)
 
 
-def _with_head(name: str, input_shape: tuple[int, int, int]) -> keras.Model:
+def _with_head(name: str, input_shape: tuple[int, int, int], num_classes: int) -> keras.Model:
     """The body's layers stand in the model themselves, so that Grad-CAM finds its last convolution.
 
     Args:
         name: of APPLICATIONS.
         input_shape: height, width, channels (1 or 3); height and width at least 32. Inputs are float32 in
             [0, 1]; the scale that the body was trained with is made inside the model.
+        num_classes: at least 2.
 
     Returns:
-        A model with one sigmoid output, shape (N, 1): the probability of class 1. Its weights are random.
+        A model that ends in `probability_layer`. Its weights are random.
     """
     image = layers.Input(input_shape, name="image")
     pixels = layers.Rescaling(255.0, dtype="float32", name="to_255")(image)  # float16 is coarse up there
@@ -53,7 +55,7 @@ def _with_head(name: str, input_shape: tuple[int, int, int]) -> keras.Model:
     )
     features = layers.GlobalAveragePooling2D(name=POOL)(body.output)
     features = layers.Dropout(0.2, name="dropout")(features)
-    output = layers.Dense(1, activation="sigmoid", dtype="float32", name="probability")(features)
+    output = probability_layer(num_classes)(features)
     return keras.Model(image, output, name=name)
 
 

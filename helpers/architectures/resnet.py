@@ -5,14 +5,16 @@ from typing import Any
 import keras
 from keras import layers
 
+from helpers.architectures.head import probability_layer
+
 STAGES = (32, 64, 128)
 """Filters of each stage; every stage but the first halves height and width."""
 BLOCKS = 2
 GROUPS = 8
 
 
-def build_resnet_groupnorm(input_shape: tuple[int, int, int]) -> keras.Model:
-    """Build the network, uncompiled: 695,457 parameters at three channels, whatever the size of the image.
+def build_resnet_groupnorm(input_shape: tuple[int, int, int], num_classes: int = 2) -> keras.Model:
+    """Build the network, uncompiled: 695,457 parameters at three channels and two classes, at any size.
 
     Residual blocks as in He et al. 2016, "Deep Residual Learning for Image Recognition", figure 2, with the
     group normalisation of Wu and He 2018: the same for a client's images as for everybody's, with nothing to
@@ -20,9 +22,10 @@ def build_resnet_groupnorm(input_shape: tuple[int, int, int]) -> keras.Model:
 
     Args:
         input_shape: height, width, channels; height and width at least 8. Inputs are float32 in [0, 1].
+        num_classes: at least 2.
 
     Returns:
-        A model with one sigmoid output, shape (N, 1): the probability of class 1.
+        A model that ends in `probability_layer`.
     """
     image = layers.Input(input_shape, name="image")
     features = _convolution(STAGES[0], 2, "stem_conv")(image)
@@ -33,7 +36,7 @@ def build_resnet_groupnorm(input_shape: tuple[int, int, int]) -> keras.Model:
             features = _block(features, filters, strides, f"stage{number}_block{block}")
     features = layers.GlobalAveragePooling2D(name="pool")(features)
     features = layers.Dropout(0.2, name="dropout")(features)
-    output = layers.Dense(1, activation="sigmoid", dtype="float32", name="probability")(features)
+    output = probability_layer(num_classes)(features)
     return keras.Model(image, output, name="resnet_groupnorm")
 
 

@@ -6,36 +6,44 @@ import keras
 from keras import layers
 
 from helpers.architectures.fast_layers import FusedBatchNormalization, PooledConv2D
+from helpers.architectures.head import probability_layer
 
 GROUPS = 8
 
 
-def build_seed_cnn(input_shape: tuple[int, int, int], *, fast: bool = False) -> keras.Model:
-    """Build the CNN, uncompiled: 1,809,985 parameters at (128, 128, 3).
+def build_seed_cnn(
+    input_shape: tuple[int, int, int], num_classes: int = 2, *, fast: bool = False
+) -> keras.Model:
+    """Build the CNN, uncompiled: 1,809,985 parameters at (128, 128, 3) with two classes.
 
     Layers are named so that every process gives the weights the same names.
 
     Args:
         input_shape: height, width, channels; height and width at least 15. Inputs are float32 in [0, 1].
+        num_classes: at least 2.
         fast: build it of layers that train faster on a CPU; weights, names and order are the same.
 
     Returns:
-        A model with one sigmoid output, shape (N, 1): the probability of class 1.
+        A model that ends in `probability_layer`.
     """
     normalization = FusedBatchNormalization if fast else layers.BatchNormalization
-    return _seed_cnn("seed_cnn", input_shape, lambda name: normalization(name=name), fast)
+    return _seed_cnn("seed_cnn", input_shape, num_classes, lambda name: normalization(name=name), fast)
 
 
-def build_seed_cnn_groupnorm(input_shape: tuple[int, int, int]) -> keras.Model:
+def build_seed_cnn_groupnorm(input_shape: tuple[int, int, int], num_classes: int = 2) -> keras.Model:
     """Build the same CNN with group normalisation (Wu and He 2018), which has no statistics to average."""
     return _seed_cnn(
-        "seed_cnn_groupnorm", input_shape, lambda name: layers.GroupNormalization(GROUPS, name=name)
+        "seed_cnn_groupnorm",
+        input_shape,
+        num_classes,
+        lambda name: layers.GroupNormalization(GROUPS, name=name),
     )
 
 
 def _seed_cnn(
     name: str,
     input_shape: tuple[int, int, int],
+    num_classes: int,
     normalization: Callable[[str], layers.Layer],
     fast: bool = False,
 ) -> keras.Model:
@@ -56,7 +64,7 @@ def _seed_cnn(
             layers.Dense(64, activation="relu", name="dense_1"),
             layers.Dropout(0.1, name="dropout_3"),
             layers.Dense(16, activation="relu", name="dense_2"),
-            layers.Dense(1, activation="sigmoid", dtype="float32", name="probability"),
+            probability_layer(num_classes),
         ],
         name=name,
     )

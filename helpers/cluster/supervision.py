@@ -150,10 +150,10 @@ class Supervisor:
             failure = failures.get(job.name)
             if failure is not None:
                 job.failed += 1
-                self.notice(f"{job.name} failed on {failure['worker']}: {failure['error']}")
                 if job.failed > 1:
                     give_up(job, failure["error"])
                 else:
+                    self.notice(f"{job.name} failed on {failure['worker']}: {failure['error']}")
                     self.send_again(job, _another(workers, job.queue, failure["worker"]))
             elif self._has_left(job, workers):
                 give_up(job, f"site {job.site} has had no live worker for {self._patience_s:g} s")

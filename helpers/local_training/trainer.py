@@ -10,7 +10,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from helpers.federated.weights import Weights
-from helpers.model_instance_helper import LOSS, ModelInstance
+from helpers.model_instance_helper import ModelInstance
 
 NO_CORRECTIONS: Mapping[str, NDArray[np.generic]] = {}
 
@@ -22,8 +22,8 @@ class LocalUpdate:
     Attributes:
         weights: arrays in model order.
         num_batches: training steps made.
-        loss: mean binary cross-entropy over the images, as training went on; without class weights, so
-            that it compares with that on validation.
+        loss: mean cross-entropy over the images, as training went on; without class weights, so that it
+            compares with that on validation.
     """
 
     weights: Weights
@@ -61,10 +61,11 @@ def train_locally(
     Args:
         instance: the model; its weights are overwritten.
         weights: those to begin with, in model order.
-        batches: what Keras' `fit` takes: images float32 (B, H, W, C) in [0, 1], labels (B, 1).
+        batches: what Keras' `fit` takes: images float32 (B, H, W, C) in [0, 1], labels
+            float32 (B, 1), 0 to the number of classes - 1.
         learning_rate: of the optimiser.
         seed: determines the dropout masks.
-        class_weight: what an image of either class counts in the loss; None counts all alike.
+        class_weight: what an image of each class counts in the loss; None counts all alike.
         corrections: what SCAFFOLD adds to the gradients, by name of the weights.
         go_on: asked after every batch, with the number of batches done; False ends the training there.
 
@@ -76,13 +77,17 @@ def train_locally(
     history = instance.model.fit(
         batches, epochs=1, shuffle=False, class_weight=class_weight, verbose=0, callbacks=[asking]
     )
-    trained_on, reported = (float(history.history[name][0]) for name in ("loss", LOSS))
+    trained_on, reported = (float(history.history[name][0]) for name in ("loss", instance.loss))
     if not math.isfinite(trained_on):
         raise FloatingPointError(f"the training loss became {trained_on}; lower BASE_LR")
     return LocalUpdate(list(instance.model.get_weights()), asking.num_batches, reported)
 
 
 def predict_scores(instance: ModelInstance, batches: Any) -> NDArray[np.float32]:
-    """Return the probability of class 1 for every image of `batches`: float32 (N,)."""
-    scores: NDArray[np.float32] = instance.model.predict(batches, verbose=0)
-    return scores.reshape(-1).astype(np.float32)
+    """Return the probabilities for every image of `batches`.
+
+    Returns:
+        Of two classes that of class 1, float32 (N,); of more those of each, float32 (N, number of classes).
+    """
+    scores: NDArray[np.float32] = instance.model.predict(batches, verbose=0).astype(np.float32)
+    return scores.reshape(-1) if scores.shape[-1] == 1 else scores

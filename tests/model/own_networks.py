@@ -13,6 +13,19 @@ def good(input_shape):
     return keras.Model(image, output)
 
 
+def of_any_classes(input_shape, num_classes=2):
+    last = layers.Dense(1, "sigmoid") if num_classes == 2 else layers.Dense(num_classes, "softmax")
+    return _ending_in(input_shape, last)
+
+
+def of_two_units(input_shape, num_classes):
+    return _ending_in(input_shape, layers.Dense(2, "softmax"))
+
+
+def without_softmax(input_shape, num_classes):
+    return _ending_in(input_shape, layers.Dense(num_classes, "sigmoid"))
+
+
 def compiled(input_shape):
     model = good(input_shape)
     model.compile("adam", "binary_crossentropy")

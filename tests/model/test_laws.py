@@ -24,6 +24,8 @@ LABELS = (np.arange(10) % 2).astype(np.int32)
 POINTS = GENERATOR.normal(size=(12, 3)).astype(np.float32)
 CLASSES = (POINTS @ np.array([1, -2, 0.5], np.float32) > 0).astype(np.float32).reshape(-1, 1)
 W0 = np.array([[0.3], [-0.1], [0.2]])
+THREE_CLASSES = (np.arange(12) % 3).astype(np.float32).reshape(-1, 1)
+W0_OF_THREE = np.array([[0.3, 0.0, -0.2], [-0.1, 0.4, 0.1], [0.2, -0.3, 0.0]])
 
 
 def assert_same(first: Weights, second: Weights) -> None:
@@ -50,6 +52,23 @@ def gradient(points: np.ndarray, classes: np.ndarray, w: np.ndarray) -> np.ndarr
     return points.astype(np.float64).T @ (1 / (1 + np.exp(-points @ w)) - classes) / len(points)
 
 
+def softmax_model(*, xla: bool = False) -> ModelInstance:
+    """p = softmax(x · w) of three classes, without a bias, trained by plain SGD."""
+    layers = [keras.layers.Input((3,)), keras.layers.Dense(3, "softmax", use_bias=False)]
+    return ModelInstance(keras.Sequential(layers), client_optimizer("sgd"), xla=xla)
+
+
+def softmax_losses(
+    points: np.ndarray, classes: np.ndarray, w: np.ndarray
+) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
+    """Of `softmax_model`, float64: labels (N,), cross-entropy of each image (N,), its gradient (N, 3, 3)."""
+    labels = classes.astype(int).reshape(-1)
+    powers = np.exp(points.astype(np.float64) @ w)
+    p = powers / powers.sum(axis=1, keepdims=True)
+    losses = -np.log(p[np.arange(len(p)), labels])
+    return labels, losses, points[:, :, None] * (p - np.eye(3)[labels])[:, None, :]
+
+
 def steps(instance: ModelInstance, weights: Weights, points: Any, classes: Any, batch_size: int) -> Weights:
     batches = tf.data.Dataset.from_tensor_slices((points, classes)).batch(batch_size)
     return train_locally(instance, weights, batches, learning_rate=0.5, seed=[0]).weights
@@ -73,19 +92,40 @@ def test_one_client_is_plain_keras_with_a_fresh_optimiser_each_epoch() -> None:
         assert_same(federated, plain.get_weights())
 
 
-def test_a_full_batch_step_of_every_client_is_the_pooled_gradient_step() -> None:
-    instance = logistic_model()
-    start = [W0.astype(np.float32)]
+@pytest.mark.parametrize("num_classes", [2, 3])
+def test_a_full_batch_step_of_every_client_is_the_pooled_gradient_step(num_classes: int) -> None:
+    if num_classes == 2:
+        instance, w0, classes = logistic_model(), W0, CLASSES
+        expected = gradient(POINTS, classes, w0)
+    else:
+        instance, w0, classes = softmax_model(), W0_OF_THREE, THREE_CLASSES
+        expected = softmax_losses(POINTS, classes, w0)[2].mean(axis=0)
+    start = [w0.astype(np.float32)]
     shares = [slice(0, 2), slice(2, 5), slice(5, 12)]
     updates = [
-        (steps(instance, start, POINTS[share], CLASSES[share], 12), float(share.stop - share.start))
+        (steps(instance, start, POINTS[share], classes[share], 12), float(share.stop - share.start))
         for share in shares
     ]
     (mean,) = weighted_mean(updates)
-    (pooled,) = steps(instance, start, POINTS, CLASSES, 12)
+    (pooled,) = steps(instance, start, POINTS, classes, 12)
     np.testing.assert_allclose(mean, pooled, rtol=0, atol=1e-6)
-    np.testing.assert_allclose(pooled, W0 - 0.5 * gradient(POINTS, CLASSES, W0), rtol=0, atol=1e-6)
-    assert abs(pooled - W0).max() > 0.1  # a step was made
+    np.testing.assert_allclose(pooled, w0 - 0.5 * expected, rtol=0, atol=1e-6)
+    assert abs(pooled - w0).max() > 0.1  # a step was made
+
+
+@pytest.mark.parametrize("xla", [False, True])
+def test_every_class_counts_in_the_gradient_as_its_weight_says_and_the_loss_is_without(xla: bool) -> None:
+    class_weight = {0: 0.5, 1: 3.0, 2: 1.25}
+    batches = tf.data.Dataset.from_tensor_slices((POINTS, THREE_CLASSES)).batch(12)
+    start = [W0_OF_THREE.astype(np.float32)]
+    update = train_locally(
+        softmax_model(xla=xla), start, batches, learning_rate=0.5, seed=[0], class_weight=class_weight
+    )
+    labels, losses, gradients = softmax_losses(POINTS, THREE_CLASSES, W0_OF_THREE)
+    weight = np.array([class_weight[label] for label in labels])
+    expected = W0_OF_THREE - 0.5 * (weight[:, None, None] * gradients).mean(axis=0)
+    np.testing.assert_allclose(update.weights[0], expected, rtol=0, atol=1e-6)
+    assert update.loss == pytest.approx(losses.mean(), abs=1e-6)
 
 
 @pytest.mark.parametrize("optimizer", ["adam", "sgd"])

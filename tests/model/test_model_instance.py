@@ -134,6 +134,21 @@ def test_saved_models_open_in_plain_keras(tmp_path) -> None:
     assert len(keras_file(CONFIG, weights)) < 2 * sum(layer.nbytes for layer in weights) + 100_000
 
 
+def test_saved_models_of_several_classes_open_in_plain_keras(tmp_path) -> None:
+    config = Config(INPUT_SHAPE=(16, 16), TRAIN_STEP="fast", CLASS_NAMES=("a", "b", "c"))
+    instance = model_for(config)
+    weights = train(instance, initial_weights(config)).weights
+    path = tmp_path / "best.keras"
+    path.write_bytes(keras_file(config, weights))
+    instance.model.set_weights(weights)
+    scores = predict_scores(instance, IMAGES)
+    assert (scores.shape, scores.dtype) == ((12, 3), np.float32)
+    np.testing.assert_allclose(scores.sum(axis=1), 1, rtol=0, atol=1e-6)
+    np.testing.assert_allclose(
+        keras.models.load_model(path).predict(IMAGES, verbose=0), scores, rtol=0, atol=1e-6
+    )
+
+
 def test_batch_norm_momentum_is_what_its_averages_keep() -> None:
     first_batch = batches().take(1)  # its images' mean does not depend on the momentum
     means = []

@@ -66,6 +66,20 @@ def test_a_second_model_has_the_same_names_and_is_as_large_as_documented(name: s
 
 
 @pytest.mark.parametrize("name", ARCHITECTURES)
+def test_several_classes_change_the_last_layer_alone(name: str) -> None:
+    two, three = (build(recipe(name, CLASS_NAMES=names)) for names in ((), ("a", "b", "c")))
+    assert names_of(three) == names_of(two)
+    (*body, kernel, bias), (*same, wide, long) = (
+        [array.shape for array in model.get_weights()] for model in (two, three)
+    )
+    assert same == body
+    assert (kernel, bias, wide, long) == ((kernel[0], 1), (1,), (kernel[0], 3), (3,))
+    assert three.output_shape == (None, 3)
+    assert three.layers[-1].activation is keras.activations.softmax
+    assert three.layers[-1].compute_dtype == "float32"
+
+
+@pytest.mark.parametrize("name", ARCHITECTURES)
 def test_what_the_registry_says_is_so(name: str) -> None:
     about = ARCHITECTURES[name]
     model = build(recipe(name, about.least_side, 1))
@@ -177,6 +191,9 @@ def test_a_run_can_begin_with_the_model_of_another(tmp_path) -> None:
         ConfigError, match=r"^PRETRAINED: .*best\.keras is no weights file of seed_cnn, images"
     ):
         initial_weights(wrong)
+    of_more = other.model_copy(update={"CLASS_NAMES": ("a", "b", "c")})
+    with pytest.raises(ConfigError, match=r"^PRETRAINED: .*best\.keras is no weights file of resnet"):
+        initial_weights(of_more)
     absent = config_of("seed_cnn", PRETRAINED="other.h5", PRETRAINED_DIR=tmp_path)
     with pytest.raises(ConfigError, match=r"^PRETRAINED: received 'other.h5': .*other.h5 is not there"):
         initial_weights(absent)

@@ -24,7 +24,7 @@ GOOD = f"{HERE}:good"
 PRINT_NAMES = f"""
 import json
 from helpers.architectures.building import Recipe, build, names_of
-print(json.dumps(names_of(build(Recipe("{GOOD}", (16, 16, 1), 0.99, False, True, "float32")))))
+print(json.dumps(names_of(build(Recipe("{GOOD}", (16, 16, 1), 2, 0.99, False, True, "float32")))))
 """
 
 
@@ -101,6 +101,33 @@ def test_what_cannot_be_used_is_refused_in_one_line(name: str, told: str) -> Non
     with pytest.raises(ConfigError, match=f"^ARCHITECTURE: .*{HERE}.*{told}") as caught:
         build(Recipe.of(config_of(name)))
     assert "\n" not in str(caught.value)
+
+
+def test_of_several_classes_it_is_told_how_many(tmp_path) -> None:
+    config = config_of("of_any_classes", CLASS_NAMES=("a", "b", "c"))
+    weights = initial_weights(config)
+    instance = model_for(config)
+    assert (instance.model.output_shape, instance.loss) == ((None, 3), "sparse_categorical_crossentropy")
+    instance.model.set_weights(weights)
+    scores = predict_scores(instance, IMAGES)
+    np.testing.assert_allclose(scores.sum(axis=1), 1, rtol=0, atol=1e-6)
+    file = tmp_path / "own.keras"
+    file.write_bytes(keras_file(config, weights))
+    np.testing.assert_array_equal(keras.models.load_model(file).predict(IMAGES, verbose=0), scores)
+    assert model_for(config_of("of_any_classes")).model.output_shape == (None, 1)
+
+
+@pytest.mark.parametrize(
+    ("name", "told"),
+    [
+        ("good", r"has no argument num_classes, and there are 3 .* as good\(input_shape, num_classes=2\)$"),
+        ("of_two_units", r"output \(None, 2\), expected \(None, 16, 16, 1\) and \(None, 3\)"),
+        ("without_softmax", r"has no softmax, expected Dense\(3, 'softmax'\)"),
+    ],
+)
+def test_what_does_not_fit_several_classes_is_refused_in_one_line(name: str, told: str) -> None:
+    with pytest.raises(ConfigError, match=f"^ARCHITECTURE: {HERE}:{name} .*{told}"):
+        build(Recipe.of(config_of(name, CLASS_NAMES=("a", "b", "c"))))
 
 
 def test_a_module_that_cannot_be_imported_is_named() -> None:

@@ -8,7 +8,7 @@ import tensorflow as tf
 from helpers.federated.weights import Weights
 from helpers.global_config import Config
 from helpers.local_training.client_optimizer import client_optimizer
-from helpers.local_training.trainer import train_locally
+from helpers.local_training.trainer import predict_scores, train_locally
 from helpers.model_instance_helper import ModelInstance, initial_weights, keras_file, model_for
 
 NETWORK = {"ARCHITECTURE": "seed_cnn_groupnorm", "INPUT_SHAPE": (16, 16)}
@@ -45,6 +45,21 @@ def test_weights_are_float32_and_a_used_model_trains_like_a_new_one(precision: s
     file.write_bytes(keras_file(config, first))
     opened = keras.models.load_model(file)
     assert {layer.compute_dtype for layer in opened.layers} == {"float32"}
+
+
+def test_probabilities_of_several_classes_are_float32() -> None:
+    classes = ("a", "b", "c")
+    plain, mixed = (
+        Config(**NETWORK, PRECISION=precision, CLASS_NAMES=classes)
+        for precision in ("float32", "mixed_bfloat16")
+    )
+    instance, start = model_for(mixed), initial_weights(mixed)
+    assert instance.schema == model_for(plain).schema
+    for a, b in zip(one_round(instance, start, 1), one_round(model_for(plain), start, 1), strict=True):
+        assert np.abs(a - b).max() < 0.05  # two steps of 0.01, of Adam
+    scores = predict_scores(instance, IMAGES)
+    assert scores.shape == (8, 3)
+    np.testing.assert_allclose(scores.sum(axis=1), 1, rtol=0, atol=1e-6)  # bfloat16: 1e-2
 
 
 def half_model(initial_scale: float, **terms: float) -> ModelInstance:
