@@ -11,6 +11,7 @@ from helpers.run_records.files import RunFolders
 from helpers.run_records.tables import TEST_COLUMNS
 from preprocessing.load_and_create_dataset import prepare
 from tasks import run_task
+from tasks.final_test import FinalTest
 from tasks.run_task import _description
 
 
@@ -23,7 +24,7 @@ def test_run_json_says_how_the_images_were_split(tmp_path):
     config = Config(DATA_DIR=tmp_path, PREPROCESSED_DIR=tmp_path / "out", INPUT_SHAPE=(16, 16), SEED=7)
     order = SimpleNamespace(run="r", settings={}, data_digest="", versions={})
     prepared = prepare(config, allow=["leaks"])
-    context = SimpleNamespace(order=order, config=config, data=prepared, class_names=prepared.class_names)
+    context = SimpleNamespace(order=order, config=config, data=prepared)
     assert _description(context, {"python": "3"})["environment"] == {"python": "3"}
     assert _description(context, {})["classes"] == ("non-cancerous", "cancerous")
     data = _description(context, {})["data"]
@@ -42,15 +43,17 @@ def test_results_leave_no_scores_of_an_earlier_end_and_the_card_is_of_the_new_te
         np.savez(folders.metrics / name, test_labels=[0, 1], test_scores=[0.1, 0.2])
     monkeypatch.setattr(run_task, "load_arrays", lambda *_: [])
     monkeypatch.setattr(run_task, "keras_file", lambda *_: b"")
-    config = Config(METRICS_DIR=tmp_path / "metrics", MODELS_DIR=tmp_path / "models")
+    config = Config(METRICS_DIR=tmp_path / "metrics", MODELS_DIR=tmp_path / "models", CLASS_NAMES=("a", "b"))
     order = SimpleNamespace(run="r", settings=config.for_run(), data_digest="", versions={})
     context = SimpleNamespace(
-        order=order, config=config, folders=folders, own_data=None, class_names=("a", "b"),
+        order=order, config=config, folders=folders, own_data=None,
         instance=SimpleNamespace(schema=()), key=lambda *_: "", store=SimpleNamespace(delete=lambda _: None),
     )  # fmt: skip
     row = dict.fromkeys(TEST_COLUMNS) | {"round": 2, "threshold": 0.5, "num_examples": 6, "roc_auc": 0.625}
-    run_task.write_results(context, RunState("r", 2, "w", 2, 0.75, "w"), [], row, {})
-    assert [path.name for path in folders.metrics.iterdir()] == ["test.csv"]
+    test = FinalTest(row, [], np.array([[3, 0], [1, 2]]))
+    run_task.write_results(context, RunState("r", 2, "w", 2, 0.75, "w"), [], test, {})
+    assert sorted(path.name for path in folders.metrics.iterdir()) == ["confusion.csv", "test.csv"]
+    assert (folders.metrics / "confusion.csv").read_text() == "true,a,b\na,3,0\nb,1,2\n"
     card = (folders.models / "model_card.md").read_text()
     assert "| ROC-AUC | 0.625 | not defined |" in card
     assert "0 = a, 1 = b" in card
