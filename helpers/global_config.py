@@ -63,6 +63,14 @@ def _as_list(value: Any) -> Any:
     return [part for part in value.strip("[]() ").replace("x", ",").split(",") if part.strip()]
 
 
+def _as_pair(value: Any) -> Any:
+    """As `_as_list`, of two."""
+    parts = _as_list(value)
+    if not isinstance(parts, list | tuple) or len(parts) != 2:
+        raise ValueError(f"received {value!r}: expected a pair of whole numbers, such as 64,64")
+    return parts
+
+
 def _as_number(value: Any) -> Any:
     """Let the text of a whole number stand for it."""
     return int(value) if isinstance(value, str) and value.strip().isdecimal() else value
@@ -181,7 +189,7 @@ CountOrAuto = Annotated[int | Literal["auto"], BeforeValidator(_as_count_or_auto
 ClientList = Annotated[tuple[NonNegativeInt, ...], BeforeValidator(_as_list)]
 ThresholdRule = Annotated[str, AfterValidator(_as_rule)]
 AugmentationName = Annotated[str, AfterValidator(_as_augmentation)]
-Pair = Annotated[tuple[PositiveInt, PositiveInt], BeforeValidator(_as_list)]
+Pair = Annotated[tuple[PositiveInt, PositiveInt], BeforeValidator(_as_pair)]
 
 
 class Config(BaseSettings, metaclass=_ReadableDefaults):
