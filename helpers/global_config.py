@@ -63,6 +63,14 @@ def _as_list(value: Any) -> Any:
     return [part for part in value.strip("[]() ").replace("x", ",").split(",") if part.strip()]
 
 
+def _as_pair(value: Any) -> Any:
+    """As `_as_list`, of two."""
+    parts = _as_list(value)
+    if not isinstance(parts, list | tuple) or len(parts) != 2:
+        raise ValueError(f"received {value!r}: expected a pair of whole numbers, such as 64,64")
+    return parts
+
+
 def _as_number(value: Any) -> Any:
     """Let the text of a whole number stand for it."""
     return int(value) if isinstance(value, str) and value.strip().isdecimal() else value
@@ -102,11 +110,16 @@ def _as_class_names(value: Any) -> Any:
         raise ValueError(f'received {value!r}: expected names as a,b or as ["a", "b"]') from None
 
 
+def is_class_name(name: str) -> bool:
+    """Whether a table can show it: 1 to LONGEST_CLASS_NAME letters, in one line."""
+    return name.isprintable() and 0 < len(name) <= LONGEST_CLASS_NAME
+
+
 def _check_class_names(names: tuple[str, ...]) -> tuple[str, ...]:
     """Let through none, or two and more names that a table can show and tell apart."""
     if names and (len(names) < 2 or len(set(names)) < len(names)):
         raise ValueError(f"received {names}: expected two or more names, no two of them the same")
-    if wrong := [name for name in names if not name.isprintable() or not 0 < len(name) <= LONGEST_CLASS_NAME]:
+    if wrong := [name for name in names if not is_class_name(name)]:
         raise ValueError(f"received {wrong[0]!r}: expected 1 to {LONGEST_CLASS_NAME} letters, in one line")
     return names
 
@@ -181,7 +194,7 @@ CountOrAuto = Annotated[int | Literal["auto"], BeforeValidator(_as_count_or_auto
 ClientList = Annotated[tuple[NonNegativeInt, ...], BeforeValidator(_as_list)]
 ThresholdRule = Annotated[str, AfterValidator(_as_rule)]
 AugmentationName = Annotated[str, AfterValidator(_as_augmentation)]
-Pair = Annotated[tuple[PositiveInt, PositiveInt], BeforeValidator(_as_list)]
+Pair = Annotated[tuple[PositiveInt, PositiveInt], BeforeValidator(_as_pair)]
 
 
 class Config(BaseSettings, metaclass=_ReadableDefaults):

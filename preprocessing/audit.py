@@ -97,7 +97,7 @@ def refuse_findings(findings: Sequence[Finding], allow: Collection[str], command
         flags += " --allow-leaks"
     if conflicts and "label_conflicts" not in allow:
         problems.append(
-            f"{counted(len(conflicts), 'image')} {'is' if len(conflicts) == 1 else 'are'} in both classes: "
+            f"{counted(len(conflicts), 'image')} {'is' if len(conflicts) == 1 else 'are'} in two classes: "
             f"{_list(conflicts)}; remove the wrong ones"
         )
         flags += " --allow-label-conflicts"

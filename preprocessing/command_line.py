@@ -7,8 +7,10 @@ from typing import Any
 
 from helpers.global_config import Config, add_settings
 from preprocessing.sources.choice import SOURCES, SourceOptions
+from preprocessing.sources.medmnist_sets import SETS
 
 SETTINGS = ("INPUT_SHAPE", "INPUT_DIM", "SEED", "TEST_FRACTION", "VALIDATION_FRACTION")
+"""Those that manifest.json records; the classes have a place of their own there."""
 DEMO_DIR = Path("demo/images")
 MEDMNIST_DIR = Path("medmnist")
 HELP = """\
@@ -22,16 +24,20 @@ your own images (docs/data.md has more):
       vanitha_mam_breast_cancer_dataset/0/…   non-cancerous
       vanitha_mam_breast_cancer_dataset/1/…   cancerous
   or in two folders named by class, such as benign/ and malignant/; where it is not clear which is cancerous,
-  --positive-class says it. With several images of a patient, add manifest.csv there, with the columns file
-  (0/image.png) and patient: then no patient is in two splits. A column split (train, val, test) gives the
-  splits yourself. With a column label the images may lie anywhere below --data-dir.
+  --positive-class says it. More classes have more folders: 0/, 1/, 2/, … or one named for each; --class-names
+  says what the numbers mean, or the order of the names, which else is alphabetical. With several images of a
+  patient, add manifest.csv there, with the columns file (0/image.png) and patient: then no patient is in two
+  splits. A column split (train, val, test) gives the splits yourself. With a column label the images may lie
+  anywhere below --data-dir.
 
 examples:
   python preprocessing/load_and_create_dataset.py
   python preprocessing/load_and_create_dataset.py --data-dir my_images --input-shape 64,64 --input-dim 1
   python preprocessing/load_and_create_dataset.py --data-dir my_images --positive-class carcinoma
+  python preprocessing/load_and_create_dataset.py --data-dir my_images --class-names normal,benign,malignant
   python preprocessing/load_and_create_dataset.py --source dicom --data-dir mammograms --crop-breast
   python preprocessing/load_and_create_dataset.py --source medmnist --dataset breastmnist --size 64
+  python preprocessing/load_and_create_dataset.py --source medmnist --dataset bloodmnist --size 64
   python preprocessing/load_and_create_dataset.py --source demo --input-shape 64,64
 
 exit status: 0 done; 2 bad input or setting, earlier output untouched; 130 interrupted
@@ -57,17 +63,17 @@ def parse(arguments: Sequence[str] | None) -> argparse.Namespace:
     allow: dict[str, Any] = {"dest": "allow", "action": "append_const", "default": []}
     leaks = "keep a given split although it parts a patient or copies"
     add("--allow-leaks", const="leaks", help=leaks, **allow)
-    add("--allow-label-conflicts", const="label_conflicts", help="keep one image in both classes", **allow)
+    add("--allow-label-conflicts", const="label_conflicts", help="keep one image in two classes", **allow)
     positive = "with folder and dicom, which of two folders or labels is cancerous (1)"
     add("--positive-class", metavar="NAME", default="", help=positive)
     crop = "with dicom, cut mammograms down to the breast: no black border, no letters; audit.csv lists it"
     add("--crop-breast", action="store_true", help=crop)
-    add("--dataset", metavar="NAME", default="", help="with medmnist, breastmnist or pneumoniamnist")
+    add("--dataset", metavar="NAME", default="", help=f"with medmnist, one of {', '.join(SETS)}")
     size = f"with medmnist, pixels of a side: 28, 64, 128 or 224 [{SourceOptions.size}]"
     add("--size", type=int, metavar="PIXELS", default=SourceOptions.size, help=size)
     npz = "with medmnist, the set's file if it is here already; else it is downloaded"
     add("--npz", type=Path, metavar="FILE", help=npz)
-    add_settings(parser, only=SETTINGS)
+    add_settings(parser, only=(*SETTINGS, "CLASS_NAMES"))
     options = parser.parse_args(arguments)
     if "DATA_DIR" not in options:  # never among the user's own images, which the settings may name
         if options.source == "demo":

@@ -102,7 +102,10 @@ def _describe(
         "grouped_by": " and ".join(together) or None,
         "audit": found,
         "counts": {
-            split: dict(sorted(Counter(str(example.record.label) for example in own).items()))
+            split: {
+                str(label): count
+                for label, count in sorted(Counter(example.record.label for example in own).items())
+            }
             for split, own in chosen.items()
         },
         "patients": patients if has_patients else None,

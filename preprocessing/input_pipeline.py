@@ -29,7 +29,7 @@ def training_batches(
 
     Args:
         images: (N, H, W, C), 0-255, usually memory-mapped.
-        labels: (N,), 0 or 1.
+        labels: (N,), 0 to k - 1.
         rows: the client's rows.
         batch_size: images per batch; the last one of an epoch may be smaller.
         epochs: how often every row comes.

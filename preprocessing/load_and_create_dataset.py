@@ -52,7 +52,7 @@ def prepare(
     """Write the splits of the images under `config.DATA_DIR` to `config.PREPROCESSED_DIR`.
 
     Args:
-        config: uses DATA_DIR, PREPROCESSED_DIR and SETTINGS.
+        config: uses DATA_DIR, PREPROCESSED_DIR, CLASS_NAMES and SETTINGS.
         source: one of SOURCES; `medmnist` and `demo` first write their images to DATA_DIR.
         skip_unreadable: leave unreadable images out and list them in the manifest, instead of refusing.
         progress: called with the step, the number of images done and of all.

@@ -124,8 +124,10 @@ def sites_of_rows(data: PreparedData, config: Config) -> list[str]:
     return sites
 
 
-def class_weight(kind: str, labels: np.ndarray, rows: np.ndarray) -> dict[int, float] | None:
-    """What an image of either class counts in a client's loss: inverse to how frequent the class is.
+def class_weight(
+    kind: str, labels: np.ndarray, rows: np.ndarray, num_classes: int
+) -> dict[int, float] | None:
+    """What an image of each class counts in a client's loss: inverse to how frequent the class is.
 
     As scikit-learn's `balanced`: N / (classes present · N_class), so that their mean over the images is 1.
 
@@ -133,13 +135,14 @@ def class_weight(kind: str, labels: np.ndarray, rows: np.ndarray) -> dict[int, f
         kind: `none`, `balanced` (by the client's own labels) or `balanced_global` (by all).
         labels: int32 (N,), of all training rows.
         rows: the client's.
+        num_classes: 2 or more.
 
     Returns:
-        {0: weight, 1: weight}; None for `none`. A class without an image has weight 1.
+        {0: weight, 1: weight, …}; None for `none`. A class without an image has weight 1.
     """
     if kind == "none":
         return None
     counted_labels = labels if kind == "balanced_global" else labels[rows]
-    counts = np.bincount(counted_labels, minlength=2)
+    counts = np.bincount(counted_labels, minlength=num_classes)
     share = len(counted_labels) / np.count_nonzero(counts)
     return {label: float(share / count) if count else 1.0 for label, count in enumerate(counts)}

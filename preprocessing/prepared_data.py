@@ -65,7 +65,7 @@ class PreparedData:
         return self._mapped[split]
 
     def labels(self, split: str) -> np.ndarray:
-        """The labels of a split: int32 (N,), 1 = cancerous."""
+        """The labels of a split: int32 (N,), 0 to len(class_names) - 1."""
         return np.array(_map(self.folder / array_name("y", split)))
 
     def files(self, split: str) -> list[str]:
@@ -78,17 +78,18 @@ class PreparedData:
         return _image_shape(self.manifest)
 
     def counts(self) -> dict[str, Any]:
-        """Digest, size and numbers of the images, JSON-ready; nothing of a single image."""
-        counts = self.manifest["counts"]
+        """Digest, size, classes and numbers of the images, JSON-ready; nothing of a single image."""
         return {
             "data_digest": self.digest,
             "input_shape": list(self.image_shape),
             "classes": list(self.class_names),
-            **{
-                split: [int(counts[split].get(str(label), 0)) for label in range(len(self.class_names))]
-                for split in SPLITS
-            },
+            **self.counts_by_split(),
         }
+
+    def counts_by_split(self) -> dict[str, list[int]]:
+        """How many images of each class every split has, in order of the labels."""
+        counts, labels = self.manifest["counts"], range(len(self.class_names))
+        return {split: [int(counts[split].get(str(label), 0)) for label in labels] for split in SPLITS}
 
     @property
     def class_names(self) -> tuple[str, ...]:

@@ -8,7 +8,6 @@ from helpers.global_config import USUAL_CLASS_NAMES
 from preprocessing.errors import PreprocessingError, counted
 
 SPLITS = ("train", "val", "test")
-CLASSES = (0, 1)
 
 
 def split_rows(
@@ -22,25 +21,25 @@ def split_rows(
     """Divide images into train, val and test so that every class is in each in like proportion.
 
     Args:
-        labels: int (N,), 0 or 1.
+        labels: int (N,), 0 to len(class_names) - 1.
         groups: for each image its group (a patient, or images and their copies); no group will be in
             two splits. None: each image may go anywhere.
         test_fraction: part of all images, in (0, 1).
         validation_fraction: part of the images left after the test split, in (0, 1).
         seed: the same seed gives the same splits.
-        class_names: what 0 and 1 mean, for messages.
+        class_names: what each label means.
 
     Returns:
         row numbers by split name, int64, ascending; every row is in exactly one split.
 
     Raises:
-        PreprocessingError: too few images or groups to have both classes in every split.
+        PreprocessingError: too few images or groups to have every class in every split.
     """
     if groups is None:
         splits = _split_stratified(labels, test_fraction, validation_fraction, seed, class_names)
     else:
-        splits = _split_by_group(labels, groups, test_fraction, validation_fraction, seed)
-    for name, label in _lacking(labels, splits):
+        splits = _split_by_group(labels, groups, test_fraction, validation_fraction, seed, len(class_names))
+    for name, label in _lacking(labels, splits, class_names):
         raise _too_few(labels, class_names, f"{name} would have none of {_named(label, class_names)}")
     return splits
 
@@ -51,9 +50,9 @@ def use_given_splits(
     """Take the splits as the user gave them.
 
     Args:
-        labels: int (N,), 0 or 1.
+        labels: int (N,), 0 to len(class_names) - 1.
         given: for each image one of SPLITS.
-        class_names: what 0 and 1 mean, for messages.
+        class_names: what each label means.
 
     Returns:
         as `split_rows`.
@@ -62,16 +61,30 @@ def use_given_splits(
         PreprocessingError: a split lacks a class.
     """
     splits = {name: np.flatnonzero(np.asarray(given) == name) for name in SPLITS}
-    lacking = [f"{name} has none of {_named(label, class_names)}" for name, label in _lacking(labels, splits)]
+    lacking = [
+        f"{name} has none of {_named(label, class_names)}"
+        for name, label in _lacking(labels, splits, class_names)
+    ]
     if lacking:
         raise PreprocessingError(
-            f"column split of manifest.csv: {', '.join(lacking)}; every split needs both"
+            f"column split of manifest.csv: {', '.join(lacking)}; every split needs {_every(class_names)}"
         )
     return splits
 
 
-def _lacking(labels: np.ndarray, splits: dict[str, np.ndarray]) -> list[tuple[str, int]]:
-    return [(name, label) for name, rows in splits.items() for label in CLASSES if label not in labels[rows]]
+def _lacking(
+    labels: np.ndarray, splits: dict[str, np.ndarray], class_names: Sequence[str]
+) -> list[tuple[str, int]]:
+    return [
+        (name, label)
+        for name, rows in splits.items()
+        for label in range(len(class_names))
+        if label not in labels[rows]
+    ]
+
+
+def _every(class_names: Sequence[str]) -> str:
+    return "both" if len(class_names) == 2 else "all"
 
 
 def _named(label: int, class_names: Sequence[str]) -> str:
@@ -107,6 +120,7 @@ def _split_by_group(
     test_fraction: float,
     validation_fraction: float,
     seed: int,
+    num_classes: int,
 ) -> dict[str, np.ndarray]:
     """Give each group, those with most images first, to the split where it fits best.
 
@@ -120,7 +134,7 @@ def _split_by_group(
             "(images that are copies count as one patient's); add images of more patients, "
             "or say by the column patient of manifest.csv whose they are"
         )
-    counts = np.zeros((len(names), len(CLASSES)))  # images per group and class
+    counts = np.zeros((len(names), num_classes))  # images per group and class
     np.add.at(counts, (owner, labels), 1)
     rest = 1 - test_fraction
     parts = np.array([rest * (1 - validation_fraction), rest * validation_fraction, test_fraction])
@@ -143,8 +157,10 @@ def _split_by_group(
 
 
 def _too_few(labels: np.ndarray, class_names: Sequence[str], reason: str) -> PreprocessingError:
-    counts = ", ".join(f"{(labels == label).sum()} of {_named(label, class_names)}" for label in CLASSES)
+    counts = ", ".join(
+        f"{(labels == label).sum()} of {_named(label, class_names)}" for label in range(len(class_names))
+    )
     return PreprocessingError(
-        f"too few images to have both classes in {', '.join(SPLITS)}: {counts} ({reason}); "
-        "add images or patients of the smaller class, or change TEST_FRACTION or VALIDATION_FRACTION"
+        f"too few images to have {_every(class_names)} classes in {', '.join(SPLITS)}: {counts} ({reason}); "
+        "add images or patients of the rarest class, or change TEST_FRACTION or VALIDATION_FRACTION"
     )

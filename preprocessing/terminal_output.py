@@ -32,10 +32,15 @@ def print_summary(prepared: PreparedData) -> None:
         console.print(note, style="bold", markup=False)
     patients = prepared.manifest["patients"]
     classes = [f"{label} {escape(name)}" for label, name in enumerate(prepared.class_names)]
-    table = Table("split", *classes, "images", *(["patients"] if patients else []))
-    for name, counts in prepared.manifest["counts"].items():
-        row = [counts["0"], counts["1"], sum(counts.values()), *([patients[name]] if patients else [])]
-        table.add_row(name, *map(str, row))
+    lines = [["split", *classes, "images", *(["patients"] if patients else [])]]
+    for name, counts in prepared.counts_by_split().items():
+        numbers = [*counts, sum(counts), *([patients[name]] if patients else [])]
+        lines.append([name, *map(str, numbers)])
+    if len(classes) > 2:  # a line for each: side by side there is no room for many
+        lines = [list(line) for line in zip(*lines, strict=True)]
+    table = Table(*lines[0])
+    for line in lines[1:]:
+        table.add_row(*line)
     console.print(table)
     console.print(_audit_in_words(prepared.manifest["audit"]))
     left_out = [f"{entry['file']} ({entry['reason']})" for entry in prepared.manifest["left_out"]]
@@ -52,7 +57,7 @@ def _audit_in_words(counts: dict[str, int]) -> str:
     names = {
         "exact_duplicates": "exact copies",
         "near_duplicates": "near copies",
-        "label_conflicts": "copies in the other class",
+        "label_conflicts": "copies in another class",
         "split_copies": "copies in another split",
         "split_patients": "patients in two splits",
     }

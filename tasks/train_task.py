@@ -90,7 +90,7 @@ def _train(
         batches,
         learning_rate=config.learning_rate,
         seed=seed,
-        class_weight=class_weight(config.CLASS_WEIGHT, data.labels("train"), rows),
+        class_weight=class_weight(config.CLASS_WEIGHT, data.labels("train"), rows, len(config.class_names)),
         corrections=corrections,
         go_on=attendance.go_on,
     )

@@ -21,7 +21,7 @@ class SourceOptions:
     """What some sources want to know; the defaults suit all others.
 
     Attributes:
-        positive_class: the folder or label that is 1 (folder, dicom).
+        positive_class: of two, the folder or label that is 1 (folder, dicom).
         crop_breast: cut images down to the breast (dicom).
         dataset, size, npz: which set, pixels of a side, a local file of it (medmnist).
     """
@@ -47,7 +47,7 @@ def find_source(source: str, options: SourceOptions, config: Config, progress: P
     Args:
         source: one of SOURCES.
         options: for it.
-        config: uses DATA_DIR, SEED.
+        config: uses DATA_DIR, CLASS_NAMES, SEED.
         progress: called with the step, how much is done and of how much.
 
     Raises:
@@ -61,12 +61,12 @@ def find_source(source: str, options: SourceOptions, config: Config, progress: P
         raise PreprocessingError(
             f"--{name.replace('_', '-')}: is for --source {sources}, received --source {source}"
         )
-    folder = config.DATA_DIR
+    folder, names = config.DATA_DIR, config.CLASS_NAMES
     if source == "medmnist":
-        return find_medmnist(folder, options.dataset, options.size, options.npz, progress)
+        return find_medmnist(folder, options.dataset, options.size, options.npz, names, progress)
     if source == "dicom":
-        return find_dicoms(folder, options.positive_class, options.crop_breast)
+        return find_dicoms(folder, options.positive_class, names, options.crop_breast)
     if source == "folder":
-        return find_images(folder, options.positive_class)
+        return find_images(folder, options.positive_class, names)
     write_demo_images(folder, config.SEED)
-    return replace(find_images(folder), about={"licence": LICENCE})
+    return replace(find_images(folder, class_names=names), about={"licence": LICENCE})

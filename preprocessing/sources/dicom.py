@@ -39,12 +39,14 @@ PERCENTILES = (1.0, 99.5)  # black and white of an image without a window of its
 MOST_BITS = 16  # of a grey level
 
 
-def find_dicoms(folder: Path, positive: str = "", crop: bool = False) -> ImageSet:
+def find_dicoms(
+    folder: Path, positive: str = "", class_names: Sequence[str] = (), crop: bool = False
+) -> ImageSet:
     """List the DICOM files below a folder, as `find_images` lists other images.
 
     Args:
         folder: of the images.
-        positive: the name of the class that is 1, where names leave a doubt.
+        positive, class_names: as `find_images`.
         crop: each image is cut down to the breast.
 
     Raises:
@@ -56,7 +58,7 @@ def find_dicoms(folder: Path, positive: str = "", crop: bool = False) -> ImageSe
         raise PreprocessingError(
             "DICOM images: the package pydicom is not installed; pip install -r requirements-demo.txt"
         ) from None
-    found = find_images(folder, positive, is_dicom, KINDS)
+    found = find_images(folder, positive, class_names, is_dicom, KINDS)
     records = found.records
     if all(record.patient is None for record in records):
         records = _number_patients(folder, records)

@@ -1,7 +1,7 @@
-"""Images in two folders, `0/` and `1/` or named by class, or anywhere where manifest.csv gives labels."""
+"""Images in a folder for each class, numbered or named, or anywhere where manifest.csv gives labels."""
 
 import hashlib
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from pathlib import Path
 
 import cv2
@@ -18,7 +18,6 @@ from preprocessing.sources.records import (
     ImageShape,
     UnreadableImageError,
 )
-from preprocessing.splitting import CLASSES
 
 SUFFIXES = {".png", ".jpg", ".jpeg", ".bmp", ".tif", ".tiff", ".pgm"}
 KINDS = ", ".join(sorted(SUFFIXES))
@@ -30,23 +29,28 @@ def is_picture(path: Path) -> bool:
 
 
 def find_images(
-    folder: Path, positive: str = "", is_image: Callable[[Path], bool] = is_picture, kinds: str = KINDS
+    folder: Path,
+    positive: str = "",
+    class_names: Sequence[str] = (),
+    is_image: Callable[[Path], bool] = is_picture,
+    kinds: str = KINDS,
 ) -> ImageSet:
     """List the images below a folder, sorted by label and path, as files that `read_image` reads.
 
-    With a column `label` in `folder/manifest.csv`, those that it lists; else those at any depth in `0/` and
-    `1/`, or in the two other folders, named by class, that hold images. For the other columns see
+    With a column `label` in `folder/manifest.csv`, those that it lists; else those at any depth in `0/`,
+    `1/` and so on, or in the other folders, named by class, that hold images. For the other columns see
     `manifest_csv`.
 
     Args:
         folder: of the images.
-        positive: the name of the class that is 1, where names leave a doubt.
+        positive: of two classes, the name of the one that is 1, where names leave a doubt.
+        class_names: CLASS_NAMES, or empty; see `name_classes`.
         is_image: tells images from other files.
         kinds: which files those are, in words.
 
     Raises:
-        PreprocessingError: the folder or a class is missing or empty, there are not two classes, it is not
-            known which is 1, or manifest.csv does not fit.
+        PreprocessingError: the folder or a class is missing or empty, there are fewer than two classes,
+            their order is not known, or manifest.csv does not fit.
     """
     manifest = folder / MANIFEST
     columns = read_columns(manifest)
@@ -58,33 +62,41 @@ def find_images(
     where = f"column label of {manifest}" if LABEL in columns else str(folder)
     if columns and LABEL not in columns:
         where += f", whose {MANIFEST} has no column label,"
-    classes, one = name_classes(set(named.values()), positive, where)
-    records = [ImageRecord(file, int(name == one)) for file, name in named.items()]
+    classes, order = name_classes(set(named.values()), positive, class_names, where)
+    records = [ImageRecord(file, order.index(name)) for file, name in named.items()]
     records.sort(key=lambda record: (record.label, record.file))
     return ImageSet(add_columns(manifest, records, columns), classes, read_image)
 
 
 def _named_by_folder(folder: Path, is_image: Callable[[Path], bool], kinds: str) -> dict[str, str]:
-    """The name of its class for every image: `0` and `1` where there is such a folder, else any folder's.
+    """The name of its class for every image: numbers where there is a folder `0` or `1`, else any folder's.
 
     Raises:
-        PreprocessingError: one of `0/` and `1/` is missing or empty, or no folder has images.
+        PreprocessingError: one of the numbered folders, from 0 to the last, is missing or empty, or no
+            folder has images.
     """
-    numbered = [folder / str(label) for label in CLASSES]
-    places = numbered
-    if folder.is_dir() and not any(path.is_dir() for path in numbered):
-        places = [path for path in sorted(folder.iterdir()) if path.is_dir() and path.name[0] != "."]
-    found = {path: _files_below(path, folder, is_image) for path in places}
-    empty = next((path for path in numbered if not found.get(path)), None)
-    if empty and (places == numbered or not any(found.values())):
-        missing = next((path for path in (folder, empty) if not path.is_dir()), None)
-        raise PreprocessingError(
-            (f"{missing}: folder not found" if missing else f"{empty}: no images in this folder")
-            + f"; expected {folder}/0 with non-cancerous and {folder}/1 with cancerous images ({kinds}), two "
-            "folders with other names, or a manifest.csv with the columns file and label; "
-            "--data-dir names another folder"
-        )
-    return {file: path.name for path, files in found.items() for file in files}
+    there = sorted(folder.iterdir()) if folder.is_dir() else []
+    names = [path.name for path in there if path.is_dir() and path.name[0] != "."]
+    numbers = [int(name) for name in names if name.isdecimal() and name == str(int(name))]
+    is_numbered = 0 in numbers or 1 in numbers
+    found: dict[str, list[str]] = {}
+    for name in map(str, range(max(1, *numbers) + 1)) if is_numbered else names:
+        found[name] = _files_below(folder / name, folder, is_image)
+        if is_numbered and not found[name]:
+            raise PreprocessingError(_no_images(folder, folder / name, kinds))
+    if not any(found.values()):
+        raise PreprocessingError(_no_images(folder, folder / "0", kinds))
+    return {file: name for name, files in found.items() for file in files}
+
+
+def _no_images(folder: Path, empty: Path, kinds: str) -> str:
+    missing = next((path for path in (folder, empty) if not path.is_dir()), None)
+    return (
+        (f"{missing}: folder not found" if missing else f"{empty}: no images in this folder")
+        + f"; expected {folder}/0 with non-cancerous and {folder}/1 with cancerous images ({kinds}), more "
+        "classes numbered without a gap, folders with the names of classes, or a manifest.csv with the "
+        "columns file and label; --data-dir names another folder"
+    )
 
 
 def _files_below(folder: Path, root: Path, is_image: Callable[[Path], bool]) -> list[str]:

@@ -1,12 +1,13 @@
-"""The two-class sets of MedMNIST, downloaded or local, as lossless PNGs with the official splits."""
+"""Sets of MedMNIST, downloaded or local, as lossless PNGs with the official splits."""
 
 import csv
 import hashlib
+import math
 import urllib.request
 import zipfile
 import zlib
-from collections.abc import Callable, Iterable
-from dataclasses import dataclass, replace
+from collections.abc import Callable, Iterator, Sequence
+from dataclasses import replace
 from functools import partial
 from http.client import HTTPException
 from pathlib import Path
@@ -16,115 +17,94 @@ import numpy as np
 from numpy.typing import NDArray
 
 from preprocessing.errors import PreprocessingError
+from preprocessing.sources.class_names import name_classes
 from preprocessing.sources.image_folder import find_images
 from preprocessing.sources.manifest_csv import MANIFEST
+from preprocessing.sources.medmnist_sets import SETS, Set
 from preprocessing.sources.records import ImageSet
-from preprocessing.sources.written_folder import written_folder
+from preprocessing.sources.written_folder import kept_if_filled, written_folder
 from preprocessing.splitting import SPLITS
 
 RECORD = "https://zenodo.org/records/10519652/files/"
 SIZES = (28, 64, 128, 224)
 TIMEOUT_S = 60
 PIECE = 2**20  # bytes read at once
-LICENCE = "CC BY 4.0 (MedMNIST v2, https://medmnist.com, and the authors of the images)"
+LICENCE = "{} (MedMNIST v2, https://medmnist.com, and the authors of the images)"
 README = """MedMNIST: {dataset}
 
-Written from {npz}: {name}, with the official splits. Licence: CC BY 4.0,
-https://creativecommons.org/licenses/by/4.0/. Nothing was changed but the file format.
+Written from {npz}: {name}, with the official splits. Licence: {licence},
+https://creativecommons.org/licenses/{kind}/{version}/. Nothing was changed but the file format.
 
 Yang, J., Shi, R., Wei, D., Liu, Z., Zhao, L., Ke, B., Pfister, H., & Ni, B. (2023). MedMNIST v2 - A
 large-scale lightweight benchmark for 2D and 3D biomedical image classification. Scientific Data 10:41.
 https://doi.org/10.1038/s41597-022-01721-8
 {source}
 """
+HEADERS = {
+    (1, 0): np.lib.format.read_array_header_1_0,
+    (2, 0): np.lib.format.read_array_header_2_0,
+}
+"""What reads the header of a .npy file, by its version."""
+MULTI_LABEL = "chestmnist"
 Progress = Callable[[str, int, int], None]  # called with the step, how much is done and of how much
 
 
-@dataclass(frozen=True)
-class Set:
-    """A set: its name, what its labels 0 and 1 mean, which of these is 1 here, whose images; MD5 by size."""
-
-    name: str
-    classes: tuple[str, str]
-    positive: str
-    source: str
-    checksums: dict[int, str]
-
-
-SETS = {
-    "breastmnist": Set(
-        "BreastMNIST",
-        ("malignant", "normal, benign"),
-        "malignant",
-        "Images: Al-Dhabyani, W., Gomaa, M., Khaled, H., & Fahmy, A. (2020). Dataset of breast ultrasound "
-        "images. Data in Brief 28:104863.",
-        {
-            28: "750601b1f35ba3300ea97c75c52ff8f6",
-            64: "742edef2a1fd1524b2efff4bd7ba9364",
-            128: "363e4b3f8d712e9b5de15470a2aaadf1",
-            224: "b56378a6eefa9fed602bb16d192d4c8b",
-        },
-    ),
-    "pneumoniamnist": Set(
-        "PneumoniaMNIST",
-        ("normal", "pneumonia"),
-        "pneumonia",
-        "Images: Kermany, D. S., et al. (2018). Identifying medical diagnoses and treatable diseases by "
-        "image-based deep learning. Cell 172(5):1122-1131.",
-        {
-            28: "28209eda62fecd6e6a2d98b1501bb15f",
-            64: "8f4eceb4ccffa70c672198ea285246c6",
-            128: "05b46931834c231683c68f40c47b2971",
-            224: "d6a3c71de1b945ea11211b03746c1fe1",
-        },
-    ),
-}
-OTHERS = {
-    "pathmnist": 9, "dermamnist": 7, "octmnist": 4, "retinamnist": 5, "bloodmnist": 8, "tissuemnist": 8,
-    "organamnist": 11, "organcmnist": 11, "organsmnist": 11, "chestmnist": 14,
-}  # fmt: skip
-"""How many classes (findings, in chestmnist) the other 2-D sets have."""
-
-
-def find_medmnist(folder: Path, dataset: str, size: int, npz: Path | None, progress: Progress) -> ImageSet:
-    """Write the images of a set to a folder and list them; labels are such that 1 is the disease.
+def find_medmnist(
+    folder: Path, dataset: str, size: int, npz: Path | None, class_names: Sequence[str], progress: Progress
+) -> ImageSet:
+    """Write the images of a set to a folder and list them; of two classes, 1 is the disease.
 
     Args:
         folder: made if missing; beside it the download is kept.
         dataset: a key of SETS.
         size: one of SIZES, pixels of a side.
         npz: the set's file, if it is here already; `size` and checksum then do not matter.
+        class_names: CLASS_NAMES: another order of the set's classes; or empty.
         progress: told of the download and of the images written.
 
     Raises:
-        PreprocessingError: no such set, not to be had, another file than expected, or `folder` holds
-            something else.
+        PreprocessingError: no such set, not to be had, another file than expected, other classes, or
+            `folder` holds something else.
     """
-    if dataset in OTHERS:
+    if dataset == MULTI_LABEL:
         raise PreprocessingError(
-            f"--dataset: two classes are supported; {dataset} has {OTHERS[dataset]}; choose {_or(SETS)}"
+            f"--dataset: {dataset} is multi-label: an image may show several findings, but every image must "
+            f"be of one class; choose one of {', '.join(SETS)}"
         )
     if dataset not in SETS:
-        raise PreprocessingError(f"--dataset: received {dataset!r}, expected {_or(SETS)}")
+        raise PreprocessingError(f"--dataset: received {dataset!r}, expected one of {', '.join(SETS)}")
     if size not in SIZES:
-        raise PreprocessingError(f"--size: received {size}, expected {_or(map(str, SIZES))}")
+        raise PreprocessingError(f"--size: received {size}, expected {' or '.join(map(str, SIZES))}")
     if npz and folder.resolve() in npz.resolve().parents:
         raise PreprocessingError(f"--npz: {npz} lies in {folder}, which is written anew; move it elsewhere")
     about = SETS[dataset]
+    own = about.classes[::-1] if about.is_turned else about.classes
+    classes, _ = name_classes(about.classes, "", class_names or own, about.name)
     file = npz or _fetch(folder.parent, dataset, size, progress)
-    readme = README.format(dataset=dataset, npz=file.name, name=about.name, source=about.source)
-    with written_folder(folder, readme) as scratch:
+    with written_folder(folder, _readme(dataset, file.name)) as scratch:
         _write_images(scratch, file, about, progress)
-    negative = next(name for name in about.classes if name != about.positive)
-    note = f"{about.name}: 1 = {about.positive}, 0 = {negative}"
-    if about.classes[0] == about.positive:
-        note += f". TURNED ROUND: in the .npz 0 is {about.positive} and 1 is {negative}"
-    more = {"licence": LICENCE, "notes": [note], "options": {"dataset": dataset, "npz": file.name}}
-    return replace(find_images(folder, about.positive), about=more)
+    more = {
+        "licence": LICENCE.format(about.licence),
+        "notes": _notes(about, classes),
+        "options": {"dataset": dataset, "npz": file.name},
+    }
+    return replace(find_images(folder, class_names=classes), about=more)
 
 
-def _or(names: Iterable[str]) -> str:
-    return " or ".join(names)
+def _readme(dataset: str, npz: str) -> str:
+    about = SETS[dataset]
+    _, kind, version = about.licence.lower().split()
+    return README.format(dataset=dataset, npz=npz, kind=kind, version=version, **vars(about))
+
+
+def _notes(about: Set, classes: Sequence[str]) -> list[str]:
+    """Of two classes, which is 1, and whether it is another than in the .npz."""
+    if len(classes) > 2:
+        return []
+    note = f"{about.name}: 1 = {classes[1]}, 0 = {classes[0]}"
+    if tuple(classes) != about.classes:
+        note += f". TURNED ROUND: in the .npz 0 is {about.classes[0]} and 1 is {about.classes[1]}"
+    return [note]
 
 
 def _fetch(folder: Path, dataset: str, size: int, progress: Progress) -> Path:
@@ -135,14 +115,14 @@ def _fetch(folder: Path, dataset: str, size: int, progress: Progress) -> Path:
     """
     file = folder / f"{dataset}{'' if size == SIZES[0] else f'_{size}'}.npz"
     if not file.exists():
-        folder.mkdir(parents=True, exist_ok=True)
         part = file.with_suffix(".part")
-        try:
-            _download(RECORD + file.name, part, partial(progress, f"Downloading {file.name}, bytes"))
-            _check(part, SETS[dataset].checksums[size], RECORD + file.name)
-            part.replace(file)
-        finally:
-            part.unlink(missing_ok=True)
+        with kept_if_filled(folder):
+            try:
+                _download(RECORD + file.name, part, partial(progress, f"Downloading {file.name}, bytes"))
+                _check(part, SETS[dataset].checksums[size], RECORD + file.name)
+                part.replace(file)
+            finally:
+                part.unlink(missing_ok=True)
     _check(file, SETS[dataset].checksums[size], str(file))
     return file
 
@@ -176,42 +156,50 @@ def _write_images(folder: Path, npz: Path, about: Set, progress: Progress) -> No
         PreprocessingError: not a file of MedMNIST, or one of another number of classes.
     """
     rows = [("file", "label", "split")]
-    for split in SPLITS:
-        images, labels = _load(npz, split)
-        (folder / split).mkdir()
-        for number, (image, label) in enumerate(zip(images, labels, strict=True)):
-            file = f"{split}/{number:05d}.png"
-            pixels = image if image.ndim == 2 else np.ascontiguousarray(image[..., ::-1])
-            (folder / file).write_bytes(cv2.imencode(".png", pixels)[1].tobytes())
-            rows.append((file, about.classes[label], split))
-            progress(f"Writing images, {split}", number + 1, len(images))
-    with (folder / MANIFEST).open("w", encoding="utf-8", newline="") as lines:
-        csv.writer(lines, lineterminator="\n").writerows(rows)
-
-
-def _load(npz: Path, split: str) -> tuple[NDArray[np.uint8], NDArray[np.integer]]:
-    """Images uint8 (N, H, W) or (N, H, W, 3) RGB, and labels (N,), 0 or 1.
-
-    Raises:
-        PreprocessingError: as `_write_images`.
-    """
     try:
-        with np.load(npz, allow_pickle=False) as arrays:
-            images, labels = arrays[f"{split}_images"], arrays[f"{split}_labels"]
+        with zipfile.ZipFile(npz) as archive:
+            for split in SPLITS:
+                images, labels = _open_split(archive, split, len(about.classes))
+                (folder / split).mkdir()
+                for number, (image, label) in enumerate(zip(images, labels, strict=True)):
+                    file = f"{split}/{number:05d}.png"
+                    pixels = image if image.ndim == 2 else np.ascontiguousarray(image[..., ::-1])
+                    (folder / file).write_bytes(cv2.imencode(".png", pixels)[1].tobytes())
+                    rows.append((file, about.classes[label], split))
+                    progress(f"Writing images, {split}", number + 1, len(labels))
     except FileNotFoundError:
         raise PreprocessingError(f"{npz}: not found; --npz names a file of MedMNIST") from None
     except (ValueError, KeyError, EOFError, zipfile.BadZipFile, zlib.error) as error:
         raise PreprocessingError(f"{npz}: is no file of MedMNIST ({error}); download it again") from None
-    is_grey, is_colour = images.ndim == 3, images.ndim == 4 and images.shape[3] == 3
-    fits = images.dtype == np.uint8 and (is_grey or is_colour) and labels.shape == (len(images), 1)
-    if not fits:
+    with (folder / MANIFEST).open("w", encoding="utf-8", newline="") as lines:
+        csv.writer(lines, lineterminator="\n").writerows(rows)
+
+
+def _open_split(
+    archive: zipfile.ZipFile, split: str, num_classes: int
+) -> tuple[Iterator[NDArray[np.uint8]], NDArray[np.integer]]:
+    """Images uint8 (H, W) or (H, W, 3) RGB, one by one as a large set is larger than memory; labels (N,).
+
+    Raises:
+        PreprocessingError: as `_write_images`.
+    """
+    with archive.open(f"{split}_labels.npy") as file:
+        labels = np.lib.format.read_array(file, allow_pickle=False)
+    stream = archive.open(f"{split}_images.npy")
+    shape, is_fortran, dtype = HEADERS[np.lib.format.read_magic(stream)](stream)
+    is_grey, is_colour = len(shape) == 3, len(shape) == 4 and shape[3] == 3
+    fits = dtype == np.uint8 and not is_fortran and (is_grey or is_colour)
+    if not fits or labels.shape != (shape[0], 1) or labels.dtype.kind not in "iu":
         raise PreprocessingError(
-            f"{npz}: {split} has images {images.dtype} {images.shape} and labels {labels.shape}, expected "
-            "uint8 (N, H, W) or (N, H, W, 3) and (N, 1)"
+            f"{archive.filename}: {split} has images {dtype} {shape} and labels {labels.dtype} "
+            f"{labels.shape}, expected uint8 (N, H, W) or (N, H, W, 3) and whole numbers (N, 1)"
         )
-    if not np.isin(labels, (0, 1)).all():
+    if not np.isin(labels, range(num_classes)).all():
         raise PreprocessingError(
-            f"{npz}: two classes are supported; {split} has {len(np.unique(labels))} labels; is it the set "
-            "that --dataset names?"
+            f"{archive.filename}: {split} has labels from {labels.min()} to {labels.max()}, expected 0 to "
+            f"{num_classes - 1}; is it the set that --dataset names?"
         )
+    images = (
+        np.frombuffer(stream.read(math.prod(shape[1:])), np.uint8).reshape(shape[1:]) for _ in range(shape[0])
+    )
     return images, labels.reshape(-1)

@@ -20,7 +20,7 @@ class ImageRecord:
 
     Attributes:
         file: path relative to the folder, with `/`.
-        label: 1 = cancerous.
+        label: of its class, from 0.
         patient, split: if given.
         columns: what else manifest.csv says of it, by column.
     """
@@ -50,13 +50,13 @@ class ImageSet:
 
     Attributes:
         records: all images, by label, then by file.
-        classes: what the labels 0 and 1 mean.
+        classes: what each label means, in order of the labels.
         read: reads the file of a record.
         about: more for manifest.json, such as the licence.
     """
 
     records: list[ImageRecord]
-    classes: tuple[str, str]
+    classes: tuple[str, ...]
     read: ReadFile
     about: dict[str, Any] = field(default_factory=dict)
 

@@ -3,12 +3,25 @@
 import shutil
 import tempfile
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from pathlib import Path
 
 from preprocessing.errors import PreprocessingError
 
 README_FILE = "README.txt"
+
+
+@contextmanager
+def kept_if_filled(folder: Path) -> Iterator[None]:
+    """Make a folder and those above it; the new ones that are empty in the end are removed again."""
+    made = [path for path in (folder, *folder.parents) if not path.exists()]
+    folder.mkdir(parents=True, exist_ok=True)
+    try:
+        yield
+    finally:
+        for path in made:
+            with suppress(OSError):  # it is not empty
+                path.rmdir()
 
 
 @contextmanager
@@ -24,16 +37,16 @@ def written_folder(folder: Path, readme: str) -> Iterator[Path]:
     """
     title = readme.splitlines()[0]
     _refuse_other_content(folder, title)
-    folder.parent.mkdir(parents=True, exist_ok=True)
-    scratch = Path(tempfile.mkdtemp(prefix=".images-", dir=folder.parent))
-    try:
-        yield scratch
-        (scratch / README_FILE).write_text(readme, encoding="utf-8")
-        scratch.chmod(0o755)  # a temporary folder is private by default
-        shutil.rmtree(folder, ignore_errors=True)
-        scratch.replace(folder)
-    finally:
-        shutil.rmtree(scratch, ignore_errors=True)
+    with kept_if_filled(folder.parent):
+        scratch = Path(tempfile.mkdtemp(prefix=".images-", dir=folder.parent))
+        try:
+            yield scratch
+            (scratch / README_FILE).write_text(readme, encoding="utf-8")
+            scratch.chmod(0o755)  # a temporary folder is private by default
+            shutil.rmtree(folder, ignore_errors=True)
+            scratch.replace(folder)
+        finally:
+            shutil.rmtree(scratch, ignore_errors=True)
 
 
 def _refuse_other_content(folder: Path, title: str) -> None:

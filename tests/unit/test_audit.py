@@ -55,11 +55,11 @@ def test_nothing_is_found_without_copies_and_splits():
     [
         (
             (),
-            ["lets training see what it is tested on, 2 times: 0/c.png and 0/b.png", "1 image is in both"],
+            ["lets training see what it is tested on, 2 times: 0/c.png and 0/b.png", "1 image is in two"],
             [],
         ),
         (["leaks"], ["1/d.png and 0/a.png (class 1 and 0; sha256 f)", "--allow-label-conf"], ["-leaks"]),
-        (["label_conflicts"], ["in test and train; patient 7", "--allow-leaks"], ["both classes"]),
+        (["label_conflicts"], ["in test and train; patient 7", "--allow-leaks"], ["two classes"]),
     ],
 )
 def test_leaks_and_conflicts_are_refused_with_their_flag(allow, says, is_silent_about):

@@ -6,6 +6,15 @@ from preprocessing.errors import PreprocessingError
 from preprocessing.sources.class_names import name_classes
 
 
+def named(names, positive="", class_names=()):
+    return name_classes(names, positive, class_names, "x")
+
+
+def refused(match, *arguments):
+    with pytest.raises(PreprocessingError, match=match):
+        named(*arguments)
+
+
 @pytest.mark.parametrize(
     ("names", "classes"),
     [
@@ -17,34 +26,83 @@ from preprocessing.sources.class_names import name_classes
 )
 def test_well_known_names_need_no_help_in_any_order(names, classes):
     for order in (names, names[::-1]):
-        assert name_classes(order, "", "x") == (classes, classes[1])
+        assert named(order) == (classes, classes)
 
 
 @pytest.mark.parametrize("names", [("benign", "normal"), ("cancer", "malignant"), ("malignant", "cyst")])
 def test_a_doubt_is_refused_and_removed_by_the_user(names):
-    with pytest.raises(PreprocessingError, match="is not clear"):
-        name_classes(names, "", "x")
-    assert name_classes(names, names[0], "x") == ((names[1], names[0]), names[0])
+    refused("is not clear", names)
+    classes = (names[1], names[0])
+    assert named(names, names[0]) == named(names, "", classes) == (classes, classes)
 
 
 @given(st.sets(st.text(min_size=1), min_size=2, max_size=2).filter(lambda names: not names <= {"0", "1"}))
 def test_any_two_names_will_do_where_the_user_says_which_is_1(names):
     for one in names:
         (other,) = names - {one}
-        assert name_classes(names, one, "x") == ((other, one), one)
+        assert named(names, one) == ((other, one), (other, one))
 
 
 def test_numbers_are_labels_unless_the_user_turns_them_round():
-    assert name_classes({"0", "1"}, "", "x") == (("non-cancerous", "cancerous"), "1")
-    assert name_classes({"0", "1"}, "0", "x") == (("non-cancerous", "cancerous"), "0")
+    assert named({"0", "1"}) == (("non-cancerous", "cancerous"), ("0", "1"))
+    assert named({"0", "1"}, "0") == (("non-cancerous", "cancerous"), ("1", "0"))
 
 
-@pytest.mark.parametrize("names", [("a",), ("a", "b", "c"), ("0", "1", "2")])
-def test_other_than_two_classes_are_refused(names):
-    with pytest.raises(PreprocessingError, match=rf"two classes are supported; the folder has {len(names)} "):
-        name_classes(names, "", "the folder")
+def test_more_classes_are_in_the_order_of_their_numbers_or_of_the_alphabet():
+    numbers = tuple(str(number) for number in range(11))
+    assert named(set(numbers)) == (numbers, numbers)
+    assert named({"normal", "malignant", "benign"}) == (("benign", "malignant", "normal"),) * 2
+
+
+def test_the_user_names_the_numbers():
+    assert named({"1", "0"}, "", ("healthy", "ill")) == (("healthy", "ill"), ("0", "1"))
+    assert named({"1", "0"}, "1", ("healthy", "ill")) == (("healthy", "ill"), ("0", "1"))
+    assert named({"2", "1", "0"}, "", ("c", "b", "a")) == (("c", "b", "a"), ("0", "1", "2"))
+
+
+def test_the_user_gives_the_order_of_the_names():
+    order = ("normal", "benign", "malignant")
+    assert named(sorted(order), "", order) == (order, order)
+    assert named({"2", "1", "0"}, "", ("2", "0", "1")) == (("2", "0", "1"), ("2", "0", "1"))
+    assert named(("benign", "malignant"), "benign", ("malignant", "benign"))[0] == ("malignant", "benign")
+
+
+def test_class_names_that_do_not_fit_are_refused():
+    refused(
+        r"CLASS_NAMES: received 2 names \(a, b\), x has 3 classes \(a, b, c\); name each exactly so",
+        "abc", "", ("a", "b"),
+    )  # fmt: skip
+    refused(r"CLASS_NAMES: received 3 names \(a, b, d\), x has 3 classes", "abc", "", ("a", "b", "d"))
+    refused(r"x has 3 classes \(0, 1, 2\); name each of the labels", "012", "", ("a", "b"))
+    refused(r"x has 2 classes \(0, 1\)", "0", "", ("a", "b", "c"))
+
+
+def test_a_positive_class_that_contradicts_class_names_is_refused():
+    refused(
+        r"--positive-class: received 'a', but by CLASS_NAMES \(a, b\) that is 0; l", "ab", "a", ("a", "b")
+    )
+    refused(r"--positive-class: received '0', but by CLASS_NAMES", "01", "0", ("healthy", "ill"))
+
+
+@pytest.mark.parametrize("names", ["abc", "012"])
+def test_a_positive_class_of_more_than_two_is_refused(names):
+    refused(r"--positive-class: is for two classes, x has 3 \(.*\); --class-names gives", names, names[0])
+
+
+def test_numbers_with_a_gap_may_be_labels_or_names():
+    refused(r"x has the classes 2, 3, 10: numbers are labels where they are 0 to 2; .*--class-names 2,3,10",
+            {"10", "2", "3"})  # fmt: skip
+    assert named("123", "", tuple("123")) == (tuple("123"), tuple("123"))
+
+
+def test_one_class_is_refused():
+    refused(r"two or more classes are needed; x has 1 \(a\); give each class a folder", ("a",))
 
 
 def test_a_positive_class_that_is_not_there_is_refused():
-    with pytest.raises(PreprocessingError, match=r"--positive-class: received 'c', x has a, b"):
-        name_classes(("a", "b"), "c", "x")
+    refused(r"--positive-class: received 'c', x has a, b", ("a", "b"), "c")
+
+
+@pytest.mark.parametrize("name", ["b" * 101, "two\nlines"])
+def test_a_name_that_no_table_can_show_is_refused(name):
+    refused("x has the class .*: names of classes are 1 to 100 letters", ("a", name))

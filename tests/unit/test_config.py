@@ -97,7 +97,7 @@ def test_the_channels_may_be_written_as_text(monkeypatch):
         ("WEIGHT_STORE", "file://weights", "'^(redis|file:///[^?#]+)$'"),
         ("WEIGHT_STORE", "file:///", "'^(redis|file:///[^?#]+)$'"),
         ("INPUT_SHAPE", "0,64", "greater than 0"),
-        ("INPUT_SHAPE", "64", "required"),
+        ("INPUT_SHAPE", "64", "such as 64,64"),
         ("INPUT_DIM", "2", "1 or 3"),
         ("INPUT_DIM", "grey", "1 or 3"),
     ],

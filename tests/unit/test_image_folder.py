@@ -186,11 +186,52 @@ def test_two_folders_may_have_the_names_of_classes(tmp_path):
         ImageRecord("benign/deep/c.png", 0),
         ImageRecord("malignant/a.png", 1),
     ]
-    save(tmp_path / "normal/f.png", GREY)
-    with pytest.raises(
-        PreprocessingError, match=r"two classes are supported; .* has 3 \(benign, malignant, n"
-    ):
-        find_images(tmp_path)
+
+
+def test_three_folders_are_three_classes(tmp_path):
+    for name in ("malignant/a.png", "benign/b.png", "normal/c.png"):
+        save(tmp_path / name, GREY)
+    found = find_images(tmp_path)
+    assert found.classes == ("benign", "malignant", "normal")
+    assert [(record.file, record.label) for record in found.records] == [
+        ("benign/b.png", 0), ("malignant/a.png", 1), ("normal/c.png", 2),
+    ]  # fmt: skip
+    order = ("normal", "benign", "malignant")
+    found = find_images(tmp_path, class_names=order)
+    assert found.classes == order
+    assert [record.file for record in found.records] == ["normal/c.png", "benign/b.png", "malignant/a.png"]
+
+
+def test_numbered_folders_go_on_beyond_1(two_images):
+    save(two_images / "2/c.png", GREY)
+    (two_images / "notes").mkdir()
+    save(two_images / "originals/c.png", GREY)  # where folders are numbered, others mean nothing
+    for class_names in ((), ("normal", "benign", "malignant")):
+        found = find_images(two_images, class_names=class_names)
+        assert found.classes == (class_names or ("0", "1", "2"))
+        assert [record.label for record in found.records] == [0, 1, 2]
+    assert find_images(two_images, class_names=("2", "0", "1")).records[0].file == "2/c.png"
+
+
+def test_numbered_folders_have_no_gap(two_images):
+    save(two_images / "20190101/c.png", GREY)
+    with pytest.raises(PreprocessingError, match=r"/2: folder not found; .* numbered without a gap"):
+        find_images(two_images)
+    (two_images / "20190101").rename(two_images / "3")
+    (two_images / "2").mkdir()
+    with pytest.raises(PreprocessingError, match=r"/2: no images in this folder; expected"):
+        find_images(two_images)
+
+
+def test_a_column_label_may_have_three_classes(tmp_path):
+    for name in "abc":
+        save(tmp_path / f"{name}.png", GREY)
+    (tmp_path / "manifest.csv").write_text("file,label\na.png,normal\nb.png,malignant\nc.png,benign\n")
+    labels = [(record.file, record.label) for record in find_images(tmp_path).records]
+    assert labels == [("c.png", 0), ("b.png", 1), ("a.png", 2)]
+    order = ("normal", "benign", "malignant")
+    labels = [(record.file, record.label) for record in find_images(tmp_path, class_names=order).records]
+    assert labels == [("a.png", 0), ("c.png", 1), ("b.png", 2)]
 
 
 def test_the_user_says_which_folder_is_one(tmp_path):

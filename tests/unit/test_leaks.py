@@ -144,7 +144,7 @@ def test_a_given_split_with_a_leak_is_refused_unless_allowed(config, data, plant
 def test_one_image_in_two_classes_is_refused_unless_allowed(config, data, copy):
     copy(data, "0/03.png", "1/copy.png")
     with pytest.raises(
-        PreprocessingError, match=r"both classes: 1/copy.png and 0/03.png .*--allow-label-conflicts"
+        PreprocessingError, match=r"two classes: 1/copy.png and 0/03.png .*--allow-label-conflicts"
     ):
         prepare(config, allow=["leaks"])
     assert [path.name for path in config.PREPROCESSED_DIR.iterdir()] == ["audit-refused.csv"]
@@ -162,11 +162,11 @@ def test_from_the_command_a_leak_is_one_line_status_2_and_its_flag_works(config,
     assert main(command) == 2
     errors = capsys.readouterr().err.splitlines()
     assert len(errors) == 2
-    assert errors[0].startswith("error: 1 image is in both classes: 1/00.png and 0/z.png")
+    assert errors[0].startswith("error: 1 image is in two classes: 1/00.png and 0/z.png")
     assert "--allow-leaks" in errors[1]
     assert main([*command, "--allow-leaks", "--allow-label-conflicts"]) == 0
     said = " ".join(capsys.readouterr().out.split())
-    assert "Audit: exact copies 1, copies in the other class 1, patients in two splits 1; listed in" in said
+    assert "Audit: exact copies 1, copies in another class 1, patients in two splits 1; listed in" in said
     manifest = json.loads((config.PREPROCESSED_DIR / "manifest.json").read_text(encoding="utf-8"))
     assert manifest["audit"] == {
         "exact_duplicates": 1, "near_duplicates": 0, "label_conflicts": 1, "split_copies": 0,

@@ -339,6 +339,36 @@ def test_classes_have_the_names_of_their_folders(tmp_path, capsys):
         assert file.startswith(prepared.class_names[label])
 
 
+def test_three_classes_by_number_with_and_without_names(tmp_path, capsys):
+    data = make_images(tmp_path / "images", 20)
+    (data / "2").mkdir()
+    for number in range(20):
+        pixels = np.full((*SHAPE, 3), 60 + number, np.uint8)
+        (data / "2" / f"{number:03d}.png").write_bytes(cv2.imencode(".png", pixels)[1].tobytes())
+    command = ["--data-dir", str(data), "--out", str(tmp_path / "out"), "--input-shape", "8,6"]
+    assert main(command) == 0
+    prepared = PreparedData.open(tmp_path / "out")
+    assert prepared.class_names == ("0", "1", "2")
+    assert prepared.counts()["test"] == [6, 6, 6]
+    assert main([*command, "--class-names", "normal,benign,malignant"]) == 0
+    said = capsys.readouterr().out
+    prepared = PreparedData.open(tmp_path / "out")
+    assert prepared.class_names == ("normal", "benign", "malignant")
+    train, val, test = (counts[2] for counts in prepared.counts_by_split().values())
+    assert f"│ 2 malignant │ {train}    │ {val}   │ {test}    │" in said
+    for label, file in zip(prepared.labels("train"), prepared.files("train"), strict=True):
+        assert file.startswith(f"{label}/")
+    config = Config(PREPROCESSED_DIR=tmp_path / "out", INPUT_SHAPE=SHAPE, CLASS_NAMES=("normal", "ill"))
+    with pytest.raises(ConfigError, match=r"CLASS_NAMES: received .*'ill'\), but the images .*--class-names"):
+        prepared_data(config)
+
+
+def test_a_size_of_one_number_is_told_what_is_expected(capsys):
+    assert main(["--input-shape", "3"]) == 2
+    (line,) = capsys.readouterr().err.splitlines()
+    assert line == "error: INPUT_SHAPE: received '3': expected a pair of whole numbers, such as 64,64"
+
+
 def test_a_source_is_told_only_what_it_knows(config):
     with pytest.raises(
         PreprocessingError, match="--crop-breast: is for --source dicom, received --source fold"

@@ -97,16 +97,24 @@ def test_official_splits_with_copies_are_refused_with_the_whole_command(place, c
 @pytest.mark.parametrize(
     ("words", "said"),
     [
+        (command(dataset="chestmnist"), "--dataset: chestmnist is multi-label: an image may show several"),
         (
-            command(dataset="pathmnist"),
-            "two classes are supported; pathmnist has 9; choose breastmnist or pneu",
+            command(dataset="nomnist"),
+            "--dataset: received 'nomnist', expected one of breastmnist, pneumoniam",
         ),
-        (command(dataset="nomnist"), "--dataset: received 'nomnist', expected breastmnist or pneumoniamnist"),
+        (
+            command("--class-names", "a,b", dataset="pathmnist"),
+            "CLASS_NAMES: received 2 names (a, b), PathMNIST has 9 classes (adipose, background, ",
+        ),
         (command("--size", "32"), "--size: received 32, expected 28 or 64 or 128 or 224"),
         (command("--npz", "none.npz"), "none.npz: not found"),
         (command("--npz", "text.npz"), "text.npz: is no file of MedMNIST"),
-        (command("--npz", "nine.npz"), "two classes are supported; train has 9 labels"),
+        (
+            command("--npz", "nine.npz"),
+            "nine.npz: train has labels from 0 to 8, expected 0 to 1; is it the set that",
+        ),
         (command("--npz", "flat.npz"), "expected uint8 (N, H, W)"),
+        (command("--npz", "half.npz"), "labels float64 (12, 1), expected uint8"),
         (command("--npz", "few.npz"), "is no file of MedMNIST"),
         (
             command("--npz", "good.npz", "--data-dir", "mine"),
@@ -124,6 +132,7 @@ def test_a_mistake_is_one_line(place, capsys, words, said):
     save(place / "good.npz")
     save(place / "nine.npz", train_labels=np.arange(12).reshape(-1, 1) % 9)
     save(place / "flat.npz", train_images=np.zeros((12, 28), np.uint8))
+    save(place / "half.npz", train_labels=np.full((12, 1), 0.5))
     np.savez(place / "few.npz", train_images=np.zeros((12, 28, 28), np.uint8))
     (place / "mine").mkdir()
     (place / "mine/mine.txt").touch()
@@ -131,6 +140,56 @@ def test_a_mistake_is_one_line(place, capsys, words, said):
     (line,) = capsys.readouterr().err.splitlines()
     assert said in line
     assert (place / "mine/mine.txt").exists()
+    assert not (place / "medmnist").exists()
+
+
+def test_a_set_of_eight_classes(place, capsys):
+    labels = {f"{split}_labels": np.arange(16, dtype=np.uint8).reshape(-1, 1) % 8 for split in COUNTS}
+    images = {
+        f"{split}_images": np.stack([picture(16 * turn + number) for number in range(16)])
+        for turn, split in enumerate(COUNTS)
+    }
+    npz = save(place / "given.npz", **labels, **images)
+    words = command("--npz", str(npz), dataset="tissuemnist")
+    assert main(words) == 0
+    names = medmnist.SETS["tissuemnist"].classes
+    prepared = PreparedData.open(place / "preprocessed")
+    assert prepared.class_names == names
+    assert prepared.counts()["classes"] == list(names)
+    assert prepared.counts()["val"] == [2] * 8
+    assert prepared.manifest["counts"]["test"] == {str(label): 2 for label in range(8)}
+    assert prepared.manifest["notes"] == []
+    for split in COUNTS:
+        numbers = [int(file.split("/")[1][:5]) for file in prepared.files(split)]
+        assert np.array_equal(prepared.labels(split), np.array(numbers) % 8)
+        assert np.array_equal(prepared.images(split)[..., 0], images[f"{split}_images"][numbers])
+    said = capsys.readouterr().out
+    assert "│ 0 Collecting Duct, Connecting Tubule │ 2     │ 2   │ 2    │" in said
+    order = f'["{names[7]}", {", ".join(f"{chr(34)}{name}{chr(34)}" for name in names[:7])}]'
+    assert main([*words, "--class-names", order]) == 0
+    turned = PreparedData.open(place / "preprocessed")
+    assert turned.class_names == (names[7], *names[:7])
+    numbers = [int(file.split("/")[1][:5]) for file in turned.files("val")]
+    assert np.array_equal(turned.labels("val"), (np.array(numbers) + 1) % 8)
+
+
+def test_every_set_has_its_checksums_and_licence(place, capsys):
+    for about in medmnist.SETS.values():
+        assert tuple(about.checksums) == medmnist.SIZES
+        assert all(len(checksum) == 32 for checksum in about.checksums.values())
+        assert len(set(about.classes)) == len(about.classes)
+    checksums = [checksum for about in medmnist.SETS.values() for checksum in about.checksums.values()]
+    assert len(set(checksums)) == 4 * len(medmnist.SETS)
+    labels = {f"{split}_labels": np.arange(14, dtype=np.uint8).reshape(-1, 1) % 7 for split in COUNTS}
+    images = {
+        f"{split}_images": np.stack([picture(14 * turn + number) for number in range(14)])
+        for turn, split in enumerate(COUNTS)
+    }
+    npz = save(place / "given.npz", **labels, **images)
+    assert main(command("--npz", str(npz), dataset="dermamnist")) == 0
+    assert "Licence of the images: CC BY-NC 4.0 (MedMNIST" in capsys.readouterr().out
+    readme = (place / "medmnist/dermamnist_128/README.txt").read_text()
+    assert "Licence: CC BY-NC 4.0,\nhttps://creativecommons.org/licenses/by-nc/4.0/." in readme
 
 
 class Server:
@@ -171,7 +230,7 @@ def test_a_set_is_downloaded_once_and_checked(place, monkeypatch, capsys):
         monkeypatch.setattr(medmnist, "RECORD", server.url)
         assert main(command("--size", "64")) == 2  # the published file has another MD5
         assert "MD5" in capsys.readouterr().err
-        assert not list((place / "medmnist").iterdir())
+        assert not (place / "medmnist").exists()
         right = {64: hashlib.md5(content).hexdigest()}
         monkeypatch.setitem(
             medmnist.SETS, "breastmnist", medmnist.replace(medmnist.SETS["breastmnist"], checksums=right)

@@ -264,7 +264,23 @@ def test_too_many_clients_are_found_before_a_training():
 def test_class_weights_by_hand():
     labels = np.array([0, 0, 0, 1, 1, 0, 0, 0])
     rows = np.array([0, 1, 2, 3])
-    assert class_weight("none", labels, rows) is None
-    assert class_weight("balanced", labels, rows) == {0: 4 / 6, 1: 2.0}
-    assert class_weight("balanced_global", labels, rows) == {0: 8 / 12, 1: 2.0}
-    assert class_weight("balanced", labels, np.array([0, 1])) == {0: 1.0, 1: 1.0}
+    assert class_weight("none", labels, rows, 2) is None
+    assert class_weight("balanced", labels, rows, 2) == {0: 4 / 6, 1: 2.0}
+    assert class_weight("balanced_global", labels, rows, 2) == {0: 8 / 12, 1: 2.0}
+    assert class_weight("balanced", labels, np.array([0, 1]), 2) == {0: 1.0, 1: 1.0}
+
+
+def test_class_weights_of_three_classes_by_hand():
+    labels = np.array([0, 0, 0, 1, 1, 2, 0, 0])
+    rows = np.array([0, 1, 2, 3])
+    assert class_weight("balanced_global", labels, rows, 3) == {0: 8 / 15, 1: 8 / 6, 2: 8 / 3}
+    assert class_weight("balanced", labels, rows, 3) == {0: 4 / 6, 1: 2.0, 2: 1.0}
+
+
+def test_three_classes_go_apart_where_alpha_is_small():
+    labels = np.repeat(np.arange(3, dtype=np.int32), 40)
+    apart, alike = (divide_by_class(labels, 3, alpha, seed=0) for alpha in (1e-9, 1e9))
+    check(apart, 120, 3)
+    check(alike, 120, 3)
+    assert sorted(np.bincount(labels[part], minlength=3).max() for part in apart)[0] >= 20
+    assert all(np.bincount(labels[part], minlength=3).min() > 5 for part in alike)

@@ -80,6 +80,45 @@ def test_given_splits_are_used_as_they_are():
         use_given_splits(np.array([0, 1, 0, 0]), ["train", "train", "val", "test"])
 
 
+def test_given_splits_need_every_class():
+    labels, given = np.array([0, 1, 2] * 3), ["train", "val", "test"]
+    with pytest.raises(
+        PreprocessingError, match=r"train has none of class 1 \(b\), .*; every split needs all"
+    ):
+        use_given_splits(labels, given * 3, "abc")
+    splits = use_given_splits(labels, np.repeat(given, 3).tolist(), "abc")
+    assert [rows.tolist() for rows in splits.values()] == [[0, 1, 2], [3, 4, 5], [6, 7, 8]]
+
+
+def test_hundred_of_each_of_three_classes_are_split_exactly():
+    labels = np.repeat([0, 1, 2], 100)
+    splits = split_rows(labels, None, 0.3, 0.1, seed=42, class_names="abc")
+    counts = {name: np.bincount(labels[rows]).tolist() for name, rows in splits.items()}
+    assert counts == {"train": [63, 63, 63], "val": [7, 7, 7], "test": [30, 30, 30]}
+
+
+def test_three_classes_stay_balanced_by_patient():
+    rng = np.random.default_rng(0)
+    patients = [f"p{number}" for number in rng.integers(0, 300, 1000)]
+    labels = rng.choice(3, 1000, p=[0.6, 0.3, 0.1])
+    splits = split_rows(labels, patients, 0.3, 0.1, seed=1, class_names="abc")
+    homes = [{patients[row] for row in rows} for rows in splits.values()]
+    assert sum(map(len, homes)) == len(set(patients))
+    shares = np.bincount(labels) / len(labels)
+    for rows in splits.values():
+        assert np.bincount(labels[rows]) / len(rows) == pytest.approx(shares, abs=0.02)
+
+
+@pytest.mark.parametrize("patients", [None, [str(number) for number in range(202)]])
+def test_one_class_of_three_too_small_is_refused(patients):
+    labels = np.repeat([0, 1, 2], [100, 2, 100])
+    with pytest.raises(
+        PreprocessingError,
+        match=r"too few images to have all classes in .*: 100 of class 0 \(a\), 2 of class 1 \(b\), 100 of",
+    ):
+        split_rows(labels, patients, 0.3, 0.1, seed=0, class_names="abc")
+
+
 def test_fewer_patients_than_splits_is_refused():
     with pytest.raises(PreprocessingError, match="2 patients cannot be divided among 3 splits"):
         split_rows(np.array([0, 1, 0, 1]), ["a", "a", "b", "b"], 0.3, 0.1, seed=0)
