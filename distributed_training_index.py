@@ -259,24 +259,15 @@ def _how_to_resume(config: Config, run: str, options: argparse.Namespace) -> str
     return f"\nto go on: python distributed_training_index.py --resume {run}{comparing}"
 
 
-def _with_own_augmentation(config: Config) -> Config:
-    """The settings, AUGMENTATION with the content of a file where it names one: no worker reads it.
-
-    Raises:
-        ConfigError: the file is not there, or no pipeline.
-    """
-    if config.AUGMENTATION in AUGMENTATION_PRESETS:
-        return config
-    from preprocessing.own_augmentation import carry_own_augmentation
-
-    return carry_own_augmentation(config)
-
-
 def main(arguments: Sequence[str] | None = None) -> int:
     """The command; returns its exit status."""
     options = parse(arguments)
     try:
-        config = _with_own_augmentation(config_from_arguments(options))
+        config = config_from_arguments(options)
+        if config.AUGMENTATION not in AUGMENTATION_PRESETS:
+            from preprocessing.own_augmentation import carry_own_augmentation
+
+            config = carry_own_augmentation(config)
     except UserError as error:
         print(f"error: {error}", file=sys.stderr)
         return 2
