@@ -77,8 +77,8 @@ def _about_classes(files: RunFiles) -> Iterator[str]:
         few = [f"{count} of {name}" for name, count in counts if count < FEW_IMAGES]
         if few:
             yield (
-                f"Few images for {SPLITS[split]}: {', '.join(few)}. What is said of these classes, and every "
-                "mean over the classes with it, rests on little."
+                f"Few {SPLITS[split]} images: {', '.join(few)}; the metrics of these classes, and every mean "
+                "over the classes, rest on little."
             )
 
 

@@ -217,8 +217,8 @@ def change_classes(root: Path, file: str, **columns: object) -> list[str]:
 def test_cautions_are_about_classes(root):
     found = cautions(read_run(root / "metrics", root / "models", "first"))
     assert "Client 0 has only images of one class." in found  # and client 1, of two, is not told
-    assert any(sentence.startswith("Few images for validation: 10 of malignant.") for sentence in found)
-    assert any(sentence.startswith("Few images for test: 10 of malignant.") for sentence in found)
+    assert any(sentence.startswith("Few validation images: 10 of malignant;") for sentence in found)
+    assert any(sentence.startswith("Few test images: 10 of malignant;") for sentence in found)
     assert not any("threshold" in sentence or "puts every" in sentence for sentence in found)
     found = change_classes(root, "test_classes.csv", recall=[0.5, 0.0, 0.0])
     assert "The model finds none of the test images of: benign <b>, malignant." in found
