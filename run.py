@@ -144,6 +144,10 @@ def parse(arguments: list[str]) -> tuple[argparse.Namespace, list[str]]:
         "--out", type=Path, default=Path("predictions"), metavar="DIR",
         help="where to write predictions.csv and the pictures (default predictions/)",
     )  # fmt: skip
+    predict.add_argument(
+        "--crop-breast", action="store_true",
+        help="cut DICOM mammograms down to the breast; where the training images were prepared so",
+    )  # fmt: skip
     export = commands.add_parser("export", help="a model in other formats", allow_abbrev=False)
     export.add_argument("model", type=Path, metavar="MODEL", help="such as models/first/best.keras")
     export.add_argument(
@@ -183,20 +187,20 @@ def work(options: argparse.Namespace, further: list[str]) -> int:
 def dispatch(options: argparse.Namespace, further: list[str]) -> int:
     """Call what the command names; each imports only what it needs itself."""
     if options.command in ("predict", "export"):
-        os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "2")  # before TensorFlow is imported
         from commands.export import export
         from commands.predict import predict
 
         if options.command == "predict":
-            predict(options.model, options.images, options.out)
+            predict(options.model, options.images, options.out, crop=options.crop_breast)
         else:
             export(options.model, options.format, options.out)
         return 0
     if options.command == "models":
-        os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "2")
+        from commands.tensorflow_loading import load_tensorflow
         from helpers.cluster.process_tuning import tune_process
 
         tune_process()  # as a worker does, before TensorFlow is imported
+        load_tensorflow()
         from commands.models import models
 
         models(settings_given(options, OF_NETWORKS), with_timing=not options.no_timing)

@@ -35,7 +35,10 @@ def _table(runs: list[RunFiles]) -> Table:
     table.add_column("")
     for run in runs:
         table.add_column(Text(run.run, overflow="fold"), justify="right")
-    table.add_row("class 1", *(Text(run.class_names[1]) for run in runs))
+    if all(run.is_binary for run in runs):
+        table.add_row("class 1", *(Text(run.class_names[1]) for run in runs))
+    else:
+        table.add_row("classes", *(str(len(run.class_names)) for run in runs))
     table.add_row("rounds", *(str(len(run.rounds)) for run in runs))
     table.add_row("best round", *(str(run.best_round or "–") for run in runs))
     table.add_row("best validation AUC", *(number(run.rounds["roc_auc"].max()) for run in runs))

@@ -12,7 +12,7 @@ from numpy.typing import NDArray
 from rich.console import Console
 from rich.markup import escape
 
-from commands.predict import load_model, stored_class_names, stored_threshold
+from commands.predict import check_model_file, load_model, stored_class_names, stored_threshold
 from helpers.global_config import Config, UserError
 from preprocessing.errors import PreprocessingError
 from preprocessing.prepared_data import PreparedData
@@ -46,6 +46,7 @@ def export(model_file: Path, formats: Sequence[str], out: Path | None) -> None:
     console, errors = Console(highlight=False, soft_wrap=True), Console(stderr=True)
     formats = list(dict.fromkeys(formats))
     out = out or model_file.parent
+    check_model_file(model_file)
     threshold, origin = stored_threshold(model_file)
     if "onnx" in formats:
         check_onnx_packages()
@@ -61,8 +62,12 @@ def export(model_file: Path, formats: Sequence[str], out: Path | None) -> None:
         console.print(
             f"{target}: differs from Keras by {difference:.1e} at most, on {whose}, {scored}", markup=False
         )
-    positive = stored_class_names(model_file)[1]
-    console.print(f"scores of at least {threshold:g} mean {positive} ({origin})", markup=False)
+    names = stored_class_names(model_file, max(2, expected.shape[1]))
+    if len(names) == 2:
+        said = f"scores of at least {threshold:g} mean {names[1]} ({origin})"
+    else:
+        said = f"the highest of the {len(names)} scores decides, in this order: {', '.join(names)}"
+    console.print(said, markup=False)
 
 
 def check_onnx_packages() -> None:

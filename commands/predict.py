@@ -1,5 +1,6 @@
-"""Predict images with a trained model: probability, decision at its threshold, Grad-CAM pictures."""
+"""Predict images with a trained model: probabilities, decision, Grad-CAM pictures."""
 
+import importlib.util
 import json
 import zipfile
 from collections.abc import Sequence
@@ -15,13 +16,15 @@ from rich.markup import escape
 from rich.progress import track
 from rich.table import Table
 
+from commands.tensorflow_loading import load_tensorflow
 from helpers.explaining.overlay import beside_heat
 from helpers.global_config import USUAL_CLASS_NAMES, Config, UserError
 from helpers.run_records.files import write_whole
 from helpers.run_records.tables import to_csv
 from preprocessing.errors import name_some
-from preprocessing.sources.image_folder import SUFFIXES, read_image
-from preprocessing.sources.records import ImageShape, UnreadableImageError
+from preprocessing.sources.dicom import is_dicom, read_dicom
+from preprocessing.sources.image_folder import KINDS, is_picture, read_image
+from preprocessing.sources.records import ImageFile, ImageShape, UnreadableImageError
 
 if TYPE_CHECKING:
     import keras
@@ -38,37 +41,66 @@ PICTURES_AT_ONCE = 16
 SILENT = 0  # log level of OpenCV: an unreadable file is reported once, by us
 
 
-def predict(model_file: Path, paths: Sequence[Path], out: Path) -> None:
+def predict(model_file: Path, paths: Sequence[Path], out: Path, *, crop: bool = False) -> None:
     """Predict images, print a table, and write predictions.csv and a picture per image.
+
+    Two classes are told apart by the threshold; of more, the most probable is decided.
 
     Args:
         model_file: a `.keras` file of this project; `best.json` beside it names the classes and, of
             `best.keras`, the threshold.
         paths: image files, and folders whose images are found at any depth.
         out: folder for predictions.csv and the pictures, made when absent; in place of an earlier call's.
+        crop: DICOM images are cut down to the breast, as the training images were.
 
     Raises:
         UserError: the model, best.json or an image cannot be used, or `out` cannot be written.
     """
     console = Console(highlight=False, soft_wrap=True)
+    check_model_file(model_file)
     files = find_files(paths)
     threshold, origin = stored_threshold(model_file)
     model = load_model(model_file)
-    images = read_all(files, model.input_shape[1:])
+    called = called_classes(model, model_file)
+    images = read_all(files, model.input_shape[1:], crop=crop)
     from preprocessing.input_pipeline import evaluation_batches
 
-    scores = model.predict(evaluation_batches(images, Config.EVALUATION_BATCH_SIZE), verbose=0).reshape(-1)
-    called = [f"{label} {name}" for label, name in enumerate(stored_class_names(model_file))]
-    decisions = [called[int(score >= threshold)] for score in scores.astype(np.float64)]
+    scores = model.predict(evaluation_batches(images, Config.EVALUATION_BATCH_SIZE), verbose=0)
     names = [f"{number:04d}_{file.stem}.png" for number, file in enumerate(files, 1)]
-    columns = {"file": map(str, files), "probability": scores, "decision": decisions, "picture": names}
-    table = pd.DataFrame(columns)
+    table = tabulate(files, scores, threshold, called).assign(picture=names)
+    stored: float | None = threshold
+    by_class = {}
+    if len(called) > 2:
+        stored, by_class = None, {f"probability_{label}": part for label, part in enumerate(scores.T)}
     forget_pictures(out)
-    write_whole(out / TABLE, to_csv(table.assign(threshold=threshold, note=CAUTION)))
+    write_whole(out / TABLE, to_csv(table.assign(**by_class, threshold=stored, note=CAUTION)))
     print_table(console, table)
     write_pictures(model, images, [out / name for name in names])
-    console.print(f"threshold {threshold:g} ({origin}); {CAUTION}", markup=False)
+    rule = "decided: the most probable class" if stored is None else f"threshold {stored:g} ({origin})"
+    console.print(f"{rule}; {CAUTION}", markup=False)
     console.print(f"  {out / TABLE}, and in the same folder a picture of each image", markup=False)
+
+
+def tabulate(
+    files: Sequence[Path], scores: NDArray[np.float32], threshold: float, called: Sequence[str]
+) -> pd.DataFrame:
+    """The decision on every image.
+
+    Args:
+        files: of the images.
+        scores: (N, 1), probability of class 1; (N, k), of each class, where there are more than two.
+        threshold: of two classes, scores at or above it count as class 1.
+        called: what each class is called.
+
+    Returns:
+        Columns `file`, `probability` (of class 1; of more than two classes, of the decided one), `decision`.
+    """
+    if len(called) == 2:
+        decided = (scores[:, 0].astype(np.float64) >= threshold).astype(int)
+    else:
+        decided = scores.argmax(axis=1)
+    decisions = [called[label] for label in decided]
+    return pd.DataFrame({"file": map(str, files), "probability": scores.max(axis=1), "decision": decisions})
 
 
 def find_files(paths: Sequence[Path]) -> list[Path]:
@@ -81,24 +113,36 @@ def find_files(paths: Sequence[Path]) -> list[Path]:
     for path in paths:
         found = [path]
         if path.is_dir():
-            found = [file for file in path.rglob("*") if file.suffix.lower() in SUFFIXES and file.is_file()]
-            found = sorted(file for file in found if not file.name.startswith("."))
+            found = [file for file in path.rglob("*") if file.is_file() and not file.name.startswith(".")]
+            found = sorted(file for file in found if is_picture(file) or is_readable_dicom(file))
         elif not path.exists():
             raise UserError(f"{path}: not found; expected an image file or a folder of images")
         if not found:
-            raise UserError(f"{path}: no images in this folder ({', '.join(sorted(SUFFIXES))})")
+            raise UserError(f"{path}: no images in this folder ({KINDS}, or DICOM)")
         files += found
     return files
 
 
+def check_model_file(file: Path) -> None:
+    """Refuse what is no `.keras` file, in words of our own.
+
+    Raises:
+        UserError: missing, or of another kind.
+    """
+    if not file.is_file():
+        raise UserError(f"{file}: not found; expected a model such as models/<run>/best.keras")
+    if file.suffix != ".keras":
+        raise UserError(f"{file}: is no Keras model; expected a .keras file such as models/<run>/best.keras")
+
+
 def load_model(file: Path) -> "keras.Model":
-    """Load a model and check that it is one of this project.
+    """Load a model and check that it is one of this project: one output, or one a class.
 
     Raises:
         UserError: missing, damaged, or with another input or output.
     """
-    if not file.is_file():
-        raise UserError(f"{file}: not found; expected a model such as models/<run>/best.keras")
+    check_model_file(file)
+    load_tensorflow()
     import keras
 
     try:
@@ -108,11 +152,11 @@ def load_model(file: Path) -> "keras.Model":
         raise UserError(f"{file}: is no Keras model that can be loaded: {reason}") from None
     shapes = (model.input_shape, model.output_shape)
     fits = len(shapes[0]) == 4 and None not in shapes[0][1:] and shapes[0][3] in (1, 3)
-    fits = fits and shapes[1] == (None, 1)
+    fits = fits and len(shapes[1]) == 2 and shapes[1][1] not in (None, 2)
     if not fits:
         raise UserError(
-            f"{file}: input {shapes[0]} and output {shapes[1]}, expected (None, H, W, 3 or 1) and (None, 1); "
-            "take a model that this project trained"
+            f"{file}: input {shapes[0]} and output {shapes[1]}, expected (None, H, W, 3 or 1) and (None, 1), "
+            "or (None, k) of k > 2 classes; take a model that this project trained"
         )
     return model
 
@@ -130,40 +174,75 @@ def stored_threshold(model_file: Path) -> tuple[float, str]:
         return WITHOUT_CHOICE, f"the default: there is no {file}"
     try:
         content: dict[str, Any] = json.loads(file.read_bytes())
-        if "threshold" not in content:
+        if content.get("threshold") is None:  # null where there are more than two classes
             return WITHOUT_CHOICE, f"the default: {file} names none"
         return float(content["threshold"]), f"of {file}"
-    except (OSError, ValueError, TypeError) as error:
+    except (OSError, ValueError, TypeError, AttributeError) as error:
         raise UserError(f"{file}: no threshold can be read from it: {error}") from None
 
 
-def stored_class_names(model_file: Path) -> tuple[str, ...]:
-    """What each label means, as best.json beside the model says; the usual names where it does not."""
+def called_classes(model: "keras.Model", model_file: Path) -> list[str]:
+    """What each class is called: its number and its name."""
+    names = stored_class_names(model_file, max(2, model.output_shape[1]))
+    return [name if name == str(label) else f"{label} {name}" for label, name in enumerate(names)]
+
+
+def stored_class_names(model_file: Path, num_classes: int) -> tuple[str, ...]:
+    """What each label means, as best.json beside the model says.
+
+    Where it does not, the usual names of two classes, and of more their numbers.
+    """
     try:
-        negative, positive = json.loads(model_file.with_name("best.json").read_bytes())["classes"]
+        names = json.loads(model_file.with_name("best.json").read_bytes())["classes"]
+        if isinstance(names, list) and len(names) == num_classes:
+            return tuple(map(str, names))
     except (OSError, ValueError, TypeError, KeyError):
-        return USUAL_CLASS_NAMES
-    return str(negative), str(positive)
+        pass
+    return USUAL_CLASS_NAMES if num_classes == 2 else tuple(map(str, range(num_classes)))
 
 
-def read_all(files: Sequence[Path], shape: ImageShape) -> NDArray[np.uint8]:
+def read_all(files: Sequence[Path], shape: ImageShape, *, crop: bool) -> NDArray[np.uint8]:
     """Read images as preprocessing does: uint8 (N, *shape), RGB or grey, 0-255.
 
     Raises:
-        UserError: naming every file that is not an image that can be used.
+        UserError: naming every file that is not an image that can be used; pydicom is not installed.
     """
     images = np.empty((len(files), *shape), np.uint8)
     problems = []
     level = cv2.utils.logging.setLogLevel(SILENT)
     for image, file in zip(images, files, strict=True):
         try:
-            image[...] = read_image(file, shape).pixels
+            image[...] = read_one(file, shape, crop=crop).pixels
         except UnreadableImageError as error:
             problems.append(f"{file} ({error})")
     cv2.utils.logging.setLogLevel(level)
     if problems:
         raise UserError(f"unreadable: {name_some(problems)}; move them away, or name other images")
     return images
+
+
+def read_one(file: Path, shape: ImageShape, *, crop: bool) -> ImageFile:
+    """Read a picture or a DICOM file.
+
+    Raises:
+        UnreadableImageError: it cannot be used.
+        UserError: it is DICOM, and pydicom is not installed.
+    """
+    if is_picture(file) or not is_readable_dicom(file):
+        return read_image(file, shape)
+    if importlib.util.find_spec("pydicom") is None:
+        raise UserError(
+            f"{file}: DICOM images need the package pydicom; pip install -r requirements-demo.txt"
+        )
+    return read_dicom(file, shape, crop)
+
+
+def is_readable_dicom(file: Path) -> bool:
+    """Whether a file is DICOM; one that cannot be opened is not, and the reader of pictures says why."""
+    try:
+        return is_dicom(file)
+    except OSError:
+        return False
 
 
 def forget_pictures(out: Path) -> None:

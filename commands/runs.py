@@ -9,13 +9,15 @@ from helpers.reporting.page import number
 from helpers.reporting.summaries import Summary, summarise
 
 CAUTION = "To choose among runs, use the validation AUC: the best of several by test looks better than it is."
+OF_MEANS = "The AUC of {runs} is the mean over the classes, each one against the rest."
 HEADERS = ("run", "test\nAUC", "best val\nAUC", "rounds", "clients", "when", "state")
 
 
 def runs(config: Config, console: Console | None = None) -> None:
     """Print the runs in METRICS_DIR: by test AUC, then those not yet tested by validation AUC.
 
-    Two tests or more tempt to choose by them: then a line warns.
+    A line says which AUCs are means over classes. Two tests or more tempt to choose by them: then a line
+    warns.
     """
     console = console or Console()
     summaries = summarise(config.METRICS_DIR, config.MODELS_DIR)
@@ -32,6 +34,8 @@ def runs(config: Config, console: Console | None = None) -> None:
     for summary in summaries:
         table.add_row(*(Text(cell) for cell in _cells(summary)))  # names are no markup
     console.print(table)
+    if several := [summary.run for summary in summaries if not summary.is_binary]:
+        console.print(OF_MEANS.format(runs=", ".join(several)), soft_wrap=True, markup=False)
     if sum(summary.is_finished for summary in summaries) > 1:
         console.print(CAUTION, soft_wrap=True)
 

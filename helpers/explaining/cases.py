@@ -7,26 +7,33 @@ from helpers.evaluation.weighted_metrics import Labels, Scores, checked
 
 
 def surest_cases(
-    labels: Labels, scores: Scores, threshold: float, count: int
+    labels: Labels, scores: Scores, threshold: float | None, count: int
 ) -> tuple[NDArray[np.intp], NDArray[np.intp]]:
-    """Find the surest true and false positives and negatives: those farthest from the threshold.
+    """Find the surest right and wrong decisions of every class.
 
-    Each of the four by itself, because a model that leans to one class would fill a list with that class.
+    Each class by itself, because a model that leans to one class would fill a list with that class.
 
     Args:
-        labels: (N,), 0 or 1.
-        scores: (N,), probability of class 1.
-        threshold: scores at or above it count as class 1.
-        count: how many of each of the four at most.
+        labels: (N,), 0 to k - 1.
+        scores: (N,), probability of class 1: the surest are farthest from the threshold. (N, k) where there
+            are more than two classes: the surest have the highest probability of the decided class.
+        threshold: of two classes, scores at or above it count as class 1; None where there are more.
+        count: half the number of right, and of wrong decisions, at most.
 
     Returns:
-        Positions of the right and of the wrong decisions, each (at most 2 * count,): cancers first, then
-        non-cancers; of either the surest first, equally sure ones in order.
+        Positions of the right and of the wrong decisions, each (at most 2 * count,). Of two classes: cancers
+        first, at most `count`, then as many non-cancers; of either the surest first, equally sure ones in
+        order. Of more: the surest of every true class, the surest of them first, then the next of every one.
 
     Raises:
         ValueError: as `checked`.
     """
     labels, scores = checked(labels, scores)
+    if threshold is None:
+        is_right = scores.argmax(axis=1) == labels
+        sureness = scores.max(axis=1)
+        right, wrong = (_by_turns(labels, sureness, kind)[: 2 * count] for kind in (is_right, ~is_right))
+        return right, wrong
     order = np.argsort(-np.abs(scores - threshold), kind="stable")
     is_cancer = (labels == 1)[order]
     is_right = ((scores >= threshold) == labels)[order]
@@ -35,3 +42,16 @@ def surest_cases(
         for kind in (is_right, ~is_right)
     )
     return right, wrong
+
+
+def _by_turns(
+    labels: NDArray[np.int64], sureness: NDArray[np.float64], chosen: NDArray[np.bool_]
+) -> NDArray[np.intp]:
+    """Positions of the chosen: the surest of every class, then the next of every class, and so on."""
+    order = np.argsort(-sureness, kind="stable")
+    order = order[chosen[order]]
+    turns = np.zeros(len(order), np.int64)
+    for label in np.unique(labels):
+        is_of_class = labels[order] == label
+        turns[is_of_class] = np.arange(is_of_class.sum())
+    return order[np.argsort(turns, kind="stable")]

@@ -1,4 +1,4 @@
-"""Grad-CAM: where in an image a model saw signs of class 1."""
+"""Grad-CAM: where in an image a model saw signs of class 1, or of the class it decided for."""
 
 from typing import Any
 
@@ -14,32 +14,37 @@ IMAGES_AT_ONCE = 16  # the activations of all layers are kept for the gradient
 
 
 class UnexplainableModelError(UserError):
-    """The model has no layer that Grad-CAM explains, or not one output."""
+    """The model has no layer that Grad-CAM explains, or does not end in a Dense layer."""
 
 
-def grad_cam(model: keras.Model, images: NDArray[np.float32]) -> NDArray[np.float32]:
-    """Compute the heat of the last convolutional layer for class 1, per image.
+def grad_cam(
+    model: keras.Model, images: NDArray[np.float32], classes: NDArray[np.integer] | None = None
+) -> NDArray[np.float32]:
+    """Compute the heat of the last convolutional layer for one class, per image.
 
     Selvaraju et al. 2017, "Grad-CAM: Visual Explanations from Deep Networks via Gradient-based
-    Localization", equations 1 and 2. The gradient is that of the score before the sigmoid, as there;
-    after it, a sure decision would have none.
+    Localization", equations 1 and 2. The gradient is that of the score before the sigmoid or softmax,
+    as there; after it, a sure decision would have none.
 
     Args:
-        model: Sequential or functional, with a Conv2D of its own and, last, one unit with a sigmoid.
+        model: Sequential or functional, with a Conv2D of its own and, last, a Dense layer: one unit with a
+            sigmoid, or a unit a class with a softmax.
         images: float32 (N, H, W, 3), in [0, 1].
+        classes: (N,), which unit to explain; None: that of the most probable class. A single unit is class 1.
 
     Returns:
         float32 (N, H, W), in [0, 1]; the hottest place of an image is 1. All 0 where nothing in the image
-        speaks for class 1.
+        speaks for the class.
 
     Raises:
-        UnexplainableModelError: the model has no Conv2D, or does not end in one unit.
+        UnexplainableModelError: the model has no Conv2D, or does not end in a Dense layer.
     """
     height, width = images.shape[1:3]
-    part, kernel = _up_to_the_last_layer(model)
+    part, last = _up_to_the_last_layer(model)
     heatmaps = np.zeros((len(images), height, width), np.float32)
     for start in range(0, len(images), IMAGES_AT_ONCE):
-        heats = _heat(part, kernel, images[start : start + IMAGES_AT_ONCE])
+        rows = slice(start, start + IMAGES_AT_ONCE)
+        heats = _heat(part, last, images[rows], None if classes is None else classes[rows])
         for heatmap, heat in zip(heatmaps[start:], heats, strict=False):
             heatmap[...] = cv2.resize(heat, (width, height), interpolation=cv2.INTER_LINEAR)
             heatmap /= heatmap.max() or 1
@@ -47,31 +52,37 @@ def grad_cam(model: keras.Model, images: NDArray[np.float32]) -> NDArray[np.floa
 
 
 def _up_to_the_last_layer(model: keras.Model) -> tuple[keras.Model, Any]:
-    """The model that gives the last convolution's maps and the last layer's input; its kernel."""
+    """The model that gives the last convolution's maps and the last layer's input; that layer."""
     convolutions = [layer for layer in model.layers if isinstance(layer, keras.layers.Conv2D)]
     if not convolutions:
         raise UnexplainableModelError(f"{model.name}: has no Conv2D, and Grad-CAM explains no other layer")
     last = model.layers[-1]
-    if not isinstance(last, keras.layers.Dense) or last.units != 1:
-        raise UnexplainableModelError(f"{model.name}: ends in {last.name}, expected Dense with one unit")
+    if not isinstance(last, keras.layers.Dense):
+        raise UnexplainableModelError(f"{model.name}: ends in {last.name}, expected a Dense layer")
     if not isinstance(model, keras.Sequential):
-        return keras.Model(model.inputs, [convolutions[-1].output, last.input]), last.kernel
+        return keras.Model(model.inputs, [convolutions[-1].output, last.input]), last
     # Layers of a loaded Sequential have outputs of several calls, of which only the latest belong together.
     inputs = keras.Input(model.input_shape[1:])
     outputs = {}
     features = inputs
     for layer in model.layers[:-1]:
         features = outputs[layer.name] = layer(features)
-    return keras.Model(inputs, [outputs[convolutions[-1].name], features]), last.kernel
+    return keras.Model(inputs, [outputs[convolutions[-1].name], features]), last
 
 
-def _heat(part: keras.Model, kernel: Any, images: NDArray[np.float32]) -> NDArray[np.float32]:
+def _heat(
+    part: keras.Model, last: Any, images: NDArray[np.float32], classes: NDArray[np.integer] | None
+) -> NDArray[np.float32]:
     """ReLU of the maps, each weighted by its mean gradient: float32 (N, h, w), not scaled."""
     with tf.GradientTape() as tape:
         pixels = tf.convert_to_tensor(images)
         tape.watch(pixels)
         maps, features = part(pixels, training=False)
-        before_sigmoid = features @ kernel
-    importance = tf.reduce_mean(tape.gradient(before_sigmoid, maps), axis=(1, 2), keepdims=True)
+        units = features @ last.kernel
+        if last.use_bias:  # it counts for which class is decided, not for the gradient
+            units += last.bias
+        explained = tf.one_hot(tf.argmax(units, axis=1) if classes is None else classes, last.units)
+        before_softmax = units * tf.cast(explained, units.dtype)
+    importance = tf.reduce_mean(tape.gradient(before_softmax, maps), axis=(1, 2), keepdims=True)
     heat: NDArray[np.float32] = tf.nn.relu(tf.reduce_sum(importance * maps, axis=-1)).numpy()
     return heat

@@ -8,14 +8,21 @@ from helpers.reporting.run_files import SplitScores
 BINS = 10
 
 
-def draw_calibration(split: SplitScores, name: str, class_names: tuple[str, str]) -> Picture:
-    """Share of class 1 by mean score in ten equal bins; below, the number of images of each class."""
-    negative, positive = class_names
-    bins = np.minimum((split.scores * BINS).astype(int), BINS - 1)
+def draw_calibration(split: SplitScores, name: str, class_names: tuple[str, ...]) -> Picture:
+    """Share of class 1 by mean score in ten equal bins; below, the number of images of each class.
+
+    With more than two classes: share of right decisions by the mean probability of the decided class.
+    """
+    if split.is_binary:
+        scores, outcomes, (negative, positive), axis = split.scores, split.labels, class_names, "score"
+    else:
+        scores, outcomes = split.scores.max(axis=1), split.labels == split.scores.argmax(axis=1)
+        negative, positive, axis = "wrong", "right", "probability of the decided class"
+    bins = np.minimum((scores * BINS).astype(int), BINS - 1)
     counts = np.bincount(bins, minlength=BINS)
-    positives = np.bincount(bins, weights=split.labels, minlength=BINS)
+    positives = np.bincount(bins, weights=outcomes, minlength=BINS)
     filled = counts > 0
-    means = np.bincount(bins, weights=split.scores, minlength=BINS)[filled] / counts[filled]
+    means = np.bincount(bins, weights=scores, minlength=BINS)[filled] / counts[filled]
     shares = positives[filled] / counts[filled]
 
     figure = new_figure((HALF[0], HALF[1] + 0.9))
@@ -38,12 +45,12 @@ def draw_calibration(split: SplitScores, name: str, class_names: tuple[str, str]
         centres, positives, width, negatives, color=SERIES[1], hatch="///", edgecolor=PAPER, linewidth=0,
         label=positive,
     )  # fmt: skip
-    lower.set(xlabel="score", ylabel="images")
+    lower.set(xlabel=axis, ylabel="images")
     lower.set_ylim(0, counts.max() * 1.7)
     lower.legend(loc="upper center", ncols=2)
     worst = int(np.argmax(np.abs(shares - means)))
     alt = (
-        f"Reliability diagram on {name}; farthest from the diagonal: images with a mean score of "
-        f"{means[worst]:.2f}, of which {shares[worst]:.2f} are {positive}"
+        f"Reliability diagram on {name}; farthest from the diagonal: images with a mean {axis} "
+        f"of {means[worst]:.2f}, of which {shares[worst]:.2f} are {positive}"
     )
     return to_picture(figure, f"calibration-{name}", alt)

@@ -22,7 +22,7 @@ class Panel:
         kind: `right` or `wrong`.
         file: which image.
         truth, decision: what it is and what it was called, by name.
-        score: the model's probability of class 1.
+        score: the model's probability of class 1; of more than two classes, of the decided one.
         source: data URI of a PNG: the image, and beside it the image under its heatmap.
     """
 
@@ -34,12 +34,12 @@ class Panel:
     source: str
 
 
-def panels(cases: dict[str, NDArray[Any]], class_names: tuple[str, str]) -> list[Panel]:
+def panels(cases: dict[str, NDArray[Any]], class_names: tuple[str, ...]) -> list[Panel]:
     """The cases of cases.npz, right ones first.
 
     Args:
         cases: its arrays.
-        class_names: what labels 0 and 1 mean.
+        class_names: what each label means, in their order.
 
     Raises:
         KeyError: an array is missing.
@@ -49,9 +49,11 @@ def panels(cases: dict[str, NDArray[Any]], class_names: tuple[str, str]) -> list
     for kind in ("right", "wrong"):
         for index in np.flatnonzero(cases["kinds"] == kind)[:MOST_OF_A_KIND]:
             pair = beside_heat(cases["images"][index], cases["heatmaps"][index])
-            score, label = float(cases["scores"][index]), int(cases["labels"][index])
-            truth, decision = class_names[label], class_names[label if kind == "right" else 1 - label]
-            found.append(Panel(kind, str(cases["files"][index]), truth, decision, score, _data_uri(pair)))
+            scores, label = cases["scores"][index], int(cases["labels"][index])
+            decided = int(scores.argmax()) if scores.ndim else (label if kind == "right" else 1 - label)
+            truth, decision = class_names[label], class_names[decided]
+            file, score = str(cases["files"][index]), float(scores.max())
+            found.append(Panel(kind, file, truth, decision, score, _data_uri(pair)))
     return found
 
 

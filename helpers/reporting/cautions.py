@@ -9,11 +9,14 @@ import pandas as pd
 from helpers.evaluation.tallies import MEAN
 from helpers.reporting.auc_error import auc_error_by_bootstrap, auc_standard_error
 from helpers.reporting.run_files import EACH_SITE, RunFiles
+from helpers.reporting.tables import SPLITS
 
 FEW_ROUNDS = 5
 WIDE_INTERVAL = 0.1
 COARSE_AUC = 0.03
 POOR_CALIBRATION = 0.1
+FEW_IMAGES = 20
+"""Of a class; with fewer, one image moves its recall by more than 5 %."""
 WHAT_A_CLIENT_DID = {
     "failed": "failed",
     "missing": "did not answer",
@@ -23,7 +26,7 @@ WHAT_A_CLIENT_DID = {
 
 def cautions(files: RunFiles) -> list[str]:
     """The sentences, gravest first: the data, then the clients, then the numbers."""
-    parts = (_about_data, _about_clients, _about_validation, _about_rounds, _about_test)
+    parts = (_about_data, _about_clients, _about_classes, _about_validation, _about_rounds, _about_test)
     return [*files.unreadable, *(sentence for part in parts for sentence in part(files))]
 
 
@@ -49,7 +52,7 @@ def _about_data(files: RunFiles) -> Iterator[str]:
             "Patients are unknown: images of one patient may be in training and in test, and the test then "
             "flatters the model."
         )
-    one_class = [name for name, counts in files.partition.items() if _lacks_one(counts)]
+    one_class = [name for name, counts in files.partition.items() if sum(map(bool, counts.values())) < 2]
     if one_class:
         yield f"{_clients(one_class)} only images of one class."
 
@@ -65,13 +68,34 @@ def _about_clients(files: RunFiles) -> Iterator[str]:
         yield f"Client {client} {did} in round{'s' * (len(rounds) > 1)} {shown}{reason}"
 
 
+def _about_classes(files: RunFiles) -> Iterator[str]:
+    """Of more than two classes: those with so few images that their metrics, and the means, are coarse."""
+    if files.is_binary:
+        return
+    for split in ("val", "test"):
+        counts = zip(files.class_names, _counts(files, split), strict=True)
+        few = [f"{count} of {name}" for name, count in counts if count < FEW_IMAGES]
+        if few:
+            yield (
+                f"Few {SPLITS[split]} images: {', '.join(few)}; the metrics of these classes, and every mean "
+                "over the classes, rest on little."
+            )
+
+
+def _counts(files: RunFiles, split: str) -> list[int]:
+    """Images of each class, by the scores where there are any."""
+    labels = range(len(files.class_names))
+    if split in files.scores:
+        return [int((files.scores[split].labels == label).sum()) for label in labels]
+    counts = (files.data.get("counts") or {}).get(split) or {}
+    return [int(counts.get(str(label), 0)) for label in labels]
+
+
 def _about_validation(files: RunFiles) -> Iterator[str]:
+    if not files.is_binary:
+        return
     known = files.scores.get("val")
-    if known is not None:
-        negatives, positives = (int((known.labels == label).sum()) for label in (0, 1))
-    else:
-        counts = (files.data.get("counts") or {}).get("val") or {}
-        negatives, positives = int(counts.get("0", 0)), int(counts.get("1", 0))
+    negatives, positives = _counts(files, "val")
     auc = files.rounds["roc_auc"].max()
     if not positives or not negatives or math.isnan(auc):
         return
@@ -110,12 +134,10 @@ def _about_rounds(files: RunFiles) -> Iterator[str]:
         yield f"Only {_number(len(rounds), 'round')}: the curves may not have settled."
     elif files.is_finished and files.best_round == rounds["round"].max():
         yield "The best round is the last one: more rounds might give a better model."
-    none = rounds["precision"].isna() & (rounds["recall"] == 0)
-    every = (rounds["specificity"] == 0) & (rounds["recall"] == 1)
-    lopsided = rounds[none | every]
-    if len(lopsided):
-        text = _number(len(lopsided), "round")
-        yield f"In {text} the averaged model puts every validation image into one class at threshold 0.5."
+    if count := _lopsided(files):
+        at = " at threshold 0.5" if files.is_binary else ""
+        text = _number(count, "round")
+        yield f"In {text} the averaged model puts every validation image into one class{at}."
     yield from _about_sites(rounds)
     threshold = _value(files.test, "threshold")
     if threshold is not None and threshold != 0.5:
@@ -123,6 +145,17 @@ def _about_rounds(files: RunFiles) -> Iterator[str]:
             "Accuracy, precision, recall and F1 of the rounds are at threshold 0.5, while the test uses the "
             f"threshold chosen on validation, {threshold:.3f}: the two cannot be compared."
         )
+
+
+def _lopsided(files: RunFiles) -> int:
+    """Rounds whose model decides for one class alone."""
+    rounds = files.rounds
+    if files.is_binary:
+        none = rounds["precision"].isna() & (rounds["recall"] == 0)
+        every = (rounds["specificity"] == 0) & (rounds["recall"] == 1)
+        return int((none | every).sum())
+    recalls = files.classes.dropna(subset="recall").groupby("round")["recall"]
+    return sum(sorted(values)[-2:] == [0, 1] for _, values in recalls)
 
 
 def _about_test(files: RunFiles) -> Iterator[str]:
@@ -139,9 +172,12 @@ def _about_test(files: RunFiles) -> Iterator[str]:
                 f"The best validation AUC, {best:.3f}, lies above the test's interval: the best of many "
                 "rounds looks better than it is. Believe the test."
             )
-    if test.get("recall") == 0:
+    if files.is_binary and test.get("recall") == 0:
         positive = files.class_names[1]
         yield f"At the threshold {files.threshold:.3f} the model finds none of the {positive} test images."
+    unfound = files.test_classes[files.test_classes["recall"] == 0]["name"]
+    if len(unfound):
+        yield f"The model finds none of the test images of: {', '.join(unfound)}."
     error = _value(test, "calibration_error")
     if error is not None and error > POOR_CALIBRATION:
         yield f"Calibration error {error:.2f}: the scores rank images, but are no probabilities."
@@ -151,10 +187,6 @@ def _value(row: dict[str, Any], name: str) -> float | None:
     """A number of a table's row; None where there is none."""
     value = row.get(name)
     return None if value is None or isinstance(value, str) or math.isnan(value) else float(value)
-
-
-def _lacks_one(counts: dict[str, int]) -> bool:
-    return not (counts.get("0") and counts.get("1"))
 
 
 def _clients(names: list[str]) -> str:

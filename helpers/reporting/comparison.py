@@ -2,6 +2,7 @@
 
 import hashlib
 from collections.abc import Mapping, Sequence
+from itertools import zip_longest
 from pathlib import Path
 from typing import Any
 
@@ -40,7 +41,10 @@ def write_page(path: Path, runs: list[RunFiles], ways: Sequence[Mapping[Any, Any
     page = render(
         "compare.html",
         refresh=None,
-        classes=[" or ".join(dict.fromkeys(run.class_names[label] for run in runs)) for label in (0, 1)],
+        classes=[
+            " or ".join(dict.fromkeys(filter(None, names)))
+            for names in zip_longest(*(run.class_names for run in runs))
+        ],
         runs=runs,
         ways=ways,
         pictures=pictures,
@@ -58,7 +62,7 @@ def _pictures(runs: list[RunFiles]) -> list[Picture]:
         pictures.append(draw_runs(tables, "roc_auc", "validation AUC"))
         pictures.append(draw_runs(tables, "val_loss", "validation loss"))
     tested = {run.run: run.scores["test"] for run in runs if "test" in run.scores}
-    tested = {run: split for run, split in tested.items() if len(set(split.labels)) == 2}
+    tested = {run: split for run, split in tested.items() if split.is_binary and len(set(split.labels)) == 2}
     if tested:
         pictures.append(draw_roc_of_runs(tested))
     return pictures

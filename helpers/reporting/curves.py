@@ -5,15 +5,25 @@ from typing import TYPE_CHECKING
 
 import pandas as pd
 
-from helpers.reporting.pictures import DASHES, MUTED, SERIES, Picture, new_axes, to_picture
+from helpers.reporting.pictures import (
+    MUTED,
+    SERIES,
+    Picture,
+    line_style,
+    new_axes,
+    shortened,
+    to_picture,
+)
 
 if TYPE_CHECKING:
     from matplotlib.axes import Axes
 
 
-def draw_auc(rounds: pd.DataFrame, clients: pd.DataFrame, best_round: int | None) -> Picture:
+def draw_auc(
+    rounds: pd.DataFrame, clients: pd.DataFrame, best_round: int | None, *, is_binary: bool
+) -> Picture:
     """Validation AUC of the averaged model, and between which values the clients' own models lie."""
-    figure, axes = new_axes("round", "validation AUC")
+    figure, axes = new_axes("round", "validation AUC" if is_binary else "validation AUC, mean over classes")
     _draw_band(axes, clients, "val_roc_auc", "clients, lowest to highest")
     _plot(axes, rounds["round"], rounds["roc_auc"], SERIES[0], "averaged model")
     alt = "Validation AUC per round"
@@ -25,9 +35,9 @@ def draw_auc(rounds: pd.DataFrame, clients: pd.DataFrame, best_round: int | None
     return to_picture(figure, "auc", alt)
 
 
-def draw_losses(rounds: pd.DataFrame, clients: pd.DataFrame) -> Picture:
+def draw_losses(rounds: pd.DataFrame, clients: pd.DataFrame, *, is_binary: bool) -> Picture:
     """Training and validation loss, and between which values the clients' own models lie on validation."""
-    figure, axes = new_axes("round", "binary cross-entropy")
+    figure, axes = new_axes("round", "binary cross-entropy" if is_binary else "cross-entropy")
     _draw_band(axes, clients, "val_loss", "clients, validation")
     _plot(axes, rounds["round"], rounds["train_loss"], SERIES[2], "training", "--")
     _plot(axes, rounds["round"], rounds["val_loss"], SERIES[0], "validation")
@@ -47,6 +57,22 @@ def draw_rates(rounds: pd.DataFrame) -> Picture:
     return to_picture(figure, "rates", "Sensitivity and specificity on validation per round at threshold 0.5")
 
 
+def draw_class_recalls(rounds: pd.DataFrame, classes: pd.DataFrame) -> Picture:
+    """The recall of each of more than two classes."""
+    labels = classes["class"].drop_duplicates()
+    figure, axes = new_axes("round", "validation, recall of each class", lines_below=len(labels))
+    for number, label in enumerate(labels):
+        rows = classes[classes["class"] == label]
+        colour, dashes = line_style(number)
+        _plot(axes, rows["round"], rows["recall"], colour, shortened(rows["name"].iloc[0]), dashes)
+    axes.set_ylim(-0.03, 1.03)
+    _finish(axes, rounds["round"])
+    if legend := axes.get_legend():
+        legend.remove()
+        figure.legend(loc="lower center")
+    return to_picture(figure, "recalls", "Recall of each class on validation per round")
+
+
 def draw_calibration_errors(rounds: pd.DataFrame) -> Picture:
     """How far scores are from being probabilities."""
     figure, axes = new_axes("round", "validation, lower is better")
@@ -61,8 +87,8 @@ def draw_runs(tables: Mapping[str, pd.DataFrame], column: str, label: str) -> Pi
     """One column of rounds.csv for several runs, by name."""
     figure, axes = new_axes("round", label)
     for number, (run, rounds) in enumerate(tables.items()):
-        dashes = DASHES[number % len(DASHES)]
-        _plot(axes, rounds["round"], rounds[column], SERIES[number % len(SERIES)], run, dashes)
+        colour, dashes = line_style(number)
+        _plot(axes, rounds["round"], rounds[column], colour, run, dashes)
     _finish(axes, pd.concat([table["round"] for table in tables.values()]))
     return to_picture(figure, column, f"{label} per round for the runs {', '.join(tables)}")
 

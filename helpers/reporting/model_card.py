@@ -15,7 +15,7 @@ from helpers.global_config import Config, describe
 from helpers.reporting import tables
 from helpers.reporting.cautions import cautions
 from helpers.reporting.markdown import render_markdown
-from helpers.reporting.run_files import RunFiles, SplitScores, read_run
+from helpers.reporting.run_files import RunFiles, read_run
 from helpers.run_records.files import write_whole
 
 NAME = "model_card.md"
@@ -60,6 +60,7 @@ def card(files: RunFiles) -> dict[str, Any]:
         "best_rows": files.rounds[files.rounds["round"] == files.best_round].to_dict("records"),
         "validation_auc": files.best.get("value"),
         "classes": files.class_names,
+        "is_binary": files.is_binary,
         "settings": settings,
         "changed": _changed(settings),
         "network": settings.get("ARCHITECTURE", "seed_cnn"),
@@ -70,7 +71,9 @@ def card(files: RunFiles) -> dict[str, Any]:
         "sites": len(files.sites),
         "is_tested_apart": is_tested_apart,
         "splits": [
-            row for row in tables.split_rows(data) if not (is_tested_apart and row["split"] == "test")
+            row
+            for row in tables.split_rows(data, len(files.class_names))
+            if not (is_tested_apart and row["split"] == "test")
         ],
         "how_split": tables.how_split(data) if data else "not recorded",
         "how_divided": tables.how_divided(files.facts, settings),
@@ -82,7 +85,9 @@ def card(files: RunFiles) -> dict[str, Any]:
         "is_of_tallies": test.get("roc_auc_over") == MEAN,
         "how_chosen": _how_chosen(files),
         "operating_points": _operating_points(files),
-        "scores": _score_facts(files.scores.get("test")),
+        "by_class": tables.class_rows(files.test_classes),
+        "decisions": _decisions(files),
+        "scores": _score_facts(files),
         "cautions": cautions(files),
     }
 
@@ -133,34 +138,58 @@ def _how_chosen(files: RunFiles) -> str:
 
 
 def _operating_points(files: RunFiles) -> list[dict[str, Any]]:
-    """Decisions at the chosen threshold and at 0.5, as far as the scores of the test are here."""
+    """Decisions at the chosen threshold and at 0.5, as far as the scores of the test are here.
+
+    None where there are more than two classes, and so no threshold.
+    """
     split = files.scores.get("test")
-    if split is None:
+    if split is None or not files.is_binary:
         return []
     points = []
     for threshold in dict.fromkeys((files.threshold, WITHOUT_CHOICE)):
-        counts = tables.confusion(split, threshold)
-        negatives = counts.true_negatives + counts.false_positives
-        positives = counts.true_positives + counts.false_negatives
+        negatives, positives = tables.confusion_rows(
+            tables.confusion(split, threshold, len(files.class_names)), files.class_names
+        )
+        (true_negatives, specificity), (false_positives, _) = negatives[1]
+        (false_negatives, _), (true_positives, sensitivity) = positives[1]
         points.append(
             {
                 "threshold": threshold,
-                "sensitivity": counts.true_positives / positives if positives else None,
-                "specificity": counts.true_negatives / negatives if negatives else None,
-                "counts": counts,
+                "sensitivity": sensitivity,
+                "specificity": specificity,
+                "found": true_positives,
+                "missed": false_negatives,
+                "called_so": true_negatives,
+                "false_alarms": false_positives,
             }
         )
     return points
 
 
-def _score_facts(split: SplitScores | None) -> dict[str, Any] | None:
-    """Images of each class, mean score and share of class 1; None where the scores are not here."""
+def _decisions(files: RunFiles) -> list[tuple[str, list[tuple[int, float | None]]]]:
+    """Of more than two classes, truth against decision on the test images, as far as scores are here."""
+    split = files.scores.get("test")
+    if split is None or files.is_binary:
+        return []
+    counts = tables.confusion(split, files.threshold, len(files.class_names))
+    return tables.confusion_rows(counts, files.class_names)
+
+
+def _score_facts(files: RunFiles) -> dict[str, Any] | None:
+    """Images of each class, and what is on average said and true; None where the scores are not here.
+
+    That is the score and the share of class 1; of more than two classes, the probability of the decided
+    class and the share of right decisions.
+    """
+    split = files.scores.get("test")
     if split is None:
         return None
-    positives = int((split.labels == 1).sum())
+    if files.is_binary:
+        scores, outcomes = split.scores, split.labels == 1
+    else:
+        scores, outcomes = split.scores.max(axis=1), split.labels == split.decisions(files.threshold)
     return {
-        "negatives": len(split.labels) - positives,
-        "positives": positives,
-        "mean": float(split.scores.mean()),
-        "share": positives / len(split.labels),
+        "counts": [int((split.labels == label).sum()) for label in range(len(files.class_names))],
+        "mean": float(scores.mean()),
+        "share": float(outcomes.mean()),
     }

@@ -6,7 +6,7 @@ from dataclasses import dataclass
 import numpy as np
 from numpy.typing import NDArray
 
-from helpers.reporting.pictures import DASHES, MUTED, SERIES, Picture, new_axes, to_picture
+from helpers.reporting.pictures import MUTED, SERIES, Picture, line_style, new_axes, shortened, to_picture
 from helpers.reporting.run_files import SplitScores
 
 RESAMPLES = 400
@@ -53,6 +53,14 @@ def precision_recall(true: Floats, false: Floats) -> tuple[Floats, Floats]:
     return (true / true[-1])[1:], (true / (true + false).clip(1e-12))[1:]
 
 
+def area_under_roc(x: Floats, y: Floats) -> float:
+    return float(np.trapezoid(y, x))
+
+
+def average_precision(x: Floats, y: Floats) -> float:
+    return float(np.sum(np.diff(x, prepend=0.0) * y))
+
+
 def roc_on_grid(true: Floats, false: Floats) -> Floats:
     x, y = roc(true, false)
     curve: Floats = np.interp(GRID, x, y)
@@ -91,7 +99,7 @@ def draw_roc(split: SplitScores, name: str, test: Mapping[str, float]) -> Pictur
     x, y = roc(*ranked.counts(np.ones(len(split.labels))))
     axes.plot([0, 1], [0, 1], ":", color=MUTED, linewidth=1, label="guessing")
     axes.fill_between(GRID, *band(split, roc_on_grid), color=SERIES[0], alpha=0.2, linewidth=0)
-    auc = float(np.trapezoid(y, x))
+    auc = area_under_roc(x, y)
     area = f"{auc:.3f}{_interval(name, test, 'roc_auc')}"
     axes.plot(x, y, color=SERIES[0], label=f"{name}, AUC {area}", clip_on=False)
     axes.set(xlim=(0, 1), ylim=(0, 1))
@@ -109,7 +117,7 @@ def draw_precision_recall(split: SplitScores, name: str, test: Mapping[str, floa
     axes.fill_between(
         GRID, *band(split, precision_on_grid), color=SERIES[0], alpha=0.2, linewidth=0, step="pre"
     )
-    average = f"{float(np.sum(np.diff(x, prepend=0.0) * y)):.3f}{_interval(name, test, 'average_precision')}"
+    average = f"{average_precision(x, y):.3f}{_interval(name, test, 'average_precision')}"
     axes.step(x, y, color=SERIES[0], where="pre", label=f"{name}, average {average}", clip_on=False)
     axes.set(xlim=(0, 1), ylim=(0, 1))
     axes.legend(loc="lower left")
@@ -123,13 +131,53 @@ def _interval(name: str, test: Mapping[str, float], metric: str) -> str:
     return f" ({low:.3f} to {high:.3f})" if name == "test" and low <= high else ""
 
 
+def draw_class_rocs(split: SplitScores, name: str, class_names: tuple[str, ...]) -> Picture:
+    """A ROC curve for each of more than two classes that the split has, against the rest."""
+    figure, axes = new_axes("1 − specificity", "sensitivity", lines_below=len(class_names))
+    axes.plot([0, 1], [0, 1], ":", color=MUTED, linewidth=1)
+    areas = []
+    for label, (true, false) in _counts_by_class(split).items():
+        x, y = roc(true, false)
+        colour, dashes = line_style(label)
+        areas.append(f"{shortened(class_names[label])}, AUC {area_under_roc(x, y):.3f}")
+        axes.plot(x, y, dashes, color=colour, label=areas[-1], clip_on=False)
+    axes.set(xlim=(0, 1), ylim=(0, 1))
+    figure.legend(loc="lower center")
+    alt = f"ROC curves on {name}, each class against the rest: {'; '.join(areas)}"
+    return to_picture(figure, f"roc-{name}", alt)
+
+
+def draw_class_precision_recalls(split: SplitScores, name: str, class_names: tuple[str, ...]) -> Picture:
+    """A precision-recall curve for each of more than two classes; see `draw_class_rocs`."""
+    figure, axes = new_axes("recall (sensitivity)", "precision", lines_below=len(class_names))
+    averages = []
+    for label, (true, false) in _counts_by_class(split).items():
+        x, y = precision_recall(true, false)
+        colour, dashes = line_style(label)
+        averages.append(f"{shortened(class_names[label])}, average {average_precision(x, y):.3f}")
+        axes.step(x, y, dashes, color=colour, where="pre", label=averages[-1], clip_on=False)
+    axes.set(xlim=(0, 1), ylim=(0, 1))
+    figure.legend(loc="lower center")
+    alt = f"Precision-recall curves on {name}, each class against the rest: {'; '.join(averages)}"
+    return to_picture(figure, f"pr-{name}", alt)
+
+
+def _counts_by_class(split: SplitScores) -> dict[int, tuple[Floats, Floats]]:
+    """True and false positives of every class that the split has, at every threshold."""
+    once = np.ones(len(split.labels))
+    return {
+        int(label): RankedScores.of(split.one_against_rest(label)).counts(once)
+        for label in np.unique(split.labels)
+    }
+
+
 def draw_roc_of_runs(splits: dict[str, SplitScores]) -> Picture:
     """The test ROC curves of several runs, by name."""
     figure, axes = new_axes("1 − specificity", "sensitivity")
     for number, (run, split) in enumerate(splits.items()):
         x, y = roc(*RankedScores.of(split).counts(np.ones(len(split.labels))))
-        colour, dashes = SERIES[number % len(SERIES)], DASHES[number % len(DASHES)]
-        axes.plot(x, y, dashes, color=colour, label=f"{run}, {np.trapezoid(y, x):.3f}", clip_on=False)
+        colour, dashes = line_style(number)
+        axes.plot(x, y, dashes, color=colour, label=f"{run}, {area_under_roc(x, y):.3f}", clip_on=False)
     axes.plot([0, 1], [0, 1], ":", color=MUTED, linewidth=1)
     axes.set(xlim=(0, 1), ylim=(0, 1))
     axes.legend(loc="lower right")

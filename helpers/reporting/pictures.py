@@ -24,6 +24,8 @@ VARIABLES = {INK: "--ink", MUTED: "--muted", GRID: "--grid", PAPER: "--paper"} |
     colour: f"--series-{number}" for number, colour in enumerate(SERIES, 1)
 }
 HALF = (4.4, 3.3)  # inches; two fit beside each other
+LEGEND_LINE = 0.19  # inches
+LONGEST_NAME = 30  # letters
 STYLE: Any = {
     "svg.fonttype": "none",
     "text.parse_math": False,  # names of workers and files are no formulas
@@ -76,23 +78,37 @@ def drawing() -> Iterator[None]:
         yield
 
 
-def new_figure(size: tuple[float, float] = HALF, left: float = 0.62, bottom: float = 0.5) -> "Figure":
+def new_figure(
+    size: tuple[float, float] = HALF, left: float = 0.62, bottom: float = 0.5, top: float = 0.3
+) -> "Figure":
     """An empty figure without pyplot; `size` and the margins for labels in inches."""
     from matplotlib.figure import Figure
 
     figure = Figure(size)
     width, height = size
-    top = 1 - 0.3 / height
-    figure.subplots_adjust(left=left / width, right=1 - 0.12 / width, bottom=bottom / height, top=top)
+    figure.subplots_adjust(
+        left=left / width, right=1 - 0.12 / width, bottom=bottom / height, top=1 - top / height
+    )
     return figure
 
 
-def new_axes(xlabel: str, ylabel: str) -> "tuple[Figure, Axes]":
-    """A figure of half the page's width with one pair of axes."""
-    figure = new_figure()
+def new_axes(xlabel: str, ylabel: str, lines_below: int = 0) -> "tuple[Figure, Axes]":
+    """A figure of half the page's width with one pair of axes, and below it room for lines of a legend."""
+    room = lines_below * LEGEND_LINE
+    figure = new_figure((HALF[0], HALF[1] + room), bottom=0.5 + room)
     axes = figure.add_subplot()
     axes.set(xlabel=xlabel, ylabel=ylabel)
     return figure, axes
+
+
+def line_style(number: int) -> tuple[str, str]:
+    """Colour and dashes of one of several curves."""
+    return SERIES[number % len(SERIES)], DASHES[number % len(DASHES)]
+
+
+def shortened(name: str) -> str:
+    """A name that a legend has room for."""
+    return name if len(name) <= LONGEST_NAME else f"{name[: LONGEST_NAME - 1]}…"
 
 
 def to_picture(figure: "Figure", name: str, alt: str, *, is_wide: bool = False) -> Picture:

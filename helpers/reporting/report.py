@@ -35,7 +35,8 @@ def write_report(
     with drawing():
         sections = all_sections(files)
     refresh = REFRESH_S if is_running and not files.is_finished else None
-    page = render("report.html", run=run, refresh=refresh, classes=files.class_names, **sections)
+    classes, is_binary = files.class_names, files.is_binary
+    page = render("report.html", run=run, refresh=refresh, classes=classes, is_binary=is_binary, **sections)
     path = metrics_dir / run / "report.html"
     write_whole(path, page)
     return path

@@ -15,6 +15,7 @@ from helpers.global_config import USUAL_CLASS_NAMES
 
 WORDS = (
     "client", "worker", "site", "roc_auc_over", "status", "error", "model", "kind", "file", "other", "detail",
+    "name",
 )  # fmt: skip
 ROUND_COLUMNS = (
     "round", "num_clients", "num_examples", "train_loss", "val_loss", "accuracy", "precision", "recall",
@@ -33,6 +34,8 @@ TEST_COLUMNS = (
     "round", "threshold", "num_examples", "num_patients", "recall", "specificity", "roc_auc", "roc_auc_low",
     "roc_auc_high",
 )  # fmt: skip
+CLASS_METRICS = ("precision", "recall", "f1_score", "specificity", "roc_auc", "average_precision")
+CLASS_COLUMNS = ("round", "class", "name", "num_examples", *CLASS_METRICS)
 PARTITION_COLUMNS = ("round", "client", "label")
 AUDIT_COLUMNS = ("kind", "file", "other", "detail")
 
@@ -42,14 +45,27 @@ class SplitScores:
     """What the best model said about a split.
 
     Attributes:
-        labels: int (N,), 0 or 1.
-        scores: float (N,), probability of class 1.
+        labels: int (N,), 0 to k - 1.
+        scores: float (N,), probability of class 1; (N, k), of each class, where there are more than two.
         patients: str (N,).
     """
 
     labels: NDArray[np.int64]
     scores: NDArray[np.float64]
     patients: NDArray[np.str_]
+
+    @property
+    def is_binary(self) -> bool:
+        return self.scores.ndim == 1
+
+    def decisions(self, threshold: float) -> NDArray[np.int64]:
+        """int (N,): class 1 for scores at or above the threshold; of more classes the most probable."""
+        decided = self.scores >= threshold if self.is_binary else self.scores.argmax(axis=1)
+        return decided.astype(np.int64)
+
+    def one_against_rest(self, label: int) -> "SplitScores":
+        """One of several classes as class 1, all others as class 0."""
+        return SplitScores((self.labels == label).astype(np.int64), self.scores[:, label], self.patients)
 
 
 @dataclass(frozen=True, eq=False)
@@ -60,6 +76,7 @@ class RunFiles:
         run: its name.
         rounds, clients: the tables, all known columns, NaN where a value is missing.
         test: the row of test.csv, NaN where a value is missing; empty before the end.
+        classes, test_classes: classes.csv and test_classes.csv; empty where there are two classes.
         scores: by split.
         cases: the arrays of cases.npz; empty before the end.
         facts: run.json.
@@ -74,6 +91,8 @@ class RunFiles:
     rounds: pd.DataFrame
     clients: pd.DataFrame
     test: dict[str, Any] = field(default_factory=dict)
+    classes: pd.DataFrame = field(default_factory=lambda: pd.DataFrame(columns=CLASS_COLUMNS))
+    test_classes: pd.DataFrame = field(default_factory=lambda: pd.DataFrame(columns=CLASS_COLUMNS))
     scores: dict[str, SplitScores] = field(default_factory=dict)
     cases: dict[str, NDArray[Any]] = field(default_factory=dict)
     facts: dict[str, Any] = field(default_factory=dict)
@@ -100,6 +119,11 @@ class RunFiles:
         return USUAL_CLASS_NAMES  # it was trained before names were recorded
 
     @property
+    def is_binary(self) -> bool:
+        """Whether there are two classes: one score an image, a threshold, and metrics of class 1."""
+        return len(self.class_names) == 2
+
+    @property
     def data(self) -> dict[str, Any]:
         if self.state.get("sites"):
             return {"source": "each site's own images", "split_by": EACH_SITE, "counts": self._site_counts()}
@@ -107,8 +131,9 @@ class RunFiles:
 
     def _site_counts(self) -> dict[str, dict[str, int]]:
         """Images of each class by split, of all sites together."""
+        sites = self.state["sites"]
         return {
-            split: {str(label): sum(site[split][label] for site in self.state["sites"]) for label in (0, 1)}
+            split: _by_label([sum(counts) for counts in zip(*(site[split] for site in sites), strict=True)])
             for split in ("train", "val", "test")
         }
 
@@ -116,8 +141,7 @@ class RunFiles:
     def partition(self) -> dict[str, Any]:
         """Images of each class by client; the latest division, where that follows the live workers."""
         if self.state.get("sites"):  # each with its own
-            shares = [site["train"] for site in self.state["sites"]]
-            return {str(client): {"0": no, "1": yes} for client, (no, yes) in enumerate(shares)}
+            return {str(client): _by_label(site["train"]) for client, site in enumerate(self.state["sites"])}
         known = self.facts.get("partition")
         if known is not None:
             return _names_and_values(known)
@@ -150,7 +174,7 @@ class RunFiles:
 
     @property
     def threshold(self) -> float:
-        """Scores at or above it count as class 1; 0.5 before one is chosen."""
+        """Of two classes, scores at or above it count as class 1; 0.5 before one is chosen."""
         for known in (self.test.get("threshold"), self.best.get("threshold")):
             if known is not None and not math.isnan(known):
                 return float(known)
@@ -170,6 +194,8 @@ def read_run(metrics_dir: Path, models_dir: Path, run: str, audit_csv: Path | No
         rounds=_table(metrics / "rounds.csv", ROUND_COLUMNS, unreadable).dropna(subset="round"),
         clients=_table(metrics / "clients.csv", CLIENT_COLUMNS, unreadable).dropna(subset="round"),
         test=dict(test.iloc[0]) if len(test) else {},
+        classes=_table(metrics / "classes.csv", CLASS_COLUMNS, unreadable),
+        test_classes=_table(metrics / "test_classes.csv", CLASS_COLUMNS, unreadable),
         scores=_scores(arrays, unreadable),
         cases=_arrays(metrics / "cases.npz", unreadable),
         facts={"settings": state.get("settings"), "versions": state.get("versions"), **facts},
@@ -181,6 +207,11 @@ def read_run(metrics_dir: Path, models_dir: Path, run: str, audit_csv: Path | No
         ),
         unreadable=unreadable,
     )
+
+
+def _by_label(counts: list[int]) -> dict[str, int]:
+    """As JSON has them."""
+    return {str(label): count for label, count in enumerate(counts)}
 
 
 def _names_and_values(content: Any) -> dict[str, Any]:

@@ -68,9 +68,11 @@ def rounds(files: RunFiles) -> Section:
         raise NothingToShow("No round is finished yet.")
     headers, rows = tables.round_rows(files.rounds)
     pictures = [
-        curves.draw_auc(files.rounds, files.clients, files.best_round),
-        curves.draw_losses(files.rounds, files.clients),
-        curves.draw_rates(files.rounds),
+        curves.draw_auc(files.rounds, files.clients, files.best_round, is_binary=files.is_binary),
+        curves.draw_losses(files.rounds, files.clients, is_binary=files.is_binary),
+        curves.draw_rates(files.rounds)
+        if files.is_binary
+        else curves.draw_class_recalls(files.rounds, files.classes),
         curves.draw_calibration_errors(files.rounds),
     ]
     return {"pictures": pictures, "headers": headers, "rows": rows}
@@ -81,16 +83,22 @@ def decisions(files: RunFiles) -> Section:
     name, split = _scored_split(files)
     if len(set(split.labels)) < 2:
         raise NothingToShow(f"The {name} images are all of one class: there is no curve to draw.")
-    pictures = [
-        operating_curves.draw_roc(split, name, files.test),
-        operating_curves.draw_precision_recall(split, name, files.test),
-        draw_calibration(split, name, files.class_names),
-    ]
+    if files.is_binary:
+        pictures = [
+            operating_curves.draw_roc(split, name, files.test),
+            operating_curves.draw_precision_recall(split, name, files.test),
+        ]
+    else:
+        pictures = [
+            operating_curves.draw_class_rocs(split, name, files.class_names),
+            operating_curves.draw_class_precision_recalls(split, name, files.class_names),
+        ]
+    counts = tables.confusion(split, files.threshold, len(files.class_names))
     return {
         "split": name,
-        "pictures": pictures,
+        "pictures": [*pictures, draw_calibration(split, name, files.class_names)],
         "threshold": files.threshold,
-        "confusion": tables.confusion(split, files.threshold).rows(files.class_names),
+        "confusion": tables.confusion_rows(counts, files.class_names),
         "has_patients": bool(files.data.get("patients")),
     }
 
@@ -105,7 +113,11 @@ def _scored_split(files: RunFiles) -> tuple[str, SplitScores]:
 def test(files: RunFiles) -> Section:
     if not files.is_finished:
         raise NothingToShow(f"This {LATER}")
-    return {"metrics": tables.test_metrics(files.test), "row": files.test}
+    return {
+        "metrics": tables.test_metrics(files.test),
+        "row": files.test,
+        "by_class": tables.class_rows(files.test_classes),
+    }
 
 
 def clients(files: RunFiles) -> Section:
@@ -138,7 +150,7 @@ def data(files: RunFiles) -> Section:
         "how_divided": tables.how_divided(files.facts, files.settings),
         "left_out": files.data.get("left_out") or [],
         "digest": files.facts.get("data_digest"),
-        "rows": tables.split_rows(files.data),
+        "rows": tables.split_rows(files.data, len(files.class_names)),
         "pictures": shares,
     }
 

@@ -3,37 +3,52 @@
 from collections.abc import Sequence
 from typing import TYPE_CHECKING
 
-from helpers.reporting.pictures import PAPER, SERIES, Picture, new_figure, to_picture
+from helpers.reporting.pictures import (
+    LEGEND_LINE,
+    LONGEST_NAME,
+    PAPER,
+    SERIES,
+    Picture,
+    new_figure,
+    shortened,
+    to_picture,
+)
 
 if TYPE_CHECKING:
     from matplotlib.axes import Axes
 
-LONGEST_NAME = 30  # letters
+COLUMNS = 3  # of the legend
+HATCHES = ("", "////", "....", "xxxx")
 ROOM_FOR_NUMBERS = 0.06  # of the longest bar
 
 
 def draw_shares(
-    partition: dict[str, dict[str, int]], class_names: tuple[str, str], sites: Sequence[str] = ()
+    partition: dict[str, dict[str, int]], class_names: tuple[str, ...], sites: Sequence[str] = ()
 ) -> Picture:
-    """A bar for each client: its images of class 0, then of class 1.
+    """A bar for each client: its images of class 0, then of class 1 and so on.
 
     Args:
         partition: images by client and class.
-        class_names: what labels 0 and 1 mean.
+        class_names: what each label means, in their order.
         sites: what to call the clients, where each is a site.
     """
     clients = list(partition)
     names = sites if len(sites) == len(clients) else [f"client {client}" for client in clients]
-    height = min(12.0, 0.95 + 0.3 * len(clients))
-    figure = new_figure((9.0, height), left=0.3 + 0.085 * max(len(name[:LONGEST_NAME]) for name in names))
+    further_lines = LEGEND_LINE * ((len(class_names) - 1) // COLUMNS)
+    figure = new_figure(
+        (9.0, min(12.0, 0.95 + 0.3 * len(clients)) + further_lines),
+        left=0.3 + 0.085 * max(len(name[:LONGEST_NAME]) for name in names),
+        top=0.3 + further_lines,
+    )
     axes = figure.add_subplot()
     ends = [0] * len(clients)
     longest = max(sum(counts.values()) for counts in partition.values())
-    for label, (name, colour, hatch) in enumerate(zip(class_names, SERIES[:2], ("", "////"), strict=True)):
+    for label, name in enumerate(class_names):
+        colour, hatch = SERIES[label % len(SERIES)], HATCHES[label % len(HATCHES)]
         sizes = [partition[client].get(str(label), 0) for client in clients]
         axes.barh(
             range(len(clients)), sizes, 0.72, ends, color=colour, hatch=hatch, edgecolor=PAPER, linewidth=0,
-            label=name,
+            label=shortened(name),
         )  # fmt: skip
         if len(clients) <= 30:
             _write_numbers(axes, sizes, ends, colour, longest)
@@ -44,7 +59,7 @@ def draw_shares(
     axes.set_ylim(len(clients) - 0.5, -0.5)
     axes.tick_params(axis="y", length=0)
     axes.grid(axis="y", visible=False)
-    axes.legend(loc="lower left", bbox_to_anchor=(-0.01, 1), ncols=2, borderaxespad=0.2)
+    axes.legend(loc="lower left", bbox_to_anchor=(-0.01, 1), ncols=COLUMNS, borderaxespad=0.2)
     smallest, largest = min(ends), max(ends)
     alt = f"Images of each class at each of {len(clients)} clients, {smallest} to {largest} images a client"
     return to_picture(figure, "shares", alt, is_wide=True)

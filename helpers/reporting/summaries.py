@@ -28,6 +28,7 @@ class Summary:
         clients: of the last round.
         changed: when its files last changed, seconds since the epoch.
         is_finished: it was tested.
+        is_binary: of two classes; of more, an AUC is the mean over them.
     """
 
     run: str
@@ -38,6 +39,7 @@ class Summary:
     clients: int
     changed: float
     is_finished: bool
+    is_binary: bool
 
     @property
     def when(self) -> str:
@@ -95,6 +97,7 @@ def _summary(metrics_dir: Path, files: RunFiles) -> Summary:
         clients=int(clients.iloc[-1]) if len(clients) else 0,
         changed=max(path.stat().st_mtime for mark in MARKS if (path := folder / mark).is_file()),
         is_finished=files.is_finished,
+        is_binary=files.is_binary,
     )
 
 
@@ -123,6 +126,12 @@ def doubts(runs: list[RunFiles]) -> list[str]:
     sentences = []
     if len({run.facts.get("data_digest") for run in runs}) > 1:
         sentences.append("The runs’ images differ, or are not recorded: their numbers cannot be compared.")
+    several = [run.run for run in runs if not run.is_binary]
+    if several:
+        sentences.append(
+            f"Precision, recall, F1, specificity and AUC of {', '.join(several)} are means over the classes, "
+            "each one against the rest."
+        )
     unfinished = [run.run for run in runs if not run.is_finished]
     if unfinished:
         sentences.append(f"Not tested yet: {', '.join(unfinished)}.")

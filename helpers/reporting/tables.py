@@ -3,7 +3,9 @@
 from dataclasses import dataclass
 from typing import Any
 
+import numpy as np
 import pandas as pd
+from numpy.typing import NDArray
 
 from helpers.reporting.run_files import EACH_SITE, RunFiles, SplitScores
 
@@ -31,37 +33,20 @@ DIVISIONS = {
 SPLITS = {"train": "training", "val": "validation", "test": "test"}
 
 
-@dataclass(frozen=True)
-class Confusion:
-    """Counts of decisions against truth at a threshold."""
-
-    true_negatives: int
-    false_positives: int
-    false_negatives: int
-    true_positives: int
-
-    def rows(self, class_names: tuple[str, str]) -> list[tuple[str, list[tuple[int, float | None]]]]:
-        """Truth by name, then for each decision its count and its share of that truth."""
-        negative, positive = class_names
-        table = [
-            (negative, self.true_negatives, self.false_positives),
-            (positive, self.false_negatives, self.true_positives),
-        ]
-        return [
-            (truth, [(count, count / (no + yes) if no + yes else None) for count in (no, yes)])
-            for truth, no, yes in table
-        ]
+def confusion(split: SplitScores, threshold: float, num_classes: int) -> NDArray[np.int64]:
+    """Count decisions against truth: int (k, k), rows the truth, columns the decision."""
+    cells = split.labels * num_classes + split.decisions(threshold)
+    return np.bincount(cells, minlength=num_classes**2).reshape(num_classes, num_classes)
 
 
-def confusion(split: SplitScores, threshold: float) -> Confusion:
-    """Scores at or above the threshold count as class 1."""
-    said, true = split.scores >= threshold, split.labels == 1
-    return Confusion(
-        true_negatives=int((~said & ~true).sum()),
-        false_positives=int((said & ~true).sum()),
-        false_negatives=int((~said & true).sum()),
-        true_positives=int((said & true).sum()),
-    )
+def confusion_rows(
+    counts: NDArray[np.int64], class_names: tuple[str, ...]
+) -> list[tuple[str, list[tuple[int, float | None]]]]:
+    """Truth by name, then for each decision its count and its share of that truth."""
+    return [
+        (truth, [(count, count / sum(row) if sum(row) else None) for count in row])
+        for truth, row in zip(class_names, counts.tolist(), strict=True)
+    ]
 
 
 @dataclass(frozen=True)
@@ -75,12 +60,20 @@ class Metric:
 
 
 def test_metrics(test: dict[str, Any]) -> list[Metric]:
-    """Every metric that test.csv has a column for."""
+    """Every metric that test.csv, or a row of test_classes.csv, has a column for."""
     missing = float("nan")
     return [
         Metric(text, test[name], test.get(f"{name}_low", missing), test.get(f"{name}_high", missing))
         for name, text in NAMES.items()
         if name in test
+    ]
+
+
+def class_rows(table: pd.DataFrame) -> list[dict[str, Any]]:
+    """For each class of test_classes.csv: its name, images and metrics, each one against the rest."""
+    return [
+        {"name": row["name"], "num_examples": row["num_examples"], "metrics": test_metrics(dict(row))}
+        for _, row in table.iterrows()
     ]
 
 
@@ -94,8 +87,7 @@ def client_rows(files: RunFiles) -> list[dict[str, Any]]:
             {
                 "client": client,
                 "workers": ", ".join(sorted(set(table["worker"]) - {""})),
-                "negatives": counts.get("0"),
-                "positives": counts.get("1"),
+                "counts": [counts.get(str(label)) for label in range(len(files.class_names))],
                 "statuses": dict(table["status"].value_counts()),
                 "rounds": len(table),
                 "seconds": table["seconds"].mean(),
@@ -134,24 +126,20 @@ def how_divided(facts: dict[str, Any], settings: dict[str, Any]) -> str:
     return f"Training images divided among {clients} {how.format_map({'DIRICHLET_ALPHA': '?', **settings})}."
 
 
-def split_rows(data: dict[str, Any]) -> list[dict[str, Any]]:
-    """Images and patients of every split, training first."""
+def split_rows(data: dict[str, Any], num_classes: int) -> list[dict[str, Any]]:
+    """Images, those of each class, and patients of every split, training first."""
     patients, known = data.get("patients") or {}, data.get("counts") or {}
     rows = []
     for split in [
         *(name for name in SPLITS if name in known),
         *(name for name in known if name not in SPLITS),
     ]:
-        counts = known[split]
-        negatives, positives = int(counts.get("0", 0)), int(counts.get("1", 0))
-        total = negatives + positives
+        counts = [int(known[split].get(str(label), 0)) for label in range(num_classes)]
         rows.append(
             {
                 "split": SPLITS.get(split, split),
-                "total": total,
-                "negatives": negatives,
-                "positives": positives,
-                "share": positives / total if total else None,
+                "total": sum(counts),
+                "counts": counts,
                 "patients": patients.get(split),
             }
         )

@@ -60,6 +60,19 @@ def test_a_saved_model_has_the_scores_of_keras(place, out, capsys) -> None:
     assert [path.name for path in out.iterdir()] == ["best.savedmodel"]
 
 
+def test_of_several_classes_the_order_of_the_scores_is_said(out, tmp_path, capsys) -> None:
+    layers = keras.layers
+    model = keras.Sequential(
+        [layers.Input(SHAPE), layers.Conv2D(2, 3), layers.Flatten(), layers.Dense(3, activation="softmax")]
+    )
+    model.save(tmp_path / "best.keras")
+    (tmp_path / "best.json").write_text('{"threshold": null, "classes": ["normal", "benign", "malignant"]}')
+    assert export(tmp_path / "best.keras", "--out", out) == 0
+    said = capsys.readouterr().out
+    assert "the highest of the 3 scores decides, in this order: normal, benign, malignant" in said
+    assert "differs from Keras by " in said
+
+
 def test_real_images_are_taken_where_they_fit(place, out, capsys, monkeypatch) -> None:
     images = np.full((40, *SHAPE), 51, np.uint8)
     data = SimpleNamespace(images=lambda split: images)
@@ -118,6 +131,9 @@ def refused(capsys, *words: object) -> str:
 
 def test_bad_input_is_refused_with_one_line(place, out, capsys) -> None:
     assert "none.keras: not found" in refused(capsys, out / "none.keras", "--out", out)
+    table = out.with_name("best.json")
+    table.touch()
+    assert "best.json: is no Keras model; expected a .keras file" in refused(capsys, table, "--out", out)
     (out / "best.savedmodel").mkdir(parents=True)
     (out / "best.savedmodel/mine.txt").touch()
     assert "is no SavedModel; move it away" in refused(capsys, place.file, "--out", out)

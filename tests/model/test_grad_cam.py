@@ -125,6 +125,28 @@ def test_refuses_models_it_cannot_explain() -> None:
     flat = [layers.Input((8, 8, 3)), layers.Flatten(), layers.Dense(1)]
     with pytest.raises(UnexplainableModelError, match="has no Conv2D"):
         grad_cam(keras.Sequential(flat), images)
-    wide = [layers.Input((8, 8, 3)), layers.Conv2D(2, 3), layers.Flatten(), layers.Dense(2)]
-    with pytest.raises(UnexplainableModelError, match="expected Dense with one unit"):
-        grad_cam(keras.Sequential(wide), images)
+    other = [layers.Input((8, 8, 3)), layers.Conv2D(2, 3), layers.Flatten()]
+    with pytest.raises(UnexplainableModelError, match="expected a Dense layer"):
+        grad_cam(keras.Sequential(other), images)
+
+
+def test_of_several_classes_the_one_asked_for_is_explained_or_the_decided_one() -> None:
+    """By hand, as above: class k's importance of map m is w_mk / (h * w)."""
+    keras.utils.set_random_seed(2)
+    model = keras.Sequential(
+        [
+            layers.Input((9, 9, 3)),
+            layers.Conv2D(5, 1, activation="relu"),
+            layers.GlobalAveragePooling2D(),
+            layers.Dense(3, activation="softmax"),
+        ]
+    )
+    images = np.random.default_rng(1).random((20, 9, 9, 3), np.float32)
+    asked = np.arange(20) % 3
+    maps = np.maximum(images @ model.layers[0].kernel.numpy()[0, 0], 0)
+    heats = np.maximum(np.einsum("nhwm,mn->nhw", maps, model.layers[-1].kernel.numpy()[:, asked]), 0)
+    assert (heats.max(axis=(1, 2)) > 0).sum() > 5
+    heats /= np.where(heats.max(axis=(1, 2)) > 0, heats.max(axis=(1, 2)), 1)[:, None, None]
+    np.testing.assert_allclose(grad_cam(model, images, asked), heats, atol=1e-4)
+    model.layers[-1].bias.assign([0.0, 9.0, 0.0])  # now all are called 1
+    np.testing.assert_array_equal(grad_cam(model, images), grad_cam(model, images, np.ones(20, int)))

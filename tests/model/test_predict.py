@@ -22,6 +22,8 @@ from helpers.model_instance_helper import ModelInstance
 from preprocessing.input_pipeline import evaluation_batches
 from preprocessing.load_and_create_dataset import prepare
 from preprocessing.prepared_data import PreparedData
+from preprocessing.sources.dicom import read_dicom
+from preprocessing.sources.image_folder import read_image
 
 SHAPE = (20, 24)
 
@@ -112,6 +114,76 @@ def test_decisions_have_the_names_of_the_classes(place, named_threshold, tmp_pat
     assert "1 malignant" in capsys.readouterr().out
 
 
+@pytest.fixture(scope="module")
+def three(tmp_path_factory) -> SimpleNamespace:
+    """A tiny model of three classes, models/three/best.keras, without best.json."""
+    keras.utils.set_random_seed(3)
+    layers = keras.layers
+    model = keras.Sequential(
+        [
+            layers.Input((*SHAPE, 3)),
+            layers.Conv2D(4, 3, strides=2, activation="relu"),
+            layers.Flatten(),
+            layers.Dense(3, activation="softmax"),
+        ]
+    )
+    model_file = tmp_path_factory.mktemp("three") / "best.keras"
+    model.save(model_file)
+    return SimpleNamespace(model=model, model_file=model_file, best=model_file.with_name("best.json"))
+
+
+def test_of_several_classes_the_most_probable_is_decided_and_each_has_its_column(
+    place, three, tmp_path, capsys
+) -> None:
+    three.best.write_text(json.dumps({"threshold": None, "classes": ["normal", "benign", "malignant"]}))
+    assert predict(three.model_file, place.images, "--out", tmp_path) == 0
+    table = pd.read_csv(tmp_path / "predictions.csv")
+    images = np.stack([read_image(Path(file), (*SHAPE, 3)).pixels for file in table["file"]])
+    scores = three.model.predict(evaluation_batches(images, 32), verbose=0)
+    assert list(table) == [
+        "file", "probability", "decision", "picture", "probability_0", "probability_1", "probability_2",
+        "threshold", "note",
+    ]  # fmt: skip
+    np.testing.assert_allclose(table[[f"probability_{label}" for label in range(3)]], scores, atol=1e-6)
+    np.testing.assert_allclose(table["probability"], scores.max(axis=1), atol=1e-6)
+    called = np.array(["0 normal", "1 benign", "2 malignant"])[scores.argmax(axis=1)]
+    assert table["decision"].tolist() == called.tolist()
+    assert len(set(called)) > 1  # otherwise any rule would do
+    assert table["threshold"].isna().all()
+    said = capsys.readouterr().out
+    assert f"decided: the most probable class; {CAUTION}" in said
+    assert "threshold" not in said
+
+
+def test_classes_without_names_are_called_by_their_numbers(place, three, tmp_path, capsys) -> None:
+    for classes in (None, ["benign", "malignant"], "abc"):
+        three.best.write_text(json.dumps({"threshold": None, "classes": classes}))
+        assert predict(three.model_file, place.images / "0" / "0.png", "--out", tmp_path) == 0
+        assert str(pd.read_csv(tmp_path / "predictions.csv")["decision"][0]) in "012"
+
+
+def test_dicom_files_are_read_as_preprocessing_does(place, tmp_path, capsys) -> None:
+    from tests.unit.test_dicom import mammogram, save  # skips where pydicom is not installed
+
+    folder = tmp_path / "dicom"
+    folder.mkdir()
+    for name in ("a.dcm", "b"):  # known by its suffix, and by its start
+        save(folder / name, mammogram(), bits=8)
+    (folder / "notes.txt").write_text("no image")
+    expected = [
+        place.model.predict(evaluation_batches(image[None], 1), verbose=0)[0, 0]
+        for image in (read_dicom(folder / "b", (*SHAPE, 3), crop).pixels for crop in (False, True))
+    ]
+    for probability, options in zip(expected, ([], ["--crop-breast"]), strict=True):
+        assert predict(place.model_file, folder, "--out", tmp_path / "out", *options) == 0
+        table = pd.read_csv(tmp_path / "out" / "predictions.csv")
+        assert [Path(file).name for file in table["file"]] == ["a.dcm", "b"]
+        np.testing.assert_allclose(table["probability"], probability, rtol=0, atol=1e-6)
+    assert expected[0] != pytest.approx(expected[1], abs=1e-5)
+    (folder / "a.dcm").write_bytes(b"no DICOM file")
+    assert "a.dcm (damaged, or not a DICOM image" in refused(capsys, place.model_file, folder / "a.dcm")
+
+
 def test_another_model_does_not_take_the_threshold_of_the_best(
     place, named_threshold, tmp_path, capsys
 ) -> None:
@@ -193,7 +265,8 @@ def test_bad_input_is_refused_with_one_line(place, named_threshold, tmp_path, ca
     assert "notes.txt (damaged, or not an image)" in refused(capsys, place.model_file, text, image, *out)
     assert "none.keras: not found" in refused(capsys, tmp_path / "none.keras", image, *out)
     assert "no Keras model" in refused(capsys, tmp_path / "broken.keras", image, *out)
-    assert "no Keras model" in refused(capsys, text, image, *out)
+    assert "no Keras model; expected a .keras file" in refused(capsys, text, image, *out)
+    assert "none.keras: not found" in refused(capsys, tmp_path / "none.keras", tmp_path / "none.png", *out)
     assert "expected (None, H, W, 3 or 1)" in refused(capsys, other, image, *out)
     assert "could not be written" in refused(capsys, place.model_file, image, "--out", text)
     named_threshold("no json")

@@ -32,6 +32,17 @@ def test_a_threshold_above_all_scores_leaves_only_negatives() -> None:
     assert wrong.tolist() == [1, 2]
 
 
+def test_of_several_classes_every_one_has_its_turn() -> None:
+    labels = np.array([0, 0, 0, 0, 1, 1, 2, 2])
+    sure = np.array([0.9, 0.8, 0.99, 0.7, 0.6, 0.5, 0.95, 0.9])
+    decided = np.array([0, 0, 0, 1, 1, 2, 0, 2])
+    scores = np.repeat((1 - sure)[:, None] / 2, 3, axis=1)
+    scores[np.arange(8), decided] = sure
+    right, wrong = surest_cases(labels, scores, None, count=2)
+    assert right.tolist() == [2, 7, 4, 0]
+    assert wrong.tolist() == [6, 3, 5]
+
+
 def test_no_heat_leaves_the_image_and_most_heat_shines() -> None:
     image = np.random.default_rng(0).integers(0, 256, (4, 5, 3), np.uint8)
     heatmap = np.zeros((4, 5), np.float32)

@@ -34,6 +34,7 @@ KERAS_USERS = (
     "preprocessing.input_pipeline",
     "commands.predict",
     "commands.export",
+    "commands.tensorflow_loading",
 )
 CELERY_USERS = ("celery_app", "tasks", "helpers.cluster")
 LIBRARY_USERS = {

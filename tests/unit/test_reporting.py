@@ -20,7 +20,7 @@ from helpers.reporting.pictures import drawing
 from helpers.reporting.report import write_report
 from helpers.reporting.run_files import SplitScores, read_run
 from helpers.reporting.sections import KINDS, audit, versions
-from helpers.reporting.tables import confusion, split_rows
+from helpers.reporting.tables import confusion, confusion_rows, split_rows
 from helpers.reporting.timeline import client_bars
 
 HOSTILE = "<script>alert('x')</script>$\\frac{&"
@@ -381,10 +381,10 @@ def test_shows_where_the_run_took_place_beside_the_versions(root):
 
 def test_splits_stand_in_the_order_they_are_used():
     counts = {name: {"0": 3, "1": 1} for name in ("extra", "test", "train", "val")}  # as JSON sorts them
-    rows = split_rows({"counts": counts, "patients": {"train": 2}})
+    rows = split_rows({"counts": counts, "patients": {"train": 2}}, 2)
     assert [row["split"] for row in rows] == ["training", "validation", "test", "extra"]
     assert [row["patients"] for row in rows] == [2, None, None, None]
-    assert split_rows({"counts": {"test": {"0": 1}}})[0]["share"] == 0
+    assert split_rows({"counts": {"test": {"0": 1}}}, 2)[0]["counts"] == [1, 0]
 
 
 def scores_with_ties() -> SplitScores:
@@ -408,9 +408,9 @@ def test_curves_are_those_of_scikit_learn():
 def test_the_clients_losses_are_a_band_where_they_are_recorded(root):
     files = read_run(root / "metrics", root / "models", "first")
     with drawing():
-        assert "clients, validation" not in draw_losses(files.rounds, files.clients).svg
+        assert "clients, validation" not in draw_losses(files.rounds, files.clients, is_binary=True).svg
         clients = files.clients.assign(val_loss=[0.5, 0.9, 0.6, np.nan, np.nan, np.nan])
-        assert "clients, validation" in draw_losses(files.rounds, clients).svg
+        assert "clients, validation" in draw_losses(files.rounds, clients, is_binary=True).svg
 
 
 @pytest.mark.parametrize(
@@ -447,8 +447,11 @@ def test_confusion_by_hand():
     split = SplitScores(
         np.array([0, 0, 1, 1, 1]), np.array([0.1, 0.5, 0.5, 0.9, 0.2]), np.arange(5).astype(str)
     )
-    counts = confusion(split, 0.5)
-    assert counts.rows(("no", "yes")) == [("no", [(1, 0.5), (1, 0.5)]), ("yes", [(1, 1 / 3), (2, 2 / 3)])]
+    counts = confusion(split, 0.5, 2)
+    assert confusion_rows(counts, ("no", "yes")) == [
+        ("no", [(1, 0.5), (1, 0.5)]),
+        ("yes", [(1, 1 / 3), (2, 2 / 3)]),
+    ]
 
 
 def test_the_lane_of_a_client_is_full_from_dispatch_to_aggregation():
