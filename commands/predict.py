@@ -17,6 +17,7 @@ from rich.progress import track
 from rich.table import Table
 
 from commands.tensorflow_loading import load_tensorflow
+from helpers.evaluation.weighted_metrics import decide
 from helpers.explaining.overlay import beside_heat
 from helpers.global_config import USUAL_CLASS_NAMES, Config, UserError
 from helpers.run_records.files import write_whole
@@ -95,11 +96,8 @@ def tabulate(
     Returns:
         Columns `file`, `probability` (of class 1; of more than two classes, of the decided one), `decision`.
     """
-    if len(called) == 2:
-        decided = (scores[:, 0].astype(np.float64) >= threshold).astype(int)
-    else:
-        decided = scores.argmax(axis=1)
-    decisions = [called[label] for label in decided]
+    known = scores[:, 0] if len(called) == 2 else scores
+    decisions = [called[label] for label in decide(known.astype(np.float64), threshold)]
     return pd.DataFrame({"file": map(str, files), "probability": scores.max(axis=1), "decision": decisions})
 
 

@@ -32,15 +32,7 @@ METRIC_NAMES = (
     "calibration_error",
 )
 SENSITIVITY = "sensitivity_at_90_specificity"
-CLASS_METRIC_NAMES = (
-    "precision",
-    "recall",
-    "f1_score",
-    "roc_auc",
-    "average_precision",
-    "specificity",
-    SENSITIVITY,
-)
+CLASS_METRIC_NAMES = (*METRIC_NAMES[2:8], SENSITIVITY)
 """Those that each of several classes has by itself."""
 
 

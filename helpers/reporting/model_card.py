@@ -11,6 +11,7 @@ from typing import Any
 
 from helpers.evaluation.tallies import MEAN
 from helpers.evaluation.threshold_rule import WITHOUT_CHOICE, parse_rule
+from helpers.evaluation.weighted_metrics import decide
 from helpers.global_config import Config, describe
 from helpers.reporting import tables
 from helpers.reporting.cautions import cautions
@@ -187,7 +188,7 @@ def _score_facts(files: RunFiles) -> dict[str, Any] | None:
     if files.is_binary:
         scores, outcomes = split.scores, split.labels == 1
     else:
-        scores, outcomes = split.scores.max(axis=1), split.labels == split.decisions(files.threshold)
+        scores, outcomes = split.scores.max(axis=1), split.labels == decide(split.scores, files.threshold)
     return {
         "counts": [int((split.labels == label).sum()) for label in range(len(files.class_names))],
         "mean": float(scores.mean()),

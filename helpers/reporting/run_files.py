@@ -58,11 +58,6 @@ class SplitScores:
     def is_binary(self) -> bool:
         return self.scores.ndim == 1
 
-    def decisions(self, threshold: float) -> NDArray[np.int64]:
-        """int (N,): class 1 for scores at or above the threshold; of more classes the most probable."""
-        decided = self.scores >= threshold if self.is_binary else self.scores.argmax(axis=1)
-        return decided.astype(np.int64)
-
     def one_against_rest(self, label: int) -> "SplitScores":
         """One of several classes as class 1, all others as class 0."""
         return SplitScores((self.labels == label).astype(np.int64), self.scores[:, label], self.patients)

@@ -7,6 +7,7 @@ import numpy as np
 import pandas as pd
 from numpy.typing import NDArray
 
+from helpers.evaluation.weighted_metrics import decide
 from helpers.reporting.run_files import EACH_SITE, RunFiles, SplitScores
 
 NAMES = {  # of metrics, in the order they are shown
@@ -35,7 +36,7 @@ SPLITS = {"train": "training", "val": "validation", "test": "test"}
 
 def confusion(split: SplitScores, threshold: float, num_classes: int) -> NDArray[np.int64]:
     """Count decisions against truth: int (k, k), rows the truth, columns the decision."""
-    cells = split.labels * num_classes + split.decisions(threshold)
+    cells = split.labels * num_classes + decide(split.scores, threshold)
     return np.bincount(cells, minlength=num_classes**2).reshape(num_classes, num_classes)
 
 
