@@ -41,7 +41,7 @@ def _about_data(files: RunFiles) -> Iterator[str]:
         yield f"{text} with images in more than one split: the test flatters the model."
     if count := int(found.get("label_conflicts") or 0):
         text = "1 image lies" if count == 1 else f"{count} images lie"
-        yield f"{text} in both classes: one of the labels is wrong."
+        yield f"{text} in two classes: one of the labels is wrong."
     if found.get("exact_duplicates"):
         yield f"{_number(found['exact_duplicates'], 'exact duplicate')} found among the images."
     if found.get("near_duplicates"):

@@ -23,7 +23,7 @@ NAME = "model_card.md"
 AUDITED = {
     "exact_duplicates": "exact copies",
     "near_duplicates": "near copies",
-    "label_conflicts": "images in both classes",
+    "label_conflicts": "images in two classes",
     "split_copies": "copies in another split than the original",
     "split_patients": "patients in more than one split",
 }
@@ -103,9 +103,12 @@ def _drawn(test: dict[str, Any], *, at_sites: bool) -> str:
 
 
 def _changed(settings: dict[str, Any]) -> list[tuple[str, str, str]]:
-    """Name, value and default of every setting that is not at its default, as JSON."""
+    """Name, value and default of every setting that is not at its default, as JSON.
+
+    Without the names of the classes, which every run has and the card says elsewhere.
+    """
     found = []
-    for name in Config.model_fields:
+    for name in (name for name in Config.model_fields if name != "CLASS_NAMES"):
         default = describe(name)["default"]
         if name in settings and (value := json.dumps(settings[name])) != default:
             found.append((name, value, default))

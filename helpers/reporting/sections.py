@@ -15,7 +15,7 @@ MOST_FINDINGS = 50
 KINDS = {  # of findings, the gravest first
     "copy_in_two_splits": "copy in another split",
     "patient_in_two_splits": "patient in two splits",
-    "label_conflict": "in both classes",
+    "label_conflict": "in two classes",
     "exact_duplicate": "exact duplicate",
     "near_duplicate": "near duplicate",
     "cropped": "cropped to the breast",

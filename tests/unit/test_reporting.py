@@ -310,7 +310,7 @@ def test_copies_across_splits_are_the_first_warning(root, count, says):
     sentences = cautions(read_run(root / "metrics", root / "models", "first"))
     assert sentences[0] == f"{says} in another split than the original: the test flatters the model."
     assert sentences[1].startswith("1 patient with images in more than one split")
-    assert sentences[2].endswith("in both classes: one of the labels is wrong.")
+    assert sentences[2].endswith("in two classes: one of the labels is wrong.")
     assert f"<li>{sentences[0]}</li>" in report(root)
 
 
