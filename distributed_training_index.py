@@ -107,9 +107,10 @@ def train(options: argparse.Namespace, config: Config, run: str) -> None:
     client = connect(config.REDIS_URL.get_secret_value())
     check_reachable(client)
     data = None if config.DATA_AT == "sites" else prepared_data(config)
-    digest = ""
-    if seen := data or test_set(config):
-        config, digest = config.model_copy(update={"CLASS_NAMES": seen.class_names}), seen.digest
+    seen = data or test_set(config)
+    digest = seen.digest if seen else ""
+    config = config.model_copy(update={"CLASS_NAMES": seen.class_names if seen else config.class_names})
+    config.check_threshold()
     facts = {"settings": config.for_run(), "data_digest": digest, "versions": versions_here()}
     if is_resumed:
         check_same(folders, facts, force=options.force)

@@ -40,12 +40,13 @@ from pydantic_settings import (
 from helpers.architectures import ARCHITECTURES, OWN, OWN_FUNCTION
 from helpers.evaluation.threshold_rule import parse_rule
 from helpers.federated.quorum import liars_withstood, sample_size, updates_needed
+from helpers.federated.sites import LONGEST_CLASS_NAME as LONGEST_CLASS_NAME
+from helpers.federated.sites import is_class_name as is_class_name
 
 AUGMENTATION_PRESETS = ("readme", "light", "strong", "none")
 """Those of `preprocessing.augment_images`."""
 USUAL_CLASS_NAMES = ("non-cancerous", "cancerous")
 """What the labels 0 and 1 mean where nobody says it."""
-LONGEST_CLASS_NAME = 100  # letters
 
 
 class UserError(Exception):
@@ -108,11 +109,6 @@ def _as_class_names(value: Any) -> Any:
         return tuple(json.loads(value))
     except ValueError:
         raise ValueError(f'received {value!r}: expected names as a,b or as ["a", "b"]') from None
-
-
-def is_class_name(name: str) -> bool:
-    """Whether a table can show it: 1 to LONGEST_CLASS_NAME letters, in one line."""
-    return name.isprintable() and 0 < len(name) <= LONGEST_CLASS_NAME
 
 
 def _check_class_names(names: tuple[str, ...]) -> tuple[str, ...]:
@@ -399,7 +395,7 @@ class Config(BaseSettings, metaclass=_ReadableDefaults):
     THRESHOLD: ThresholdRule = setting(
         "youden",
         "How the decision threshold for the test is chosen on validation: `youden`, `sensitivity>=0.90`, "
-        "`specificity>=0.90`, or a number.",
+        "`specificity>=0.90`, or a number. For two classes; of more, the most probable one is the decision.",
     )
     CLIENTS: ClientList = setting(
         (),
@@ -428,7 +424,10 @@ class Config(BaseSettings, metaclass=_ReadableDefaults):
         "names",
     )
     PREPROCESSED_DIR: Path = setting(
-        Path("preprocessed"), "Folder of the NumPy splits and their manifest.json.", local=True
+        Path("preprocessed"),
+        "Folder of the NumPy splits and their manifest.json; a worker has its own setting (environment: "
+        "`DT_PREPROCESSED_DIR`).",
+        local=True,
     )
     TEST_FRACTION: float = setting(
         0.3, "Part of all images kept for the one test at the end.", "of all",
@@ -662,6 +661,18 @@ class Config(BaseSettings, metaclass=_ReadableDefaults):
             raise ConfigError(
                 f"INPUT_SHAPE: received {self.INPUT_SHAPE}: ARCHITECTURE={self.ARCHITECTURE} needs at least "
                 f"{least}x{least} pixels; prepare larger images, or take another network"
+            )
+
+    def check_threshold(self) -> None:
+        """Refuse a rule for the threshold where there is none, with more than two classes.
+
+        Raises:
+            ConfigError: it is not at its default.
+        """
+        if len(self.class_names) > 2 and self.THRESHOLD != type(self).THRESHOLD:
+            raise ConfigError(
+                f"THRESHOLD: received {self.THRESHOLD!r}: of {len(self.class_names)} classes the most "
+                "probable one is the decision; leave THRESHOLD at its default"
             )
 
     @property

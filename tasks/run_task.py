@@ -113,7 +113,7 @@ def _provenance(context: RunContext, state: RunState, row: dict[str, Any]) -> di
         "metric": "validation roc_auc",
         "value": state.best_roc_auc,
         "threshold": row["threshold"],
-        "threshold_rule": order.settings["THRESHOLD"],
+        "threshold_rule": None if row["threshold"] is None else order.settings["THRESHOLD"],
         "classes": context.config.class_names,
         "settings": order.settings,
         "data_digest": order.data_digest,

@@ -143,9 +143,10 @@ def _how_to_go_on(environment: Mapping[str, str], count: int) -> str:
     redis = "" if url in (USUAL_URL, redis_url_given()) else f"REDIS_URL={url} "
     same = [f"{name}={environment[name]} " for name in ("DT_THREADS", VARIABLE) if environment.get(name)]
     worker = f"-m celery --app=celery_app worker --pool=solo --hostname=worker{count + 1}@%h"
+    terminal = f"another terminal{' with the same REDIS_URL' if redis_url_given() else ''}"
     return (
-        f"To train, in another terminal:\n  {redis}{python} distributed_training_index.py\n"
-        f"To start one more worker:\n  {redis}{''.join(same)}{python} {worker}"
+        f"To train, in {terminal}:\n  {redis}{python} distributed_training_index.py\n"
+        f"To start one more worker there:\n  {redis}{''.join(same)}{python} {worker}"
     )
 
 

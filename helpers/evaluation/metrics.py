@@ -53,7 +53,10 @@ class Evaluation:
 
 
 def evaluate(labels: Labels, scores: Scores, threshold: float = 0.5) -> Evaluation:
-    """Compute the metrics, equal to scikit-learn's with `zero_division=nan`.
+    """Compute the metrics, of two classes equal to scikit-learn's with `zero_division=nan`.
+
+    Of more, scikit-learn leaves a class whose metric is undefined out of the mean. Here the mean is then
+    undefined too: that of fewer classes is another number.
 
     Args:
         labels: (N,), 0 to k - 1.

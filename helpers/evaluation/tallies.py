@@ -77,11 +77,11 @@ def read_tally(data: Any, counts: Sequence[int]) -> Tally:
     rows, num_classes = tally.confusion, len(counts)
     if not isinstance(rows, list) or not all(isinstance(row, list) for row in rows):
         raise ValueError("a tally without rows of counts")
-    whole = all(type(count) is int and count >= 0 for row in rows for count in row)
+    whole = all(type(count) is int and 0 <= count <= sum(counts) for row in rows for count in row)
     if not whole or [len(row) for row in rows] != [num_classes] * num_classes:
-        raise ValueError(f"a tally that is not {num_classes} rows of {num_classes} counts")
-    if (told := list(map(sum, rows))) != list(counts):
-        raise ValueError(f"tally of {told} images, the site has {list(counts)}")
+        raise ValueError(f"a tally that is not {num_classes} rows of {num_classes} counts of its images")
+    if [sum(row) for row in rows] != list(counts):
+        raise ValueError(f"tally of other images than the {list(counts)} of each class that the site has")
     sums = (tally.loss, tally.squares)
     if not all(type(value) in (float, int) and 0 <= value <= 17 * sum(counts) for value in sums):
         raise ValueError("a sum of the tally is none of so many images")

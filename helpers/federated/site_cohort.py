@@ -68,7 +68,9 @@ class SiteChooser:
         found, refused = self._usable(workers, known)
         names = {site.name for site in known}
         sites = known + [site for name, site in found.items() if name not in names]
-        self._tell(occasion, set(found), refused)
+        for sentence in [f"{reason}. It is left out" for reason in refused] + self._gaps(found):
+            self._say_once(sentence)
+        self._tell(occasion, set(found))
         clients = [client for client, site in enumerate(sites) if site.name in found]
         return Cohort(len(sites), clients, [site.to_message() for site in sites])
 
@@ -86,11 +88,25 @@ class SiteChooser:
         there = ", ".join(found) or "none"
         return f"MIN_CLIENTS={self._min_clients:g} asks for {needed} live sites, there are: {there}{reasons}"
 
-    def _tell(self, occasion: str, found: set[str], refused: list[str]) -> None:
-        for reason in refused:
-            if reason not in self._told:
-                self._told.add(reason)
-                self._notice(f"{reason}. It is left out")
+    def _gaps(self, found: dict[str, Site]) -> list[str]:
+        """A sentence for each site whose validation lacks a class."""
+        missing = {
+            name: [self._class_names[label] for label, count in enumerate(site.val) if not count]
+            for name, site in found.items()
+        }
+        return [
+            f"site {name}: no validation image of {', '.join(classes)}: where scores stay at the sites, it "
+            "has no part in the mean AUC"
+            for name, classes in missing.items()
+            if classes
+        ]
+
+    def _say_once(self, sentence: str) -> None:
+        if sentence not in self._told:
+            self._told.add(sentence)
+            self._notice(sentence)
+
+    def _tell(self, occasion: str, found: set[str]) -> None:
         came, left = sorted(found - self._before), sorted(self._before - found)
         changes = [f"{name} has left" for name in left]
         changes += [f"{name} has come" for name in came] if self._before else []

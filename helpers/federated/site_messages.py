@@ -17,7 +17,7 @@ class ScoreOrder(Order):
         client: id of the site.
         split: of its images.
         weights: Reference of them, as a message.
-        threshold: scores at or above it count as class 1 in the counts.
+        threshold: of two classes, scores at or above it count as class 1 in the counts.
     """
 
     round: int

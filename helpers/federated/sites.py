@@ -12,7 +12,9 @@ Counts = list[int]
 MOST_IMAGES = 1 << 31
 SITE_NAME = re.compile(r"[A-Za-z0-9][A-Za-z0-9._-]{0,39}")
 """What the setting SITE may be: the name goes into queues, tables and pages."""
-CLASS_NAME = re.compile(r".{1,100}")
+LONGEST_CLASS_NAME = 100  # letters
+MOST_CLASSES = 1000
+MOST_SHOWN = 12
 DIGEST = re.compile(r"[0-9a-f]{64}")
 
 
@@ -43,15 +45,20 @@ class Site(Message):
             if not isinstance(value, str) or not kind.fullmatch(value):
                 raise MessageError(f"Site: {value!r} is no name or no digest")
         names = site.classes
-        are_names = isinstance(names, list) and all(isinstance(name, str) for name in names)
-        if not are_names or not all(CLASS_NAME.fullmatch(name) for name in names):
-            raise MessageError(f"Site {site.name}: {names!r} are no names of classes")
+        is_list = isinstance(names, list) and 2 <= len(names) <= MOST_CLASSES
+        if not is_list or not all(isinstance(name, str) and is_class_name(name) for name in names):
+            raise MessageError(f"Site {site.name}: its classes are no list of names")
         numbers = {"input_shape": 3, **dict.fromkeys(("train", "val", "test"), len(names))}
         for counts, number in ((getattr(site, field), number) for field, number in numbers.items()):
             whole = isinstance(counts, list) and all(type(n) is int and 0 <= n < MOST_IMAGES for n in counts)
             if not whole or len(counts) != number:
                 raise MessageError(f"Site {site.name}: {counts!r} are no {number} counts")
         return site
+
+
+def is_class_name(name: str) -> bool:
+    """Whether a table can show it: 1 to LONGEST_CLASS_NAME letters, in one line."""
+    return name.isprintable() and 0 < len(name) <= LONGEST_CLASS_NAME
 
 
 def usable_sites(
@@ -105,4 +112,5 @@ def usable_sites(
 
 
 def _listed(class_names: Sequence[str]) -> str:
-    return ", ".join(f"{label} {name}" for label, name in enumerate(class_names))
+    shown = [f"{label} {name}" for label, name in enumerate(class_names[:MOST_SHOWN])]
+    return ", ".join(shown) + (", …" if len(class_names) > MOST_SHOWN else "")

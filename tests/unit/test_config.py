@@ -333,3 +333,16 @@ def test_how_many_clients_take_part_in_a_round(settings, size):
 def test_a_number_that_may_be_auto_is_described_as_such():
     assert describe("num_workers")["type"] == "int or `auto`"
     assert "Literal" not in configuration_page()
+
+
+def test_class_names_are_read_from_text_and_of_more_than_two_there_is_no_threshold():
+    assert Config.load(CLASS_NAMES="a, b").class_names == ("a", "b")
+    assert Config.load(CLASS_NAMES='["a, b", "c"]').class_names == ("a, b", "c")
+    assert Config.load().class_names == ("non-cancerous", "cancerous")
+    for bad in ("a", "a,a", "a,,b", '["a", "b"', ["a", "x" * 101], ["a", "two\nlines"]):
+        with pytest.raises(ConfigError, match="CLASS_NAMES: received"):
+            Config.load(CLASS_NAMES=bad)
+    Config.load(CLASS_NAMES="a,b", THRESHOLD="0.3").check_threshold()
+    Config.load(CLASS_NAMES="a,b,c").check_threshold()
+    with pytest.raises(ConfigError, match=r"THRESHOLD: received '0.3': of 3 classes the most probable one"):
+        Config.load(CLASS_NAMES="a,b,c", THRESHOLD="0.3").check_threshold()

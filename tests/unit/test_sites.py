@@ -80,6 +80,17 @@ def test_it_waits_for_as_many_sites_as_a_round_needs(min_clients: float, known: 
     assert not is_lacking or "asks for 3 live sites, there are: a, b" in fleet.lacking
 
 
+def test_a_site_without_a_class_in_validation_is_named_once() -> None:
+    fleet = Fleet("a", "b")
+    fleet.workers["w-a"]["site"]["val"] = [4, 0]
+    fleet.chooser.choose(state(0))
+    fleet.chooser.choose(state(1))
+    assert [said for said in fleet.said if "malignant" in said] == [
+        "site a: no validation image of malignant: where scores stay at the sites, it has no part in the mean "
+        "AUC"
+    ]
+
+
 def test_workers_without_a_site_are_no_clients() -> None:
     told = {"plain": None, "w1": site("a"), "w2": site("a")}
     found, refused = usable_sites(told, [], (16, 16, 3), NAMES)
@@ -106,8 +117,11 @@ def test_workers_without_a_site_are_no_clients() -> None:
             "0 malignant, 1 benign, those of the run 0 benign",
         ),
         ({"w1": site("a", classes=["benign", "malignant", "normal"])}, "no 3 counts"),
-        ({"w1": site("a", classes=["benign", "x\n"])}, "no names of classes"),
-        ({"w1": site("a", classes="ab")}, "no names of classes"),
+        ({"w1": site("a", classes=["benign", "x\n"])}, "no list of names"),
+        ({"w1": site("a", classes="ab")}, "no list of names"),
+        ({"w1": site("a", classes=["one"])}, "no list of names"),
+        ({"w1": site("a", classes=["a", "\x1b[2J"])}, "no list of names"),
+        ({"w1": site("a", classes=["a"] * 5000)}, "no list of names"),
         ({"w1": site("a", data_digest="z" * 64)}, "no name or no digest"),
         ({"w1": site("a", data_digest=None)}, "no name or no digest"),
         ({"w1": {"name": "a"}}, "expected the fields"),
@@ -251,7 +265,7 @@ def test_a_good_tally_is_read_as_it_is() -> None:
     "change",
     [*({"confusion": rows} for rows in (
         [[3, 1], [1, 3]], [[4, -1], [1, 3]], [[2, 1], [1, 3.0]], [[2, True], [1, 3]], [[2, 1], [4]],
-        [[3], [4]], [[2, 1, 0], [1, 3, 0], [0, 0, 0]], [3, 4], None,
+        [[3], [4]], [[10**400, 1], [1, 3]], [[2, 1, 0], [1, 3, 0], [0, 0, 0]], [3, 4], None,
      )),
      {"loss": float("nan")}, {"loss": -1.0}, {"loss": 1e9}, {"squares": "1"},
      {"roc_auc": None}, {"roc_auc": 1.5}, {"roc_auc": "1"}, {"more": 1}],
