@@ -85,10 +85,8 @@ def test_a_site_without_a_class_in_validation_is_named_once() -> None:
     fleet.workers["w-a"]["site"]["val"] = [4, 0]
     fleet.chooser.choose(state(0))
     fleet.chooser.choose(state(1))
-    assert [said for said in fleet.said if "malignant" in said] == [
-        "site a: no validation image of malignant: where scores stay at the sites, it has no part in the mean "
-        "AUC"
-    ]
+    (said,) = (said for said in fleet.said if "malignant" in said)
+    assert said.startswith("site a: no validation image of malignant: where scores stay at the sites, it has no")
 
 
 def test_workers_without_a_site_are_no_clients() -> None:
