@@ -86,7 +86,7 @@ def test_a_site_without_a_class_in_validation_is_named_once() -> None:
     fleet.chooser.choose(state(0))
     fleet.chooser.choose(state(1))
     (said,) = (said for said in fleet.said if "malignant" in said)
-    assert said.startswith("site a: no validation image of malignant: where scores stay at the sites, it has no")
+    assert said.startswith("site a: no validation image of malignant: where scores stay")
 
 
 def test_workers_without_a_site_are_no_clients() -> None:
