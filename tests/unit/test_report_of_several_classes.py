@@ -140,6 +140,58 @@ def test_a_missing_file_costs_only_its_section(root, name):
     assert "not as expected" not in words(report(root))
 
 
+def forget_names(root: Path, damage: bytes | None) -> None:
+    for file in ("metrics/first/run.json", "models/first/best.json"):
+        (root / file).unlink() if damage is None else (root / file).write_bytes(damage)
+
+
+@pytest.mark.parametrize("damage", [None, b"", b"[1, 2]"])
+def test_without_names_the_classes_are_numbers(root, damage):
+    forget_names(root, damage)
+    text = words(report(root))
+    assert "not as expected" not in text
+    assert "called 0 called 1 called 2" in text
+    assert "b.png: 0, called 1, probability 0.700" in text
+    card = write_model_card(root / "metrics", root / "models", "first").read_text(encoding="utf-8")
+    assert "| truth | called 0 | called 1 | called 2 |" in card
+
+
+@pytest.mark.parametrize("label", [3, -1])
+def test_labels_of_no_class_make_a_split_unreadable(root, label):
+    labels, scores = three_class_scores()
+    labels[0] = label
+    np.savez(root / "metrics/first/scores.npz", test_labels=labels, test_scores=scores)
+    text = words(report(root))
+    assert "not as expected" not in text
+    assert "scores.npz could not be read: test: labels beside the scores are not all 0 to 2" in text
+    write_model_card(root / "metrics", root / "models", "first")
+
+
+@pytest.mark.parametrize("has_names", [True, False])
+def test_scores_of_another_number_of_classes_make_a_split_unreadable(root, has_names):
+    labels, scores = three_class_scores()
+    if not has_names:
+        forget_names(root, None)
+    of_four = np.pad(scores, ((0, 0), (0, 1)))
+    np.savez(
+        root / "metrics/first/scores.npz",
+        val_labels=labels, val_scores=scores, test_labels=labels, test_scores=of_four,
+    )  # fmt: skip
+    files = read_run(root / "metrics", root / "models", "first")
+    assert list(files.scores) == ["val"]
+    assert files.unreadable[-1].startswith("scores.npz: labels, scores and patients of test do not fit")
+    write_model_card(root / "metrics", root / "models", "first")
+
+
+def test_cases_of_another_number_of_classes_cost_only_their_section(root):
+    with np.load(root / "metrics/first/cases.npz") as cases:
+        arrays = dict(cases)
+    np.savez(
+        root / "metrics/first/cases.npz", **arrays | {"scores": np.pad(arrays["scores"], ((0, 0), (0, 1)))}
+    )
+    assert words(report(root)).count("scores of 4 classes, names of 3") == 1
+
+
 def test_many_classes_with_long_names_have_room(root):
     names = [f"{number} {'very ' * 12}" for number in range(9)]
     path = root / "metrics/first/run.json"
@@ -222,8 +274,12 @@ def test_cautions_are_about_classes(root):
     assert not any("threshold" in sentence or "puts every" in sentence for sentence in found)
     found = change_classes(root, "test_classes.csv", recall=[0.5, 0.0, 0.0])
     assert "The model finds none of the test images of: benign <b>, malignant." in found
-    found = change_classes(root, "classes.csv", recall=[0.0, 1.0, 0.0, 0.5, 0.5, 0.5])
+    found = change_classes(
+        root, "classes.csv", recall=[0.0, 1.0, 0.0, 0.5, 0.5, 0.5], precision=[None, 0.3, None, 0.5, 0.5, 0.5]
+    )
     assert "In 1 round the averaged model puts every validation image into one class." in found
+    found = change_classes(root, "classes.csv", recall=[1.0, 0.0, 0.0] * 2, precision=[1.0, 0.0, 0.0] * 2)
+    assert not any("puts every" in sentence for sentence in found)  # two of the classes are swapped
 
 
 def test_sites_have_counts_of_every_class(root):
