@@ -15,6 +15,7 @@ from sklearn import metrics as sk
 
 from commands.compare import compare
 from commands.runs import runs
+from helpers.evaluation.metrics import confusion_of
 from helpers.global_config import Config
 from helpers.reporting.calibration import draw_calibration
 from helpers.reporting.case_panels import panels
@@ -24,7 +25,7 @@ from helpers.reporting.operating_curves import draw_class_precision_recalls, dra
 from helpers.reporting.pictures import drawing
 from helpers.reporting.report import write_report
 from helpers.reporting.run_files import SplitScores, read_run
-from helpers.reporting.tables import class_rows, confusion, confusion_rows
+from helpers.reporting.tables import class_rows, confusion_rows
 from tests.unit.test_reporting import words
 
 NAMES = ("normal", "benign <b>", "malignant")
@@ -210,9 +211,8 @@ def test_many_classes_with_long_names_have_room(root):
 def test_confusion_by_hand():
     scores = np.array([[0.6, 0.3, 0.1], [0.2, 0.5, 0.3], [0.4, 0.4, 0.2], [0.1, 0.2, 0.7]])
     split = SplitScores(np.array([0, 0, 1, 2]), scores, np.arange(4).astype(str))
-    counts = confusion(split, 0.5, 3)
-    assert counts.tolist() == [[1, 1, 0], [1, 0, 0], [0, 0, 1]]
-    assert confusion_rows(counts, NAMES)[0] == ("normal", [(1, 0.5), (1, 0.5), (0, 0.0)])
+    assert confusion_of(split.labels, split.scores, 0.5).tolist() == [[1, 1, 0], [1, 0, 0], [0, 0, 1]]
+    assert confusion_rows(split, 0.5, NAMES)[0] == ("normal", [(1, 0.5), (1, 0.5), (0, 0.0)])
 
 
 def test_curves_are_those_of_scikit_learn_for_each_class_against_the_rest():
