@@ -332,5 +332,6 @@ def test_runs_and_compare_say_that_metrics_are_means(root, monkeypatch):
     assert f"of first, second {MEANS}" in text
     assert "class 1" not in text
     page = words((root / "metrics/compare-first-second.html").read_text())
-    assert "classes 3 3" in page
+    assert "classes normal, benign <b>, malignant normal, benign <b>, malignant threshold" in page
+    assert "classes normal, benign <b>, malignant" in text
     assert "class 1" not in page
