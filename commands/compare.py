@@ -7,6 +7,7 @@ from rich.text import Text
 from helpers.global_config import Config
 from helpers.reporting.comparison import page_path, write_page
 from helpers.reporting.page import NOTHING, number
+from helpers.reporting.pictures import several_shortened
 from helpers.reporting.run_files import RunFiles, read_run
 from helpers.reporting.summaries import check_known, doubts, metrics_beside, settings_that_differ
 
@@ -38,7 +39,7 @@ def _table(runs: list[RunFiles]) -> Table:
     if all(run.is_binary for run in runs):
         table.add_row("class 1", *(Text(run.class_names[1]) for run in runs))
     else:
-        table.add_row("classes", *(str(len(run.class_names)) for run in runs))
+        table.add_row("classes", *(Text(several_shortened(run.class_names)) for run in runs))
     table.add_row("rounds", *(str(len(run.rounds)) for run in runs))
     table.add_row("best round", *(str(run.best_round or "–") for run in runs))
     table.add_row("best validation AUC", *(number(run.rounds["roc_auc"].max()) for run in runs))

@@ -5,8 +5,8 @@ from dataclasses import dataclass
 
 import numpy as np
 from rich.console import Console
-from rich.progress import track
 from rich.table import Table
+from rich.text import Text
 
 from helpers.architectures import ARCHITECTURES
 from helpers.federated.weights import num_bytes
@@ -42,9 +42,11 @@ def models(config: Config, *, with_timing: bool, console: Console | None = None)
     console = console or Console()
     names = [*ARCHITECTURES, *config.OWN_ARCHITECTURES]
     what = "measuring" if with_timing else "building"
-    found = [
-        facts_of(name, config, with_timing) for name in track(names, what, console=console, transient=True)
-    ]
+    found = []
+    with console.status("") as status:
+        for number, name in enumerate(names, 1):
+            status.update(Text(f"{what} {name} ({number} of {len(names)})"))
+            found.append(facts_of(name, config, with_timing))
     console.print(_table([facts for facts in found if not facts.problem]))
     for facts in found:
         if facts.problem:  # not in the table, whose last column is narrow

@@ -62,17 +62,20 @@ def predict(model_file: Path, paths: Sequence[Path], out: Path, *, crop: bool = 
     files = find_files(paths)
     threshold, origin = stored_threshold(model_file)
     model = load_model(model_file)
-    called = called_classes(model, model_file)
-    images = read_all(files, model.input_shape[1:], crop=crop)
-    from preprocessing.input_pipeline import evaluation_batches
+    classes = stored_class_names(model_file, max(2, model.output_shape[1]))
+    called = called_classes(classes)
+    with console.status("reading and predicting the images"):
+        images = read_all(files, model.input_shape[1:], crop=crop)
+        from preprocessing.input_pipeline import evaluation_batches
 
-    scores = model.predict(evaluation_batches(images, Config.EVALUATION_BATCH_SIZE), verbose=0)
+        scores = model.predict(evaluation_batches(images, Config.EVALUATION_BATCH_SIZE), verbose=0)
     names = [f"{number:04d}_{file.stem}.png" for number, file in enumerate(files, 1)]
     table = tabulate(files, scores, threshold, called).assign(picture=names)
     stored: float | None = threshold
     by_class = {}
-    if len(called) > 2:
-        stored, by_class = None, {f"probability_{label}": part for label, part in enumerate(scores.T)}
+    if len(classes) > 2:
+        columns = [f"probability_{name}" for name in classes]
+        stored, by_class = None, dict(zip(columns, scores.T, strict=True))
     forget_pictures(out)
     write_whole(out / TABLE, to_csv(table.assign(**by_class, threshold=stored, note=CAUTION)))
     print_table(console, table)
@@ -144,7 +147,8 @@ def load_model(file: Path) -> "keras.Model":
     import keras
 
     try:
-        model = keras.models.load_model(file, compile=False)
+        with Console().status("loading the model"):
+            model = keras.models.load_model(file, compile=False)
     except (OSError, ValueError, TypeError, KeyError, zipfile.BadZipFile) as error:
         reason = next(iter(str(error).splitlines()), type(error).__name__)
         raise UserError(f"{file}: is no Keras model that can be loaded: {reason}") from None
@@ -179,9 +183,8 @@ def stored_threshold(model_file: Path) -> tuple[float, str]:
         raise UserError(f"{file}: no threshold can be read from it: {error}") from None
 
 
-def called_classes(model: "keras.Model", model_file: Path) -> list[str]:
+def called_classes(names: Sequence[str]) -> list[str]:
     """What each class is called: its number and its name."""
-    names = stored_class_names(model_file, max(2, model.output_shape[1]))
     return [name if name == str(label) else f"{label} {name}" for label, name in enumerate(names)]
 
 

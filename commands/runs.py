@@ -6,10 +6,9 @@ from rich.text import Text
 
 from helpers.global_config import Config
 from helpers.reporting.page import number
-from helpers.reporting.summaries import Summary, summarise
+from helpers.reporting.summaries import OF_MEANS, Summary, summarise
 
 CAUTION = "To choose among runs, use the validation AUC: the best of several by test looks better than it is."
-OF_MEANS = "The AUC of {runs} is the mean over the classes, each one against the rest."
 HEADERS = ("run", "test\nAUC", "best val\nAUC", "rounds", "clients", "when", "state")
 
 

@@ -9,6 +9,8 @@ import sys
 from collections.abc import Iterator
 from contextlib import contextmanager
 
+from rich.console import Console
+
 REMARKS = (
     rb"[IW]\d{4} |WARNING: All log messages before absl::InitializeLog"
     rb"|E\d{4} .*failed call to cuInit: .*\(303\)"  # by what stands in for a driver that is not there
@@ -23,9 +25,12 @@ for line in sys.stdin.buffer:
 
 
 def load_tensorflow() -> None:
-    """Import TensorFlow and let it look for GPUs; errors are shown, remarks are not."""
+    """Import TensorFlow and let it look for GPUs; errors are shown, remarks are not.
+
+    A terminal says meanwhile what is waited for: standard output does, as standard error passes line by line.
+    """
     os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "2")
-    with without_remarks():
+    with Console().status("loading TensorFlow"), without_remarks():
         import tensorflow as tf
 
         tf.config.list_physical_devices()

@@ -74,14 +74,23 @@ def evaluate(labels: Labels, scores: Scores, threshold: float = 0.5) -> Evaluati
         ValueError: as `weighted_metrics.checked`.
     """
     found = weighted_metrics(labels, scores, np.ones((1, len(labels))), threshold)
-    labels, scores = checked(labels, scores)
-    num_classes = num_classes_of(scores)
-    cells = np.bincount(labels * num_classes + decide(scores, threshold), minlength=num_classes**2)
     return Evaluation(
         {name: defined(found.overall[name][0]) for name in (*METRIC_NAMES, SENSITIVITY)},
         rows_by_class({name: found.by_class[name][0] for name in CLASS_METRIC_NAMES}),
-        cells.reshape(num_classes, num_classes),
+        confusion_of(labels, scores, threshold),
     )
+
+
+def confusion_of(labels: Labels, scores: Scores, threshold: float) -> NDArray[np.int64]:
+    """Number of images by truth and decision: (k, k), from labels and scores as in `evaluate`.
+
+    Raises:
+        ValueError: as `weighted_metrics.checked`.
+    """
+    labels, scores = checked(labels, scores)
+    num_classes = num_classes_of(scores)
+    cells = np.bincount(labels * num_classes + decide(scores, threshold), minlength=num_classes**2)
+    return cells.reshape(num_classes, num_classes)
 
 
 def rows_by_class(values: dict[str, Any]) -> list[Metrics]:

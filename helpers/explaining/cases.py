@@ -3,7 +3,8 @@
 import numpy as np
 from numpy.typing import NDArray
 
-from helpers.evaluation.weighted_metrics import Labels, Scores, checked
+from helpers.evaluation.threshold_rule import WITHOUT_CHOICE
+from helpers.evaluation.weighted_metrics import Labels, Scores, checked, decide
 
 
 def surest_cases(
@@ -29,14 +30,14 @@ def surest_cases(
         ValueError: as `checked`.
     """
     labels, scores = checked(labels, scores)
+    is_right = decide(scores, WITHOUT_CHOICE if threshold is None else threshold) == labels
     if threshold is None:
-        is_right = scores.argmax(axis=1) == labels
         sureness = scores.max(axis=1)
         right, wrong = (_by_turns(labels, sureness, kind)[: 2 * count] for kind in (is_right, ~is_right))
         return right, wrong
     order = np.argsort(-np.abs(scores - threshold), kind="stable")
     is_cancer = (labels == 1)[order]
-    is_right = ((scores >= threshold) == labels)[order]
+    is_right = is_right[order]
     right, wrong = (
         np.concatenate([order[kind & truth][:count] for truth in (is_cancer, ~is_cancer)])
         for kind in (is_right, ~is_right)

@@ -1,6 +1,6 @@
 """What a training prints at its end: its rounds and its test, or the ways a budget was spent."""
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -9,7 +9,10 @@ from rich.console import Console
 from rich.table import Table
 from rich.text import Text
 
+from helpers.reporting.pictures import several_shortened
+
 SHOWN = ("train_loss", "val_loss", "accuracy", "precision", "recall", "f1_score", "roc_auc")
+NOTHING = "–"
 
 
 def print_results(
@@ -42,10 +45,10 @@ def print_results(
         table.add_row("class 1, of precision and recall", Text(class_names[1]))
         table.add_row("decision threshold, from validation", shown(test["threshold"]))
     else:
-        table.add_row("means over the classes, each alone in test_classes.csv", str(len(class_names)))
+        names = Text(several_shortened(class_names))
+        table.add_row("means over the classes, each alone in test_classes.csv", names)
     for name in (*SHOWN[2:], "specificity", "sensitivity_at_90_specificity", "calibration_error"):
-        interval = f"{shown(test[f'{name}_low'])} to {shown(test[f'{name}_high'])}"
-        table.add_row(name.replace("_", " "), shown(test[name]), interval)
+        table.add_row(name.replace("_", " "), shown(test[name]), _interval(test, name))
     console.print(table)
     for path in paths:
         console.print(f"  {path}", highlight=False, soft_wrap=True)
@@ -58,16 +61,19 @@ def print_comparison(console: Console, table: pd.DataFrame, paths: list[Path]) -
         "model", "AUC", "95 % interval", "difference", "95 % interval", title=title, box=None, pad_edge=False
     )
     for row in table.fillna("").to_dict("records"):
-        own, gap = (
-            f"{shown(row[f'{name}_low'])} to {shown(row[f'{name}_high'])}"
-            for name in ("roc_auc", "difference")
-        )
+        own, gap = (_interval(row, name) for name in ("roc_auc", "difference"))
         view.add_row(row["model"], shown(row["roc_auc"]), own, shown(row["difference"]), gap)
     console.print(view)
     for path in paths:
         console.print(f"  {path}", highlight=False, soft_wrap=True)
 
 
+def _interval(row: Mapping[Any, Any], name: str) -> str:
+    """From where to where; a dash where there is none."""
+    low, high = (shown(row[f"{name}_{end}"]) for end in ("low", "high"))
+    return low if low == high == NOTHING else f"{low} to {high}"
+
+
 def shown(value: Any, digits: int = 3) -> str:
     """A number with so many decimals; a dash where there is none."""
-    return "–" if value in (None, "") else f"{float(value):.{digits}f}"
+    return NOTHING if value in (None, "") else f"{float(value):.{digits}f}"

@@ -2,6 +2,8 @@
 
 import numpy as np
 
+from helpers.evaluation.threshold_rule import WITHOUT_CHOICE
+from helpers.evaluation.weighted_metrics import decide
 from helpers.reporting.pictures import HALF, MUTED, PAPER, SERIES, Picture, new_figure, to_picture
 from helpers.reporting.run_files import SplitScores
 
@@ -16,7 +18,7 @@ def draw_calibration(split: SplitScores, name: str, class_names: tuple[str, ...]
     if split.is_binary:
         scores, outcomes, (negative, positive), axis = split.scores, split.labels, class_names, "score"
     else:
-        scores, outcomes = split.scores.max(axis=1), split.labels == split.scores.argmax(axis=1)
+        scores, outcomes = split.scores.max(axis=1), split.labels == decide(split.scores, WITHOUT_CHOICE)
         negative, positive, axis = "wrong", "right", "probability of the decided class"
     bins = np.minimum((scores * BINS).astype(int), BINS - 1)
     counts = np.bincount(bins, minlength=BINS)

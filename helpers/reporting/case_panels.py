@@ -8,6 +8,7 @@ import cv2
 import numpy as np
 from numpy.typing import NDArray
 
+from helpers.evaluation.weighted_metrics import checked, num_classes_of
 from helpers.explaining.overlay import beside_heat
 
 MOST_OF_A_KIND = 6
@@ -43,13 +44,16 @@ def panels(cases: dict[str, NDArray[Any]], class_names: tuple[str, ...]) -> list
 
     Raises:
         KeyError: an array is missing.
-        ValueError: images and heatmaps do not fit each other.
+        ValueError: images and heatmaps, labels and scores, or scores and names do not fit each other.
     """
     found = []
+    all_labels, all_scores = checked(cases["labels"], cases["scores"])
+    if num_classes_of(all_scores) != len(class_names):
+        raise ValueError(f"scores of {num_classes_of(all_scores)} classes, names of {len(class_names)}")
     for kind in ("right", "wrong"):
         for index in np.flatnonzero(cases["kinds"] == kind)[:MOST_OF_A_KIND]:
             pair = beside_heat(cases["images"][index], cases["heatmaps"][index])
-            scores, label = cases["scores"][index], int(cases["labels"][index])
+            scores, label = all_scores[index], int(all_labels[index])
             decided = int(scores.argmax()) if scores.ndim else (label if kind == "right" else 1 - label)
             truth, decision = class_names[label], class_names[decided]
             file, score = str(cases["files"][index]), float(scores.max())

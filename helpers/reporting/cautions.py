@@ -154,8 +154,9 @@ def _lopsided(files: RunFiles) -> int:
         none = rounds["precision"].isna() & (rounds["recall"] == 0)
         every = (rounds["specificity"] == 0) & (rounds["recall"] == 1)
         return int((none | every).sum())
-    recalls = files.classes.dropna(subset="recall").groupby("round")["recall"]
-    return sum(sorted(values)[-2:] == [0, 1] for _, values in recalls)
+    decided = files.classes.dropna(subset="precision")  # only a class that was decided has a precision
+    found = decided.groupby("round")["recall"].agg(["size", "max"])
+    return int(((found["size"] == 1) & (found["max"] == 1)).sum())
 
 
 def _about_test(files: RunFiles) -> Iterator[str]:

@@ -151,9 +151,7 @@ def _operating_points(files: RunFiles) -> list[dict[str, Any]]:
         return []
     points = []
     for threshold in dict.fromkeys((files.threshold, WITHOUT_CHOICE)):
-        negatives, positives = tables.confusion_rows(
-            tables.confusion(split, threshold, len(files.class_names)), files.class_names
-        )
+        negatives, positives = tables.confusion_rows(split, threshold, files.class_names)
         (true_negatives, specificity), (false_positives, _) = negatives[1]
         (false_negatives, _), (true_positives, sensitivity) = positives[1]
         points.append(
@@ -175,8 +173,7 @@ def _decisions(files: RunFiles) -> list[tuple[str, list[tuple[int, float | None]
     split = files.scores.get("test")
     if split is None or files.is_binary:
         return []
-    counts = tables.confusion(split, files.threshold, len(files.class_names))
-    return tables.confusion_rows(counts, files.class_names)
+    return tables.confusion_rows(split, files.threshold, files.class_names)
 
 
 def _score_facts(files: RunFiles) -> dict[str, Any] | None:

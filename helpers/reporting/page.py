@@ -7,6 +7,8 @@ from typing import Any
 from jinja2 import Environment, FileSystemLoader, StrictUndefined
 from markupsafe import Markup
 
+from helpers.reporting.pictures import several_shortened
+
 TEMPLATES = Path(__file__).parent / "templates"
 NOTHING = "–"
 
@@ -43,7 +45,13 @@ def _environment() -> Environment:
         trim_blocks=True,
         lstrip_blocks=True,
     )
-    environment.filters |= {"number": number, "cell": cell, "percent": percent, "duration": duration}
+    environment.filters |= {
+        "several_shortened": several_shortened,
+        "number": number,
+        "cell": cell,
+        "percent": percent,
+        "duration": duration,
+    }
     return environment
 
 

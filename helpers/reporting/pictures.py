@@ -6,7 +6,7 @@ Everything is drawn in stand-in colours; in the SVG each becomes a CSS variable 
 import io
 import re
 import warnings
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
@@ -26,6 +26,7 @@ VARIABLES = {INK: "--ink", MUTED: "--muted", GRID: "--grid", PAPER: "--paper"} |
 HALF = (4.4, 3.3)  # inches; two fit beside each other
 LEGEND_LINE = 0.19  # inches
 LONGEST_NAME = 30  # letters
+MOST_NAMES = 8
 STYLE: Any = {
     "svg.fonttype": "none",
     "text.parse_math": False,  # names of workers and files are no formulas
@@ -109,6 +110,12 @@ def line_style(number: int) -> tuple[str, str]:
 def shortened(name: str) -> str:
     """A name that a legend has room for."""
     return name if len(name) <= LONGEST_NAME else f"{name[: LONGEST_NAME - 1]}…"
+
+
+def several_shortened(names: Sequence[str]) -> str:
+    """Names that a cell of a table has room for: the first of many, and how many there are."""
+    shown = ", ".join(map(shortened, names[:MOST_NAMES]))
+    return shown if len(names) <= MOST_NAMES else f"{shown}, … ({len(names)})"
 
 
 def to_picture(figure: "Figure", name: str, alt: str, *, is_wide: bool = False) -> Picture:

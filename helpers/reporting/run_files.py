@@ -11,6 +11,7 @@ import numpy as np
 import pandas as pd
 from numpy.typing import NDArray
 
+from helpers.evaluation.weighted_metrics import checked, num_classes_of
 from helpers.global_config import USUAL_CLASS_NAMES
 
 WORDS = (
@@ -107,11 +108,10 @@ class RunFiles:
 
     @property
     def class_names(self) -> tuple[str, ...]:
-        """What each label means, in order of the labels."""
-        for names in (self.facts.get("classes"), self.best.get("classes")):
-            if isinstance(names, list) and len(names) > 1:
-                return tuple(map(str, names))
-        return USUAL_CLASS_NAMES  # it was trained before names were recorded
+        """What each label means, in order of the labels; their numbers where no names are recorded."""
+        num_classes = next((num_classes_of(split.scores) for split in self.scores.values()), 2)
+        unnamed = USUAL_CLASS_NAMES if num_classes == 2 else tuple(map(str, range(num_classes)))
+        return _recorded_names(self.facts, self.best) or unnamed
 
     @property
     def is_binary(self) -> bool:
@@ -184,6 +184,7 @@ def read_run(metrics_dir: Path, models_dir: Path, run: str, audit_csv: Path | No
     arrays = _arrays(metrics / "scores.npz", unreadable)
     facts = _json(metrics / "run.json", unreadable)
     state = _json(models / "state.json", unreadable)
+    best = _json(models / "best.json", unreadable)
     return RunFiles(
         run=run,
         rounds=_table(metrics / "rounds.csv", ROUND_COLUMNS, unreadable).dropna(subset="round"),
@@ -191,17 +192,25 @@ def read_run(metrics_dir: Path, models_dir: Path, run: str, audit_csv: Path | No
         test=dict(test.iloc[0]) if len(test) else {},
         classes=_table(metrics / "classes.csv", CLASS_COLUMNS, unreadable),
         test_classes=_table(metrics / "test_classes.csv", CLASS_COLUMNS, unreadable),
-        scores=_scores(arrays, unreadable),
+        scores=_scores(arrays, len(_recorded_names(facts, best)), unreadable),
         cases=_arrays(metrics / "cases.npz", unreadable),
         facts={"settings": state.get("settings"), "versions": state.get("versions"), **facts},
         state=state.get("state") or {},
-        best=_json(models / "best.json", unreadable),
+        best=best,
         audit=_table(audit_csv, AUDIT_COLUMNS, unreadable),
         division=_table(
             None if facts.get("partition") else metrics / "partition.csv", PARTITION_COLUMNS, unreadable
         ),
         unreadable=unreadable,
     )
+
+
+def _recorded_names(facts: dict[str, Any], best: dict[str, Any]) -> tuple[str, ...]:
+    """What run.json or best.json says that each label means; empty where neither does."""
+    for names in (facts.get("classes"), best.get("classes")):
+        if isinstance(names, list) and len(names) > 1:
+            return tuple(map(str, names))
+    return ()
 
 
 def _by_label(counts: list[int]) -> dict[str, int]:
@@ -255,8 +264,13 @@ def _arrays(path: Path, unreadable: list[str]) -> dict[str, NDArray[Any]]:
         return {}
 
 
-def _scores(arrays: dict[str, NDArray[Any]], unreadable: list[str]) -> dict[str, SplitScores]:
-    """By split, where labels and scores are there and fit each other; older runs know no patients."""
+def _scores(
+    arrays: dict[str, NDArray[Any]], num_classes: int, unreadable: list[str]
+) -> dict[str, SplitScores]:
+    """By split, where labels and scores are there and fit each other; older runs know no patients.
+
+    They must also be of `num_classes`; 0: of any number, both splits of the same.
+    """
     found = {}
     for split in ("val", "test"):
         labels, scores = arrays.get(f"{split}_labels"), arrays.get(f"{split}_scores")
@@ -264,8 +278,16 @@ def _scores(arrays: dict[str, NDArray[Any]], unreadable: list[str]) -> dict[str,
             continue
         files = arrays.get(f"{split}_files", np.arange(len(labels)).astype(str))
         patients = arrays.get(f"{split}_patients", files)
-        if not len(labels) == len(scores) == len(patients) or not np.isfinite(scores).all():
-            unreadable.append(f"scores.npz: labels, scores and patients of {split} do not fit each other")
+        try:
+            labels, scores = checked(labels, scores)
+        except (TypeError, ValueError) as error:
+            unreadable.append(f"scores.npz could not be read: {split}: {error}")
             continue
-        found[split] = SplitScores(labels.astype(np.int64), scores.astype(np.float64), patients.astype(str))
+        num_classes = num_classes or num_classes_of(scores)
+        if len(patients) != len(labels) or num_classes_of(scores) != num_classes:
+            unreadable.append(
+                f"scores.npz: labels, scores and patients of {split} do not fit each other or the classes"
+            )
+            continue
+        found[split] = SplitScores(labels, scores, patients.astype(str))
     return found

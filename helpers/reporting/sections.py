@@ -93,12 +93,11 @@ def decisions(files: RunFiles) -> Section:
             operating_curves.draw_class_rocs(split, name, files.class_names),
             operating_curves.draw_class_precision_recalls(split, name, files.class_names),
         ]
-    counts = tables.confusion(split, files.threshold, len(files.class_names))
     return {
         "split": name,
         "pictures": [*pictures, draw_calibration(split, name, files.class_names)],
         "threshold": files.threshold,
-        "confusion": tables.confusion_rows(counts, files.class_names),
+        "confusion": tables.confusion_rows(split, files.threshold, files.class_names),
         "has_patients": bool(files.data.get("patients")),
     }
 

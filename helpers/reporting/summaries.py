@@ -11,6 +11,10 @@ from helpers.reporting.tables import NAMES
 
 MARKS = ("rounds.csv", "test.csv", "run.json")
 """Files of which a run has at least one."""
+OF_MEANS = (
+    "Precision, recall, F1, specificity and AUC of {runs} are means over the classes, "
+    "each one against the rest."
+)
 
 
 class UnknownRun(UserError):
@@ -128,10 +132,7 @@ def doubts(runs: list[RunFiles]) -> list[str]:
         sentences.append("The runs’ images differ, or are not recorded: their numbers cannot be compared.")
     several = [run.run for run in runs if not run.is_binary]
     if several:
-        sentences.append(
-            f"Precision, recall, F1, specificity and AUC of {', '.join(several)} are means over the classes, "
-            "each one against the rest."
-        )
+        sentences.append(OF_MEANS.format(runs=", ".join(several)))
     unfinished = [run.run for run in runs if not run.is_finished]
     if unfinished:
         sentences.append(f"Not tested yet: {', '.join(unfinished)}.")

@@ -3,11 +3,9 @@
 from dataclasses import dataclass
 from typing import Any
 
-import numpy as np
 import pandas as pd
-from numpy.typing import NDArray
 
-from helpers.evaluation.weighted_metrics import decide
+from helpers.evaluation.metrics import confusion_of
 from helpers.reporting.run_files import EACH_SITE, RunFiles, SplitScores
 
 NAMES = {  # of metrics, in the order they are shown
@@ -34,16 +32,11 @@ DIVISIONS = {
 SPLITS = {"train": "training", "val": "validation", "test": "test"}
 
 
-def confusion(split: SplitScores, threshold: float, num_classes: int) -> NDArray[np.int64]:
-    """Count decisions against truth: int (k, k), rows the truth, columns the decision."""
-    cells = split.labels * num_classes + decide(split.scores, threshold)
-    return np.bincount(cells, minlength=num_classes**2).reshape(num_classes, num_classes)
-
-
 def confusion_rows(
-    counts: NDArray[np.int64], class_names: tuple[str, ...]
+    split: SplitScores, threshold: float, class_names: tuple[str, ...]
 ) -> list[tuple[str, list[tuple[int, float | None]]]]:
     """Truth by name, then for each decision its count and its share of that truth."""
+    counts = confusion_of(split.labels, split.scores, threshold)
     return [
         (truth, [(count, count / sum(row) if sum(row) else None) for count in row])
         for truth, row in zip(class_names, counts.tolist(), strict=True)

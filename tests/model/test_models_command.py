@@ -1,5 +1,7 @@
 """`python run.py models`: what it says of each network."""
 
+from io import StringIO
+
 import pytest
 from rich.console import Console
 
@@ -35,6 +37,14 @@ def test_every_network_has_its_size_and_speed_and_own_ones_are_listed(quick) -> 
 def test_without_timing_nothing_is_trained(quick, monkeypatch) -> None:
     monkeypatch.setattr(command, "images_per_second", None)
     assert "89,665" in shown(Config(INPUT_SHAPE=(16, 16)), with_timing=False)
+
+
+def test_a_terminal_names_the_network_that_is_waited_for(quick, monkeypatch) -> None:
+    monkeypatch.setattr(command, "facts_of", lambda name, *_: command.Facts(name))
+    for is_terminal in (False, True):
+        console = Console(file=StringIO(), width=80, force_terminal=is_terminal)
+        models(Config(), with_timing=True, console=console)
+        assert ("measuring seed_cnn (1 of 1)" in console.file.getvalue()) == is_terminal
 
 
 def test_what_cannot_be_built_is_said_beside_the_others() -> None:

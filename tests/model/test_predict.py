@@ -141,10 +141,10 @@ def test_of_several_classes_the_most_probable_is_decided_and_each_has_its_column
     images = np.stack([read_image(Path(file), (*SHAPE, 3)).pixels for file in table["file"]])
     scores = three.model.predict(evaluation_batches(images, 32), verbose=0)
     assert list(table) == [
-        "file", "probability", "decision", "picture", "probability_0", "probability_1", "probability_2",
-        "threshold", "note",
+        "file", "probability", "decision", "picture", "probability_normal", "probability_benign",
+        "probability_malignant", "threshold", "note",
     ]  # fmt: skip
-    np.testing.assert_allclose(table[[f"probability_{label}" for label in range(3)]], scores, atol=1e-6)
+    np.testing.assert_allclose(table[list(table)[4:7]], scores, atol=1e-6)
     np.testing.assert_allclose(table["probability"], scores.max(axis=1), atol=1e-6)
     called = np.array(["0 normal", "1 benign", "2 malignant"])[scores.argmax(axis=1)]
     assert table["decision"].tolist() == called.tolist()
@@ -159,7 +159,21 @@ def test_classes_without_names_are_called_by_their_numbers(place, three, tmp_pat
     for classes in (None, ["benign", "malignant"], "abc"):
         three.best.write_text(json.dumps({"threshold": None, "classes": classes}))
         assert predict(three.model_file, place.images / "0" / "0.png", "--out", tmp_path) == 0
-        assert str(pd.read_csv(tmp_path / "predictions.csv")["decision"][0]) in "012"
+        table = pd.read_csv(tmp_path / "predictions.csv")
+        assert str(table["decision"][0]) in "012"
+        assert list(table)[4:7] == ["probability_0", "probability_1", "probability_2"]
+
+
+def test_a_terminal_says_what_is_waited_for_and_a_file_does_not(
+    place, three, tmp_path, capsys, monkeypatch
+) -> None:
+    for is_terminal in ("", "1"):
+        monkeypatch.setenv("FORCE_COLOR", is_terminal)
+        assert predict(three.model_file, place.images / "0" / "0.png", "--out", tmp_path) == 0
+        said = capsys.readouterr()
+        for waiting in ("loading TensorFlow", "loading the model", "predicting the images"):
+            assert (waiting in said.out) == bool(is_terminal)
+            assert waiting not in said.err
 
 
 def test_dicom_files_are_read_as_preprocessing_does(place, tmp_path, capsys) -> None:

@@ -15,6 +15,7 @@ from sklearn import metrics as sk
 
 from commands.compare import compare
 from commands.runs import runs
+from helpers.evaluation.metrics import confusion_of
 from helpers.global_config import Config
 from helpers.reporting.calibration import draw_calibration
 from helpers.reporting.case_panels import panels
@@ -24,7 +25,7 @@ from helpers.reporting.operating_curves import draw_class_precision_recalls, dra
 from helpers.reporting.pictures import drawing
 from helpers.reporting.report import write_report
 from helpers.reporting.run_files import SplitScores, read_run
-from helpers.reporting.tables import class_rows, confusion, confusion_rows
+from helpers.reporting.tables import class_rows, confusion_rows
 from tests.unit.test_reporting import words
 
 NAMES = ("normal", "benign <b>", "malignant")
@@ -140,6 +141,58 @@ def test_a_missing_file_costs_only_its_section(root, name):
     assert "not as expected" not in words(report(root))
 
 
+def forget_names(root: Path, damage: bytes | None) -> None:
+    for file in ("metrics/first/run.json", "models/first/best.json"):
+        (root / file).unlink() if damage is None else (root / file).write_bytes(damage)
+
+
+@pytest.mark.parametrize("damage", [None, b"", b"[1, 2]"])
+def test_without_names_the_classes_are_numbers(root, damage):
+    forget_names(root, damage)
+    text = words(report(root))
+    assert "not as expected" not in text
+    assert "called 0 called 1 called 2" in text
+    assert "b.png: 0, called 1, probability 0.700" in text
+    card = write_model_card(root / "metrics", root / "models", "first").read_text(encoding="utf-8")
+    assert "| truth | called 0 | called 1 | called 2 |" in card
+
+
+@pytest.mark.parametrize("label", [3, -1])
+def test_labels_of_no_class_make_a_split_unreadable(root, label):
+    labels, scores = three_class_scores()
+    labels[0] = label
+    np.savez(root / "metrics/first/scores.npz", test_labels=labels, test_scores=scores)
+    text = words(report(root))
+    assert "not as expected" not in text
+    assert "scores.npz could not be read: test: labels beside the scores are not all 0 to 2" in text
+    write_model_card(root / "metrics", root / "models", "first")
+
+
+@pytest.mark.parametrize("has_names", [True, False])
+def test_scores_of_another_number_of_classes_make_a_split_unreadable(root, has_names):
+    labels, scores = three_class_scores()
+    if not has_names:
+        forget_names(root, None)
+    of_four = np.pad(scores, ((0, 0), (0, 1)))
+    np.savez(
+        root / "metrics/first/scores.npz",
+        val_labels=labels, val_scores=scores, test_labels=labels, test_scores=of_four,
+    )  # fmt: skip
+    files = read_run(root / "metrics", root / "models", "first")
+    assert list(files.scores) == ["val"]
+    assert files.unreadable[-1].startswith("scores.npz: labels, scores and patients of test do not fit")
+    write_model_card(root / "metrics", root / "models", "first")
+
+
+def test_cases_of_another_number_of_classes_cost_only_their_section(root):
+    with np.load(root / "metrics/first/cases.npz") as cases:
+        arrays = dict(cases)
+    np.savez(
+        root / "metrics/first/cases.npz", **arrays | {"scores": np.pad(arrays["scores"], ((0, 0), (0, 1)))}
+    )
+    assert words(report(root)).count("scores of 4 classes, names of 3") == 1
+
+
 def test_many_classes_with_long_names_have_room(root):
     names = [f"{number} {'very ' * 12}" for number in range(9)]
     path = root / "metrics/first/run.json"
@@ -158,9 +211,8 @@ def test_many_classes_with_long_names_have_room(root):
 def test_confusion_by_hand():
     scores = np.array([[0.6, 0.3, 0.1], [0.2, 0.5, 0.3], [0.4, 0.4, 0.2], [0.1, 0.2, 0.7]])
     split = SplitScores(np.array([0, 0, 1, 2]), scores, np.arange(4).astype(str))
-    counts = confusion(split, 0.5, 3)
-    assert counts.tolist() == [[1, 1, 0], [1, 0, 0], [0, 0, 1]]
-    assert confusion_rows(counts, NAMES)[0] == ("normal", [(1, 0.5), (1, 0.5), (0, 0.0)])
+    assert confusion_of(split.labels, split.scores, 0.5).tolist() == [[1, 1, 0], [1, 0, 0], [0, 0, 1]]
+    assert confusion_rows(split, 0.5, NAMES)[0] == ("normal", [(1, 0.5), (1, 0.5), (0, 0.0)])
 
 
 def test_curves_are_those_of_scikit_learn_for_each_class_against_the_rest():
@@ -222,8 +274,12 @@ def test_cautions_are_about_classes(root):
     assert not any("threshold" in sentence or "puts every" in sentence for sentence in found)
     found = change_classes(root, "test_classes.csv", recall=[0.5, 0.0, 0.0])
     assert "The model finds none of the test images of: benign <b>, malignant." in found
-    found = change_classes(root, "classes.csv", recall=[0.0, 1.0, 0.0, 0.5, 0.5, 0.5])
+    found = change_classes(
+        root, "classes.csv", recall=[0.0, 1.0, 0.0, 0.5, 0.5, 0.5], precision=[None, 0.3, None, 0.5, 0.5, 0.5]
+    )
     assert "In 1 round the averaged model puts every validation image into one class." in found
+    found = change_classes(root, "classes.csv", recall=[1.0, 0.0, 0.0] * 2, precision=[1.0, 0.0, 0.0] * 2)
+    assert not any("puts every" in sentence for sentence in found)  # two of the classes are swapped
 
 
 def test_sites_have_counts_of_every_class(root):
@@ -271,10 +327,11 @@ def test_runs_and_compare_say_that_metrics_are_means(root, monkeypatch):
         command(Config.load(), *arguments, console)
         return " ".join(console.file.getvalue().split())
 
-    assert "The AUC of first, second is the mean over the classes" in printed(runs)
+    assert f"AUC of first, second {MEANS}" in printed(runs)
     text = printed(compare, ["first", "second"])
     assert f"of first, second {MEANS}" in text
     assert "class 1" not in text
     page = words((root / "metrics/compare-first-second.html").read_text())
-    assert "classes 3 3" in page
+    assert "classes normal, benign <b>, malignant normal, benign <b>, malignant threshold" in page
+    assert "classes normal, benign <b>, malignant" in text
     assert "class 1" not in page

@@ -20,7 +20,7 @@ from helpers.reporting.pictures import drawing
 from helpers.reporting.report import write_report
 from helpers.reporting.run_files import SplitScores, read_run
 from helpers.reporting.sections import KINDS, audit, versions
-from helpers.reporting.tables import confusion, confusion_rows, split_rows
+from helpers.reporting.tables import confusion_rows, split_rows
 from helpers.reporting.timeline import client_bars
 
 HOSTILE = "<script>alert('x')</script>$\\frac{&"
@@ -447,8 +447,7 @@ def test_confusion_by_hand():
     split = SplitScores(
         np.array([0, 0, 1, 1, 1]), np.array([0.1, 0.5, 0.5, 0.9, 0.2]), np.arange(5).astype(str)
     )
-    counts = confusion(split, 0.5, 2)
-    assert confusion_rows(counts, ("no", "yes")) == [
+    assert confusion_rows(split, 0.5, ("no", "yes")) == [
         ("no", [(1, 0.5), (1, 0.5)]),
         ("yes", [(1, 1 / 3), (2, 2 / 3)]),
     ]

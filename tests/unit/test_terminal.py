@@ -158,15 +158,18 @@ def test_the_tables_at_the_end():
     assert ["class", "1,", "of", "precision", "and", "recall", "[malignant]"] in lines
     assert ["1", "3", "0.250", "0.250", "0.250", "–", "0.250", "0.250", "0.250", "9.0"] in lines
     assert ["roc", "auc", "0.500", "0.500", "to", "0.625"] in lines
-    assert ["recall", "–", "–", "to", "–"] in lines
+    assert ["recall", "–", "–"] in lines
     assert ["decision", "threshold,", "from", "validation", "0.400"] in lines
     assert lines[-1] == ["metrics/first"]
+    lines = printed(print_results, pd.DataFrame([round_row]), test, [f"[{n}]" for n in range(9)], [])
+    names = ["[0],", "[1],", "[2],", "[3],", "[4],", "[5],", "[6],", "[7],", "…", "(9)"]
+    assert ["means", "over", "the", "classes,", "each", "alone", "in", "test_classes.csv", *names] in lines
 
 
 def test_the_table_of_the_ways():
     first = {"model": "federated", "roc_auc": 0.75, "roc_auc_low": 0.5, "roc_auc_high": 1.0}
     second = first | {"model": "pooled", "difference": -0.125, "difference_low": -0.25, "difference_high": 0}
     lines = printed(print_comparison, pd.DataFrame([first, second], dtype=object), [Path("compare.csv")])
-    assert ["federated", "0.750", "0.500", "to", "1.000", "–", "–", "to", "–"] in lines
+    assert ["federated", "0.750", "0.500", "to", "1.000", "–", "–"] in lines
     assert ["pooled", "0.750", "0.500", "to", "1.000", "-0.125", "-0.250", "to", "0.000"] in lines
     assert lines[-1] == ["compare.csv"]
