@@ -61,6 +61,10 @@ def use_given_splits(
         PreprocessingError: a split lacks a class.
     """
     splits = {name: np.flatnonzero(np.asarray(given) == name) for name in SPLITS}
+    if empty := [name for name, rows in splits.items() if not len(rows)]:
+        raise PreprocessingError(
+            f"the given splits (column split of manifest.csv) leave {' and '.join(empty)} without images"
+        )
     lacking = [
         f"{name} has none of {_named(label, class_names)}"
         for name, label in _lacking(labels, splits, class_names)
@@ -109,8 +113,9 @@ def _split_stratified(
         train, val = train_test_split(
             rest, test_size=validation_fraction, stratify=labels[rest], random_state=random_state
         )
-    except ValueError as error:
-        raise _too_few(labels, class_names, str(error)) from None
+    except ValueError:
+        rarest = int(np.bincount(labels, minlength=len(class_names)).argmin())
+        raise _too_few(labels, class_names, f"{class_names[rarest]} has the fewest") from None
     return {"train": np.sort(train), "val": np.sort(val), "test": np.sort(test)}
 
 

@@ -37,6 +37,10 @@ def name_classes(
             f"{where} has the class {unfit[0]!r}: names of classes are 1 to {LONGEST_CLASS_NAME} letters, in "
             "one line; shorten it"
         )
+    alike: dict[str, str] = {}
+    for name in found:
+        if (other := alike.setdefault(_plain(name), name)) != name:
+            raise PreprocessingError(f"{where} has the classes {other} and {name}: make it one name")
     if positive and positive not in found:
         raise PreprocessingError(f"--positive-class: received {positive!r}, {where} has {name_some(found)}")
     if positive and len(found) > 2:

@@ -11,6 +11,7 @@ from dataclasses import replace
 from functools import partial
 from http.client import HTTPException
 from pathlib import Path
+from typing import IO, Any
 
 import cv2
 import numpy as np
@@ -28,6 +29,8 @@ from preprocessing.splitting import SPLITS
 RECORD = "https://zenodo.org/records/10519652/files/"
 SIZES = (28, 64, 128, 224)
 TIMEOUT_S = 60
+LARGEST_SIDE = 1024  # pixels
+MOST_IMAGES = 10**7
 PIECE = 2**20  # bytes read at once
 LICENCE = "{} (MedMNIST v2, https://medmnist.com, and the authors of the images)"
 README = """MedMNIST: {dataset}
@@ -71,12 +74,16 @@ def find_medmnist(
             f"--dataset: {dataset} is multi-label: an image may show several findings, but every image must "
             f"be of one class; choose one of {', '.join(SETS)}"
         )
+    if not dataset:
+        raise PreprocessingError(f"--dataset: is needed with --source medmnist: one of {', '.join(SETS)}")
     if dataset not in SETS:
         raise PreprocessingError(f"--dataset: received {dataset!r}, expected one of {', '.join(SETS)}")
     if size not in SIZES:
         raise PreprocessingError(f"--size: received {size}, expected {' or '.join(map(str, SIZES))}")
     if npz and folder.resolve() in npz.resolve().parents:
         raise PreprocessingError(f"--npz: {npz} lies in {folder}, which is written anew; move it elsewhere")
+    if npz and not npz.is_file():
+        raise PreprocessingError(f"{npz}: not found; --npz names a file of MedMNIST")
     about = SETS[dataset]
     own = about.classes[::-1] if about.is_turned else about.classes
     classes, _ = name_classes(about.classes, "", class_names or own, about.name)
@@ -98,9 +105,12 @@ def _readme(dataset: str, npz: str) -> str:
 
 
 def _notes(about: Set, classes: Sequence[str]) -> list[str]:
-    """Of two classes, which is 1, and whether it is another than in the .npz."""
+    """Of two classes, which is 1; and whether the labels are others than in the .npz."""
     if len(classes) > 2:
-        return []
+        if tuple(classes) == about.classes:
+            return []
+        order = ", ".join(f"{label} {name}" for label, name in enumerate(classes))
+        return [f"{about.name}: OTHER LABELS than in the .npz, by CLASS_NAMES: {order}"]
     note = f"{about.name}: 1 = {classes[1]}, 0 = {classes[0]}"
     if tuple(classes) != about.classes:
         note += f". TURNED ROUND: in the .npz 0 is {about.classes[0]} and 1 is {about.classes[1]}"
@@ -167,10 +177,14 @@ def _write_images(folder: Path, npz: Path, about: Set, progress: Progress) -> No
                     (folder / file).write_bytes(cv2.imencode(".png", pixels)[1].tobytes())
                     rows.append((file, about.classes[label], split))
                     progress(f"Writing images, {split}", number + 1, len(labels))
-    except FileNotFoundError:
-        raise PreprocessingError(f"{npz}: not found; --npz names a file of MedMNIST") from None
-    except (ValueError, KeyError, EOFError, zipfile.BadZipFile, zlib.error) as error:
+    except (ValueError, KeyError, EOFError, RuntimeError, zipfile.BadZipFile, zlib.error) as error:
         raise PreprocessingError(f"{npz}: is no file of MedMNIST ({error}); download it again") from None
+    present = {name for _, name, _ in rows[1:]}
+    classes = enumerate(about.classes)
+    if missing := [f"class {label} ({name})" for label, name in classes if name not in present]:
+        raise PreprocessingError(
+            f"{npz}: no image of {', '.join(missing)}; is it the set that --dataset names?"
+        )
     with (folder / MANIFEST).open("w", encoding="utf-8", newline="") as lines:
         csv.writer(lines, lineterminator="\n").writerows(rows)
 
@@ -183,17 +197,19 @@ def _open_split(
     Raises:
         PreprocessingError: as `_write_images`.
     """
-    with archive.open(f"{split}_labels.npy") as file:
-        labels = np.lib.format.read_array(file, allow_pickle=False)
-    stream = archive.open(f"{split}_images.npy")
-    shape, is_fortran, dtype = HEADERS[np.lib.format.read_magic(stream)](stream)
-    is_grey, is_colour = len(shape) == 3, len(shape) == 4 and shape[3] == 3
-    fits = dtype == np.uint8 and not is_fortran and (is_grey or is_colour)
-    if not fits or labels.shape != (shape[0], 1) or labels.dtype.kind not in "iu":
+    stream, shape, dtype = _open_array(archive, f"{split}_images.npy")
+    told, label_shape, label_dtype = _open_array(archive, f"{split}_labels.npy")
+    is_image = len(shape) == 3 or (len(shape) == 4 and shape[3] == 3)
+    fits = dtype == np.uint8 and is_image and all(1 <= side <= LARGEST_SIDE for side in shape[1:3])
+    fits = fits and 0 < shape[0] <= MOST_IMAGES
+    if not fits or label_shape != (shape[0], 1) or label_dtype.kind not in "iu":
         raise PreprocessingError(
-            f"{archive.filename}: {split} has images {dtype} {shape} and labels {labels.dtype} "
-            f"{labels.shape}, expected uint8 (N, H, W) or (N, H, W, 3) and whole numbers (N, 1)"
+            f"{archive.filename}: {split} has images {dtype} {shape} and labels {label_dtype} "
+            f"{label_shape}, expected uint8 (N, H, W) or (N, H, W, 3) and whole numbers (N, 1)"
         )
+    labels = np.frombuffer(told.read(shape[0] * label_dtype.itemsize), label_dtype)
+    if len(labels) < shape[0]:
+        raise EOFError(f"{split}_labels.npy is cut off")
     if not np.isin(labels, range(num_classes)).all():
         raise PreprocessingError(
             f"{archive.filename}: {split} has labels from {labels.min()} to {labels.max()}, expected 0 to "
@@ -202,4 +218,13 @@ def _open_split(
     images = (
         np.frombuffer(stream.read(math.prod(shape[1:])), np.uint8).reshape(shape[1:]) for _ in range(shape[0])
     )
-    return images, labels.reshape(-1)
+    return images, labels
+
+
+def _open_array(archive: zipfile.ZipFile, name: str) -> tuple[IO[bytes], tuple[int, ...], np.dtype[Any]]:
+    """An array of the file, at its first value, with shape and dtype."""
+    stream = archive.open(name)
+    shape, is_fortran, dtype = HEADERS[np.lib.format.read_magic(stream)](stream)
+    if is_fortran and len(shape) > 1:
+        raise ValueError(f"{name} is in Fortran order")
+    return stream, shape, dtype

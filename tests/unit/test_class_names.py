@@ -106,6 +106,11 @@ def test_a_positive_class_that_is_not_there_is_refused():
     refused(r"--positive-class: received 'c', x has a, b", ("a", "b"), "c")
 
 
+def test_names_that_differ_in_case_or_strokes_alone_are_refused():
+    refused("x has the classes Normal and normal: make it one name", ("Normal", "benign", "normal"))
+    refused("x has the classes no cancer and no_cancer: make it", ("cancer", "no cancer", "no_cancer"))
+
+
 @pytest.mark.parametrize("name", ["b" * 101, "two\nlines"])
 def test_a_name_that_no_table_can_show_is_refused(name):
     refused("x has the class .*: names of classes are 1 to 100 letters", ("a", name))

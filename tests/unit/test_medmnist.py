@@ -116,6 +116,11 @@ def test_official_splits_with_copies_are_refused_with_the_whole_command(place, c
         (command("--npz", "flat.npz"), "expected uint8 (N, H, W)"),
         (command("--npz", "half.npz"), "labels float64 (12, 1), expected uint8"),
         (command("--npz", "few.npz"), "is no file of MedMNIST"),
+        (command("--npz", "thin.npz"), "train has images uint8 (12, 0, 28) and labels"),
+        (command("--npz", "wide.npz"), "train has images uint8 (12, 1, 2000) and labels"),
+        (command("--npz", "one.npz"), "one.npz: no image of class 1 (normal, benign); is it the set"),
+        (command("--npz", "mine"), "mine: not found; --npz names a file"),
+        (command(dataset=""), "--dataset: is needed with --source medmnist: one of breastmnist, "),
         (
             command("--npz", "good.npz", "--data-dir", "mine"),
             "mine: holds something else than “MedMNIST: breast",
@@ -133,6 +138,10 @@ def test_a_mistake_is_one_line(place, capsys, words, said):
     save(place / "nine.npz", train_labels=np.arange(12).reshape(-1, 1) % 9)
     save(place / "flat.npz", train_images=np.zeros((12, 28), np.uint8))
     save(place / "half.npz", train_labels=np.full((12, 1), 0.5))
+    save(place / "thin.npz", train_images=np.zeros((12, 0, 28), np.uint8))
+    save(place / "wide.npz", train_images=np.zeros((12, 1, 2000), np.uint8))
+    none = {f"{split}_labels": np.zeros((size, 1), int) for split, size in COUNTS.items()}
+    save(place / "one.npz", **none)
     np.savez(place / "few.npz", train_images=np.zeros((12, 28, 28), np.uint8))
     (place / "mine").mkdir()
     (place / "mine/mine.txt").touch()

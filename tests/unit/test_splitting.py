@@ -80,6 +80,11 @@ def test_given_splits_are_used_as_they_are():
         use_given_splits(np.array([0, 1, 0, 0]), ["train", "train", "val", "test"])
 
 
+def test_a_given_split_without_images_is_said_once():
+    with pytest.raises(PreprocessingError, match="leave val and test without images"):
+        use_given_splits(np.array([0, 1, 0, 1]), ["train"] * 4)
+
+
 def test_given_splits_need_every_class():
     labels, given = np.array([0, 1, 2] * 3), ["train", "val", "test"]
     with pytest.raises(
