@@ -114,8 +114,9 @@ def _split_stratified(
             rest, test_size=validation_fraction, stratify=labels[rest], random_state=random_state
         )
     except ValueError:
-        rarest = int(np.bincount(labels, minlength=len(class_names)).argmin())
-        raise _too_few(labels, class_names, f"{class_names[rarest]} has the fewest") from None
+        counts = np.bincount(labels, minlength=len(class_names))
+        rarest = int(counts.argmin())
+        raise _too_few(labels, class_names, f"{class_names[rarest]} has only {counts[rarest]}") from None
     return {"train": np.sort(train), "val": np.sort(val), "test": np.sort(test)}
 
 

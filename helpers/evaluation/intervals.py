@@ -10,8 +10,15 @@ from typing import NamedTuple
 import numpy as np
 from numpy.typing import NDArray
 
-from helpers.evaluation.metrics import CLASS_METRIC_NAMES, METRIC_NAMES, SENSITIVITY, defined
-from helpers.evaluation.weighted_metrics import Labels, Scores, Values, weighted_auc, weighted_metrics
+from helpers.evaluation.metrics import CLASS_METRIC_NAMES, METRIC_NAMES, defined
+from helpers.evaluation.weighted_metrics import (
+    SENSITIVITY,
+    Labels,
+    Scores,
+    Values,
+    weighted_auc,
+    weighted_metrics,
+)
 
 PERCENTILES = (2.5, 97.5)
 # A metric undefined more often than this among the resamples has no interval.

@@ -8,6 +8,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from helpers.evaluation.weighted_metrics import (
+    SENSITIVITY,
     Labels,
     Scores,
     checked,
@@ -31,7 +32,6 @@ METRIC_NAMES = (
     "brier_score",
     "calibration_error",
 )
-SENSITIVITY = "sensitivity_at_90_specificity"
 CLASS_METRIC_NAMES = (*METRIC_NAMES[2:8], SENSITIVITY)
 """Those that each of several classes has by itself."""
 

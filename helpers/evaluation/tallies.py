@@ -10,13 +10,12 @@ import numpy as np
 from helpers.evaluation.metrics import (
     CLASS_METRIC_NAMES,
     METRIC_NAMES,
-    SENSITIVITY,
     Evaluation,
     defined,
     evaluate,
     rows_by_class,
 )
-from helpers.evaluation.weighted_metrics import Labels, Scores, class_rates, overall_rates
+from helpers.evaluation.weighted_metrics import SENSITIVITY, Labels, Scores, class_rates, overall_rates
 
 POOLED, MEAN = "all images", "example-weighted mean of sites"
 """What a ROC-AUC is over, as the column `roc_auc_over` says it."""

@@ -10,7 +10,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 CALIBRATION_BINS = 10
-SPECIFICITY = 0.9
+SENSITIVITY, SPECIFICITY = "sensitivity_at_90_specificity", 0.9
 # Keras clips like this: a sure mistake costs 16, not infinity.
 SMALLEST_CHANCE = 1e-7
 SUM_TOLERANCE = 1e-3  # of the probabilities of an image; single precision needs far less
@@ -44,7 +44,8 @@ def checked(labels: Labels, scores: Scores) -> tuple[NDArray[np.int64], Values]:
     labels = np.asarray(labels)
     values: Values = np.asarray(scores, np.float64)
     is_binary = values.ndim == 1
-    if len(labels) == 0 or labels.shape != values.shape[:1] or not (is_binary or values.shape[1:] > (2,)):
+    is_one_a_class = values.ndim == 2 and values.shape[1] > 2
+    if len(labels) == 0 or labels.shape != values.shape[:1] or not (is_binary or is_one_a_class):
         raise ValueError(f"{labels.shape} labels and {values.shape} scores, expected (N,) and (N,) or (N, k)")
     num_classes = num_classes_of(values)
     if not ((labels >= 0) & (labels < num_classes) & (labels % 1 == 0)).all():
@@ -107,7 +108,7 @@ def weighted_metrics(labels: Labels, scores: Scores, weights: Values, threshold:
     by_class = class_rates(confusions) | {
         "roc_auc": auc,
         "average_precision": precision_area,
-        "sensitivity_at_90_specificity": sensitivity,
+        SENSITIVITY: sensitivity,
     }
     mean = {name: values.mean(axis=1) for name, values in by_class.items()}
     return WeightedMetrics(

@@ -108,9 +108,9 @@ def _changed(settings: dict[str, Any]) -> list[tuple[str, str, str]]:
     Without the names of the classes, which every run has and the card says elsewhere.
     """
     found = []
-    for name in (name for name in Config.model_fields if name != "CLASS_NAMES"):
+    for name in Config.model_fields:
         default = describe(name)["default"]
-        if name in settings and (value := json.dumps(settings[name])) != default:
+        if name in settings and name != "CLASS_NAMES" and (value := json.dumps(settings[name])) != default:
             found.append((name, value, default))
     return found
 

@@ -9,7 +9,8 @@ import numpy as np
 import pandas as pd
 from numpy.typing import NDArray
 
-from helpers.evaluation.metrics import CLASS_METRIC_NAMES, METRIC_NAMES, SENSITIVITY
+from helpers.evaluation.metrics import CLASS_METRIC_NAMES, METRIC_NAMES
+from helpers.evaluation.weighted_metrics import SENSITIVITY
 from helpers.run_records.files import RecordError, write_whole
 
 BASIC_METRICS = list(METRIC_NAMES[:6])

@@ -83,16 +83,19 @@ def _named_by_folder(folder: Path, is_image: Callable[[Path], bool], kinds: str)
     for name in map(str, range(max(1, *numbers) + 1)) if is_numbered else names:
         found[name] = _files_below(folder / name, folder, is_image)
         if is_numbered and not found[name]:
-            raise PreprocessingError(_no_images(folder, folder / name, kinds))
+            last = max(numbers)
+            because = f" (numbered folders are classes, and there is {last}/)" if last > 1 else ""
+            raise PreprocessingError(_no_images(folder, folder / name, kinds, because))
     if not any(found.values()):
         raise PreprocessingError(_no_images(folder, folder / "0", kinds))
     return {file: name for name, files in found.items() for file in files}
 
 
-def _no_images(folder: Path, empty: Path, kinds: str) -> str:
+def _no_images(folder: Path, empty: Path, kinds: str, because: str = "") -> str:
     missing = next((path for path in (folder, empty) if not path.is_dir()), None)
     return (
         (f"{missing}: folder not found" if missing else f"{empty}: no images in this folder")
+        + because
         + f"; expected {folder}/0 with non-cancerous and {folder}/1 with cancerous images ({kinds}), more "
         "classes numbered without a gap, folders with the names of classes, or a manifest.csv with the "
         "columns file and label; --data-dir names another folder"

@@ -2,11 +2,14 @@
 
 import csv
 import hashlib
+import lzma
 import math
+import tokenize
 import urllib.request
 import zipfile
 import zlib
 from collections.abc import Callable, Iterator, Sequence
+from contextlib import contextmanager
 from dataclasses import replace
 from functools import partial
 from http.client import HTTPException
@@ -166,19 +169,18 @@ def _write_images(folder: Path, npz: Path, about: Set, progress: Progress) -> No
         PreprocessingError: not a file of MedMNIST, or one of another number of classes.
     """
     rows = [("file", "label", "split")]
-    try:
-        with zipfile.ZipFile(npz) as archive:
-            for split in SPLITS:
-                images, labels = _open_split(archive, split, len(about.classes))
-                (folder / split).mkdir()
-                for number, (image, label) in enumerate(zip(images, labels, strict=True)):
-                    file = f"{split}/{number:05d}.png"
-                    pixels = image if image.ndim == 2 else np.ascontiguousarray(image[..., ::-1])
-                    (folder / file).write_bytes(cv2.imencode(".png", pixels)[1].tobytes())
-                    rows.append((file, about.classes[label], split))
-                    progress(f"Writing images, {split}", number + 1, len(labels))
-    except (ValueError, KeyError, EOFError, RuntimeError, zipfile.BadZipFile, zlib.error) as error:
-        raise PreprocessingError(f"{npz}: is no file of MedMNIST ({error}); download it again") from None
+    with _reading(npz):
+        archive = zipfile.ZipFile(npz)
+    with archive:
+        for split in SPLITS:
+            images, labels = _open_split(archive, npz, split, len(about.classes))
+            (folder / split).mkdir()
+            for number, (image, label) in enumerate(zip(images, labels, strict=True)):
+                file = f"{split}/{number:05d}.png"
+                pixels = image if image.ndim == 2 else np.ascontiguousarray(image[..., ::-1])
+                (folder / file).write_bytes(cv2.imencode(".png", pixels)[1].tobytes())
+                rows.append((file, about.classes[label], split))
+                progress(f"Writing images, {split}", number + 1, len(labels))
     present = {name for _, name, _ in rows[1:]}
     classes = enumerate(about.classes)
     if missing := [f"class {label} ({name})" for label, name in classes if name not in present]:
@@ -189,36 +191,61 @@ def _write_images(folder: Path, npz: Path, about: Set, progress: Progress) -> No
         csv.writer(lines, lineterminator="\n").writerows(rows)
 
 
+@contextmanager
+def _reading(npz: Path) -> Iterator[None]:
+    """Turn what damaged bytes make zipfile, its decompressors and NumPy raise into one line.
+
+    Raises:
+        PreprocessingError: saying what it was.
+    """
+    try:
+        yield
+    except (
+        ValueError, KeyError, EOFError, OSError, RuntimeError, SyntaxError, tokenize.TokenError,
+        zipfile.BadZipFile, zlib.error, lzma.LZMAError,
+    ) as error:  # fmt: skip
+        raise PreprocessingError(f"{npz}: is no file of MedMNIST ({error}); download it again") from None
+
+
 def _open_split(
-    archive: zipfile.ZipFile, split: str, num_classes: int
+    archive: zipfile.ZipFile, npz: Path, split: str, num_classes: int
 ) -> tuple[Iterator[NDArray[np.uint8]], NDArray[np.integer]]:
     """Images uint8 (H, W) or (H, W, 3) RGB, one by one as a large set is larger than memory; labels (N,).
 
     Raises:
         PreprocessingError: as `_write_images`.
     """
-    stream, shape, dtype = _open_array(archive, f"{split}_images.npy")
-    told, label_shape, label_dtype = _open_array(archive, f"{split}_labels.npy")
+    for name in (f"{split}_images", f"{split}_labels"):
+        if f"{name}.npy" not in archive.namelist():
+            raise PreprocessingError(f"{npz}: has no {name}, so it is no file of MedMNIST; download it again")
+    with _reading(npz):
+        stream, shape, dtype = _open_array(archive, f"{split}_images.npy")
+        told, label_shape, label_dtype = _open_array(archive, f"{split}_labels.npy")
     is_image = len(shape) == 3 or (len(shape) == 4 and shape[3] == 3)
     fits = dtype == np.uint8 and is_image and all(1 <= side <= LARGEST_SIDE for side in shape[1:3])
     fits = fits and 0 < shape[0] <= MOST_IMAGES
     if not fits or label_shape != (shape[0], 1) or label_dtype.kind not in "iu":
         raise PreprocessingError(
-            f"{archive.filename}: {split} has images {dtype} {shape} and labels {label_dtype} "
+            f"{npz}: {split} has images {dtype} {shape} and labels {label_dtype} "
             f"{label_shape}, expected uint8 (N, H, W) or (N, H, W, 3) and whole numbers (N, 1)"
         )
-    labels = np.frombuffer(told.read(shape[0] * label_dtype.itemsize), label_dtype)
-    if len(labels) < shape[0]:
-        raise EOFError(f"{split}_labels.npy is cut off")
+    with _reading(npz):
+        labels = np.frombuffer(told.read(shape[0] * label_dtype.itemsize), label_dtype)
+        if len(labels) < shape[0]:
+            raise EOFError(f"{split}_labels.npy is cut off")
     if not np.isin(labels, range(num_classes)).all():
         raise PreprocessingError(
-            f"{archive.filename}: {split} has labels from {labels.min()} to {labels.max()}, expected 0 to "
+            f"{npz}: {split} has labels from {labels.min()} to {labels.max()}, expected 0 to "
             f"{num_classes - 1}; is it the set that --dataset names?"
         )
-    images = (
-        np.frombuffer(stream.read(math.prod(shape[1:])), np.uint8).reshape(shape[1:]) for _ in range(shape[0])
-    )
-    return images, labels
+    return _images(stream, npz, shape), labels
+
+
+def _images(stream: IO[bytes], npz: Path, shape: tuple[int, ...]) -> Iterator[NDArray[np.uint8]]:
+    for _ in range(shape[0]):
+        with _reading(npz):
+            image = np.frombuffer(stream.read(math.prod(shape[1:])), np.uint8).reshape(shape[1:])
+        yield image
 
 
 def _open_array(archive: zipfile.ZipFile, name: str) -> tuple[IO[bytes], tuple[int, ...], np.dtype[Any]]:

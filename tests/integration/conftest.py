@@ -145,25 +145,36 @@ def is_running(pid: int) -> bool:
     return state != "Z"
 
 
-@pytest.fixture(scope="session")
-def cluster(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Cluster]:
-    folder = tmp_path_factory.mktemp("cluster")
-    write_images(folder / "images", 900)
+def places(folder: Path) -> dict[str, str]:
+    """All folders that a process reads or writes, inside one."""
+    return {
+        "DT_DATA_DIR": str(folder / "images"),
+        "DT_PREPROCESSED_DIR": str(folder / "preprocessed"),
+        "DT_METRICS_DIR": str(folder / "metrics"),
+        "DT_MODELS_DIR": str(folder / "models"),
+    }
+
+
+@contextmanager
+def running_cluster(folder: Path, num_workers: int) -> Iterator[Cluster]:
+    """A Redis, and an environment for workers of which so many share the machine; all stop in the end."""
     with start_server(find_binary(), folder / "redis") as server:
-        environment = worker_environment(server.url, 3) | {
-            "DT_DATA_DIR": str(folder / "images"),
-            "DT_PREPROCESSED_DIR": str(folder / "preprocessed"),
-            "DT_METRICS_DIR": str(folder / "metrics"),
-            "DT_MODELS_DIR": str(folder / "models"),
-            "DT_THREADS": "1",
-        }
-        prepare = [sys.executable, "preprocessing/load_and_create_dataset.py", "--input-shape", "16,16"]
-        subprocess.run(prepare, cwd=ROOT, env=environment, check=True, capture_output=True)
+        environment = worker_environment(server.url, num_workers) | places(folder) | {"DT_THREADS": "1"}
         cluster = Cluster(folder, environment, server, [])
         try:
-            cluster.add_workers(3)
             yield cluster
         finally:
             for group in cluster.groups:
                 group.stop(grace_s=5)
             cluster.server.stop()
+
+
+@pytest.fixture(scope="session")
+def cluster(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Cluster]:
+    folder = tmp_path_factory.mktemp("cluster")
+    write_images(folder / "images", 900)
+    with running_cluster(folder, num_workers=3) as cluster:
+        prepare = [sys.executable, "preprocessing/load_and_create_dataset.py", "--input-shape", "16,16"]
+        subprocess.run(prepare, cwd=ROOT, env=cluster.environment, check=True, capture_output=True)
+        cluster.add_workers(3)
+        yield cluster

@@ -13,12 +13,9 @@ import pytest
 from sklearn import metrics
 
 from helpers.cluster.child_processes import ROOT
-from helpers.cluster.embedded_redis import find_binary, start_server
-from helpers.cluster.worker_processes import worker_environment
-from helpers.evaluation.metrics import SENSITIVITY
-from tests.integration.conftest import Cluster
+from helpers.evaluation.weighted_metrics import SENSITIVITY
+from tests.integration.conftest import Cluster, places, running_cluster
 from tests.integration.test_client_memory import assert_same_runs
-from tests.integration.test_sites import places
 
 NAMES = ["normal", "benign", "malignant"]
 PREPARE = [sys.executable, "preprocessing/load_and_create_dataset.py", "--input-shape", "16,16"]
@@ -41,18 +38,11 @@ def write_three_classes(folder: Path, count: int, seed: int) -> None:
 def three(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Cluster]:
     """Two workers that have the same images; tests add sites."""
     folder = tmp_path_factory.mktemp("three")
-    with start_server(find_binary(), folder / "redis") as server:
-        environment = worker_environment(server.url, 2) | places(folder) | {"DT_THREADS": "1"}
-        cluster = Cluster(folder, environment, server, [])
+    with running_cluster(folder, num_workers=2) as cluster:
         write_three_classes(folder / "images", 240, seed=0)
-        subprocess.run(PREPARE, cwd=ROOT, env=environment, check=True, capture_output=True)
-        try:
-            cluster.add_workers(2)
-            yield cluster
-        finally:
-            for group in cluster.groups:
-                group.stop(grace_s=5)
-            cluster.server.stop()
+        subprocess.run(PREPARE, cwd=ROOT, env=cluster.environment, check=True, capture_output=True)
+        cluster.add_workers(2)
+        yield cluster
 
 
 def test_a_run_of_three_classes_tells_each_class_and_saves_what_it_scored(three: Cluster) -> None:
@@ -110,6 +100,8 @@ def test_a_stopped_run_of_three_classes_goes_on_to_the_same_bits(three: Cluster)
 
 
 def test_images_of_three_classes_are_predicted_by_name(three: Cluster, tmp_path: Path) -> None:
+    import keras
+
     images = sorted((three.folder / "images/malignant").iterdir())[:3]
     model = three.folder / "models/first/best.keras"
     command = [sys.executable, "run.py", "predict", str(model), *map(str, images), "--out", str(tmp_path)]
@@ -117,7 +109,14 @@ def test_images_of_three_classes_are_predicted_by_name(three: Cluster, tmp_path:
     assert done.returncode == 0, done.stderr
     table = pd.read_csv(tmp_path / "predictions.csv")
     assert len(table) == 3
-    assert set(table["decision"]) <= {f"{label} {name}" for label, name in enumerate(NAMES)}
+    by_class = table[[f"probability_{name}" for name in NAMES]].to_numpy()
+    decided = by_class.argmax(axis=1)
+    assert table["decision"].tolist() == [f"{label} {NAMES[label]}" for label in decided]
+    assert table["probability"].tolist() == by_class.max(axis=1).tolist()
+    read = np.stack([cv2.imread(str(file), cv2.IMREAD_GRAYSCALE) for file in images])
+    shrunk = np.stack([cv2.resize(image, (16, 16), interpolation=cv2.INTER_AREA) for image in read])
+    expected = keras.models.load_model(model).predict(shrunk[..., None] / np.float32(255), verbose=0)
+    np.testing.assert_allclose(by_class, expected, rtol=0, atol=1e-6)
 
 
 def test_other_classes_than_the_settings_say_end_a_run_before_it_begins(three: Cluster) -> None:

@@ -7,18 +7,16 @@ import signal
 import subprocess
 import sys
 from collections.abc import Iterator
-from pathlib import Path
 
 import numpy as np
 import pytest
 from sklearn import metrics
 
 from helpers.cluster.child_processes import ROOT
-from helpers.cluster.embedded_redis import find_binary, start_server
 from helpers.cluster.heartbeat import live_workers
-from helpers.cluster.worker_processes import WorkerProcesses, worker_environment
+from helpers.cluster.worker_processes import WorkerProcesses
 from helpers.evaluation.tallies import MEAN
-from tests.integration.conftest import Cluster, write_images
+from tests.integration.conftest import Cluster, places, running_cluster, write_images
 from tests.integration.test_client_memory import assert_same_runs
 
 SITES = {"north": 90, "south": 60, "west": 40}
@@ -29,33 +27,16 @@ SETTINGS = ("--data-at", "sites", "--min-clients", "2", "--worker-timeout-s", "4
 def apart(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Cluster]:
     """A worker without images and without a site, in a folder of its own; the tests add the sites."""
     folder = tmp_path_factory.mktemp("apart")
-    with start_server(find_binary(), folder / "redis") as server:
-        environment = worker_environment(server.url, 3) | places(folder) | {"DT_THREADS": "1"}
-        cluster = Cluster(folder, environment, server, [])
-        try:
-            cluster.add_workers(1)
-            for name, count in SITES.items():
-                write_images(folder / name / "images", count, seed=count)
-                prepare = [sys.executable, "preprocessing/load_and_create_dataset.py"]
-                prepare += ["--input-shape", "16,16", "--validation-fraction", "0.3"]
-                own = environment | places(folder / name)
-                subprocess.run(prepare, cwd=ROOT, env=own, check=True, capture_output=True)
-                cluster.add_workers(1, **places(folder / name), DT_SITE=name)
-            yield cluster
-        finally:
-            for group in cluster.groups:
-                group.stop(grace_s=5)
-            cluster.server.stop()
-
-
-def places(folder: Path) -> dict[str, str]:
-    """All folders that a process reads or writes, inside one."""
-    return {
-        "DT_DATA_DIR": str(folder / "images"),
-        "DT_PREPROCESSED_DIR": str(folder / "preprocessed"),
-        "DT_METRICS_DIR": str(folder / "metrics"),
-        "DT_MODELS_DIR": str(folder / "models"),
-    }
+    with running_cluster(folder, num_workers=3) as cluster:
+        cluster.add_workers(1)
+        for name, count in SITES.items():
+            write_images(folder / name / "images", count, seed=count)
+            prepare = [sys.executable, "preprocessing/load_and_create_dataset.py"]
+            prepare += ["--input-shape", "16,16", "--validation-fraction", "0.3"]
+            own = cluster.environment | places(folder / name)
+            subprocess.run(prepare, cwd=ROOT, env=own, check=True, capture_output=True)
+            cluster.add_workers(1, **places(folder / name), DT_SITE=name)
+        yield cluster
 
 
 def group_of(cluster: Cluster, site: str) -> WorkerProcesses:

@@ -6,7 +6,8 @@ import numpy as np
 import pytest
 
 from helpers.evaluation.intervals import bootstrap_intervals, paired_difference
-from helpers.evaluation.metrics import CLASS_METRIC_NAMES, METRIC_NAMES, SENSITIVITY, evaluate
+from helpers.evaluation.metrics import CLASS_METRIC_NAMES, METRIC_NAMES, evaluate
+from helpers.evaluation.weighted_metrics import SENSITIVITY
 
 TRUE_AUC = 0.5 * (1 + math.erf(1 / 2))  # of normal scores one standard deviation apart
 

@@ -1,6 +1,9 @@
 import csv
 import hashlib
+import io
 import threading
+import zipfile
+from dataclasses import replace
 from http.server import BaseHTTPRequestHandler, HTTPServer
 
 import cv2
@@ -38,6 +41,21 @@ def place(tmp_path, monkeypatch):
 def save(path, **changes):
     np.savez_compressed(path, **arrays(**changes))
     return path
+
+
+def damage(path, method, content=None):
+    """Write a set whose first array is `content`, or is compressed by this method and then overwritten."""
+    with zipfile.ZipFile(path, "w", method) as archive:
+        for name, array in arrays().items():
+            written = io.BytesIO()
+            np.save(written, array)
+            first = content is not None and name == "train_images"
+            archive.writestr(f"{name}.npy", content if first else written.getvalue())
+    if content is None:
+        data = bytearray(path.read_bytes())
+        start = data.index(b"train_images.npy") + len("train_images.npy") + 9
+        data[start : start + 60] = b"\xff" * 60
+        path.write_bytes(data)
 
 
 def command(*more, dataset="breastmnist"):
@@ -115,7 +133,10 @@ def test_official_splits_with_copies_are_refused_with_the_whole_command(place, c
         ),
         (command("--npz", "flat.npz"), "expected uint8 (N, H, W)"),
         (command("--npz", "half.npz"), "labels float64 (12, 1), expected uint8"),
-        (command("--npz", "few.npz"), "is no file of MedMNIST"),
+        (command("--npz", "few.npz"), "few.npz: has no train_labels, so it is no file of MedMNIST"),
+        (command("--npz", "header.npz"), "header.npz: is no file of MedMNIST (("),
+        (command("--npz", "lzma.npz"), "lzma.npz: is no file of MedMNIST (Corrupt input data)"),
+        (command("--npz", "bzip2.npz"), "bzip2.npz: is no file of MedMNIST (Invalid data stream)"),
         (command("--npz", "thin.npz"), "train has images uint8 (12, 0, 28) and labels"),
         (command("--npz", "wide.npz"), "train has images uint8 (12, 1, 2000) and labels"),
         (command("--npz", "one.npz"), "one.npz: no image of class 1 (normal, benign); is it the set"),
@@ -138,6 +159,9 @@ def test_a_mistake_is_one_line(place, capsys, words, said):
     save(place / "nine.npz", train_labels=np.arange(12).reshape(-1, 1) % 9)
     save(place / "flat.npz", train_images=np.zeros((12, 28), np.uint8))
     save(place / "half.npz", train_labels=np.full((12, 1), 0.5))
+    damage(place / "header.npz", zipfile.ZIP_STORED, b"\x93NUMPY\x01\x00\x06\x00((((((")
+    damage(place / "lzma.npz", zipfile.ZIP_LZMA)
+    damage(place / "bzip2.npz", zipfile.ZIP_BZIP2)
     save(place / "thin.npz", train_images=np.zeros((12, 0, 28), np.uint8))
     save(place / "wide.npz", train_images=np.zeros((12, 1, 2000), np.uint8))
     none = {f"{split}_labels": np.zeros((size, 1), int) for split, size in COUNTS.items()}
@@ -261,3 +285,15 @@ def test_rows_of_the_manifest_name_classes_and_splits(place):
         rows = list(csv.DictReader(lines))
     assert len(rows) == sum(COUNTS.values())
     assert rows[0] == {"file": "train/00000.png", "label": "malignant", "split": "train"}
+
+
+def test_other_labels_than_in_the_npz_are_said(place, capsys, monkeypatch):
+    of_three = replace(medmnist.SETS["octmnist"], name="Three", classes=("a", "b", "c"))
+    monkeypatch.setitem(medmnist.SETS, "octmnist", of_three)
+    labels = {f"{split}_labels": np.arange(count).reshape(-1, 1) % 3 for split, count in COUNTS.items()}
+    npz = str(save(place / "three.npz", **labels))
+    assert main(command("--npz", npz, dataset="octmnist")) == 0
+    assert "OTHER LABELS" not in capsys.readouterr().out
+    assert main(command("--npz", npz, "--class-names", "c,a,b", dataset="octmnist")) == 0
+    said = " ".join(capsys.readouterr().out.split())
+    assert "Three: OTHER LABELS than in the .npz, by CLASS_NAMES: 0 c, 1 a, 2 b" in said

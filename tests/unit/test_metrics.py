@@ -7,8 +7,8 @@ import pytest
 from sklearn import calibration
 from sklearn import metrics as sk
 
-from helpers.evaluation.metrics import CLASS_METRIC_NAMES, METRIC_NAMES, SENSITIVITY, Metrics, evaluate
-from helpers.evaluation.weighted_metrics import weighted_metrics
+from helpers.evaluation.metrics import CLASS_METRIC_NAMES, METRIC_NAMES, Metrics, evaluate
+from helpers.evaluation.weighted_metrics import SENSITIVITY, weighted_metrics
 
 
 def metrics_of(labels: np.ndarray, scores: np.ndarray, threshold: float = 0.5) -> Metrics:
@@ -212,6 +212,7 @@ def test_refuses_scores_of_several_classes_that_are_no_probabilities() -> None:
         ([0, 1], scores * 1.1, "do not add up to 1"),
         ([0, 1], scores[:, :2], "expected"),
         ([0, 1], scores[:1], "expected"),
+        ([0, 1], scores[..., None] / 1, "expected"),
     ):
         with pytest.raises(ValueError, match=said):
             evaluate(np.array(labels), bad)

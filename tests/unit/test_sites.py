@@ -10,8 +10,9 @@ from hypothesis import strategies as st
 
 import celery_app
 from helpers.cluster.worker_session import WorkerSession
-from helpers.evaluation.metrics import SENSITIVITY, Metrics, evaluate
+from helpers.evaluation.metrics import Metrics, evaluate
 from helpers.evaluation.tallies import Tally, evaluation_of, read_tally, tally_of
+from helpers.evaluation.weighted_metrics import SENSITIVITY
 from helpers.federated.messages import FinishOrder, MessageError, RoundOrder, RunState, TrainOrder
 from helpers.federated.site_cohort import SiteChooser
 from helpers.federated.site_messages import ScoreOrder, ScoreReply

@@ -124,6 +124,11 @@ def test_one_class_of_three_too_small_is_refused(patients):
         split_rows(labels, patients, 0.3, 0.1, seed=0, class_names="abc")
 
 
+def test_the_rarest_class_is_named_by_how_many_it_has():
+    with pytest.raises(PreprocessingError, match=r"\(b has only 2\)"):
+        split_rows(np.repeat([0, 1, 2], [100, 2, 100]), None, 0.3, 0.1, seed=0, class_names="abc")
+
+
 def test_fewer_patients_than_splits_is_refused():
     with pytest.raises(PreprocessingError, match="2 patients cannot be divided among 3 splits"):
         split_rows(np.array([0, 1, 0, 1]), ["a", "a", "b", "b"], 0.3, 0.1, seed=0)

@@ -1,0 +1,81 @@
+"""Image files that a person names: found, and read as preprocessing reads them."""
+
+import importlib.util
+from collections.abc import Sequence
+from pathlib import Path
+
+import cv2
+import numpy as np
+from numpy.typing import NDArray
+
+from helpers.global_config import UserError
+from preprocessing.errors import name_some
+from preprocessing.sources.dicom import is_dicom, read_dicom
+from preprocessing.sources.image_folder import KINDS, is_picture, read_image
+from preprocessing.sources.records import ImageFile, ImageShape, UnreadableImageError
+
+SILENT = 0  # log level of OpenCV: an unreadable file is reported once, by us
+
+
+def find_files(paths: Sequence[Path]) -> list[Path]:
+    """The image files named, and those in the folders named, sorted within each.
+
+    Raises:
+        UserError: a path does not exist, or a folder holds no image.
+    """
+    files: list[Path] = []
+    for path in paths:
+        found = [path]
+        if path.is_dir():
+            found = [file for file in path.rglob("*") if file.is_file() and not file.name.startswith(".")]
+            found = sorted(file for file in found if is_picture(file) or is_readable_dicom(file))
+        elif not path.exists():
+            raise UserError(f"{path}: not found; expected an image file or a folder of images")
+        if not found:
+            raise UserError(f"{path}: no images in this folder ({KINDS}, or DICOM)")
+        files += found
+    return files
+
+
+def read_all(files: Sequence[Path], shape: ImageShape, *, crop: bool) -> NDArray[np.uint8]:
+    """Read images as preprocessing does: uint8 (N, *shape), RGB or grey, 0-255.
+
+    Raises:
+        UserError: naming every file that is not an image that can be used; pydicom is not installed.
+    """
+    images = np.empty((len(files), *shape), np.uint8)
+    problems = []
+    level = cv2.utils.logging.setLogLevel(SILENT)
+    for image, file in zip(images, files, strict=True):
+        try:
+            image[...] = read_one(file, shape, crop=crop).pixels
+        except UnreadableImageError as error:
+            problems.append(f"{file} ({error})")
+    cv2.utils.logging.setLogLevel(level)
+    if problems:
+        raise UserError(f"unreadable: {name_some(problems)}; move them away, or name other images")
+    return images
+
+
+def read_one(file: Path, shape: ImageShape, *, crop: bool) -> ImageFile:
+    """Read a picture or a DICOM file.
+
+    Raises:
+        UnreadableImageError: it cannot be used.
+        UserError: it is DICOM, and pydicom is not installed.
+    """
+    if is_picture(file) or not is_readable_dicom(file):
+        return read_image(file, shape)
+    if importlib.util.find_spec("pydicom") is None:
+        raise UserError(
+            f"{file}: DICOM images need the package pydicom; pip install -r requirements-demo.txt"
+        )
+    return read_dicom(file, shape, crop)
+
+
+def is_readable_dicom(file: Path) -> bool:
+    """Whether a file is DICOM; one that cannot be opened is not, and the reader of pictures says why."""
+    try:
+        return is_dicom(file)
+    except OSError:
+        return False
