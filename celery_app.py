@@ -13,7 +13,7 @@ from helpers.cluster.keys import SITE_QUEUE
 from helpers.cluster.process_tuning import tune_process
 from helpers.cluster.worker_session import WorkerSession
 from helpers.global_config import Config, ConfigError, UserError
-from preprocessing.prepared_data import PreparedData
+from preprocessing.feed.prepared_data import PreparedData
 
 DAY_S = 86_400
 
@@ -22,9 +22,10 @@ def _settings() -> dict[str, Any]:
     """Celery's settings; called when they are first needed, not at import."""
     config = Config.load()
     url = config.REDIS_URL.get_secret_value()
-    served, known = [TRAIN_QUEUE, AGGREGATE_QUEUE], ["train_task", "aggregate_task", "run_task", "site_tasks"]
+    served = [TRAIN_QUEUE, AGGREGATE_QUEUE]
+    known = ["train_task", "aggregate_task", "run_task", "sites.record", "sites.finish"]
     if config.SITE:  # its worker never takes what is for all, and knows how to do nothing else
-        served, known = [SITE_QUEUE + config.SITE], ["train_task", "score_task"]
+        served, known = [SITE_QUEUE + config.SITE], ["train_task", "sites.score"]
     return {
         "broker_url": url,
         "result_backend": url,

@@ -24,9 +24,9 @@ if TYPE_CHECKING:
     from helpers.federated.cohort import CohortChooser
     from helpers.federated.messages import RunState
     from helpers.federated.observers import Observer
-    from helpers.federated.site_cohort import SiteChooser
+    from helpers.federated.sites.cohort import SiteChooser
     from helpers.run_records.files import RunFolders
-    from preprocessing.prepared_data import PreparedData
+    from preprocessing.feed.prepared_data import PreparedData
 
 # Celery, pandas and the rest are imported where they are used, so that --help answers at once.
 
@@ -90,13 +90,13 @@ def train(options: argparse.Namespace, config: Config, run: str) -> None:
     from helpers.cluster.job_board import JobBoard
     from helpers.cluster.supervision import Supervisor
     from helpers.cluster.versions import versions_here
-    from helpers.federated.site_cohort import SiteChooser
+    from helpers.federated.sites.cohort import SiteChooser
     from helpers.monitoring.result_tables import print_results
     from helpers.reporting.report import write_report
     from helpers.run_records.files import RunFolders
     from helpers.run_records.resume import check_name, check_same, config_to_resume
     from helpers.run_records.tables import ROUND_COLUMNS, read_table
-    from preprocessing.run_data import prepared_data, test_set
+    from preprocessing.feed.run_data import prepared_data, test_set
 
     folders = RunFolders.of(config, run)
     is_resumed = bool(options.resume)
@@ -165,7 +165,7 @@ def _observers(
         import numpy as np
 
         from helpers.monitoring.tensorboard import TensorBoardObserver
-        from preprocessing.augment_images import augmented_examples
+        from preprocessing.feed.augment_images import augmented_examples
 
         # Of images at the sites, none.
         examples = np.empty((0, *config.INPUT_SHAPE, config.INPUT_DIM), np.float32)
@@ -184,8 +184,8 @@ def _cohorts(
         UserError: the images cannot be divided as the settings say.
     """
     from helpers.federated.cohort import CohortChooser
-    from helpers.federated.site_cohort import SiteChooser
-    from preprocessing.partitioning import count_clients, most_clients
+    from helpers.federated.sites.cohort import SiteChooser
+    from preprocessing.feed.partitioning import count_clients, most_clients
 
     if data is None:
         return SiteChooser(
@@ -266,9 +266,9 @@ def main(arguments: Sequence[str] | None = None) -> int:
     try:
         config = config_from_arguments(options)
         if config.AUGMENTATION not in AUGMENTATION_PRESETS:
-            from preprocessing.own_augmentation import carry_own_augmentation
+            from preprocessing.feed.custom_augmentation import embed_custom_augmentation
 
-            config = carry_own_augmentation(config)
+            config = embed_custom_augmentation(config)
     except UserError as error:
         print(f"error: {error}", file=sys.stderr)
         return 2
@@ -279,9 +279,9 @@ def main(arguments: Sequence[str] | None = None) -> int:
         if options.compare and config.DATA_AT == "sites":
             raise ConfigError("--compare with DATA_AT=sites: no one has the images of all to train pooled")
         if options.compare:
-            from commands.ways import compare_ways
+            from commands.budgets import compare_budgets
 
-            compare_ways(options, config, run, train)
+            compare_budgets(options, config, run, train)
         else:
             train(options, config, run)
     except UserError as error:

@@ -212,11 +212,12 @@ def dispatch(options: argparse.Namespace, further: list[str]) -> int:
         config = settings_given(options, PLACES)
         compare(config, options.runs) if options.command == "compare" else runs(config)
         return 0
-    from helpers.cluster import doctor, launcher
+    from commands import doctor
+    from helpers.launcher import up
 
     if options.command == "doctor":
         return doctor.report()
-    return launcher.up(options.workers) if options.command == "up" else launcher.demo(further)
+    return up.up(options.workers) if options.command == "up" else up.demo(further)
 
 
 def settings_given(options: argparse.Namespace, names: Sequence[str]) -> Config:

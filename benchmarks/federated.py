@@ -101,7 +101,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
 
     if status := enter_environment(__file__):
         return status
-    from benchmarks.federated_study import carry_out
+    from benchmarks.federated_study import run_order
     from benchmarks.leftovers import alone_in
     from benchmarks.watching import CommandFailed
     from helpers.cluster.errors import ClusterError
@@ -117,7 +117,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
         seeds = options.seeds[:1] if options.quick else options.seeds
         with alone_in(study.folder):
             what = {"liars": not options.no_liars, "few": options.quick}
-            carry_out(study, seeds, page, options.reach, command_of(options), **what)
+            run_order(study, seeds, page, options.reach, command_of(options), **what)
     except UserError as error:
         print(f"error: {error}", file=sys.stderr)
         return 2

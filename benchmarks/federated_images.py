@@ -6,8 +6,8 @@ from typing import Any
 
 from benchmarks.federated_cases import SITE_COLUMN
 from helpers.global_config import Config, UserError
+from preprocessing.feed.prepared_data import MANIFEST, PreparedData
 from preprocessing.load_and_create_dataset import prepare
-from preprocessing.prepared_data import MANIFEST, PreparedData
 
 
 class Images:

@@ -15,8 +15,8 @@ from benchmarks.federated_outcomes import Outcome, read_outcome
 from benchmarks.lies import APP, VARIABLE
 from benchmarks.pipeline import Pipeline
 from benchmarks.watching import CommandFailed
-from helpers.cluster.child_processes import start_apart, stop_all
 from helpers.global_config import UserError, config_from_arguments
+from helpers.launcher.child_processes import start_apart, stop_all
 from helpers.run_records.files import RunFolders
 
 MOST_WORKERS = 4
@@ -49,7 +49,7 @@ class Study:
         """Say how many runs there will be in all, so that progress can be told."""
         self._expected, self._finished = count, 0
 
-    def carry_out(self, seed: int, cases: Sequence[Case]) -> None:
+    def run_order(self, seed: int, cases: Sequence[Case]) -> None:
         """Make what is missing of these runs, with fresh workers for each lie.
 
         Raises:

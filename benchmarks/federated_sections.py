@@ -2,7 +2,7 @@
 
 from collections.abc import Mapping, Sequence
 
-from benchmarks.federated_cases import LIES, NUM_CLIENTS, NUM_LIARS
+from benchmarks.federated_cases import LIES, NUM_CLIENTS, NUM_MALICIOUS
 from benchmarks.federated_outcomes import Outcome
 from benchmarks.federated_page import Section
 from benchmarks.federated_tables import aim_sentence, differences_table, results_table, shares_table
@@ -81,11 +81,11 @@ def liar_section(honest: Sequence[Outcome], by_lie: Mapping[str, Cases], level: 
     """Two liars against each rule."""
     titled = {LIES[lie]: [honest, *cases] for lie, cases in by_lie.items()}
     parts = [
-        f"Images divided by lot. Two kinds of lies of {NUM_LIARS} clients: they train on labels that are all "
-        f"flipped; or they send, in place of what they learned, Gaussian noise {LENGTH:g} times as long as "
-        f"their change, array by array. Krum and multi-Krum are defined for {NUM_LIARS} liars from "
-        f"2 · {NUM_LIARS} + 3 = {2 * NUM_LIARS + 3} clients on, so multi-Krum has {NUM_CLIENTS + 1} clients, "
-        f"the other rules {NUM_CLIENTS}: its liars are a smaller part.",
+        f"Images divided by lot. Two kinds of lies of {NUM_MALICIOUS} clients: they train on labels that are "
+        f"all flipped; or they send, in place of what they learned, Gaussian noise {LENGTH:g} times as long "
+        f"as their change, array by array. Krum and multi-Krum are defined for {NUM_MALICIOUS} liars from "
+        f"2 · {NUM_MALICIOUS} + 3 = {2 * NUM_MALICIOUS + 3} clients on, so multi-Krum has {NUM_CLIENTS + 1} "
+        f"clients, the other rules {NUM_CLIENTS}: its liars are a smaller part.",
     ]
     for title, cases in titled.items():
         parts += [f"### Lie: {title}", results_table(cases, level), differences_table(cases[1:], honest)]

@@ -29,7 +29,7 @@ from benchmarks.federated_tables import counts_table
 from benchmarks.machine import describe
 
 
-def carry_out(
+def run_order(
     study: Study,
     seeds: Sequence[int],
     page: Path,
@@ -58,11 +58,11 @@ def carry_out(
         sum(len(first_cases(each, liars) + later_cases(each, 0, liars, few)) for each in sites.values())
     )
     for seed in seeds:
-        study.carry_out(seed, first_cases(sites[seed], liars))
+        study.run_order(seed, first_cases(sites[seed], liars))
     divisions = {case.name: _outcomes(study, seeds, case) for case in partition_cases(1)}
     hard = list(divisions).index(hardest(divisions, divisions))
     for seed in seeds:
-        study.carry_out(seed, later_cases(sites[seed], hard, liars, few))
+        study.run_order(seed, later_cases(sites[seed], hard, liars, few))
     sections = _sections(study, seeds, hard, level, liars, few)
     shown = [
         one for section in sections for cases in section.panels.values() for ones in cases for one in ones

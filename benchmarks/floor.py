@@ -12,7 +12,7 @@ from benchmarks.apart import Apart, ask_all
 from benchmarks.processes import cpu_seconds
 from benchmarks.watching import Readings
 from helpers.global_config import Config
-from preprocessing.partitions import divide_by_lot
+from preprocessing.feed.partitions import iid_partition
 
 SLOT = 4_000_000
 """Room for a model, float32 numbers; memory that is not touched costs nothing."""
@@ -40,7 +40,7 @@ class Floor:
     ) -> None:
         self._memory = SharedMemory(create=True, size=(count + 1) * SLOT * 4)
         self._slots = slots_of(self._memory, count)
-        shares = divide_by_lot(len(np.load(folder / "y_train.npy")), count, Config.SEED)
+        shares = iid_partition(len(np.load(folder / "y_train.npy")), count, Config.SEED)
         self._clients = [
             Apart(
                 CLIENT, self._memory.name, number, count, folder, rows, batch_size, threads, is_tuned=is_tuned

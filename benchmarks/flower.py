@@ -13,7 +13,7 @@ from benchmarks.pipeline import without_settings
 from benchmarks.processes import cpu_seconds
 from benchmarks.watching import Readings, watch
 from helpers.global_config import Config
-from preprocessing.partitions import divide_by_lot
+from preprocessing.feed.partitions import iid_partition
 
 FOLDER = Path(__file__).resolve().parent
 VENV = FOLDER / ".venv"
@@ -38,7 +38,7 @@ class Flower:
         self._prepared = prepared
         self._clients = clients
         self._threads = threads
-        shares = divide_by_lot(len(np.load(prepared / "y_train.npy")), clients, Config.SEED)
+        shares = iid_partition(len(np.load(prepared / "y_train.npy")), clients, Config.SEED)
         for client, rows in enumerate(shares):
             np.save(prepared / f"share-{client}.npy", rows)
 

@@ -27,11 +27,11 @@ def draw_curves(panels: Mapping[str, Sequence[Sequence[Outcome]]], level: float)
     figure = Figure(figsize=(WIDTH, HEIGHT), layout="constrained", facecolor="white")
     axes = figure.subplots(1, len(panels), squeeze=False, sharey=True)[0]
     for axis, (title, cases) in zip(axes, panels.items(), strict=True):
-        for colour, marker, ones in zip(COLOURS, MARKERS * 2, cases, strict=False):
+        for color, marker, ones in zip(COLOURS, MARKERS * 2, cases, strict=False):
             low, mean, high = range_over_seeds(ones)
             rounds = np.arange(1, len(mean) + 1)
-            axis.fill_between(rounds, low, high, color=colour, alpha=0.12, linewidth=0)
-            axis.plot(rounds, mean, color=colour, marker=marker, markersize=4, label=ones[0].title)
+            axis.fill_between(rounds, low, high, color=color, alpha=0.12, linewidth=0)
+            axis.plot(rounds, mean, color=color, marker=marker, markersize=4, label=ones[0].title)
         axis.axhline(level, color=REFERENCE, linewidth=0.8, linestyle="--")
         axis.set_title(title, loc="left", fontsize=10)
         axis.set_xlabel("round")

@@ -10,8 +10,8 @@ from numpy.typing import NDArray
 from helpers.global_config import Config
 from helpers.local_training.trainer import train_locally
 from helpers.model_instance_helper import initial_weights, model_for
-from preprocessing.input_pipeline import training_batches
-from preprocessing.prepared_data import PreparedData
+from preprocessing.feed.input_pipeline import training_batches
+from preprocessing.feed.prepared_data import PreparedData
 
 
 class LocalTraining:

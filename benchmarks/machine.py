@@ -11,8 +11,8 @@ from importlib.metadata import version
 from pathlib import Path
 from typing import Any
 
-from helpers.cluster.child_processes import ROOT
-from helpers.cluster.embedded_redis import find_binary
+from helpers.cluster.versions import ROOT
+from helpers.launcher.embedded_redis import find_binary
 
 PACKAGES = ("tensorflow", "keras", "numpy", "celery", "redis", "safetensors", "opencv-python-headless")
 FLOWER = Path(__file__).resolve().parent / "requirements.txt"

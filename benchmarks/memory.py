@@ -16,9 +16,9 @@ from benchmarks.synthetic_data import write_prepared
 from benchmarks.transfer import README_NUMBERS, model_like
 from benchmarks.turns import in_turn
 from helpers.cluster.connection import connect
-from helpers.cluster.embedded_redis import find_binary, start_server
 from helpers.federated.messages import Reference
 from helpers.federated.weights import Weights
+from helpers.launcher.embedded_redis import find_binary, start_server
 from helpers.weight_store.redis_store import RedisStore
 from helpers.weight_store.store import put_arrays
 

@@ -13,10 +13,10 @@ import pandas as pd
 from benchmarks.processes import cpu_seconds
 from benchmarks.watching import Readings, watch
 from helpers.cluster.connection import connect
-from helpers.cluster.embedded_redis import find_binary, start_server
 from helpers.cluster.heartbeat import live_workers
-from helpers.cluster.weight_folder import weight_folder
-from helpers.cluster.worker_processes import WorkerProcesses, worker_environment
+from helpers.launcher.embedded_redis import find_binary, start_server
+from helpers.launcher.weight_folder import weight_folder
+from helpers.launcher.worker_processes import WorkerProcesses, worker_environment
 
 CLIENTS = 3
 """As the README's default."""

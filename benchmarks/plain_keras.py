@@ -45,7 +45,7 @@ class PlainKeras:
         return self._model
 
     def fit(self) -> None:
-        """One epoch with the optimiser as new."""
+        """One epoch with the optimizer as new."""
         for variable in self.model.optimizer.variables:
             variable.assign(np.zeros(variable.shape, variable.dtype))
         self.model.optimizer.learning_rate = 0.001

@@ -1,4 +1,4 @@
-"""Plots of the results. Colours after Okabe and Ito, which colour-blind people can tell apart."""
+"""Plots of the results. Colors after Okabe and Ito, which color-blind people can tell apart."""
 
 import textwrap
 from collections.abc import Sequence
@@ -10,12 +10,12 @@ from benchmarks.records import Curve, Measurement, Target, shown
 
 BLUE, ORANGE, GREEN, RED, PURPLE, SKY = "#0072B2", "#E69F00", "#009E73", "#D55E00", "#CC79A7", "#56B4E9"
 OTHERS = (ORANGE, GREEN, PURPLE, SKY, RED)
-REFERENCE, GREY = "#000000", "#999999"
+REFERENCE, GRAY = "#000000", "#999999"
 COLOURS = {
     "ours, fast": GREEN,
     "ours, file": GREEN,
     "ours": BLUE,
-    "floor, process": GREY,
+    "floor, process": GRAY,
     "Flower": ORANGE,
 }
 """By how a contender's name begins; the reference is black."""
@@ -36,11 +36,11 @@ def plot_part(path: Path, measurements: Sequence[Measurement]) -> None:
         top = max(max(found.values) for found in rows)
         for place, found in enumerate(rows):
             low, high = min(found.values), max(found.values)
-            colour = _colour(found, place)
+            color = _color(found, place)
             axis.plot(
-                [low, high], [place, place], color=colour, linewidth=3, solid_capstyle="round", alpha=0.5
+                [low, high], [place, place], color=color, linewidth=3, solid_capstyle="round", alpha=0.5
             )
-            axis.plot([found.median], [place], MARKERS[place % len(MARKERS)], color=colour, markersize=7)
+            axis.plot([found.median], [place], MARKERS[place % len(MARKERS)], color=color, markersize=7)
             ratio = "" if found.ratio is None else f"   {found.ratio:.2f} ×"
             axis.annotate(
                 f"{shown(found.median)}{ratio}",
@@ -57,10 +57,10 @@ def plot_part(path: Path, measurements: Sequence[Measurement]) -> None:
     figure.savefig(path, dpi=DPI)
 
 
-def _colour(found: Measurement, place: int) -> str:
-    for beginning, colour in COLOURS.items():
+def _color(found: Measurement, place: int) -> str:
+    for beginning, color in COLOURS.items():
         if found.contender.startswith(beginning):
-            return colour
+            return color
     return REFERENCE if not found.reference else OTHERS[place % len(OTHERS)]
 
 
@@ -71,9 +71,9 @@ def plot_targets(path: Path, targets: Sequence[Target]) -> None:
     axis = figure.subplots()
     for place, found in enumerate(shown_targets):
         share = _share_of_limit(found)
-        colour = BLUE if found.verdict == "met" else RED
-        axis.plot([1, share], [place, place], color=colour, linewidth=2)
-        axis.plot([share], [place], "o" if found.verdict == "met" else "X", color=colour, markersize=8)
+        color = BLUE if found.verdict == "met" else RED
+        axis.plot([1, share], [place, place], color=color, linewidth=2)
+        axis.plot([share], [place], "o" if found.verdict == "met" else "X", color=color, markersize=8)
         text = f"{found.verdict}: {shown(found.measured or 0)} {found.unit}, asked {found.bound}"
         axis.annotate(
             text, (max(1, share), place), (10, 0), textcoords="offset points", va="center", fontsize=8
@@ -101,10 +101,10 @@ def plot_curve(path: Path, curve: Curve) -> None:
     """Numbers over a number, both logarithmic: a straight line of slope 1 is proportional."""
     figure = Figure(figsize=(WIDTH * 0.75, 4.2), layout="constrained")
     axis = figure.subplots()
-    colours = (REFERENCE, BLUE, *OTHERS)
+    colors = (REFERENCE, BLUE, *OTHERS)
     for number, (name, points) in enumerate(curve.lines.items()):
         xs, ys = zip(*sorted(points), strict=True)
-        axis.plot(xs, ys, MARKERS[number % len(MARKERS)] + "-", color=colours[number], label=name)
+        axis.plot(xs, ys, MARKERS[number % len(MARKERS)] + "-", color=colors[number], label=name)
         for x, y in points:
             axis.annotate(shown(y), (x, y), (4, 6), textcoords="offset points", fontsize=8)
     axis.set_xscale("log")
@@ -120,5 +120,5 @@ def plot_curve(path: Path, curve: Curve) -> None:
 def quieten(axis: object) -> None:
     """Leave out what says nothing: two of the four edges, most of the grid."""
     axis.spines[["top", "right"]].set_visible(False)  # type: ignore[attr-defined]
-    axis.grid(axis="x", color=GREY, alpha=0.3)  # type: ignore[attr-defined]
+    axis.grid(axis="x", color=GRAY, alpha=0.3)  # type: ignore[attr-defined]
     axis.set_axisbelow(True)  # type: ignore[attr-defined]

@@ -14,7 +14,8 @@ from benchmarks.records import Record
 from benchmarks.synthetic_data import write_png_folder
 from benchmarks.turns import in_turn
 from benchmarks.watching import CommandFailed
-from helpers.cluster.child_processes import ROOT, start_apart, stop_all
+from helpers.cluster.versions import ROOT
+from helpers.launcher.child_processes import start_apart, stop_all
 
 MEMORY_LIMIT_MB = 1000.0
 SIDE = 128

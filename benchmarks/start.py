@@ -11,11 +11,11 @@ from pathlib import Path
 from benchmarks.pipeline import environment_of
 from benchmarks.records import Record
 from benchmarks.turns import in_turn
-from helpers.cluster.child_processes import ROOT
 from helpers.cluster.connection import connect
-from helpers.cluster.embedded_redis import find_binary, start_server
 from helpers.cluster.heartbeat import live_workers
-from helpers.cluster.worker_processes import READY_TIMEOUT_S, WorkerProcesses
+from helpers.cluster.versions import ROOT
+from helpers.launcher.embedded_redis import find_binary, start_server
+from helpers.launcher.worker_processes import READY_TIMEOUT_S, WorkerProcesses
 
 HELP_LIMIT_S = 0.7
 IMPORT_LIMIT_S = 0.3

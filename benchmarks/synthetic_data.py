@@ -6,9 +6,9 @@ import cv2
 import numpy as np
 
 from helpers.global_config import Config
-from preprocessing.dataset_writer import Example, make_array, write_dataset
-from preprocessing.prepared_data import PreparedData
-from preprocessing.sources.records import ImageRecord
+from preprocessing.feed.prepared_data import PreparedData
+from preprocessing.prepare.dataset_writer import Example, make_array, write_dataset
+from preprocessing.prepare.sources.records import ImageRecord
 
 SEED = 42
 NUM_TEST = 8
@@ -49,7 +49,7 @@ def write_prepared(folder: Path, num_train: int, num_val: int, input_shape: tupl
 
 
 def write_png_folder(folder: Path, count: int, side: int) -> None:
-    """Write `count` different grey PNGs, blurred noise of `side`×`side` pixels, half in 0/ and half in 1/."""
+    """Write `count` different gray PNGs, blurred noise of `side`×`side` pixels, half in 0/ and half in 1/."""
     generator = np.random.default_rng(SEED)
     for label in "01":
         (folder / label).mkdir(parents=True)

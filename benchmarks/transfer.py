@@ -13,8 +13,8 @@ from benchmarks.pipeline import CLIENTS
 from benchmarks.records import Measurement, Record
 from benchmarks.turns import in_turn
 from helpers.cluster.connection import connect
-from helpers.cluster.embedded_redis import find_binary, start_server
 from helpers.federated.weights import Weights
+from helpers.launcher.embedded_redis import find_binary, start_server
 from helpers.weight_store.file_store import FileStore
 from helpers.weight_store.redis_store import RedisStore
 from helpers.weight_store.store import WeightStore, get_arrays, put_arrays

@@ -6,7 +6,7 @@ import time
 from collections.abc import Callable, Mapping, Sequence
 from itertools import pairwise
 
-from helpers.cluster.child_processes import start_apart, stop_all
+from helpers.launcher.child_processes import start_apart, stop_all
 
 ROUND_ENDED = re.compile(r"Run \S+: \d+ rounds|Round \d+/\d+ ")
 """What the training command prints when the rounds begin, and after each."""

@@ -15,7 +15,7 @@ from rich.markup import escape
 from commands.predict import check_model_file, load_model, stored_class_names, stored_threshold
 from helpers.global_config import Config, UserError
 from preprocessing.errors import PreprocessingError
-from preprocessing.prepared_data import PreparedData
+from preprocessing.feed.prepared_data import PreparedData
 
 if TYPE_CHECKING:
     import keras

@@ -10,9 +10,9 @@ from numpy.typing import NDArray
 
 from helpers.global_config import UserError
 from preprocessing.errors import name_some
-from preprocessing.sources.dicom import is_dicom, read_dicom
-from preprocessing.sources.image_folder import KINDS, is_picture, read_image
-from preprocessing.sources.records import ImageFile, ImageShape, UnreadableImageError
+from preprocessing.prepare.sources.dicom import is_dicom, read_dicom
+from preprocessing.prepare.sources.image_folder import KINDS, is_picture, read_image
+from preprocessing.prepare.sources.records import ImageFile, ImageShape, UnreadableImageError
 
 SILENT = 0  # log level of OpenCV: an unreadable file is reported once, by us
 
@@ -38,7 +38,7 @@ def find_files(paths: Sequence[Path]) -> list[Path]:
 
 
 def read_all(files: Sequence[Path], shape: ImageShape, *, crop: bool) -> NDArray[np.uint8]:
-    """Read images as preprocessing does: uint8 (N, *shape), RGB or grey, 0-255.
+    """Read images as preprocessing does: uint8 (N, *shape), RGB or gray, 0-255.
 
     Raises:
         UserError: naming every file that is not an image that can be used; pydicom is not installed.

@@ -61,7 +61,7 @@ def predict(model_file: Path, paths: Sequence[Path], out: Path, *, crop: bool = 
     called = called_classes(classes)
     with console.status("reading and predicting the images"):
         images = read_all(files, model.input_shape[1:], crop=crop)
-        from preprocessing.input_pipeline import evaluation_batches
+        from preprocessing.feed.input_pipeline import evaluation_batches
 
         scores = model.predict(evaluation_batches(images, Config.EVALUATION_BATCH_SIZE), verbose=0)
     names = [f"{number:04d}_{file.stem}.png" for number, file in enumerate(files, 1)]

@@ -6,7 +6,7 @@ from rich.text import Text
 
 from helpers.global_config import Config
 from helpers.reporting.page import number
-from helpers.reporting.summaries import OF_MEANS, Summary, summarise
+from helpers.reporting.summaries import OF_MEANS, Summary, summarize
 
 CAUTION = "To choose among runs, use the validation AUC: the best of several by test looks better than it is."
 HEADERS = ("run", "test\nAUC", "best val\nAUC", "rounds", "clients", "when", "state")
@@ -19,7 +19,7 @@ def runs(config: Config, console: Console | None = None) -> None:
     warns.
     """
     console = console or Console()
-    summaries = summarise(config.METRICS_DIR, config.MODELS_DIR)
+    summaries = summarize(config.METRICS_DIR, config.MODELS_DIR)
     if not summaries:
         text = f"no run in {config.METRICS_DIR} yet: python distributed_training_index.py trains one"
         console.print(text, markup=False, soft_wrap=True)

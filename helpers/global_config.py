@@ -39,12 +39,12 @@ from pydantic_settings import (
 
 from helpers.architectures import ARCHITECTURES, OWN, OWN_FUNCTION
 from helpers.evaluation.threshold_rule import parse_rule
-from helpers.federated.quorum import liars_withstood, sample_size, updates_needed
-from helpers.federated.sites import LONGEST_CLASS_NAME as LONGEST_CLASS_NAME
-from helpers.federated.sites import is_class_name as is_class_name
+from helpers.federated.quorum import num_tolerated, sample_size, updates_needed
+from helpers.federated.sites.site import LONGEST_CLASS_NAME as LONGEST_CLASS_NAME
+from helpers.federated.sites.site import is_class_name as is_class_name
 
 AUGMENTATION_PRESETS = ("readme", "light", "strong", "none")
-"""Those of `preprocessing.augment_images`."""
+"""Those of `preprocessing.feed.augment_images`."""
 USUAL_CLASS_NAMES = ("non-cancerous", "cancerous")
 """What the labels 0 and 1 mean where nobody says it."""
 
@@ -207,7 +207,7 @@ class Config(BaseSettings, metaclass=_ReadableDefaults):
 
     # The five of the original README, and INPUT_DIM, which belongs to the first.
     INPUT_SHAPE: Pair = setting((128, 128), "Height and width to which every image is resized.", "pixels")
-    INPUT_DIM: Channels = setting(3, "Channels of an image: 3 (RGB) or 1 (grey).", "channels")
+    INPUT_DIM: Channels = setting(3, "Channels of an image: 3 (RGB) or 1 (gray).", "channels")
     num_workers: CountOrAuto = setting(
         3,
         "Number of clients the training rows are divided among, 1 to 10000, unless NUM_CLIENTS says another; "
@@ -222,7 +222,7 @@ class Config(BaseSettings, metaclass=_ReadableDefaults):
     )
     BASE_LR: float = setting(
         0.001,
-        "Learning rate of the clients' optimiser, Adam or what OPTIMIZER says.",
+        "Learning rate of the clients' optimizer, Adam or what OPTIMIZER says.",
         "per step",
         gt=0,
         le=10,
@@ -230,7 +230,7 @@ class Config(BaseSettings, metaclass=_ReadableDefaults):
     TRAIN_BATCH_SIZE: int = setting(2, "Images per training step of a client.", "images", ge=1)
     LOCAL_EPOCHS: int = setting(
         1,
-        "How often a client goes through its images in a round, with one optimiser.",
+        "How often a client goes through its images in a round, with one optimizer.",
         "times",
         ge=1,
         le=1000,
@@ -250,7 +250,7 @@ class Config(BaseSettings, metaclass=_ReadableDefaults):
     TRAIN_BODY: bool = setting(
         True,
         "Whether the body of a pretrained network is trained too; otherwise only its head, and the body's "
-        "batch normalisation stays as it is.",
+        "batch normalization stays as it is.",
     )
     PRECISION: Literal["float32", "mixed_float16", "mixed_bfloat16"] = setting(
         "float32",
@@ -312,7 +312,7 @@ class Config(BaseSettings, metaclass=_ReadableDefaults):
     )
     BATCH_NORM_MOMENTUM: float = setting(
         0.99,
-        "Share of its running averages that batch normalisation keeps at every step: at 0.9 they follow the "
+        "Share of its running averages that batch normalization keeps at every step: at 0.9 they follow the "
         "images within some 10 steps, at 0.99 within some 100.",
         "per step",
         ge=0,
@@ -324,7 +324,7 @@ class Config(BaseSettings, metaclass=_ReadableDefaults):
     )
     BATCH_NORM: Literal["average", "local"] = setting(
         "average",
-        "Whether clients share batch normalisation, or each keeps its own from round to round (FedBN); the "
+        "Whether clients share batch normalization, or each keeps its own from round to round (FedBN); the "
         "model that is evaluated and saved holds the average either way.",
     )
     STRATEGY: Literal[
@@ -333,7 +333,7 @@ class Config(BaseSettings, metaclass=_ReadableDefaults):
     ] = setting(
         "fedavg",
         "How updates become the next model: their mean, weighted by number of examples or every client "
-        "alike; the mean of clients whose gradients are corrected (`fedprox`, `scaffold`); an optimiser at "
+        "alike; the mean of clients whose gradients are corrected (`fedprox`, `scaffold`); an optimizer at "
         "the server that follows the mean; or a rule that holds out against lying clients "
         "(docs/strategies.md).",
     )  # fmt: skip
@@ -352,14 +352,14 @@ class Config(BaseSettings, metaclass=_ReadableDefaults):
     )  # fmt: skip
     SERVER_LEARNING_RATE: float = setting(
         0.0,
-        "Learning rate η of the server's optimiser; 0 means 1 for `fedavgm` and 0.01 for `fedadagrad`, "
+        "Learning rate η of the server's optimizer; 0 means 1 for `fedavgm` and 0.01 for `fedadagrad`, "
         "`fedadam` and `fedyogi`.",
         "per round", ge=0, le=100,
     )  # fmt: skip
-    SERVER_MOMENTUM: float = setting(0.9, "Momentum β1 of the server's optimiser.", "per round", ge=0, lt=1)
+    SERVER_MOMENTUM: float = setting(0.9, "Momentum β1 of the server's optimizer.", "per round", ge=0, lt=1)
     SERVER_BETA_2: float = setting(
         0.99,
-        "Share of its mean squared step that the server's optimiser keeps each round (`fedadam`, `fedyogi`).",
+        "Share of its mean squared step that the server's optimizer keeps each round (`fedadam`, `fedyogi`).",
         "per round", ge=0, lt=1,
     )  # fmt: skip
     SERVER_TAU: float = setting(
@@ -374,9 +374,9 @@ class Config(BaseSettings, metaclass=_ReadableDefaults):
         "coordinate.",
         "of the clients", gt=0, lt=0.5,
     )  # fmt: skip
-    NUM_LIARS: int = setting(
+    NUM_MALICIOUS: int = setting(
         1,
-        "Lying clients that `krum` and `multi_krum` hold out against; they need 2 · NUM_LIARS + 3 clients.",
+        "Malicious clients that `krum` and `multi_krum` tolerate; they need 2 · NUM_MALICIOUS + 3 clients.",
         "clients", ge=0,
     )  # fmt: skip
     UPDATE_DTYPE: Literal["float32", "float16", "int8"] = setting(
@@ -491,7 +491,7 @@ class Config(BaseSettings, metaclass=_ReadableDefaults):
         "Name of the site whose images this worker has: it serves that site alone, with `DATA_AT=sites`; "
         "empty: it belongs to no site (environment: `DT_SITE`).",
         local=True,
-        pattern=r"^([A-Za-z0-9][A-Za-z0-9._-]{0,39})?$",  # as SITE_NAME of helpers.federated.sites
+        pattern=r"^([A-Za-z0-9][A-Za-z0-9._-]{0,39})?$",  # as SITE_NAME of helpers.federated.sites.site
     )
     SHARE_SCORES: bool = setting(
         True,
@@ -607,7 +607,7 @@ class Config(BaseSettings, metaclass=_ReadableDefaults):
         """What the network, known or of one's own, cannot do."""
         network = ARCHITECTURES.get(self.ARCHITECTURE, OWN)
         bodies = ", ".join(name for name, about in ARCHITECTURES.items() if about.has_body)
-        no_averages = "it has no batch normalisation"
+        no_averages = "it has no batch normalization"
         momentum = type(self).BATCH_NORM_MOMENTUM
         conflicts = {
             "TRAIN_STEP": (self.TRAIN_STEP == "fast" and not network.has_fast_step, "only seed_cnn has one"),
@@ -682,7 +682,7 @@ class Config(BaseSettings, metaclass=_ReadableDefaults):
 
     @property
     def server_learning_rate(self) -> float:
-        """Rate of the server's optimiser; the default depends on STRATEGY."""
+        """Rate of the server's optimizer; the default depends on STRATEGY."""
         return self.SERVER_LEARNING_RATE or (1.0 if self.STRATEGY == "fedavgm" else 0.01)
 
     @property
@@ -714,7 +714,7 @@ class Config(BaseSettings, metaclass=_ReadableDefaults):
 
     def shortage(self, num_clients: int) -> str:
         """Why STRATEGY cannot do what it says with so many clients a round, in words; empty if it can."""
-        liars = liars_withstood(self.STRATEGY, self.TRIM_FRACTION, self.NUM_LIARS, num_clients)
+        liars = num_tolerated(self.STRATEGY, self.TRIM_FRACTION, self.NUM_MALICIOUS, num_clients)
         needed = updates_needed(self.STRATEGY, liars)
         if self.STRATEGY == "trimmed_mean" and not liars:
             return (
@@ -724,8 +724,9 @@ class Config(BaseSettings, metaclass=_ReadableDefaults):
             )
         if num_clients < needed:
             return (
-                f"NUM_LIARS: received {self.NUM_LIARS}: STRATEGY={self.STRATEGY} needs 2 · NUM_LIARS + 3 = "
-                f"{needed} clients, {num_clients} take part in a round: lower it, or have more clients"
+                f"NUM_MALICIOUS: received {self.NUM_MALICIOUS}: STRATEGY={self.STRATEGY} needs "
+                f"2 · NUM_MALICIOUS + 3 = {needed} clients, {num_clients} take part in a round: lower it, or "
+                "have more clients"
             )
         return ""
 

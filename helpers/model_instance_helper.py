@@ -24,16 +24,16 @@ class ModelInstance:
     Args:
         model: any; it is compiled here.
         optimizer: what its clients train with; Adam by default. For a model of precision mixed_float16 Keras
-            puts it into an optimiser that scales the loss.
+            puts it into an optimizer that scales the loss.
         xla: whether XLA compiles the training step.
 
     Attributes:
-        model: the same, with the loss and the optimiser.
+        model: the same, with the loss and the optimizer.
         loss: as Keras calls it: binary_crossentropy where the model gives one probability,
             sparse_categorical_crossentropy where it gives one a class. Labels are (B, 1) for both.
         schema: names, dtypes and shapes of its weights, in `get_weights()` order.
         trainable: for each of them, whether gradients change it; moving statistics are not.
-        normalising: for each of them, whether it belongs to batch normalisation.
+        normalizing: for each of them, whether it belongs to batch normalization.
     """
 
     def __init__(
@@ -51,8 +51,8 @@ class ModelInstance:
         trained = {variable.path for variable in self.model.trainable_variables}
         self.trainable = tuple(name in trained for name in self.names)
         norms = [layer for layer in all_layers(model) if isinstance(layer, keras.layers.BatchNormalization)]
-        normalising = {variable.path for layer in norms for variable in layer.weights}
-        self.normalising = tuple(name in normalising for name in self.names)
+        normalizing = {variable.path for layer in norms for variable in layer.weights}
+        self.normalizing = tuple(name in normalizing for name in self.names)
         # State of dropout and its like, in layers at any depth; not among the weights.
         self._seeds = [state for state in self.model.variables if state.name == "seed_generator_state"]
 
@@ -68,13 +68,13 @@ class ModelInstance:
         seed: list[int],
         corrections: Mapping[str, NDArray[np.generic]],
     ) -> None:
-        """Set weights, and put optimiser and dropout into the state of a newly built model.
+        """Set weights, and put optimizer and dropout into the state of a newly built model.
 
         Args:
             weights: arrays that fit `schema`.
-            learning_rate: of the optimiser.
+            learning_rate: of the optimizer.
             seed: non-negative integers; the dropout masks follow from them alone.
-            corrections: what an optimiser that was made for it adds to the gradients, by name of the weights.
+            corrections: what an optimizer that was made for it adds to the gradients, by name of the weights.
         """
         self.model.set_weights(weights)
         optimizer = self.model.optimizer
@@ -132,7 +132,7 @@ def initial_weights(config: Config) -> Weights:
 def keras_file(config: Config, weights: Weights) -> bytes:
     """Return a `.keras` file of the model with `weights`; it opens with `keras.models.load_model`.
 
-    The model in it is not compiled, as an optimiser's state would triple the file, of Keras' own layers, and
+    The model in it is not compiled, as an optimizer's state would triple the file, of Keras' own layers, and
     float32 throughout.
     """
     model = build(replace(Recipe.of(config), is_fast=False, train_body=True, precision="float32"))

@@ -6,8 +6,8 @@ from pathlib import Path
 from typing import Any
 
 from helpers.global_config import Config, add_settings
-from preprocessing.sources.choice import SOURCES, SourceOptions
-from preprocessing.sources.medmnist_sets import SETS
+from preprocessing.prepare.sources.choice import SOURCES, SourceOptions
+from preprocessing.prepare.sources.medmnist_sets import SETS
 
 SETTINGS = ("INPUT_SHAPE", "INPUT_DIM", "SEED", "TEST_FRACTION", "VALIDATION_FRACTION")
 """Those that manifest.json records; the classes have a place of their own there."""
@@ -20,7 +20,7 @@ image, exact or near, stay in one split.
 """
 EXAMPLES = """\
 your own images (docs/data.md has more):
-  Put them in two folders; PNG, JPEG, BMP, TIFF and PGM are read, grey or colour, 8 or 16 bit:
+  Put them in two folders; PNG, JPEG, BMP, TIFF and PGM are read, gray or color, 8 or 16 bit:
       vanitha_mam_breast_cancer_dataset/0/…   non-cancerous
       vanitha_mam_breast_cancer_dataset/1/…   cancerous
   or in two folders named by class, such as benign/ and malignant/; where it is not clear which is cancerous,

@@ -16,7 +16,10 @@ if __package__ in (None, ""):  # run as a script, where Python looks for modules
 import numpy as np
 
 from helpers.global_config import Config, UserError, config_from_arguments
-from preprocessing.audit import (
+from preprocessing.command_line import SETTINGS, parse, source_options
+from preprocessing.errors import COMMAND, PreprocessingError, name_some
+from preprocessing.feed.prepared_data import PreparedData
+from preprocessing.prepare.audit import (
     REFUSED_AUDIT,
     Finding,
     audit_images,
@@ -24,15 +27,12 @@ from preprocessing.audit import (
     refuse_findings,
     write_audit,
 )
-from preprocessing.command_line import SETTINGS, parse, source_options
-from preprocessing.dataset_writer import Example, write_dataset
-from preprocessing.duplicates import find_copies, make_thumbnails
-from preprocessing.errors import COMMAND, PreprocessingError, name_some
-from preprocessing.image_reader import Reading, read_images
-from preprocessing.prepared_data import PreparedData
-from preprocessing.sources.choice import SourceOptions, find_source
-from preprocessing.sources.records import ImageRecord, ImageSet
-from preprocessing.splitting import split_rows, use_given_splits
+from preprocessing.prepare.dataset_writer import Example, write_dataset
+from preprocessing.prepare.duplicates import find_copies, make_thumbnails
+from preprocessing.prepare.image_reader import Reading, read_images
+from preprocessing.prepare.sources.choice import SourceOptions, find_source
+from preprocessing.prepare.sources.records import ImageRecord, ImageSet
+from preprocessing.prepare.splitting import split_rows, use_given_splits
 from preprocessing.terminal_output import print_summary, progress_bar
 
 PIXELS = "all.npy"

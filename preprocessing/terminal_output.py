@@ -8,9 +8,9 @@ from rich.markup import escape
 from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeRemainingColumn
 from rich.table import Table
 
-from preprocessing.audit import AUDIT
 from preprocessing.errors import name_some
-from preprocessing.prepared_data import RGB, PreparedData
+from preprocessing.feed.prepared_data import RGB, PreparedData
+from preprocessing.prepare.audit import AUDIT
 
 
 @contextmanager
@@ -47,10 +47,10 @@ def print_summary(prepared: PreparedData) -> None:
     if left_out:
         console.print(f"Left out, unreadable: {name_some(left_out)}", markup=False)
     height, width, channels = prepared.image_shape
-    colour = "RGB" if channels == RGB else "grey"
-    console.print(f"{height}x{width} pixels, {colour}, in {prepared.folder}", markup=False)
-    if licence := prepared.manifest.get("licence"):
-        console.print(f"Licence of the images: {licence}", markup=False)
+    color = "RGB" if channels == RGB else "gray"
+    console.print(f"{height}x{width} pixels, {color}, in {prepared.folder}", markup=False)
+    if license := prepared.manifest.get("license"):
+        console.print(f"License of the images: {license}", markup=False)
 
 
 def _audit_in_words(counts: dict[str, int]) -> str:

@@ -6,14 +6,14 @@ from celery_app import app, worker_session
 from helpers.evaluation.metrics import Evaluation, evaluate
 from helpers.federated.messages import ClientReply, RoundOrder, RoundResult
 from helpers.federated.replies import read_replies
-from helpers.federated.site_messages import Combined
+from helpers.federated.sites.messages import Combined
 from helpers.federated.weights import Weights
 from helpers.local_training.trainer import predict_scores
 from helpers.run_records.rows import round_row
 from helpers.weight_store.store import put_arrays
-from preprocessing.input_pipeline import evaluation_batches
+from preprocessing.feed.input_pipeline import evaluation_batches
 from tasks.combination import combine
-from tasks.division import record_division
+from tasks.partition_log import record_partition
 from tasks.round_clock import RoundClock
 from tasks.round_record import record_round
 from tasks.run_context import RunContext
@@ -29,7 +29,7 @@ def aggregate(replies: Any, message: dict[str, Any]) -> None:
         message: the order.
     """
     listed = replies if isinstance(replies, list) else [replies]
-    worker_session().carry_out(
+    worker_session().run_order(
         RoundOrder,
         message,
         lambda order: aggregate_round(order, read_replies(order.round, order.clients, listed)).to_message(),
@@ -55,7 +55,7 @@ def aggregate_round(order: RoundOrder, replies: list[ClientReply]) -> RoundResul
     )  # fmt: skip
     if found is None:
         return combined
-    record_division(context, order)
+    record_partition(context, order)
     return record_round(context, order, combined, weights, found)
 
 

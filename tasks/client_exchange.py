@@ -8,7 +8,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from helpers.federated import compression
-from helpers.federated.memory import Memory
+from helpers.federated.client_state import ClientState
 from helpers.federated.messages import SERVER, Reference, TrainOrder
 from helpers.federated.strategies import scaffold
 from helpers.federated.weights import Schema, Weights
@@ -29,7 +29,7 @@ class ClientExchange:
         self._order = order
         self._plan = context.memory
         self._global: Weights = []
-        self._memory = Memory()
+        self._memory = ClientState()
         self._server_control: Weights = []
         self._bytes_down = self._state_bytes = 0
         self._seconds = 0.0

@@ -2,11 +2,11 @@
 
 from helpers.federated.aggregation import weighted_mean
 from helpers.federated.messages import RoundOrder
-from helpers.federated.quorum import QuorumError, liars_withstood, updates_needed
+from helpers.federated.quorum import QuorumError, num_tolerated, updates_needed
 from helpers.federated.strategies.coordinates import median, trimmed_mean
 from helpers.federated.strategies.krum import krum, multi_krum
 from helpers.federated.strategies.norm_clipping import clip_updates
-from helpers.federated.strategies.server_optimisers import ServerRates
+from helpers.federated.strategies.server_optimizers import ServerRates
 from helpers.federated.strategies.server_step import follow, initial_server_state, server_state_schema
 from helpers.federated.weights import Weights
 from helpers.run_records.checkpoint import save_server_state
@@ -28,7 +28,7 @@ def combine(context: RunContext, order: RoundOrder, intake: UpdateIntake) -> tup
 
     Raises:
         QuorumError: too few usable updates, for MIN_CLIENTS or for the strategy.
-        SchemaError: the step of the server's optimiser left the range of the weights.
+        SchemaError: the step of the server's optimizer left the range of the weights.
         RecordError: what the server remembers could not be read or written.
     """
     config, trainable = context.config, context.memory.is_shared
@@ -44,10 +44,10 @@ def _combine_robustly(
     context: RunContext, order: RoundOrder, intake: UpdateIntake, updates: list[Weights]
 ) -> Weights:
     config, num_clients = context.config, len(order.clients)
-    liars = liars_withstood(config.STRATEGY, config.TRIM_FRACTION, config.NUM_LIARS, num_clients)
+    liars = num_tolerated(config.STRATEGY, config.TRIM_FRACTION, config.NUM_MALICIOUS, num_clients)
     needed = updates_needed(config.STRATEGY, liars)
     if len(updates) < needed:
-        setting = "TRIM_FRACTION" if config.STRATEGY == "trimmed_mean" else "NUM_LIARS"
+        setting = "TRIM_FRACTION" if config.STRATEGY == "trimmed_mean" else "NUM_MALICIOUS"
         raise QuorumError(
             f"{len(updates)} usable updates of {num_clients} clients; {setting}={getattr(config, setting)}: "
             f"{config.STRATEGY} needs {needed} against {liars} liars ({intake.reasons}). Lower {setting}, or "
@@ -59,7 +59,7 @@ def _combine_robustly(
 def _follow(
     context: RunContext, order: RoundOrder, intake: UpdateIntake, mean: Weights
 ) -> tuple[Weights, str | None]:
-    """Step towards the mean by the server's optimiser; without one, the mean is the next global model."""
+    """Step towards the mean by the server's optimizer; without one, the mean is the next global model."""
     config, model, trainable = context.config, context.instance.schema, context.memory.is_shared
     schema = server_state_schema(config.STRATEGY, model, trainable)
     if not schema:

@@ -1,7 +1,7 @@
 """The best model's scores, its one test, and pictures of its surest cases."""
 
 from collections.abc import Sequence
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from typing import Any
 
 import numpy as np
@@ -9,20 +9,16 @@ from numpy.typing import NDArray
 
 from helpers.evaluation.intervals import Interval, bootstrap_intervals
 from helpers.evaluation.metrics import Evaluation, evaluate
-from helpers.evaluation.tallies import MEAN, POOLED
 from helpers.evaluation.threshold_rule import WITHOUT_CHOICE, without_choice
 from helpers.evaluation.thresholds import choose_threshold
 from helpers.explaining.cases import surest_cases
 from helpers.explaining.grad_cam import UnexplainableModelError, grad_cam
-from helpers.federated.quorum import QuorumError
 from helpers.federated.weights import Weights
 from helpers.global_config import Config
 from helpers.local_training.trainer import predict_scores
 from helpers.run_records.rows import class_rows
-from helpers.run_records.tables import TEST_CLASS_COLUMNS, TEST_COLUMNS
-from preprocessing.input_pipeline import evaluation_batches
+from preprocessing.feed.input_pipeline import evaluation_batches
 from tasks.run_context import RunContext
-from tasks.site_scores import SiteScores
 
 NUM_CASES = 3
 """Of true positives, true negatives, false positives and false negatives each."""
@@ -67,7 +63,7 @@ def final_test(context: RunContext, arrays: dict[str, np.ndarray], round_number:
         round_number: after which the model was tested.
     """
     config = context.config
-    threshold = _threshold(config, arrays)
+    threshold = test_threshold(config, arrays)
     cut = WITHOUT_CHOICE if threshold is None else threshold  # more than two classes make no use of it
     labels, scores, patients = (arrays[f"test_{name}"] for name in ("labels", "scores", "patients"))
     found = evaluate(labels, scores, cut)
@@ -79,7 +75,7 @@ def final_test(context: RunContext, arrays: dict[str, np.ndarray], round_number:
         "threshold": threshold,
         "num_examples": len(labels),
         "num_patients": len(set(patients)) if has_patients else None,
-        **_of_test(found),
+        **metrics_of_test(found),
         **_ends(intervals.overall),
     }
     classes = [
@@ -89,7 +85,7 @@ def final_test(context: RunContext, arrays: dict[str, np.ndarray], round_number:
     return FinalTest(row, classes, found.confusion)
 
 
-def _threshold(config: Config, arrays: dict[str, np.ndarray]) -> float | None:
+def test_threshold(config: Config, arrays: dict[str, np.ndarray]) -> float | None:
     """Of the decision between two classes; None where there are more, which need none."""
     if len(config.class_names) > 2:
         return None
@@ -98,7 +94,7 @@ def _threshold(config: Config, arrays: dict[str, np.ndarray]) -> float | None:
     return choose_threshold(arrays["val_labels"], arrays["val_scores"], config.THRESHOLD)
 
 
-def _of_test(found: Evaluation) -> dict[str, float | None]:
+def metrics_of_test(found: Evaluation) -> dict[str, float | None]:
     """The metrics under their names in test.csv."""
     metrics = dict(found.metrics)
     return {"test_loss": metrics.pop("val_loss"), **metrics}
@@ -111,49 +107,6 @@ def _ends(intervals: dict[str, Interval]) -> dict[str, float | None]:
         for name, interval in intervals.items()
         for place, end in enumerate(("low", "high"))
     }
-
-
-def site_test(
-    context: RunContext, weights: Weights, round_number: int, found: dict[str, SiteScores]
-) -> tuple[dict[str, np.ndarray], FinalTest]:
-    """The test by what the sites said: scores.npz, as far as scores are shared, and what the test says.
-
-    Args:
-        context: of the run.
-        weights: the best model's.
-        round_number: after which it was the best.
-        found: of `val` and, unless we have a test set of our own, `test`.
-
-    Raises:
-        QuorumError: no site tested the model.
-    """
-    test = found.get("test")
-    arrays = found["val"].named("val") if found["val"].are_shared else {}
-    if test is None:
-        arrays |= score_splits(context, weights, ("test",))
-        return arrays, _over(POOLED, final_test(context, arrays, round_number))
-    if not test.tallies:
-        raise QuorumError(f"no site tested the model ({'; '.join(test.left_out)}); resume to ask them again")
-    if test.are_shared:
-        arrays |= test.named("test")
-        return arrays, _over(POOLED, final_test(context, arrays, round_number))
-    summed = test.evaluation()
-    row = dict.fromkeys(TEST_COLUMNS) | {
-        "model": "best",
-        "round": round_number,
-        "threshold": _threshold(context.config, {}),
-        "num_examples": int(summed.confusion.sum()),
-        **_of_test(summed),
-    }
-    classes = [
-        dict.fromkeys(TEST_CLASS_COLUMNS) | {"round": round_number, **about}
-        for about in class_rows(summed, context.config.class_names)
-    ]
-    return arrays, _over(MEAN, FinalTest(row, classes, summed.confusion))
-
-
-def _over(images: str, test: FinalTest) -> FinalTest:
-    return replace(test, row={**test.row, "roc_auc_over": images})
 
 
 def explained_cases(

@@ -33,7 +33,7 @@ class RoundClock:
         return self.started_at + time.monotonic() - self._made
 
 
-class Attendance:
+class StopCondition:
     """Asked after every batch; shows the progress with the heartbeat and looks at the clock.
 
     Args:

@@ -5,11 +5,11 @@ from typing import Any
 from helpers.evaluation.metrics import Evaluation
 from helpers.federated.messages import RoundOrder, RoundResult, States
 from helpers.federated.rounds import has_next_round
-from helpers.federated.site_messages import Combined
+from helpers.federated.sites.messages import Combined
 from helpers.federated.weights import Weights
 from helpers.run_records.rows import class_rows
 from helpers.run_records.run_log import commit_round
-from tasks.remembered import put_server_control
+from tasks.client_states import put_server_control
 from tasks.run_context import RunContext
 
 

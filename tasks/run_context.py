@@ -5,13 +5,13 @@ from pathlib import Path
 
 from celery_app import worker_session
 from helpers.cluster import keys
-from helpers.federated.memory import MemoryPlan
+from helpers.federated.client_state import ClientStatePlan
 from helpers.federated.messages import Order, TrainOrder
 from helpers.global_config import Config
 from helpers.model_instance_helper import ModelInstance, model_for
 from helpers.run_records.files import RunFolders
 from helpers.weight_store.store import WeightStore
-from preprocessing.prepared_data import PreparedData
+from preprocessing.feed.prepared_data import PreparedData
 
 
 class DataDiffersError(Exception):
@@ -70,13 +70,13 @@ class RunContext:
         return self.own_data
 
     @property
-    def memory(self) -> MemoryPlan:
+    def memory(self) -> ClientStatePlan:
         """What the run's clients remember."""
         config, instance = self.config, self.instance
-        return MemoryPlan.of(
+        return ClientStatePlan.of(
             instance.schema,
             instance.trainable,
-            instance.normalising,
+            instance.normalizing,
             update_dtype=config.UPDATE_DTYPE,
             strategy=config.STRATEGY,
             batch_norm=config.BATCH_NORM,

@@ -17,16 +17,16 @@ from helpers.run_records.files import write_whole
 from helpers.run_records.run_log import begin_run, resume_run
 from helpers.run_records.tables import TEST_CLASS_COLUMNS, TEST_COLUMNS, confusion_table, to_csv, write_rows
 from helpers.weight_store.store import put_arrays
-from preprocessing.partitioning import count_clients, kind_of, partition, sites_of_rows
+from preprocessing.feed.partitioning import count_clients, partition, resolve_partition, sites_of_rows
+from tasks.client_states import put_states
 from tasks.final_test import FinalTest, explained_cases, final_test, score_splits
-from tasks.remembered import put_states
 from tasks.run_context import RunContext
 
 
 @app.task(name="tasks.start_run", ignore_result=True)
 def start_run(message: dict[str, Any]) -> None:
     """Make a run ready; see `StartOrder`. The answer is {state, weights, states}."""
-    worker_session().carry_out(StartOrder, message, start)
+    worker_session().run_order(StartOrder, message, start)
 
 
 def start(order: StartOrder) -> dict[str, Any]:
@@ -52,7 +52,7 @@ def start(order: StartOrder) -> dict[str, Any]:
 @app.task(name="tasks.finish_run", ignore_result=True)
 def finish_run(message: dict[str, Any]) -> None:
     """Test the best model and write the models; see `FinishOrder`. The answer is {test}."""
-    worker_session().carry_out(FinishOrder, message, finish)
+    worker_session().run_order(FinishOrder, message, finish)
 
 
 def finish(order: FinishOrder) -> dict[str, Any]:
@@ -126,7 +126,7 @@ def _description(context: RunContext, environment: dict[str, str]) -> dict[str, 
     order, config = context.order, context.config
     is_here = config.DATA_AT != "sites"
     about_data = (
-        "source", "licence", "settings", "split_by", "grouped_by", "allowed", "counts", "patients",
+        "source", "license", "settings", "split_by", "grouped_by", "allowed", "counts", "patients",
         "left_out", "audit",
     )  # fmt: skip
     return {
@@ -152,7 +152,7 @@ def _division(context: RunContext) -> dict[str, Any]:
     if config.DATA_AT == "sites":
         return {"divided_by": "own", **_CHANGING}
     data = context.data
-    kind, num_clients = kind_of(data, config), count_clients(data, config)
+    kind, num_clients = resolve_partition(data, config), count_clients(data, config)
     if num_clients is None:
         return {"divided_by": kind, **_CHANGING}
     labels, shares = data.labels("train"), partition(data, config, num_clients)

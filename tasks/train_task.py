@@ -10,17 +10,17 @@ from helpers.evaluation.tallies import tally_of
 from helpers.federated.messages import ClientReply, TrainOrder
 from helpers.federated.weights import Weights
 from helpers.local_training.trainer import LocalUpdate, predict_scores, train_locally
-from preprocessing.input_pipeline import evaluation_batches, training_batches
-from preprocessing.partitioning import class_weight, partition
+from preprocessing.feed.input_pipeline import evaluation_batches, training_batches
+from preprocessing.feed.partitioning import class_weight, partition
 from tasks.client_exchange import ClientExchange
-from tasks.round_clock import Attendance, RoundClock
+from tasks.round_clock import RoundClock, StopCondition
 from tasks.run_context import RunContext
 
 
 @app.task(name="tasks.train")
 def train(message: dict[str, Any]) -> dict[str, Any]:
     """Train one client for a round; see `TrainOrder` and `ClientReply`."""
-    answer = worker_session().carry_out(TrainOrder, message, lambda order: train_client(order).to_message())
+    answer = worker_session().run_order(TrainOrder, message, lambda order: train_client(order).to_message())
     if answer is None:
         raise Ignore()
     return answer
@@ -37,12 +37,12 @@ def train_client(order: TrainOrder) -> ClientReply:
         else partition(data, config, order.num_clients)[order.client]
     )
     batches_an_epoch = -(-len(rows) // config.TRAIN_BATCH_SIZE)
-    attendance = Attendance(order, clock, config, num_batches=config.LOCAL_EPOCHS * batches_an_epoch)
+    stop_condition = StopCondition(order, clock, config, num_batches=config.LOCAL_EPOCHS * batches_an_epoch)
 
     exchange = ClientExchange(context, order)
     weights = exchange.fetch()
-    update = _train(context, order, weights, exchange.corrections(), rows, attendance)
-    attendance.check(update.num_batches)
+    update = _train(context, order, weights, exchange.corrections(), rows, stop_condition)
+    stop_condition.check(update.num_batches)
     scores = predict_scores(instance, evaluation_batches(data.images("val"), config.EVALUATION_BATCH_SIZE))
     told: dict[str, Any] = {}
     if order.site:  # a client's own model is of little interest elsewhere: counts will do
@@ -54,7 +54,7 @@ def train_client(order: TrainOrder) -> ClientReply:
         client=order.client,
         attempt=order.attempt,
         worker=context.worker,
-        status="ok" if update.num_batches == attendance.num_batches else "partial",
+        status="ok" if update.num_batches == stop_condition.num_batches else "partial",
         num_examples=whole_epochs * len(rows) + min(batches_more * config.TRAIN_BATCH_SIZE, len(rows)),
         train_loss=update.loss,
         threads=worker_session().threads,
@@ -71,7 +71,7 @@ def _train(
     weights: Weights,
     corrections: dict[str, np.ndarray],
     rows: np.ndarray,
-    attendance: Attendance,
+    stop_condition: StopCondition,
 ) -> LocalUpdate:
     config, data = context.config, context.data
     seed = [config.SEED, order.round, order.client]
@@ -92,5 +92,5 @@ def _train(
         seed=seed,
         class_weight=class_weight(config.CLASS_WEIGHT, data.labels("train"), rows, len(config.class_names)),
         corrections=corrections,
-        go_on=attendance.go_on,
+        go_on=stop_condition.go_on,
     )

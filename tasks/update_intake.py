@@ -15,12 +15,12 @@ from helpers.federated.compression import decompress, payload_schema
 from helpers.federated.messages import ClientReply, MessageError, Reference, RoundOrder, States
 from helpers.federated.quorum import QuorumError, clients_needed
 from helpers.federated.replies import USABLE
-from helpers.federated.sites import Site
+from helpers.federated.sites.site import Site
 from helpers.federated.weights import ArraySpec, Schema, SchemaError, Weights
 from helpers.run_records.checkpoint import holds, load_arrays, read_state, save_client_state
 from helpers.run_records.rows import client_row
 from helpers.weight_store.store import StoreError, get_arrays
-from preprocessing.partitioning import partition
+from preprocessing.feed.partitioning import partition
 from tasks.run_context import RunContext
 
 

@@ -11,7 +11,7 @@ class Architecture:
     Attributes:
         builder: the function that builds it, as module:function.
         least_side: least height and width of an image, pixels.
-        has_batch_norm: whether it has batch normalisation.
+        has_batch_norm: whether it has batch normalization.
         has_body: whether it is a body of Keras Applications, with weights from ImageNet, and a head.
         has_fast_step: whether it can be built of layers that train faster on a CPU.
     """

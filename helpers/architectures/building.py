@@ -9,7 +9,7 @@ import keras
 from keras.src.utils.naming import reset_uids  # Keras makes it public nowhere; see `_call`
 
 from helpers.architectures import ARCHITECTURES
-from helpers.architectures.own_function import (
+from helpers.architectures.custom_model import (
     Builder,
     allowed_function,
     check_model,

@@ -49,7 +49,7 @@ def _with_head(name: str, input_shape: tuple[int, int, int], num_classes: int) -
     image = layers.Input(input_shape, name="image")
     pixels = layers.Rescaling(255.0, dtype="float32", name="to_255")(image)  # float16 is coarse up there
     if input_shape[-1] == 1:
-        pixels = layers.Concatenate(dtype="float32", name="grey_to_rgb")([pixels, pixels, pixels])
+        pixels = layers.Concatenate(dtype="float32", name="gray_to_rgb")([pixels, pixels, pixels])
     body = APPLICATIONS[name](
         input_tensor=pixels, input_shape=(*input_shape[:2], 3), include_top=False, weights=None
     )
@@ -67,7 +67,7 @@ def body_of(model: keras.Model) -> keras.Model:
 def freeze_body(model: keras.Model) -> None:
     """Let training change the head alone, and the body do in training what it does in use."""
     for layer in body_of(model).layers:
-        layer.trainable = False  # with it, batch normalisation uses its averages and leaves them as they are
+        layer.trainable = False  # with it, batch normalization uses its averages and leaves them as they are
         if isinstance(layer, layers.Dropout):
             layer.rate = 0.0
 

@@ -1,4 +1,4 @@
-"""A small residual network with group normalisation."""
+"""A small residual network with group normalization."""
 
 from typing import Any
 
@@ -17,7 +17,7 @@ def build_resnet_groupnorm(input_shape: tuple[int, int, int], num_classes: int =
     """Build the network, uncompiled: 695,457 parameters at three channels and two classes, at any size.
 
     Residual blocks as in He et al. 2016, "Deep Residual Learning for Image Recognition", figure 2, with the
-    group normalisation of Wu and He 2018: the same for a client's images as for everybody's, with nothing to
+    group normalization of Wu and He 2018: the same for a client's images as for everybody's, with nothing to
     average but weights (Hsieh et al. 2020, "The Non-IID Data Quagmire of Decentralized Machine Learning").
 
     Args:

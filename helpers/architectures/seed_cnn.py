@@ -1,4 +1,4 @@
-"""The network of the original README, and the same with group normalisation."""
+"""The network of the original README, and the same with group normalization."""
 
 from collections.abc import Callable
 
@@ -31,7 +31,7 @@ def build_seed_cnn(
 
 
 def build_seed_cnn_groupnorm(input_shape: tuple[int, int, int], num_classes: int = 2) -> keras.Model:
-    """Build the same CNN with group normalisation (Wu and He 2018), which has no statistics to average."""
+    """Build the same CNN with group normalization (Wu and He 2018), which has no statistics to average."""
     return _seed_cnn(
         "seed_cnn_groupnorm",
         input_shape,

@@ -31,7 +31,7 @@ from helpers.federated.messages import (
 from helpers.federated.observers import RoundProgress
 from helpers.federated.quorum import clients_needed
 from helpers.federated.replies import USABLE, read_replies
-from helpers.federated.site_messages import (
+from helpers.federated.sites.messages import (
     FinishSitesOrder,
     OfferOrder,
     RecordOrder,
@@ -135,7 +135,7 @@ class ChordExecutor:
         Raises:
             ClusterError: the round cannot be finished.
         """
-        patiently, clients = self._supervisor.patiently, cohort.clients
+        retry_redis, clients = self._supervisor.retry_redis, cohort.clients
         order = RoundOrder(
             **self._facts,
             attempt=0,
@@ -144,12 +144,12 @@ class ChordExecutor:
             num_clients=cohort.num_clients,
             sites=cohort.sites,
             weights=weights.to_message(),
-            sent_at=patiently(lambda: redis_time(self._client)),
+            sent_at=retry_redis(lambda: redis_time(self._client)),
             states=states,
         )
         train_orders = [TrainOrder.of(order, client) for client in clients]
         trainings = [self._dispatcher.job(train_order) for train_order in train_orders]
-        patiently(lambda: self._board.expect({job.name: 0 for job in trainings} | {order.job: 0}))
+        retry_redis(lambda: self._board.expect({job.name: 0 for job in trainings} | {order.job: 0}))
         header = [self._dispatcher.signature(train_order) for train_order in train_orders]
         body = self._dispatcher.signature(order)
         self._dispatcher.send(lambda: chord(header, app=self._app)(body))
@@ -164,11 +164,11 @@ class ChordExecutor:
         aggregation = self._dispatcher.job(order, messages)
         if any(job.attempt or job.was_answered_for for job in trainings):
             # The chord has lost a part: it will not fire.
-            patiently(lambda: self._supervisor.send_again(aggregation))
+            retry_redis(lambda: self._supervisor.send_again(aggregation))
         answers = self._supervisor.supervise(
             [aggregation], _refuse, lambda _, workers: tell(replies, workers), self._task_deadline()
         )
-        patiently(lambda: self._board.forget([job.name for job in trainings] + [order.job]))
+        retry_redis(lambda: self._board.forget([job.name for job in trainings] + [order.job]))
         self._dispatcher.forget_results(header)
         answer = answers[order.job]
         if cohort.sites:  # who alone can evaluate it
@@ -184,7 +184,7 @@ class ChordExecutor:
         """What its sites answer, in order; in the place of those that do not, that they do not."""
         orders = ScoreOrder.for_all(order, split, weights, threshold)
         deadline = Deadline(time.monotonic() + self._terms.deadline_s, self._mark_missing)
-        return self._dispatcher.carry_out(orders, self._mark_failed, deadline)
+        return self._dispatcher.run_order(orders, self._mark_failed, deadline)
 
     def _tell_refused(self, result: RoundResult, messages: list[Any]) -> None:
         """Say whose update or scores could not be used, unless it was known before."""
@@ -195,7 +195,7 @@ class ChordExecutor:
             self._supervisor.notice(f"round {result.metrics['round']}: {reason}")
 
     def _do(self, order: Order) -> dict[str, Any]:
-        (answer,) = self._dispatcher.carry_out([order], _refuse, self._task_deadline())
+        (answer,) = self._dispatcher.run_order([order], _refuse, self._task_deadline())
         return answer
 
     def _task_deadline(self) -> Deadline:

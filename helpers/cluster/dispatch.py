@@ -16,7 +16,7 @@ from helpers.cluster.jobs import Deadline, Job
 from helpers.cluster.keys import SITE_QUEUE
 from helpers.cluster.supervision import Supervisor
 from helpers.federated.messages import FinishOrder, Order, RoundOrder, StartOrder, TrainOrder
-from helpers.federated.site_messages import FinishSitesOrder, OfferOrder, RecordOrder, ScoreOrder
+from helpers.federated.sites.messages import FinishSitesOrder, OfferOrder, RecordOrder, ScoreOrder
 
 TRAIN_QUEUE = "train"
 AGGREGATE_QUEUE = "aggregate"
@@ -53,20 +53,20 @@ class Dispatcher:
         self._board = board
         self._supervisor = supervisor
 
-    def carry_out(
-        self, orders: Sequence[Order], give_up: Callable[[Job, str], None], deadline: Deadline
+    def run_order(
+        self, orders: Sequence[Order], on_failure: Callable[[Job, str], None], deadline: Deadline
     ) -> list[dict[str, Any]]:
         """Send orders and wait for their answers, one for each; see `Supervisor.supervise`.
 
         Raises:
-            ClusterError: as `supervise`, and what `give_up` and `deadline` raise.
+            ClusterError: as `supervise`, and what `on_failure` and `deadline` raise.
         """
-        patiently, jobs = self._supervisor.patiently, [self.job(order) for order in orders]
-        patiently(lambda: self._board.expect({job.name: 0 for job in jobs}))
+        retry_redis, jobs = self._supervisor.retry_redis, [self.job(order) for order in orders]
+        retry_redis(lambda: self._board.expect({job.name: 0 for job in jobs}))
         for job in jobs:
             job.send(0, None)
-        answers = self._supervisor.supervise(jobs, give_up, deadline=deadline)
-        patiently(lambda: self._board.forget([job.name for job in jobs]))
+        answers = self._supervisor.supervise(jobs, on_failure, deadline=deadline)
+        retry_redis(lambda: self._board.forget([job.name for job in jobs]))
         return [answers[job.name] for job in jobs]
 
     def job(self, order: Order, *arguments: Any) -> Job:

@@ -54,7 +54,7 @@ class Supervisor:
     def supervise(
         self,
         jobs: Sequence[Job],
-        give_up: Callable[[Job, str], None],
+        on_failure: Callable[[Job, str], None],
         tell: Callable[[dict[str, Any], Workers], None] = lambda answers, workers: None,
         deadline: Deadline | None = None,
     ) -> dict[str, Any]:
@@ -62,7 +62,7 @@ class Supervisor:
 
         Args:
             jobs: jobs whose current attempt has been sent.
-            give_up: called with a job that went wrong twice and why; answers it or raises.
+            on_failure: called with a job that went wrong twice and why; answers it or raises.
             tell: called at every look with the answers so far and the live workers.
             deadline: when not to wait longer, and what to do then with a job without an answer.
 
@@ -87,7 +87,7 @@ class Supervisor:
                         deadline.close(job)
                     continue
                 self._check_for_workers(workers)
-                self._mend(open_jobs, workers, give_up)
+                self._mend(open_jobs, workers, on_failure)
                 self._board.wait(TICK_S if deadline is None else deadline.seconds_left(TICK_S))
                 self._redis_lost_at = None
             except (redis.ConnectionError, redis.TimeoutError) as error:
@@ -104,7 +104,7 @@ class Supervisor:
         """
         began: float | None = None
         while True:
-            workers = self.patiently(self._look)
+            workers = self.retry_redis(self._look)
             self._check_for_workers(workers)
             missing = lacking(workers)
             if workers and not missing:
@@ -116,7 +116,7 @@ class Supervisor:
                 raise NoWorkers(f"{missing}; waited {self._patience_s:g} s")
             time.sleep(TICK_S)
 
-    def patiently(self, ask: Callable[[], Answer]) -> Answer:
+    def retry_redis(self, ask: Callable[[], Answer]) -> Answer:
         """Ask something of Redis, waiting for it as long as `supervise` does.
 
         Raises:
@@ -138,7 +138,7 @@ class Supervisor:
             del self._unserved_since[queue]
         return workers
 
-    def _mend(self, jobs: list[Job], workers: Workers, give_up: Callable[[Job, str], None]) -> None:
+    def _mend(self, jobs: list[Job], workers: Workers, on_failure: Callable[[Job, str], None]) -> None:
         failures = self._board.failures([job.name for job in jobs]) if jobs else {}
         waiting = {queue for queue in {job.queue for job in jobs} if self._client.llen(queue)}
         now = time.monotonic()
@@ -151,17 +151,17 @@ class Supervisor:
             if failure is not None:
                 job.failed += 1
                 if job.failed > 1:
-                    give_up(job, failure["error"])
+                    on_failure(job, failure["error"])
                 else:
                     self.notice(f"{job.name} failed on {failure['worker']}: {failure['error']}")
                     self.send_again(job, _another(workers, job.queue, failure["worker"]))
             elif self._has_left(job, workers):
-                give_up(job, f"site {job.site} has had no live worker for {self._patience_s:g} s")
+                on_failure(job, f"site {job.site} has had no live worker for {self._patience_s:g} s")
             elif self._is_lost(job, workers):
                 where = f" on {job.runner}, which died" if job.runner else ""
                 job.lost += 1
                 if job.lost > MOST_LOSSES:
-                    give_up(job, f"lost {job.lost} times: no worker keeps it")
+                    on_failure(job, f"lost {job.lost} times: no worker keeps it")
                 else:
                     self.notice(f"{job.name} was lost{where}; it is sent again")
                     self.send_again(job)

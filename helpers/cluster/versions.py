@@ -6,7 +6,8 @@ import hashlib
 from importlib.metadata import PackageNotFoundError, version
 from pathlib import Path
 
-from helpers.cluster.child_processes import ROOT
+ROOT = Path(__file__).resolve().parents[2]
+"""The repository."""
 
 PACKAGES = {
     "tensorflow": ("tensorflow", "tensorflow-cpu"),

@@ -112,7 +112,7 @@ class WorkerSession:
         except redis.RedisError:
             return True
 
-    def carry_out(
+    def run_order(
         self, kind: type[AnyOrder], message: Any, do: Callable[[AnyOrder], dict[str, Any]]
     ) -> dict[str, Any] | None:
         """Do what an order asks and give the answer.

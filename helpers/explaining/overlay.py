@@ -1,10 +1,10 @@
-"""An image beside itself under heat, in colours that the colour-blind can tell apart."""
+"""An image beside itself under heat, in colors that the color-blind can tell apart."""
 
 import cv2
 import numpy as np
 from numpy.typing import NDArray
 
-# Brightness rises evenly along viridis, so it reads in grey too (Nuñez, Anderton & Renslow 2018).
+# Brightness rises evenly along viridis, so it reads in gray too (Nuñez, Anderton & Renslow 2018).
 COLOURS = cv2.COLORMAP_VIRIDIS
 STRONGEST = 0.6  # so that the image still shows where the heat is greatest
 
@@ -13,7 +13,7 @@ def beside_heat(image: NDArray[np.uint8], heatmap: NDArray[np.float32]) -> NDArr
     """Put an image and, to its right, the same under its heat into one picture.
 
     Args:
-        image: uint8 (H, W, 3) RGB or (H, W, 1) grey.
+        image: uint8 (H, W, 3) RGB or (H, W, 1) gray.
         heatmap: float32 (H, W), in [0, 1].
 
     Returns:
@@ -43,7 +43,7 @@ def overlay(image: NDArray[np.uint8], heatmap: NDArray[np.float32]) -> NDArray[n
     if image.shape != (*heatmap.shape, 3):
         raise ValueError(f"heatmap {heatmap.shape} does not fit image {image.shape}")
     levels = np.rint(heatmap.clip(0, 1) * 255).astype(np.uint8)
-    colours = cv2.cvtColor(cv2.applyColorMap(levels, COLOURS), cv2.COLOR_BGR2RGB)
+    colors = cv2.cvtColor(cv2.applyColorMap(levels, COLOURS), cv2.COLOR_BGR2RGB)
     strength = STRONGEST * heatmap.clip(0, 1)[..., None]
-    mixed: NDArray[np.uint8] = np.rint((1 - strength) * image + strength * colours).astype(np.uint8)
+    mixed: NDArray[np.uint8] = np.rint((1 - strength) * image + strength * colors).astype(np.uint8)
     return mixed

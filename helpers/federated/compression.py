@@ -1,6 +1,6 @@
 """What a client sends of its update: its weights as they are, or their change in fewer bytes.
 
-Only float32 arrays of two or more dimensions are compressed. The others, biases and batch normalisation,
+Only float32 arrays of two or more dimensions are compressed. The others, biases and batch normalization,
 are few bytes and travel as they are: a moving variance arrives bit for bit and cannot become negative.
 
 `float16`  the change, local − global, in half precision.
@@ -9,7 +9,7 @@ are few bytes and travel as they are: a moving variance arrives bit for bit and 
            Karimireddy et al. 2019, "Error Feedback Fixes SignSGD", Algorithm 2: p = Δ + e, send C(p), keep
            e = p − C(p)).
 
-Quantised updates are those of Konečný et al. 2016, "Federated Learning: Strategies for Improving
+Quantized updates are those of Konečný et al. 2016, "Federated Learning: Strategies for Improving
 Communication Efficiency", and Alistarh et al. 2017, "QSGD". Theirs round at random, which needs no memory;
 rounding to the nearest gives the same bits every time, and error feedback takes away its bias.
 
@@ -24,7 +24,7 @@ from typing import Literal
 
 import numpy as np
 
-from helpers.federated.quantisation import check_quantised, dequantise, quantise
+from helpers.federated.quantization import check_quantized, dequantize, quantize
 from helpers.federated.weights import ArraySpec, Schema, Weights, check_weights
 
 UpdateDtype = Literal["float32", "float16", "int8"]
@@ -40,7 +40,7 @@ def state_schema(dtype: UpdateDtype, schema: Schema) -> Schema:
     """Names, dtypes and shapes of what a client remembers from round to round; empty where nothing."""
     if dtype != "int8":
         return ()
-    return tuple(part for spec in schema if _is_compressed(dtype, spec) for part in _quantised_parts(spec))
+    return tuple(part for spec in schema if _is_compressed(dtype, spec) for part in _quantized_parts(spec))
 
 
 def compress(
@@ -77,10 +77,10 @@ def compress(
             payload.append(np.clip(change, -LARGEST_HALF, LARGEST_HALF).astype(np.float16))
             continue
         if state:
-            change += dequantise(spec.name, next(remembered), next(remembered))
-        sent = quantise(change)
+            change += dequantize(spec.name, next(remembered), next(remembered))
+        sent = quantize(change)
         payload.extend(sent)
-        new_state.extend(quantise(change - dequantise(spec.name, *sent)))
+        new_state.extend(quantize(change - dequantize(spec.name, *sent)))
     return payload, new_state
 
 
@@ -107,7 +107,7 @@ def decompress(dtype: UpdateDtype, schema: Schema, payload: Weights, global_weig
         elif dtype == "float16":
             weights.append(np.add(old, next(parts), dtype=np.float32))
         else:
-            weights.append(np.add(old, dequantise(spec.name, next(parts), next(parts)), dtype=np.float32))
+            weights.append(np.add(old, dequantize(spec.name, next(parts), next(parts)), dtype=np.float32))
     check_weights(weights, schema)
     return weights
 
@@ -123,7 +123,7 @@ def check_state(schema: Schema, state: Weights) -> None:
         SchemaError: naming the array.
     """
     for spec, levels, scale in zip(schema[::2], state[::2], state[1::2], strict=True):
-        check_quantised(spec.name, levels, scale)
+        check_quantized(spec.name, levels, scale)
 
 
 def _is_compressed(dtype: UpdateDtype, spec: ArraySpec) -> bool:
@@ -133,9 +133,9 @@ def _is_compressed(dtype: UpdateDtype, spec: ArraySpec) -> bool:
 def _sent_parts(dtype: UpdateDtype, spec: ArraySpec) -> Sequence[ArraySpec]:
     if not _is_compressed(dtype, spec):
         return [spec]
-    return _quantised_parts(spec) if dtype == "int8" else [replace(spec, dtype="float16")]
+    return _quantized_parts(spec) if dtype == "int8" else [replace(spec, dtype="float16")]
 
 
-def _quantised_parts(spec: ArraySpec) -> Sequence[ArraySpec]:
+def _quantized_parts(spec: ArraySpec) -> Sequence[ArraySpec]:
     """The levels under the array's own name, and their scale."""
     return [replace(spec, dtype="int8"), ArraySpec(f"{spec.name}.scale", "float32", ())]

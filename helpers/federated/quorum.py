@@ -24,18 +24,18 @@ def clients_needed(min_clients: float, num_clients: int) -> int:
     return min(num_clients, math.ceil(min_clients))
 
 
-def liars_withstood(strategy: str, trim_fraction: float, num_liars: int, num_clients: int) -> int:
+def num_tolerated(strategy: str, trim_fraction: float, num_malicious: int, num_clients: int) -> int:
     """Return how many liars a robust strategy with a parameter holds out against; 0 for all others.
 
     Args:
         strategy: STRATEGY.
         trim_fraction: TRIM_FRACTION; so many of the clients, rounded down, are trimmed at each end.
-        num_liars: NUM_LIARS.
+        num_malicious: NUM_MALICIOUS.
         num_clients: participants of the round; that some do not answer makes no liar honest.
     """
     if strategy == "trimmed_mean":
         return math.floor(trim_fraction * num_clients + 1e-9)  # 0.29 · 100 is a little below 29
-    return num_liars if strategy in ("krum", "multi_krum") else 0
+    return num_malicious if strategy in ("krum", "multi_krum") else 0
 
 
 def updates_needed(strategy: str, liars: int) -> int:

@@ -1,4 +1,4 @@
-"""A client's optimiser, and the terms that some algorithms add to its gradients inside Keras' own `fit`."""
+"""A client's optimizer, and the terms that some algorithms add to its gradients inside Keras' own `fit`."""
 
 from collections.abc import Mapping, Sequence
 from typing import Any
@@ -12,9 +12,9 @@ OPTIMIZERS: dict[str, type[keras.Optimizer]] = {"adam": keras.optimizers.Adam, "
 
 
 class GradientTerms:
-    """Mixin of a Keras optimiser: from a gradient g it makes g + μ (w − w₀) + correction.
+    """Mixin of a Keras optimizer: from a gradient g it makes g + μ (w − w₀) + correction.
 
-    w₀ are the weights that the round began with. w₀ and correction are variables of the optimiser, so that
+    w₀ are the weights that the round began with. w₀ and correction are variables of the optimizer, so that
     the training step, once traced, serves every round.
 
     Attributes:
@@ -44,7 +44,7 @@ class GradientTerms:
             corrections: by path of the variable, of its shape; one that is not there has none.
 
         Raises:
-            ValueError: a correction of no variable, or of an optimiser that was made without.
+            ValueError: a correction of no variable, or of an optimizer that was made without.
         """
         known = {variable.path for variable in variables} if self._corrections else set()
         if unknown := sorted(corrections.keys() - known):
@@ -67,7 +67,7 @@ class GradientTerms:
 
 
 def client_optimizer(name: str, *, proximal_mu: float = 0.0, is_corrected: bool = False) -> keras.Optimizer:
-    """Return an optimiser of OPTIMIZERS, with the terms of `GradientTerms` that are asked for, if any."""
+    """Return an optimizer of OPTIMIZERS, with the terms of `GradientTerms` that are asked for, if any."""
     kind = OPTIMIZERS[name]
     if not proximal_mu and not is_corrected:
         return kind()

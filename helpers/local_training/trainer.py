@@ -56,14 +56,14 @@ def train_locally(
     corrections: Mapping[str, NDArray[np.generic]] = NO_CORRECTIONS,
     go_on: Callable[[int], bool] = lambda num_batches: True,
 ) -> LocalUpdate:
-    """Train on all of `batches` from `weights` with a fresh optimiser.
+    """Train on all of `batches` from `weights` with a fresh optimizer.
 
     Args:
         instance: the model; its weights are overwritten.
         weights: those to begin with, in model order.
         batches: what Keras' `fit` takes: images float32 (B, H, W, C) in [0, 1], labels
             float32 (B, 1), 0 to the number of classes - 1.
-        learning_rate: of the optimiser.
+        learning_rate: of the optimizer.
         seed: determines the dropout masks.
         class_weight: what an image of each class counts in the loss; None counts all alike.
         corrections: what SCAFFOLD adds to the gradients, by name of the weights.

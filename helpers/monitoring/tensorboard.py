@@ -84,7 +84,7 @@ class TensorBoardObserver:
 
         Args:
             name: the tag, such as `augmented/client-0`.
-            images: uint8 0-255 or float 0-1, (N, H, W, 3) RGB or (N, H, W, 1) grey.
+            images: uint8 0-255 or float 0-1, (N, H, W, 3) RGB or (N, H, W, 1) gray.
             step: the round.
         """
         self._write(AVERAGED, step, [_image(f"{name}/{index}", image) for index, image in enumerate(images)])

@@ -39,12 +39,12 @@ def draw_calibration(split: SplitScores, name: str, class_names: tuple[str, ...]
         )  # fmt: skip
     upper.set(xlim=(0, 1), ylim=(-0.04, 1.04), ylabel=f"share {positive}")
     upper.legend(loc="upper left")
-    centres = (np.arange(BINS) + 0.5) / BINS
+    centers = (np.arange(BINS) + 0.5) / BINS
     width = 0.9 / BINS
     negatives = counts - positives
-    lower.bar(centres, negatives, width, color=SERIES[0], label=negative)
+    lower.bar(centers, negatives, width, color=SERIES[0], label=negative)
     lower.bar(
-        centres, positives, width, negatives, color=SERIES[1], hatch="///", edgecolor=PAPER, linewidth=0,
+        centers, positives, width, negatives, color=SERIES[1], hatch="///", edgecolor=PAPER, linewidth=0,
         label=positive,
     )  # fmt: skip
     lower.set(xlabel=axis, ylabel="images")

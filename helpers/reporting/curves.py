@@ -63,8 +63,8 @@ def draw_class_recalls(rounds: pd.DataFrame, classes: pd.DataFrame) -> Picture:
     figure, axes = new_axes("round", "validation, recall of each class", lines_below=len(labels))
     for number, label in enumerate(labels):
         rows = classes[classes["class"] == label]
-        colour, dashes = line_style(number)
-        _plot(axes, rows["round"], rows["recall"], colour, shortened(rows["name"].iloc[0]), dashes)
+        color, dashes = line_style(number)
+        _plot(axes, rows["round"], rows["recall"], color, shortened(rows["name"].iloc[0]), dashes)
     axes.set_ylim(-0.03, 1.03)
     _finish(axes, rounds["round"])
     if legend := axes.get_legend():
@@ -87,8 +87,8 @@ def draw_runs(tables: Mapping[str, pd.DataFrame], column: str, label: str) -> Pi
     """One column of rounds.csv for several runs, by name."""
     figure, axes = new_axes("round", label)
     for number, (run, rounds) in enumerate(tables.items()):
-        colour, dashes = line_style(number)
-        _plot(axes, rounds["round"], rounds[column], colour, run, dashes)
+        color, dashes = line_style(number)
+        _plot(axes, rounds["round"], rounds[column], color, run, dashes)
     _finish(axes, pd.concat([table["round"] for table in tables.values()]))
     return to_picture(figure, column, f"{label} per round for the runs {', '.join(tables)}")
 
@@ -104,10 +104,10 @@ def _draw_band(axes: "Axes", clients: pd.DataFrame, column: str, label: str) -> 
 
 
 def _plot(
-    axes: "Axes", x: "pd.Series[float]", y: "pd.Series[float]", colour: str, label: str, dashes: str = "-"
+    axes: "Axes", x: "pd.Series[float]", y: "pd.Series[float]", color: str, label: str, dashes: str = "-"
 ) -> None:
     if y.notna().any():
-        axes.plot(x, y, dashes, color=colour, label=label, marker="o" if len(x) <= 30 else "")
+        axes.plot(x, y, dashes, color=color, label=label, marker="o" if len(x) <= 30 else "")
 
 
 def _finish(axes: "Axes", rounds: "pd.Series[float]") -> None:

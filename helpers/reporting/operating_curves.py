@@ -138,9 +138,9 @@ def draw_class_rocs(split: SplitScores, name: str, class_names: tuple[str, ...])
     areas = []
     for label, (true, false) in _counts_by_class(split).items():
         x, y = roc(true, false)
-        colour, dashes = line_style(label)
+        color, dashes = line_style(label)
         areas.append(f"{shortened(class_names[label])}, AUC {area_under_roc(x, y):.3f}")
-        axes.plot(x, y, dashes, color=colour, label=areas[-1], clip_on=False)
+        axes.plot(x, y, dashes, color=color, label=areas[-1], clip_on=False)
     axes.set(xlim=(0, 1), ylim=(0, 1))
     figure.legend(loc="lower center")
     alt = f"ROC curves on {name}, each class against the rest: {'; '.join(areas)}"
@@ -153,9 +153,9 @@ def draw_class_precision_recalls(split: SplitScores, name: str, class_names: tup
     averages = []
     for label, (true, false) in _counts_by_class(split).items():
         x, y = precision_recall(true, false)
-        colour, dashes = line_style(label)
+        color, dashes = line_style(label)
         averages.append(f"{shortened(class_names[label])}, average {average_precision(x, y):.3f}")
-        axes.step(x, y, dashes, color=colour, where="pre", label=averages[-1], clip_on=False)
+        axes.step(x, y, dashes, color=color, where="pre", label=averages[-1], clip_on=False)
     axes.set(xlim=(0, 1), ylim=(0, 1))
     figure.legend(loc="lower center")
     alt = f"Precision-recall curves on {name}, each class against the rest: {'; '.join(averages)}"
@@ -176,8 +176,8 @@ def draw_roc_of_runs(splits: dict[str, SplitScores]) -> Picture:
     figure, axes = new_axes("1 − specificity", "sensitivity")
     for number, (run, split) in enumerate(splits.items()):
         x, y = roc(*RankedScores.of(split).counts(np.ones(len(split.labels))))
-        colour, dashes = line_style(number)
-        axes.plot(x, y, dashes, color=colour, label=f"{run}, {area_under_roc(x, y):.3f}", clip_on=False)
+        color, dashes = line_style(number)
+        axes.plot(x, y, dashes, color=color, label=f"{run}, {area_under_roc(x, y):.3f}", clip_on=False)
     axes.plot([0, 1], [0, 1], ":", color=MUTED, linewidth=1)
     axes.set(xlim=(0, 1), ylim=(0, 1))
     axes.legend(loc="lower right")

@@ -1,6 +1,6 @@
-"""Matplotlib figures as inline SVG that takes its colours from the page: dark and light from one picture.
+"""Matplotlib figures as inline SVG that takes its colors from the page: dark and light from one picture.
 
-Everything is drawn in stand-in colours; in the SVG each becomes a CSS variable of `templates/style.css`.
+Everything is drawn in stand-in colors; in the SVG each becomes a CSS variable of `templates/style.css`.
 """
 
 import io
@@ -21,7 +21,7 @@ INK, MUTED, GRID, PAPER = "#010101", "#010102", "#010103", "#010104"
 SERIES = tuple(f"#0102{number:02d}" for number in range(1, 7))
 DASHES = ("-", "--", "-.", ":")
 VARIABLES = {INK: "--ink", MUTED: "--muted", GRID: "--grid", PAPER: "--paper"} | {
-    colour: f"--series-{number}" for number, colour in enumerate(SERIES, 1)
+    color: f"--series-{number}" for number, color in enumerate(SERIES, 1)
 }
 HALF = (4.4, 3.3)  # inches; two fit beside each other
 LEGEND_LINE = 0.19  # inches
@@ -103,7 +103,7 @@ def new_axes(xlabel: str, ylabel: str, lines_below: int = 0) -> "tuple[Figure, A
 
 
 def line_style(number: int) -> tuple[str, str]:
-    """Colour and dashes of one of several curves."""
+    """Color and dashes of one of several curves."""
     return SERIES[number % len(SERIES)], DASHES[number % len(DASHES)]
 
 
@@ -138,7 +138,7 @@ def to_picture(figure: "Figure", name: str, alt: str, *, is_wide: bool = False) 
     svg = re.sub(r"<metadata>.*?</metadata>", "", svg, flags=re.DOTALL)
     svg = re.sub(r' id="[A-Za-z0-9.]+_\d+"', "", svg)  # of groups; what is referred to has no underscore
     svg = re.sub(r"\n\s*", "\n", svg)
-    for colour, variable in VARIABLES.items():
-        svg = svg.replace(colour, f"var({variable})")
+    for color, variable in VARIABLES.items():
+        svg = svg.replace(color, f"var({variable})")
     svg = svg.replace("<svg ", f'<svg role="img" aria-label="{escape(alt)}" ', 1)
     return Picture(Markup(svg), is_wide)

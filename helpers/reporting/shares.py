@@ -44,14 +44,14 @@ def draw_shares(
     ends = [0] * len(clients)
     longest = max(sum(counts.values()) for counts in partition.values())
     for label, name in enumerate(class_names):
-        colour, hatch = SERIES[label % len(SERIES)], HATCHES[label % len(HATCHES)]
+        color, hatch = SERIES[label % len(SERIES)], HATCHES[label % len(HATCHES)]
         sizes = [partition[client].get(str(label), 0) for client in clients]
         axes.barh(
-            range(len(clients)), sizes, 0.72, ends, color=colour, hatch=hatch, edgecolor=PAPER, linewidth=0,
+            range(len(clients)), sizes, 0.72, ends, color=color, hatch=hatch, edgecolor=PAPER, linewidth=0,
             label=shortened(name),
         )  # fmt: skip
         if len(clients) <= 30:
-            _write_numbers(axes, sizes, ends, colour, longest)
+            _write_numbers(axes, sizes, ends, color, longest)
         ends = [end + size for end, size in zip(ends, sizes, strict=True)]
     if len(clients) <= 30:
         axes.set_yticks(range(len(clients)), [name[:LONGEST_NAME] for name in names])
@@ -65,8 +65,8 @@ def draw_shares(
     return to_picture(figure, "shares", alt, is_wide=True)
 
 
-def _write_numbers(axes: "Axes", sizes: list[int], ends: list[int], colour: str, longest: int) -> None:
+def _write_numbers(axes: "Axes", sizes: list[int], ends: list[int], color: str, longest: int) -> None:
     for y, (size, left) in enumerate(zip(sizes, ends, strict=True)):
         if size > ROOM_FOR_NUMBERS * longest:
             text = axes.text(left + size / 2, y, str(size), ha="center", va="center", color=PAPER)
-            text.set_bbox({"facecolor": colour, "edgecolor": "none", "pad": 2.5})
+            text.set_bbox({"facecolor": color, "edgecolor": "none", "pad": 2.5})

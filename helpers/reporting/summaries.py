@@ -75,7 +75,7 @@ def check_known(metrics_dir: Path, runs: list[str]) -> None:
         raise UnknownRun(f"no run {', '.join(unknown)} in {metrics_dir}; there are: {there}")
 
 
-def summarise(metrics_dir: Path, models_dir: Path) -> list[Summary]:
+def summarize(metrics_dir: Path, models_dir: Path) -> list[Summary]:
     """Every run, best first: by test AUC, then those without a test by validation AUC."""
     summaries = [
         _summary(metrics_dir, read_run(metrics_dir, models_dir, run)) for run in known_runs(metrics_dir)

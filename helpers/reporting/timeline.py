@@ -12,7 +12,7 @@ if TYPE_CHECKING:
     from matplotlib.axes import Axes
 
 MOST_LANES = 600
-ACTIVITIES = {  # what: colour, opacity, hatch
+ACTIVITIES = {  # what: color, opacity, hatch
     "waiting": (MUTED, 0.22, ""),
     "transfer": (SERIES[4], 1.0, ""),
     "training": (SERIES[0], 1.0, ""),
@@ -88,10 +88,10 @@ def _draw(axes: "Axes", bars: dict[str, list[Bar]], bottom: float) -> None:
     from matplotlib.patches import Patch
 
     handles = []
-    for what, (colour, opacity, hatch) in ACTIVITIES.items():
+    for what, (color, opacity, hatch) in ACTIVITIES.items():
         corners = [[(a, y), (b, y), (b, z), (a, z)] for a, b, y, z in bars[what]]
         look: dict[str, Any] = {
-            "facecolor": colour,
+            "facecolor": color,
             "alpha": opacity,
             "hatch": hatch,
             "edgecolor": PAPER,

@@ -14,17 +14,17 @@ import pandas as pd
 import pytest
 import redis
 
-from helpers.cluster.child_processes import ROOT
 from helpers.cluster.connection import connect
-from helpers.cluster.embedded_redis import RedisServer, find_binary, start_server
 from helpers.cluster.heartbeat import live_workers
-from helpers.cluster.worker_processes import Sink, WorkerProcesses, worker_environment
+from helpers.cluster.versions import ROOT
+from helpers.launcher.embedded_redis import RedisServer, find_binary, start_server
+from helpers.launcher.worker_processes import Sink, WorkerProcesses, worker_environment
 
 SMALL = ["--input-shape", "16,16", "--train-batch-size", "8"]
 
 
 def write_images(folder: Path, count: int, seed: int = 0) -> None:
-    """Write `count` grey noise images in 0/ and 1/; those in 1/ have a bright square."""
+    """Write `count` gray noise images in 0/ and 1/; those in 1/ have a bright square."""
     generator = np.random.default_rng(seed)
     for number in range(count):
         label = number % 2

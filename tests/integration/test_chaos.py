@@ -9,8 +9,8 @@ import time
 import numpy as np
 import pytest
 
-from helpers.cluster.embedded_redis import find_binary, start_server
 from helpers.cluster.heartbeat import live_workers
+from helpers.launcher.embedded_redis import find_binary, start_server
 from tests.integration.conftest import Cluster, is_running
 
 ROUNDS = 12

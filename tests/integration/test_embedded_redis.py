@@ -10,10 +10,10 @@ from pathlib import Path
 
 import pytest
 
-from helpers.cluster import embedded_redis
 from helpers.cluster.connection import answers, connect
-from helpers.cluster.embedded_redis import find_or_start, packaged_binary, start_server
 from helpers.cluster.errors import RedisUnreachable, ServerNotFound
+from helpers.launcher import embedded_redis
+from helpers.launcher.embedded_redis import find_or_start, packaged_binary, start_server
 
 ON_PATH = shutil.which("redis-server") or shutil.which("valkey-server")
 

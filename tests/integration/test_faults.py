@@ -13,9 +13,10 @@ from pathlib import Path
 import pandas as pd
 import pytest
 
-from helpers.cluster.child_processes import ROOT, start_apart
-from helpers.cluster.embedded_redis import find_binary, start_server
 from helpers.cluster.heartbeat import live_workers
+from helpers.cluster.versions import ROOT
+from helpers.launcher.child_processes import start_apart
+from helpers.launcher.embedded_redis import find_binary, start_server
 from tests.integration.conftest import Cluster, is_running
 
 SLOW = ["--train-batch-size", "1", "--epochs", "2"]

@@ -6,7 +6,7 @@ import pytest
 import redis
 
 from helpers.cluster.connection import connect
-from helpers.cluster.embedded_redis import find_binary, start_server
+from helpers.launcher.embedded_redis import find_binary, start_server
 from helpers.weight_store.pieces import PIECE_BYTES
 from helpers.weight_store.redis_store import RedisStore
 from helpers.weight_store.store import LIFETIME_S, StoreError, WeightStore

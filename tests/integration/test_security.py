@@ -18,10 +18,11 @@ import pytest
 import redis
 from kombu import Connection
 
-from helpers.cluster.child_processes import ROOT, start_apart, stop_all
 from helpers.cluster.connection import connect
-from helpers.cluster.worker_processes import WorkerProcesses, worker_command
+from helpers.cluster.versions import ROOT
 from helpers.federated.messages import StartOrder
+from helpers.launcher.child_processes import start_apart, stop_all
+from helpers.launcher.worker_processes import WorkerProcesses, worker_command
 from tests.integration.conftest import SMALL, Cluster, log_to
 
 PASSWORD = "hush/7f3a@1c:9e"

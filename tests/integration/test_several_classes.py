@@ -1,4 +1,4 @@
-"""Whole runs of three classes of grey images: with one store of images, and with two sites."""
+"""Whole runs of three classes of gray images: with one store of images, and with two sites."""
 
 import json
 import subprocess
@@ -12,7 +12,7 @@ import pandas as pd
 import pytest
 from sklearn import metrics
 
-from helpers.cluster.child_processes import ROOT
+from helpers.cluster.versions import ROOT
 from helpers.evaluation.weighted_metrics import SENSITIVITY
 from tests.integration.conftest import Cluster, places, running_cluster
 from tests.integration.test_client_memory import assert_same_runs
@@ -20,11 +20,11 @@ from tests.integration.test_client_memory import assert_same_runs
 NAMES = ["normal", "benign", "malignant"]
 PREPARE = [sys.executable, "preprocessing/load_and_create_dataset.py", "--input-shape", "16,16"]
 PREPARE += ["--input-dim", "1", "--class-names", ",".join(NAMES), "--validation-fraction", "0.3"]
-GREY = ("--input-dim", "1", "--epochs", "2", "--class-weight", "balanced")
+GRAY = ("--input-dim", "1", "--epochs", "2", "--class-weight", "balanced")
 
 
 def write_three_classes(folder: Path, count: int, seed: int) -> None:
-    """Write `count` grey noise images into folders named by class, the brighter the graver."""
+    """Write `count` gray noise images into folders named by class, the brighter the graver."""
     generator = np.random.default_rng(seed)
     for number in range(count):
         image = generator.integers(0, 120, (20, 20), dtype=np.uint8)
@@ -48,7 +48,7 @@ def three(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Cluster]:
 def test_a_run_of_three_classes_tells_each_class_and_saves_what_it_scored(three: Cluster) -> None:
     import keras
 
-    done = three.train("--run", "first", *GREY)
+    done = three.train("--run", "first", *GRAY)
     assert done.returncode == 0, done.stdout + done.stderr
     with np.load(three.folder / "metrics/first/scores.npz") as arrays:
         val_labels, val_scores = arrays["val_labels"], arrays["val_scores"].astype(np.float64)
@@ -88,7 +88,7 @@ def test_a_run_of_three_classes_tells_each_class_and_saves_what_it_scored(three:
 
 
 def test_a_stopped_run_of_three_classes_goes_on_to_the_same_bits(three: Cluster) -> None:
-    training = three.start_training("--run", "again", *GREY)
+    training = three.start_training("--run", "again", *GRAY)
     three.wait_for_task("train:2:")
     training.kill()
     training.communicate()
@@ -120,7 +120,7 @@ def test_images_of_three_classes_are_predicted_by_name(three: Cluster, tmp_path:
 
 
 def test_other_classes_than_the_settings_say_end_a_run_before_it_begins(three: Cluster) -> None:
-    refused = three.train("--run", "other", *GREY, "--class-names", "benign,normal,malignant")
+    refused = three.train("--run", "other", *GRAY, "--class-names", "benign,normal,malignant")
     assert refused.returncode == 2
     assert "CLASS_NAMES: received ('benign', 'normal', 'malignant'), but the images" in refused.stderr
     assert not (three.folder / "metrics/other").exists()
@@ -139,7 +139,7 @@ def test_sites_of_three_classes_give_their_counts_and_one_of_other_classes_is_le
         more = {"DT_SHARE_SCORES": "false"} if name == "north" else {}
         three.add_workers(1, **places(folder), DT_SITE=name, **more)
     settings = ("--data-at", "sites", "--min-clients", "2", "--class-names", ",".join(NAMES))
-    done = three.train("--run", "sites", *GREY, *settings)
+    done = three.train("--run", "sites", *GRAY, *settings)
     assert done.returncode == 0, done.stdout + done.stderr
     said = " ".join(done.stdout.split())
     assert "site west: its classes are 0 malignant, 1 benign, 2 normal" in said

@@ -12,10 +12,10 @@ import numpy as np
 import pytest
 from sklearn import metrics
 
-from helpers.cluster.child_processes import ROOT
 from helpers.cluster.heartbeat import live_workers
-from helpers.cluster.worker_processes import WorkerProcesses
+from helpers.cluster.versions import ROOT
 from helpers.evaluation.tallies import MEAN
+from helpers.launcher.worker_processes import WorkerProcesses
 from tests.integration.conftest import Cluster, places, running_cluster, write_images
 from tests.integration.test_client_memory import assert_same_runs
 

@@ -46,7 +46,7 @@ def test_a_killed_run_with_momenta_at_the_server_is_resumed_to_the_bit(cluster: 
         ("median", ["--update-dtype", "float16"]),
         ("trimmed_mean", ["--trim-fraction", "0.34"]),
         ("krum", ["--num-workers", "5"]),
-        ("multi_krum", ["--num-liars", "0", "--max-update-norm", "1"]),
+        ("multi_krum", ["--num-malicious", "0", "--max-update-norm", "1"]),
     ],
 )
 def test_a_run_ends_with_finite_numbers(cluster: Cluster, strategy: str, options: list[str]) -> None:

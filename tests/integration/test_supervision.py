@@ -15,7 +15,6 @@ from helpers.cluster import keys, supervision
 from helpers.cluster.chord_executor import ChordExecutor, RoundTerms
 from helpers.cluster.connection import connect
 from helpers.cluster.dispatch import Dispatcher
-from helpers.cluster.embedded_redis import find_binary, start_server
 from helpers.cluster.errors import NoWorkers, TaskFailed
 from helpers.cluster.heartbeat import Heartbeat
 from helpers.cluster.job_board import JobBoard
@@ -23,6 +22,7 @@ from helpers.cluster.jobs import Deadline, Job
 from helpers.cluster.supervision import Supervisor
 from helpers.cluster.worker_session import WorkerSession
 from helpers.federated.messages import TrainOrder
+from helpers.launcher.embedded_redis import find_binary, start_server
 
 
 @pytest.fixture(scope="module")
@@ -248,7 +248,7 @@ def test_a_worker_refuses_an_order_it_does_not_understand_by_name(
     message = order.to_message() | {"field of a later version": 1}
 
     def send(attempt: int, target: str | None) -> None:
-        session.carry_out(TrainOrder, message | {"attempt": attempt}, lambda order: {})
+        session.run_order(TrainOrder, message | {"attempt": attempt}, lambda order: {})
 
     job = Job(order.job, "train", send)
     job.send(0, None)

@@ -15,7 +15,7 @@ import sklearn.metrics as sk
 
 from helpers.cluster.connection import connect
 from helpers.cluster.heartbeat import live_workers
-from helpers.cluster.worker_processes import WorkerProcesses
+from helpers.launcher.worker_processes import WorkerProcesses
 from tests.integration.conftest import Cluster, log_to
 
 TIMES = ["seconds", "started_at", "transfer_seconds", "aggregation_started_at"]

@@ -11,7 +11,7 @@ from tests.integration.conftest import Cluster
 from tests.integration.test_faults import finish, rows_without_times
 
 LONGER = ["--train-batch-size", "2", "--epochs", "3", "--update-dtype", "int8"]
-"""Not 1 image a batch: batch normalisation of one pixel of one image is 0, and no kernel would change."""
+"""Not 1 image a batch: batch normalization of one pixel of one image is 0, and no kernel would change."""
 
 
 @pytest.fixture(autouse=True)

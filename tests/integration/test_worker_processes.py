@@ -11,11 +11,11 @@ from urllib.parse import urlsplit
 
 import pytest
 
-from helpers.cluster import launcher, worker_processes
 from helpers.cluster.connection import connect
-from helpers.cluster.embedded_redis import packaged_binary, start_server
 from helpers.cluster.errors import NoWorkers, WorkerDied
-from helpers.cluster.worker_processes import WorkerProcesses, worker_environment
+from helpers.launcher import up, worker_processes
+from helpers.launcher.embedded_redis import packaged_binary, start_server
+from helpers.launcher.worker_processes import WorkerProcesses, worker_environment
 
 ROOT = Path(__file__).resolve().parents[2]
 STUBBORN = "import signal, time; signal.signal(signal.SIGTERM, signal.SIG_IGN); print('up', flush=True)"
@@ -120,17 +120,17 @@ def test_a_command_is_stopped_when_every_worker_has_ended(stand_in, capfd):
         WorkerProcesses(["w1"], dict(os.environ), Lines()) as workers,
         pytest.raises(WorkerDied, match="every worker has ended"),
     ):
-        launcher._run_python(["-c", "import time; time.sleep(600)"], dict(os.environ), workers)
+        up._run_python(["-c", "import time; time.sleep(600)"], dict(os.environ), workers)
     assert "out of memory" in capfd.readouterr().err
 
 
 def test_a_command_passes_its_exit_status_on():
-    assert launcher._run_python(["-c", "raise SystemExit(5)"], dict(os.environ)) == 5
+    assert up._run_python(["-c", "raise SystemExit(5)"], dict(os.environ)) == 5
 
 
 def test_logs_of_workers_are_new_files(tmp_path):
     (tmp_path / "demo1.log").write_text("of an earlier demo")
-    write = launcher._log_files(tmp_path, ["demo1", "demo2"])
+    write = up._log_files(tmp_path, ["demo1", "demo2"])
     write("demo1", "ready")
     assert (tmp_path / "demo1.log").read_text() == "ready\n"
     assert (tmp_path / "demo2.log").read_text() == ""
@@ -138,7 +138,7 @@ def test_logs_of_workers_are_new_files(tmp_path):
 
 @pytest.mark.parametrize(("sent", "status"), [(signal.SIGINT, 0), (signal.SIGTERM, 143)])
 def test_up_starts_ready_workers_and_a_signal_stops_everything(redis_url, sent, status):
-    code = "import sys; from helpers.cluster import launcher; sys.exit(launcher.up(2))"
+    code = "import sys; from helpers.launcher import up; sys.exit(up.up(2))"
     environment = {**os.environ, "REDIS_URL": redis_url, "PYTHONUNBUFFERED": "1", "DT_WEIGHT_STORE": ""}
     process = subprocess.Popen(
         [sys.executable, "-c", code], cwd=ROOT, env=environment, stdout=subprocess.PIPE, text=True

@@ -1,4 +1,4 @@
-"""SCAFFOLD and clients' own batch normalisation, through the store, the intake and the checkpoint."""
+"""SCAFFOLD and clients' own batch normalization, through the store, the intake and the checkpoint."""
 
 from pathlib import Path
 from types import SimpleNamespace
@@ -10,7 +10,7 @@ import pytest
 import tensorflow as tf
 
 from helpers.federated.aggregation import weighted_mean
-from helpers.federated.memory import MemoryPlan
+from helpers.federated.client_state import ClientStatePlan
 from helpers.federated.messages import SERVER, ClientReply, RoundOrder, States, TrainOrder
 from helpers.federated.weights import Weights
 from helpers.global_config import Config
@@ -22,7 +22,7 @@ from helpers.run_records.files import RunFolders
 from helpers.run_records.run_log import begin_run, commit_round
 from helpers.weight_store.store import MemoryStore, put_arrays
 from tasks import train_task
-from tasks.remembered import put_server_control, put_states
+from tasks.client_states import put_server_control, put_states
 from tasks.round_record import forget
 from tasks.update_intake import UpdateIntake
 
@@ -64,10 +64,10 @@ class Simulation:
             store=MemoryStore(),
             folders=RunFolders(folder / "metrics", folder / "models"),
             key=lambda *parts: ":".join(str(part) for part in parts),
-            memory=MemoryPlan.of(
+            memory=ClientStatePlan.of(
                 self.instance.schema,
                 self.instance.trainable,
-                self.instance.normalising,
+                self.instance.normalizing,
                 update_dtype=self.config.UPDATE_DTYPE,
                 strategy=self.config.STRATEGY,
                 batch_norm=self.config.BATCH_NORM,
@@ -83,7 +83,7 @@ class Simulation:
         for name, value in {
             "RunContext": SimpleNamespace(of=self._enter),
             "RoundClock": lambda _: SimpleNamespace(started_at=0.0, now=lambda: 1.0),
-            "Attendance": self._attend,
+            "StopCondition": self._attend,
             "worker_session": lambda: SimpleNamespace(threads=1),
             "training_batches": self._batches,
             "train_locally": self._train,
@@ -195,7 +195,7 @@ def norm_layers() -> list[Any]:
     return [inner, keras.layers.Dense(1, "sigmoid"), keras.layers.BatchNormalization(name="outer")]
 
 
-def test_a_client_keeps_its_own_batch_normalisation(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_a_client_keeps_its_own_batch_normalization(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     start = [np.ones((3, 1), np.float32), np.zeros(1, np.float32)]
     one = [np.ones(3, np.float32), np.zeros(3, np.float32)] * 2  # gamma, beta, mean, variance
     run = Simulation(
@@ -205,7 +205,7 @@ def test_a_client_keeps_its_own_batch_normalisation(tmp_path: Path, monkeypatch:
         [one[0], one[1], one[1], one[0], *start],
         BATCH_NORM="local",
     )
-    assert run.instance.normalising == (True,) * 4 + (False,) * 2
+    assert run.instance.normalizing == (True,) * 4 + (False,) * 2
     replies = run.round(1, [0, 1])
     assert [reply.state_bytes for reply in replies] == [
         run.states[str(client)]["length"] for client in (0, 1)
@@ -224,9 +224,9 @@ def test_a_client_keeps_its_own_batch_normalisation(tmp_path: Path, monkeypatch:
     np.testing.assert_array_equal(run.began[0][4], run.began[2][4])  # all else is shared
 
 
-def test_batch_normalisation_is_found_in_models_within_the_model() -> None:
+def test_batch_normalization_is_found_in_models_within_the_model() -> None:
     instance = ModelInstance(keras.Sequential([keras.layers.Input((3,)), *norm_layers()]))
     found = [
-        name.rpartition("/")[2] for name, it in zip(instance.names, instance.normalising, strict=True) if it
+        name.rpartition("/")[2] for name, it in zip(instance.names, instance.normalizing, strict=True) if it
     ]
     assert sorted(found) == sorted(["gamma", "beta", "moving_mean", "moving_variance"] * 2)

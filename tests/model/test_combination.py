@@ -98,7 +98,7 @@ def test_what_a_strategy_makes_of_a_round(
 
 
 @pytest.mark.parametrize("strategy", ["fedavg", *ROBUST])
-def test_without_an_optimiser_at_the_server_it_remembers_nothing(tmp_path: Path, strategy: str) -> None:
+def test_without_an_optimizer_at_the_server_it_remembers_nothing(tmp_path: Path, strategy: str) -> None:
     context = make_context(tmp_path, STRATEGY=strategy)
     order, replies = begin(context)
     assert combine(context, order, UpdateIntake(context, order, replies))[1] is None
@@ -131,7 +131,7 @@ def test_an_aggregation_repeated_after_its_commit_gives_the_same(tmp_path: Path,
         (
             {"STRATEGY": "krum"},
             (2,),
-            r"4 usable updates of 5 clients; NUM_LIARS=1: krum needs 5 against 1 liars",
+            r"4 usable updates of 5 clients; NUM_MALICIOUS=1: krum needs 5 against 1 liars",
         ),
         (
             {"STRATEGY": "multi_krum"},

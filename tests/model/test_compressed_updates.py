@@ -9,8 +9,8 @@ import numpy as np
 import pytest
 
 from helpers.federated.aggregation import weighted_mean
+from helpers.federated.client_state import ClientStatePlan
 from helpers.federated.compression import state_schema
-from helpers.federated.memory import MemoryPlan
 from helpers.federated.messages import ClientReply, RoundOrder, States, TrainOrder
 from helpers.federated.weights import Weights, schema_of
 from helpers.global_config import Config
@@ -39,7 +39,7 @@ def make_context(folder: Path, dtype: str) -> Any:
             has_patients=False, labels=lambda split: np.zeros(40, np.int32) if split == "train" else LABELS
         ),
         instance=SimpleNamespace(schema=SCHEMA),
-        memory=MemoryPlan.of(
+        memory=ClientStatePlan.of(
             SCHEMA,
             (True, False),
             (False, True),

@@ -8,8 +8,8 @@ import numpy as np
 import pandas as pd
 
 from helpers.global_config import Config
-from preprocessing.prepared_data import PreparedData
-from tasks.division import record_division
+from preprocessing.feed.prepared_data import PreparedData
+from tasks.partition_log import record_partition
 
 
 class Data(PreparedData):
@@ -32,7 +32,7 @@ def context_of(folder: Path, **settings: Any) -> Any:
 
 
 def record(context: Any, round_number: int, num_clients: int) -> pd.DataFrame:
-    record_division(context, SimpleNamespace(round=round_number, num_clients=num_clients))
+    record_partition(context, SimpleNamespace(round=round_number, num_clients=num_clients))
     return pd.read_csv(context.folders.metrics / "partition.csv")
 
 

@@ -19,7 +19,7 @@ SHAPE = (20, 24, 3)
 
 @pytest.fixture(scope="module")
 def place(tmp_path_factory) -> SimpleNamespace:
-    """A model whose batch normalisation has seen something, so that inference differs from training."""
+    """A model whose batch normalization has seen something, so that inference differs from training."""
     folder = tmp_path_factory.mktemp("export")
     keras.utils.set_random_seed(0)
     model = build_seed_cnn(SHAPE)

@@ -9,8 +9,8 @@ import pytest
 import tensorflow as tf
 
 from helpers.cluster.process_tuning import keep_freed_memory
-from preprocessing.augment_images import AUGMENTATIONS, augmentation, augmented_examples
-from preprocessing.input_pipeline import (
+from preprocessing.feed.augment_images import AUGMENTATIONS, augmentation, augmented_examples
+from preprocessing.feed.input_pipeline import (
     PREFETCHED_BATCHES,
     PREFETCHED_BYTES,
     _ahead,
@@ -112,10 +112,10 @@ def test_the_readmes_pipeline_changes_images_but_not_their_range() -> None:
 
 
 @pytest.mark.parametrize("name", list(AUGMENTATIONS))
-def test_grey_images_keep_their_axis_through_every_transform(name: str) -> None:
-    grey = np.random.default_rng(0).integers(0, 256, (200, 16, 16, 1), dtype=np.uint8)
+def test_gray_images_keep_their_axis_through_every_transform(name: str) -> None:
+    gray = np.random.default_rng(0).integers(0, 256, (200, 16, 16, 1), dtype=np.uint8)
     dataset = training_batches(
-        grey,
+        gray,
         np.zeros(200, np.int32),
         np.arange(200),
         batch_size=8,
@@ -127,12 +127,12 @@ def test_grey_images_keep_their_axis_through_every_transform(name: str) -> None:
     assert images.shape == (200, 16, 16, 1)
     assert images.min() >= 0
     assert images.max() <= 1
-    if name == "readme":  # its CLAHE works on lightness, which is not the grey of RGB
+    if name == "readme":  # its CLAHE works on lightness, which is not the gray of RGB
         return
-    in_grey, in_colour = augmentation(name, (16, 16), seed=3), augmentation(name, (16, 16), seed=3)
-    for image in grey:
-        expected = in_colour(np.repeat(image, 3, axis=-1))
-        np.testing.assert_allclose(np.repeat(in_grey(image), 3, axis=-1), expected, rtol=0, atol=1e-6)
+    in_gray, in_color = augmentation(name, (16, 16), seed=3), augmentation(name, (16, 16), seed=3)
+    for image in gray:
+        expected = in_color(np.repeat(image, 3, axis=-1))
+        np.testing.assert_allclose(np.repeat(in_gray(image), 3, axis=-1), expected, rtol=0, atol=1e-6)
 
 
 @pytest.mark.parametrize("name", list(AUGMENTATIONS))
@@ -141,9 +141,9 @@ def test_images_that_are_not_square_keep_their_shape(name: str) -> None:
     assert {augment(np.zeros((12, 20, 3), np.uint8)).shape for _ in range(20)} == {(12, 20, 3)}
 
 
-def test_examples_of_grey_images_are_grey() -> None:
-    grey = IMAGES[..., :1]
-    assert augmented_examples(grey, "readme", seed=1, count=4).shape == (4, 16, 16, 1)
+def test_examples_of_gray_images_are_gray() -> None:
+    gray = IMAGES[..., :1]
+    assert augmented_examples(gray, "readme", seed=1, count=4).shape == (4, 16, 16, 1)
 
 
 def test_large_images_are_made_ahead_in_few_batches() -> None:

@@ -14,7 +14,7 @@ from helpers.global_config import Config
 from helpers.local_training.client_optimizer import GradientTerms, client_optimizer
 from helpers.local_training.trainer import train_locally
 from helpers.model_instance_helper import ModelInstance, initial_weights, model_for
-from preprocessing.input_pipeline import training_batches
+from preprocessing.feed.input_pipeline import training_batches
 
 SMALL = {"INPUT_SHAPE": (16, 16)}
 CONFIG = Config(**SMALL)
@@ -74,7 +74,7 @@ def steps(instance: ModelInstance, weights: Weights, points: Any, classes: Any, 
     return train_locally(instance, weights, batches, learning_rate=0.5, seed=[0]).weights
 
 
-def test_one_client_is_plain_keras_with_a_fresh_optimiser_each_epoch() -> None:
+def test_one_client_is_plain_keras_with_a_fresh_optimizer_each_epoch() -> None:
     federated = initial_weights(CONFIG)
     plain = build_seed_cnn((16, 16, 3))
     plain.set_weights(federated)

@@ -126,7 +126,7 @@ def test_updates_are_averaged_compressed_and_saved(name: str, tmp_path) -> None:
     assert grad_cam(opened, images).shape == (6, 32, 32)
 
 
-def test_group_norm_has_no_statistics_and_an_image_does_not_look_at_its_neighbours() -> None:
+def test_group_norm_has_no_statistics_and_an_image_does_not_look_at_its_neighbors() -> None:
     for name in ("seed_cnn_groupnorm", "resnet_groupnorm"):
         instance = model_for(config_of(name))
         assert all(instance.trainable)

@@ -11,7 +11,7 @@ import numpy as np
 import pytest
 
 from helpers.architectures.building import Recipe, build, names_of
-from helpers.architectures.own_function import imported
+from helpers.architectures.custom_model import imported
 from helpers.global_config import Config, ConfigError
 from helpers.local_training.trainer import predict_scores, train_locally
 from helpers.model_instance_helper import initial_weights, keras_file, model_for
@@ -57,7 +57,7 @@ def test_it_trains_and_its_file_opens_in_plain_keras(tmp_path) -> None:
 
 def test_batch_norm_within_a_model_within_it_can_stay_with_the_client() -> None:
     instance = model_for(config_of("good", BATCH_NORM="local", BATCH_NORM_MOMENTUM=0.5))
-    assert sum(instance.normalising) == 4
+    assert sum(instance.normalizing) == 4
     (norm,) = [layer for layer in instance.model.layers[-2].layers if "batch" in layer.name]
     assert norm.momentum == 0.5
 

@@ -19,11 +19,11 @@ from helpers.architectures.seed_cnn import build_seed_cnn
 from helpers.global_config import Config
 from helpers.local_training.trainer import predict_scores
 from helpers.model_instance_helper import ModelInstance
-from preprocessing.input_pipeline import evaluation_batches
+from preprocessing.feed.input_pipeline import evaluation_batches
+from preprocessing.feed.prepared_data import PreparedData
 from preprocessing.load_and_create_dataset import prepare
-from preprocessing.prepared_data import PreparedData
-from preprocessing.sources.dicom import read_dicom
-from preprocessing.sources.image_folder import read_image
+from preprocessing.prepare.sources.dicom import read_dicom
+from preprocessing.prepare.sources.image_folder import read_image
 
 SHAPE = (20, 24)
 
@@ -82,8 +82,8 @@ def test_a_folder_gets_the_scores_that_training_stored(place, tmp_path, capsys) 
     assert f"threshold 0.5 (the default: there is no {place.model_file.with_name('best.json')})" in shown
 
 
-def test_a_grey_model_reads_grey_images_and_has_pictures_in_colour(place, tmp_path, capsys) -> None:
-    model_file = tmp_path / "grey.keras"
+def test_a_gray_model_reads_gray_images_and_has_pictures_in_color(place, tmp_path, capsys) -> None:
+    model_file = tmp_path / "gray.keras"
     build_seed_cnn((*SHAPE, 1)).save(model_file)
     config = Config(DATA_DIR=place.images, PREPROCESSED_DIR=tmp_path / "p", INPUT_SHAPE=SHAPE, INPUT_DIM=1)
     data = prepare(config)

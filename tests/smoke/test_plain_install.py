@@ -19,7 +19,7 @@ def pip(tmp_path_factory):
 
 
 def pinned(name: str) -> dict[str, str]:
-    """The versions in a requirement file, by normalised package name."""
+    """The versions in a requirement file, by normalized package name."""
     found = re.findall(r"^([\w.-]+)==([^\s;]+)", (ROOT / name).read_text(), re.MULTILINE)
     return {package.lower().replace("_", "-"): version for package, version in found}
 

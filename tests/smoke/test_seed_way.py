@@ -7,8 +7,9 @@ from pathlib import Path
 
 import pytest
 
-from helpers.cluster.child_processes import ROOT, start_apart, stop_all
-from helpers.cluster.embedded_redis import find_binary, start_server
+from helpers.cluster.versions import ROOT
+from helpers.launcher.child_processes import start_apart, stop_all
+from helpers.launcher.embedded_redis import find_binary, start_server
 from tests.integration.conftest import write_images
 
 CELERY = [sys.executable, "-m", "celery"]

@@ -5,16 +5,16 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from preprocessing.audit import (
+from preprocessing.errors import PreprocessingError
+from preprocessing.prepare.audit import (
     audit_images,
     count_findings,
     group_images,
     refuse_findings,
     write_audit,
 )
-from preprocessing.duplicates import Copy
-from preprocessing.errors import PreprocessingError
-from preprocessing.sources.records import ImageRecord
+from preprocessing.prepare.duplicates import Copy
+from preprocessing.prepare.sources.records import ImageRecord
 
 RECORDS = [
     ImageRecord("0/a.png", 0, "7", "train"),

@@ -3,7 +3,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from preprocessing.errors import PreprocessingError
-from preprocessing.sources.class_names import name_classes
+from preprocessing.prepare.sources.class_names import name_classes
 
 
 def named(names, positive="", class_names=()):

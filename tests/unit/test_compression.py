@@ -9,7 +9,7 @@ from hypothesis import strategies as st
 from hypothesis.extra import numpy as hnp
 
 from helpers.federated.compression import check_state, compress, decompress, payload_schema, state_schema
-from helpers.federated.quantisation import dequantise, quantise
+from helpers.federated.quantization import dequantize, quantize
 from helpers.federated.weights import SchemaError, Weights, check_weights, num_bytes, schema_of
 
 NAMES = ["kernel", "variance"]
@@ -61,15 +61,15 @@ def test_float32_is_sent_as_it_is() -> None:
 
 
 def test_int8_by_hand() -> None:
-    levels, scale = quantise(np.array([[127.0, -63.6], [0.4, 0.0]], np.float32))
+    levels, scale = quantize(np.array([[127.0, -63.6], [0.4, 0.0]], np.float32))
     assert levels.tolist() == [[127, -64], [0, 0]]
     assert (levels.dtype, scale.dtype, scale.shape, float(scale)) == (np.int8, np.float32, (), 1.0)
-    assert dequantise("a", levels, scale).tolist() == [[127.0, -64.0], [0.0, 0.0]]
+    assert dequantize("a", levels, scale).tolist() == [[127.0, -64.0], [0.0, 0.0]]
 
 
 def test_the_residual_by_hand() -> None:
     _, state = compress("int8", SCHEMA, local([127.0, 0.4, 0.0]), GLOBAL, [])
-    kept = dequantise("kernel", *state)
+    kept = dequantize("kernel", *state)
     np.testing.assert_allclose(kept, [[0.0, 0.4, 0.0]], rtol=1e-6)
 
 
@@ -109,7 +109,7 @@ def test_int8_is_off_by_at_most_half_a_step_and_remembers_it(change) -> None:
     step = np.abs(change).max() / 127
     tolerance = 1e-6 * np.abs(change).max() + 1e-38
     assert (np.abs(back - change) <= step / 2 + tolerance).all()
-    kept = dequantise("kernel", *state)
+    kept = dequantize("kernel", *state)
     assert (np.abs(back + kept - change) <= step / 508 + tolerance).all()
 
 

@@ -99,7 +99,7 @@ def test_the_channels_may_be_written_as_text(monkeypatch):
         ("INPUT_SHAPE", "0,64", "greater than 0"),
         ("INPUT_SHAPE", "64", "such as 64,64"),
         ("INPUT_DIM", "2", "1 or 3"),
-        ("INPUT_DIM", "grey", "1 or 3"),
+        ("INPUT_DIM", "gray", "1 or 3"),
     ],
 )
 def test_a_wrong_value_is_refused_by_setting_value_and_range(name, value, said, monkeypatch):
@@ -136,9 +136,9 @@ def test_settings_survive_the_journey_to_a_worker(shape, clients, rate, seed):
     [
         (
             {"STRATEGY": "krum"},
-            "NUM_LIARS: received 1: STRATEGY=krum needs 2 · NUM_LIARS + 3 = 5 clients, 3 take",
+            "NUM_MALICIOUS: received 1: STRATEGY=krum needs 2 · NUM_MALICIOUS + 3 = 5 clients, 3 take",
         ),
-        ({"STRATEGY": "multi_krum", "NUM_LIARS": 2, "num_workers": 6}, "= 7 clients, 6 take part"),
+        ({"STRATEGY": "multi_krum", "NUM_MALICIOUS": 2, "num_workers": 6}, "= 7 clients, 6 take part"),
         ({"STRATEGY": "krum", "num_workers": 9, "CLIENTS": (0, 1, 2, 3)}, "4 take part in a round"),
         ({"STRATEGY": "trimmed_mean"}, "TRIM_FRACTION: received 0.2: of 3 clients a round less than one"),
         ({"TRIM_FRACTION": 0.5}, "TRIM_FRACTION: received 0.5: Input should be less than 0.5"),
@@ -159,7 +159,7 @@ def test_a_strategy_that_cannot_do_what_it_says_is_refused(settings, said):
 
 def test_a_strategy_with_just_enough_clients_is_taken():
     Config.load(STRATEGY="krum", num_workers=5)
-    Config.load(STRATEGY="krum", NUM_LIARS=0)
+    Config.load(STRATEGY="krum", NUM_MALICIOUS=0)
     Config.load(STRATEGY="trimmed_mean", TRIM_FRACTION=0.34)
     Config.load(STRATEGY="median", num_workers=1)
 

@@ -5,8 +5,14 @@ import numpy as np
 import pytest
 
 from preprocessing.errors import PreprocessingError
-from preprocessing.sources import demo_mammograms
-from preprocessing.sources.demo_mammograms import HEADROOM, TILE, add_mass, cut_tiles, write_demo_images
+from preprocessing.prepare.sources import demo_mammograms
+from preprocessing.prepare.sources.demo_mammograms import (
+    HEADROOM,
+    TILE,
+    add_mass,
+    cut_tiles,
+    write_demo_images,
+)
 
 
 def test_tiles_are_cut_inside_the_breast_only_and_do_not_overlap():

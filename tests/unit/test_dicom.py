@@ -10,10 +10,10 @@ import pytest
 from helpers.global_config import Config
 from preprocessing.errors import PreprocessingError
 from preprocessing.load_and_create_dataset import main, prepare
-from preprocessing.sources.breast_crop import crop_breast
-from preprocessing.sources.choice import SourceOptions
-from preprocessing.sources.dicom import find_dicoms, is_dicom, read_dicom
-from preprocessing.sources.records import UnreadableImageError
+from preprocessing.prepare.sources.breast_crop import crop_breast
+from preprocessing.prepare.sources.choice import SourceOptions
+from preprocessing.prepare.sources.dicom import find_dicoms, is_dicom, read_dicom
+from preprocessing.prepare.sources.records import UnreadableImageError
 
 pydicom = pytest.importorskip("pydicom", reason="DICOM images need: pip install -r requirements-demo.txt")
 
@@ -96,17 +96,17 @@ def test_a_table_of_the_file_decides(tmp_path):
 def test_without_either_deep_images_go_by_percentiles_and_eight_bits_stay(tmp_path):
     ramp = np.arange(2000, dtype=np.uint16).reshape(40, 50) + 500
     ramp[0, 0] = 4095  # one letter must not darken the image
-    grey = read_dicom(save(tmp_path / "a.dcm", ramp), (40, 50, 1)).pixels[..., 0]
-    assert grey[0, 1] == 0
-    assert grey[-1, -1] == 255
-    assert np.abs(grey.ravel()[1000] - 255 * (1000 - 20) / (1990 - 20)) < 2
+    gray = read_dicom(save(tmp_path / "a.dcm", ramp), (40, 50, 1)).pixels[..., 0]
+    assert gray[0, 1] == 0
+    assert gray[-1, -1] == 255
+    assert np.abs(gray.ravel()[1000] - 255 * (1000 - 20) / (1990 - 20)) < 2
     eight = np.array([[0, 7, 100, 200, 250]], np.uint8)
     assert shown(save(tmp_path / "b.dcm", eight, bits=8)) == [0, 7, 100, 200, 250]
     flat = np.full((1, 5), 700, np.uint16)
     assert len(set(shown(save(tmp_path / "c.dcm", flat)))) == 1
 
 
-def test_colour_is_kept_or_becomes_grey(tmp_path):
+def test_color_is_kept_or_becomes_gray(tmp_path):
     rgb = np.array([[[255, 0, 0], [0, 255, 0], [0, 0, 255]]], np.uint8)
     path = save(tmp_path / "a.dcm", rgb, "RGB", bits=8)
     assert read_dicom(path, (1, 3, 3)).pixels.tolist() == rgb.tolist()

@@ -4,9 +4,9 @@ import importlib.metadata
 
 import pytest
 
-from helpers.cluster import doctor
+from commands import doctor
+from commands.doctor import Finding
 from helpers.cluster.connection import redact
-from helpers.cluster.doctor import Finding
 from helpers.cluster.errors import ServerNotFound
 from helpers.global_config import Config
 

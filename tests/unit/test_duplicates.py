@@ -6,9 +6,16 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from preprocessing import duplicates
-from preprocessing.duplicates import MAX_BITS, MIN_COARSE, MIN_CORRELATION, SIDE, find_copies, make_thumbnails
-from preprocessing.likeness import GRID, aligned_correlation, coarse_contrasts, perceptual_hashes
+from preprocessing.prepare import duplicates
+from preprocessing.prepare.duplicates import (
+    MAX_BITS,
+    MIN_COARSE,
+    MIN_CORRELATION,
+    SIDE,
+    find_copies,
+    make_thumbnails,
+)
+from preprocessing.prepare.similarity import GRID, aligned_correlation, coarse_contrasts, perceptual_hashes
 
 
 def picture(seed, size=120):
@@ -17,8 +24,8 @@ def picture(seed, size=120):
     layers = [
         cv2.resize(rng.normal(size=(n, n)), (size, size), interpolation=cv2.INTER_CUBIC) for n in (6, 15)
     ]
-    grey = 128 + 35 * layers[0] + 15 * layers[1] + rng.normal(0, 4, (size, size))
-    return np.clip(grey, 0, 255).astype(np.uint8)
+    gray = 128 + 35 * layers[0] + 15 * layers[1] + rng.normal(0, 4, (size, size))
+    return np.clip(gray, 0, 255).astype(np.uint8)
 
 
 def thumbnail(pixels):

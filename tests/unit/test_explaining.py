@@ -51,13 +51,13 @@ def test_no_heat_leaves_the_image_and_most_heat_shines() -> None:
     assert over.dtype == np.uint8
     changed = (over != image).any(axis=-1)
     assert np.argwhere(changed).tolist() == [[1, 2]]
-    yellow = np.array([253, 231, 37])  # the brightest colour of viridis, RGB
+    yellow = np.array([253, 231, 37])  # the brightest color of viridis, RGB
     expected = (1 - STRONGEST) * image[1, 2] + STRONGEST * yellow
     np.testing.assert_allclose(over[1, 2], expected, atol=1.5)
 
 
 @pytest.mark.parametrize("channels", [1, 3])
-def test_image_and_heat_lie_beside_each_other_in_colour(channels) -> None:
+def test_image_and_heat_lie_beside_each_other_in_color(channels) -> None:
     image = np.random.default_rng(0).integers(0, 256, (4, 5, channels), np.uint8)
     picture = beside_heat(image, np.zeros((4, 5), np.float32))
     assert (picture[:, :5] == image).all()

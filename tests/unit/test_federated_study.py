@@ -23,7 +23,7 @@ from benchmarks.federated_images import Images
 from benchmarks.federated_runs import Study
 from benchmarks.federated_study import first_cases, later_cases
 from benchmarks.synthetic_data import write_prepared
-from helpers.federated.quorum import liars_withstood, updates_needed
+from helpers.federated.quorum import num_tolerated, updates_needed
 from helpers.global_config import Config, UserError, config_from_arguments
 from tests.made_up_outcomes import made_up
 
@@ -52,8 +52,8 @@ def test_every_robust_rule_is_set_for_two_liars_and_has_the_clients_it_needs():
     counted = {}
     for case in liar_cases():
         config = config_of(case)
-        arguments = config.STRATEGY, config.TRIM_FRACTION, config.NUM_LIARS, config.NUM_CLIENTS
-        liars = liars_withstood(*arguments)
+        arguments = config.STRATEGY, config.TRIM_FRACTION, config.NUM_MALICIOUS, config.NUM_CLIENTS
+        liars = num_tolerated(*arguments)
         assert updates_needed(config.STRATEGY, liars) <= config.NUM_CLIENTS
         counted.setdefault(case.lie, []).append((config.STRATEGY, config.NUM_CLIENTS, liars))
     rules = [
@@ -102,7 +102,7 @@ def test_finished_runs_are_skipped_and_begun_ones_go_on(tmp_path, calls):
     state.parent.mkdir(parents=True)
     state.write_text("{}")
     cases = [pooled(), liar_cases()[0], honest(), liar_cases()[-1]]
-    study.carry_out(5, cases)
+    study.run_order(5, cases)
     assert calls == [
         ("celery_app", None),
         "--run seed-5-pooled",
@@ -113,14 +113,14 @@ def test_finished_runs_are_skipped_and_begun_ones_go_on(tmp_path, calls):
         "--run seed-5-noise-krum",
     ]
     calls.clear()
-    study.carry_out(5, cases)
+    study.run_order(5, cases)
     assert calls == []
 
 
 def test_a_finished_run_with_other_settings_is_not_taken_for_what_is_asked(tmp_path, calls):
-    study_in(tmp_path).carry_out(5, [pooled()])
+    study_in(tmp_path).run_order(5, [pooled()])
     with pytest.raises(UserError, match="run seed-5-pooled is finished, but EPOCHS was 2, is 3; set it back"):
-        study_in(tmp_path, rounds=3).carry_out(5, [pooled()])
+        study_in(tmp_path, rounds=3).run_order(5, [pooled()])
 
 
 def test_other_images_than_those_prepared_are_refused(tmp_path):
@@ -152,9 +152,9 @@ def test_without_liars_nobody_lies_and_their_reference_is_left_out():
 def test_progress_counts_runs_that_were_finished_before(tmp_path, calls):
     told = []
     study = Study(tmp_path, study_in(tmp_path).images, 2, told.append)
-    study.carry_out(5, [pooled()])
+    study.run_order(5, [pooled()])
     study.expect(3)
-    study.carry_out(5, [pooled(), honest()])
+    study.run_order(5, [pooled(), honest()])
     assert " 2 of 3  seed-5-honest: " in told[-1]
 
 

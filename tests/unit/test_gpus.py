@@ -2,8 +2,9 @@
 
 import pytest
 
-from helpers.cluster import doctor, gpus, worker_processes
-from helpers.cluster.worker_processes import own_gpus
+from commands import doctor
+from helpers.launcher import gpus, worker_processes
+from helpers.launcher.worker_processes import own_gpus
 
 LISTING = """\
 GPU 0: NVIDIA H100 80GB HBM3 (UUID: GPU-aaaa)

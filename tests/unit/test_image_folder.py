@@ -6,11 +6,11 @@ import numpy as np
 import pytest
 
 from preprocessing.errors import PreprocessingError
-from preprocessing.sources.image_folder import find_images, fit_image, read_image
-from preprocessing.sources.records import ImageRecord, UnreadableImageError
+from preprocessing.prepare.sources.image_folder import find_images, fit_image, read_image
+from preprocessing.prepare.sources.records import ImageRecord, UnreadableImageError
 
-GREY = np.arange(48, dtype=np.uint8).reshape(6, 8) * 5
-BGR = np.dstack([GREY, 255 - GREY, GREY // 2])
+GRAY = np.arange(48, dtype=np.uint8).reshape(6, 8) * 5
+BGR = np.dstack([GRAY, 255 - GRAY, GRAY // 2])
 
 
 def save(path, pixels):
@@ -20,17 +20,17 @@ def save(path, pixels):
 
 
 @pytest.mark.parametrize("suffix", [".png", ".bmp", ".tiff", ".tif", ".pgm"])
-def test_grey_files_come_back_as_rgb_with_the_same_pixels(tmp_path, suffix):
-    image, digest, _ = read_image(save(tmp_path / f"a{suffix}", GREY), (6, 8, 3))
+def test_gray_files_come_back_as_rgb_with_the_same_pixels(tmp_path, suffix):
+    image, digest, _ = read_image(save(tmp_path / f"a{suffix}", GRAY), (6, 8, 3))
     assert image.dtype == np.uint8
-    assert np.array_equal(image, np.dstack([GREY] * 3))
+    assert np.array_equal(image, np.dstack([GRAY] * 3))
     assert digest == hashlib.sha256((tmp_path / f"a{suffix}").read_bytes()).hexdigest()
 
 
 @pytest.mark.parametrize("suffix", [".png", ".bmp", ".tiff"])
-def test_colour_files_come_back_as_rgb_and_alpha_is_dropped(tmp_path, suffix):
+def test_color_files_come_back_as_rgb_and_alpha_is_dropped(tmp_path, suffix):
     assert np.array_equal(read_image(save(tmp_path / f"a{suffix}", BGR), (6, 8, 3)).pixels, BGR[..., ::-1])
-    bgra = np.dstack([BGR, np.zeros_like(GREY)])
+    bgra = np.dstack([BGR, np.zeros_like(GRAY)])
     assert np.array_equal(read_image(save(tmp_path / f"b{suffix}", bgra), (6, 8, 3)).pixels, BGR[..., ::-1])
 
 
@@ -50,7 +50,7 @@ def test_sixteen_bit_files_are_read_as_twelve_bit_when_they_fit(tmp_path, suffix
     assert read_image(save(tmp_path / f"a{suffix}", pixels), (1, 3, 3)).pixels[0, :, 0].tolist() == expected
 
 
-def test_sixteen_bit_colour(tmp_path):
+def test_sixteen_bit_color(tmp_path):
     image = read_image(save(tmp_path / "a.png", BGR.astype(np.uint16) * 257), (6, 8, 3)).pixels
     assert np.array_equal(image, BGR[..., ::-1])
 
@@ -61,9 +61,9 @@ def test_shrinking_averages_areas_and_growing_interpolates():
     assert grown.tolist() == [0, 25, 75, 100]
 
 
-def test_grey_is_asked_for_and_colour_becomes_grey(tmp_path):
-    grey = read_image(save(tmp_path / "a.png", GREY), (6, 8, 1)).pixels
-    assert np.array_equal(grey, GREY[..., None])
+def test_gray_is_asked_for_and_color_becomes_gray(tmp_path):
+    gray = read_image(save(tmp_path / "a.png", GRAY), (6, 8, 1)).pixels
+    assert np.array_equal(gray, GRAY[..., None])
     shades = np.array(
         [[[0, 0, 255], [0, 255, 0], [255, 0, 0]]], np.uint8
     )  # red, green, blue as OpenCV has it
@@ -92,7 +92,7 @@ def test_a_cut_off_file_is_unreadable(tmp_path, suffix):
 
 def test_float_pixels_are_refused(tmp_path):
     with pytest.raises(UnreadableImageError, match="float32, expected 8 or 16 bit"):
-        read_image(save(tmp_path / "a.tiff", GREY.astype(np.float32)), (4, 4, 3))
+        read_image(save(tmp_path / "a.tiff", GRAY.astype(np.float32)), (4, 4, 3))
 
 
 def test_images_are_found_at_any_depth_in_a_fixed_order(tmp_path):
@@ -109,8 +109,8 @@ def test_images_are_found_at_any_depth_in_a_fixed_order(tmp_path):
 
 @pytest.fixture
 def two_images(tmp_path):
-    save(tmp_path / "0/a.png", GREY)
-    save(tmp_path / "1/b.png", GREY)
+    save(tmp_path / "0/a.png", GRAY)
+    save(tmp_path / "1/b.png", GRAY)
     return tmp_path
 
 
@@ -169,7 +169,7 @@ def test_a_manifest_that_does_not_fit_is_refused(two_images, manifest, message):
 
 
 def test_a_misspelt_column_label_is_told(tmp_path):
-    save(tmp_path / "scans/a.png", GREY)
+    save(tmp_path / "scans/a.png", GRAY)
     (tmp_path / "manifest.csv").write_text("file,class\nscans/a.png,benign\n")
     with pytest.raises(PreprocessingError, match=r"whose manifest.csv has no column label, has 1 \(scans\)"):
         find_images(tmp_path)
@@ -177,7 +177,7 @@ def test_a_misspelt_column_label_is_told(tmp_path):
 
 def test_two_folders_may_have_the_names_of_classes(tmp_path):
     for name in ("malignant/a.png", "benign/b.png", "benign/deep/c.png", ".cache/e.png"):
-        save(tmp_path / name, GREY)
+        save(tmp_path / name, GRAY)
     (tmp_path / "notes").mkdir()
     found = find_images(tmp_path)
     assert found.classes == ("benign", "malignant")
@@ -190,7 +190,7 @@ def test_two_folders_may_have_the_names_of_classes(tmp_path):
 
 def test_three_folders_are_three_classes(tmp_path):
     for name in ("malignant/a.png", "benign/b.png", "normal/c.png"):
-        save(tmp_path / name, GREY)
+        save(tmp_path / name, GRAY)
     found = find_images(tmp_path)
     assert found.classes == ("benign", "malignant", "normal")
     assert [(record.file, record.label) for record in found.records] == [
@@ -203,9 +203,9 @@ def test_three_folders_are_three_classes(tmp_path):
 
 
 def test_numbered_folders_go_on_beyond_1(two_images):
-    save(two_images / "2/c.png", GREY)
+    save(two_images / "2/c.png", GRAY)
     (two_images / "notes").mkdir()
-    save(two_images / "originals/c.png", GREY)  # where folders are numbered, others mean nothing
+    save(two_images / "originals/c.png", GRAY)  # where folders are numbered, others mean nothing
     for class_names in ((), ("normal", "benign", "malignant")):
         found = find_images(two_images, class_names=class_names)
         assert found.classes == (class_names or ("0", "1", "2"))
@@ -214,7 +214,7 @@ def test_numbered_folders_go_on_beyond_1(two_images):
 
 
 def test_numbered_folders_have_no_gap(two_images):
-    save(two_images / "20190101/c.png", GREY)
+    save(two_images / "20190101/c.png", GRAY)
     with pytest.raises(PreprocessingError, match=r"/2: folder not found \(.* 20190101/\); .* without a gap"):
         find_images(two_images)
     (two_images / "20190101").rename(two_images / "3")
@@ -225,7 +225,7 @@ def test_numbered_folders_have_no_gap(two_images):
 
 def test_a_column_label_may_have_three_classes(tmp_path):
     for name in "abc":
-        save(tmp_path / f"{name}.png", GREY)
+        save(tmp_path / f"{name}.png", GRAY)
     (tmp_path / "manifest.csv").write_text("file,label\na.png,normal\nb.png,malignant\nc.png,benign\n")
     labels = [(record.file, record.label) for record in find_images(tmp_path).records]
     assert labels == [("c.png", 0), ("b.png", 1), ("a.png", 2)]
@@ -236,7 +236,7 @@ def test_a_column_label_may_have_three_classes(tmp_path):
 
 def test_the_user_says_which_folder_is_one(tmp_path):
     for name in ("cyst/a.png", "lesion/b.png"):
-        save(tmp_path / name, GREY)
+        save(tmp_path / name, GRAY)
     with pytest.raises(
         PreprocessingError, match=r'not clear: add --positive-class "cyst" or .*"lesion" to py'
     ):
@@ -249,7 +249,7 @@ def test_the_user_says_which_folder_is_one(tmp_path):
 
 def test_a_column_label_lists_the_images_wherever_they_lie(tmp_path):
     for name in ("left/a.png", "right/b.png", "c.png"):
-        save(tmp_path / name, GREY)
+        save(tmp_path / name, GRAY)
     rows = [
         "file,label,patient,site,split",
         "left/a.png,1,7,A,train",
@@ -301,7 +301,7 @@ def test_a_column_label_that_does_not_fit_is_refused(two_images, rows, message):
 def test_missing_folders_are_named_with_what_was_expected(tmp_path):
     with pytest.raises(PreprocessingError, match=r"nowhere: folder not found; expected .*nowhere/0 with"):
         find_images(tmp_path / "nowhere")
-    save(tmp_path / "0/a.png", GREY)
+    save(tmp_path / "0/a.png", GRAY)
     with pytest.raises(PreprocessingError, match=r"1: folder not found"):
         find_images(tmp_path)
     (tmp_path / "1").mkdir()

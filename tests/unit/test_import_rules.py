@@ -18,7 +18,7 @@ FLAT_PACKAGES = ("benchmarks",)
 ANYTHING = ("run", "distributed_training_index", "benchmarks")
 # Parts of the project: what a module may import of it. The longest name that fits counts.
 MAY_IMPORT = {
-    "celery_app": ("helpers.global_config", "helpers.cluster", "preprocessing.prepared_data"),
+    "celery_app": ("helpers.global_config", "helpers.cluster", "preprocessing.feed.prepared_data"),
     "tasks": ("tasks", "celery_app", "helpers", "preprocessing"),
     "commands": (*SCRIPTS, *PACKAGES),
     "preprocessing": ("preprocessing", "helpers.global_config"),
@@ -31,7 +31,7 @@ KERAS_USERS = (
     "helpers.local_training",
     "helpers.model_instance_helper",
     "helpers.explaining.grad_cam",
-    "preprocessing.input_pipeline",
+    "preprocessing.feed.input_pipeline",
     "commands.predict",
     "commands.export",
     "commands.tensorflow_loading",
@@ -40,12 +40,18 @@ CELERY_USERS = ("celery_app", "tasks", "helpers.cluster")
 LIBRARY_USERS = {
     "tensorflow": KERAS_USERS,
     "keras": KERAS_USERS,
-    "redis": ("helpers.weight_store", "helpers.cluster"),
+    "redis": ("helpers.weight_store", "helpers.cluster", "helpers.launcher"),
     "celery": CELERY_USERS,
     "kombu": CELERY_USERS,
 }
 # Modules that may import the standard library and these, nothing else from outside the project.
 ONLY_LIBRARIES = {"helpers.federated": ("numpy",)}
+
+# Packages of the project that only these parts, and the package itself, may import.
+ONLY_USED_BY = {
+    "helpers.launcher": ("run", "distributed_training_index", "commands", "benchmarks", "studies"),
+    "tasks.sites": (),
+}
 
 Sources = Mapping[str, str]
 
@@ -81,6 +87,9 @@ def imports_of(module: str, sources: Sources) -> Iterator[str]:
 
 def is_allowed(module: str, target: str) -> bool:
     """Whether the rules let a module import this."""
+    for package, users in ONLY_USED_BY.items():
+        if is_within(target, (package,)) and not is_within(module, (package, *users)):
+            return False
     if is_within(module, ANYTHING):
         return True
     rule = max((name for name in MAY_IMPORT if is_within(module, (name,))), key=len)
@@ -131,23 +140,25 @@ def test_there_is_no_import_cycle():
         ("helpers.federated.rounds", "from helpers.global_config import Config"),
         ("helpers.federated.rounds", "from ..global_config import Config"),
         ("helpers.federated.rounds", "def late():\n    import celery"),
-        ("helpers.cluster.launcher", "import keras.layers"),
-        ("helpers.cluster.launcher", "from tasks import train_task"),
-        ("helpers.cluster.launcher", "import celery_app"),
-        ("helpers.local_training.trainer", "from preprocessing.input_pipeline import batches"),
+        ("helpers.launcher.up", "import keras.layers"),
+        ("helpers.launcher.up", "from tasks import train_task"),
+        ("helpers.launcher.up", "import celery_app"),
+        ("helpers.local_training.trainer", "from preprocessing.feed.input_pipeline import batches"),
         ("helpers.run_records.tables", "import redis"),
         ("helpers.weight_store.codec", "from kombu import Queue"),
-        ("preprocessing.splitting", "from helpers.cluster import errors"),
-        ("preprocessing.splitting", "import tensorflow"),
+        ("preprocessing.prepare.splitting", "from helpers.cluster import errors"),
+        ("preprocessing.prepare.splitting", "import tensorflow"),
         ("celery_app", "from helpers.federated.rounds import run"),
         ("celery_app", "from tasks import train_task"),
         ("tasks.train_task", "import redis"),
         ("helpers.explaining.overlay", "import keras"),
         ("helpers.monitoring.tensorboard", "import tensorflow"),
-        ("helpers.cluster.launcher", "from commands.predict import predict"),
+        ("helpers.launcher.up", "from commands.predict import predict"),
         ("commands.runs", "import keras"),
         ("commands.runs", "from benchmarks.records import Record"),
-        ("helpers.cluster.launcher", "from benchmarks import floor"),
+        ("helpers.launcher.up", "from benchmarks import floor"),
+        ("helpers.cluster.heartbeat", "from helpers.launcher import gpus"),
+        ("tasks.aggregate_task", "from tasks.sites.record import finish"),
     ],
 )
 def test_the_checker_catches(module, source):
@@ -159,12 +170,12 @@ def test_the_checker_catches(module, source):
     [
         ("helpers.federated.rounds", "import json, numpy as np\nfrom helpers.federated.weights import mean"),
         ("helpers.federated.rounds", "from .weights import mean"),
-        ("preprocessing.input_pipeline", "import tensorflow as tf"),
-        ("preprocessing.splitting", "from helpers.global_config import Config"),
+        ("preprocessing.feed.input_pipeline", "import tensorflow as tf"),
+        ("preprocessing.prepare.splitting", "from helpers.global_config import Config"),
         ("tasks.train_task", "from celery_app import app\nfrom helpers.weight_store import store"),
         ("commands.predict", "import keras\nfrom preprocessing import errors\nfrom helpers.a import b"),
         ("distributed_training_index", "import keras, redis\nfrom tasks import train_task"),
-        ("benchmarks.floor_client", "import keras\nimport run\nfrom helpers.cluster import launcher"),
+        ("benchmarks.floor_client", "import keras\nimport run\nfrom helpers.launcher import up"),
     ],
 )
 def test_the_checker_allows(module, source):

@@ -10,8 +10,8 @@ import pytest
 
 from helpers.global_config import Config
 from preprocessing.errors import PreprocessingError
+from preprocessing.feed.prepared_data import PreparedData
 from preprocessing.load_and_create_dataset import main, prepare
-from preprocessing.prepared_data import PreparedData
 
 COUNT = 12  # images per class
 GIVEN = ["train"] * 6 + ["val"] * 3 + ["test"] * 3

@@ -13,12 +13,12 @@ import numpy as np
 import pytest
 
 from helpers.global_config import Config, ConfigError
-from preprocessing import image_reader
 from preprocessing.errors import PreprocessingError
+from preprocessing.feed.prepared_data import PreparedData
+from preprocessing.feed.run_data import prepared_data
 from preprocessing.load_and_create_dataset import main, prepare
-from preprocessing.prepared_data import PreparedData
-from preprocessing.run_data import prepared_data
-from preprocessing.sources.choice import SourceOptions
+from preprocessing.prepare import image_reader
+from preprocessing.prepare.sources.choice import SourceOptions
 
 ROOT = Path(__file__).resolve().parents[2]
 SCRIPT = [sys.executable, "preprocessing/load_and_create_dataset.py"]
@@ -297,22 +297,22 @@ if __name__ == "__main__":
     assert peaks[1] - peaks[0] < arrays / 5
 
 
-def test_grey_arrays_are_what_the_run_must_ask_for(data, config):
-    grey = config.model_copy(update={"INPUT_DIM": 1})
-    prepared = prepare(grey)
+def test_gray_arrays_are_what_the_run_must_ask_for(data, config):
+    gray = config.model_copy(update={"INPUT_DIM": 1})
+    prepared = prepare(gray)
     assert prepared.images("train").shape == (63, *SHAPE, 1)
     assert prepared.image_shape == (*SHAPE, 1)
     assert prepared.counts()["input_shape"] == [*SHAPE, 1]
     for image, file in zip(prepared.images("val"), prepared.files("val"), strict=True):
         assert (image == int(file[0]) * 128 + int(file[2:5])).all()
-    assert prepared_data(grey) is prepared
+    assert prepared_data(gray) is prepared
     with pytest.raises(
         ConfigError, match=r"INPUT_DIM: received 3, but the images in .* are 1; .* --input-dim"
     ):
         prepared_data(config)
 
 
-def test_a_manifest_that_does_not_say_has_colour_and_the_usual_classes(config):
+def test_a_manifest_that_does_not_say_has_color_and_the_usual_classes(config):
     prepared = prepare(config)
     manifest = config.PREPROCESSED_DIR / "manifest.json"
     content = json.loads(manifest.read_text())

@@ -10,9 +10,9 @@ import cv2
 import numpy as np
 import pytest
 
+from preprocessing.feed.prepared_data import PreparedData
 from preprocessing.load_and_create_dataset import main
-from preprocessing.prepared_data import PreparedData
-from preprocessing.sources import medmnist
+from preprocessing.prepare.sources import medmnist
 
 COUNTS = {"train": 12, "val": 6, "test": 6}
 
@@ -68,10 +68,10 @@ def test_labels_are_turned_so_that_1_is_malignant_and_that_is_said(place, capsys
     said = " ".join(capsys.readouterr().out.split())
     assert "BreastMNIST: 1 = malignant, 0 = normal, benign. TURNED ROUND: in the .npz 0 is malignant" in said
     assert "0 normal, benign" in said
-    assert "Licence of the images: CC BY 4.0" in said
+    assert "License of the images: CC BY 4.0" in said
     prepared = PreparedData.open(place / "preprocessed")
     assert prepared.class_names == ("normal, benign", "malignant")
-    assert prepared.manifest["licence"].startswith("CC BY 4.0")
+    assert prepared.manifest["license"].startswith("CC BY 4.0")
     assert prepared.manifest["options"] == {"dataset": "breastmnist", "npz": "given.npz"}
     assert "TURNED ROUND" in prepared.manifest["notes"][0]
     original = arrays()
@@ -85,17 +85,17 @@ def test_labels_are_turned_so_that_1_is_malignant_and_that_is_said(place, capsys
     assert "CC BY 4.0" in (place / "medmnist/breastmnist_128/README.txt").read_text()
 
 
-def test_labels_that_fit_stay_and_colour_is_kept(place, capsys):
-    colour = {f"{split}_images": np.stack([arrays()[f"{split}_images"]] * 3, axis=-1) for split in COUNTS}
-    colour["val_images"][..., 0] //= 2
-    npz = save(place / "given.npz", **colour)
+def test_labels_that_fit_stay_and_color_is_kept(place, capsys):
+    color = {f"{split}_images": np.stack([arrays()[f"{split}_images"]] * 3, axis=-1) for split in COUNTS}
+    color["val_images"][..., 0] //= 2
+    npz = save(place / "given.npz", **color)
     more = ("--input-dim", "3", "--data-dir", "here", "--npz", str(npz))
     assert main(command(*more, dataset="pneumoniamnist")) == 0
     assert "TURNED" not in capsys.readouterr().out
     prepared = PreparedData.open(place / "preprocessed")
     assert prepared.class_names == ("normal", "pneumonia")
     numbers = [int(file.split("/")[1][:5]) for file in prepared.files("val")]
-    assert np.array_equal(prepared.images("val"), colour["val_images"][numbers])
+    assert np.array_equal(prepared.images("val"), color["val_images"][numbers])
     assert np.array_equal(prepared.labels("val"), np.array(numbers) % 2)
 
 
@@ -206,7 +206,7 @@ def test_a_set_of_eight_classes(place, capsys):
     assert np.array_equal(turned.labels("val"), (np.array(numbers) + 1) % 8)
 
 
-def test_every_set_has_its_checksums_and_licence(place, capsys):
+def test_every_set_has_its_checksums_and_license(place, capsys):
     for about in medmnist.SETS.values():
         assert tuple(about.checksums) == medmnist.SIZES
         assert all(len(checksum) == 32 for checksum in about.checksums.values())
@@ -220,9 +220,9 @@ def test_every_set_has_its_checksums_and_licence(place, capsys):
     }
     npz = save(place / "given.npz", **labels, **images)
     assert main(command("--npz", str(npz), dataset="dermamnist")) == 0
-    assert "Licence of the images: CC BY-NC 4.0 (MedMNIST" in capsys.readouterr().out
+    assert "License of the images: CC BY-NC 4.0 (MedMNIST" in capsys.readouterr().out
     readme = (place / "medmnist/dermamnist_128/README.txt").read_text()
-    assert "Licence: CC BY-NC 4.0,\nhttps://creativecommons.org/licenses/by-nc/4.0/." in readme
+    assert "License: CC BY-NC 4.0,\nhttps://creativecommons.org/licenses/by-nc/4.0/." in readme
 
 
 class Server:

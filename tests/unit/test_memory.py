@@ -3,7 +3,7 @@
 import numpy as np
 import pytest
 
-from helpers.federated.memory import MemoryPlan
+from helpers.federated.client_state import ClientStatePlan
 from helpers.federated.strategies.scaffold import correction, next_control, server_control, zero_control
 from helpers.federated.weights import SchemaError, Weights, schema_of
 from helpers.weight_store.codec import encode
@@ -13,8 +13,8 @@ MODEL: Weights = [np.full((2, 3), 5, np.float32), np.ones(3, np.float32), np.zer
 SCHEMA = schema_of(NAMES, MODEL)
 
 
-def plan(update_dtype="float32", strategy="fedavg", batch_norm="average") -> MemoryPlan:
-    return MemoryPlan.of(
+def plan(update_dtype="float32", strategy="fedavg", batch_norm="average") -> ClientStatePlan:
+    return ClientStatePlan.of(
         SCHEMA,
         (True, True, False),
         (False, True, True),
@@ -24,7 +24,7 @@ def plan(update_dtype="float32", strategy="fedavg", batch_norm="average") -> Mem
     )
 
 
-def names(of: MemoryPlan) -> list[str]:
+def names(of: ClientStatePlan) -> list[str]:
     return [spec.name for spec in of.schema]
 
 

@@ -71,7 +71,7 @@ def test_says_what_the_records_say(root):
         "Threshold: 0.4000 (all digits in `best.json`), chosen on the validation images by the rule youden.",
         "a bootstrap over patients.",
         "80 test images of 80 patients: 40 benign, 40 malignant.",
-        "Licence: not recorded: see where the images come from.",
+        "License: not recorded: see where the images come from.",
         "1 unreadable image left out.",
         "| split | images | benign | malignant | patients |",
         "| training | 60 | 40 | 20 | unknown | | validation | 40 | 20 | 20 | unknown |",
@@ -83,9 +83,9 @@ def test_says_what_the_records_say(root):
         "no medical device",
     ):
         assert sentence in said
-    change(root / "metrics/first/run.json", data={"licence": "CC BY 4.0", "source": "x"})
+    change(root / "metrics/first/run.json", data={"license": "CC BY 4.0", "source": "x"})
     said = card(root)
-    assert "Licence: CC BY 4.0." in said
+    assert "License: CC BY 4.0." in said
     assert "No audit for copies and leaks is recorded." in said
 
 

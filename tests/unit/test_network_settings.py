@@ -44,7 +44,7 @@ def test_pretrained_weights_are_never_a_path(name):
         ({"PRETRAINED": "imagenet"}, "PRETRAINED: .* weights from ImageNet for mobilenet_v3_small, "),
         (
             {"ARCHITECTURE": "resnet_groupnorm", "BATCH_NORM": "local"},
-            "BATCH_NORM: .* no batch normalisation",
+            "BATCH_NORM: .* no batch normalization",
         ),
         (
             {"ARCHITECTURE": "seed_cnn_groupnorm", "BATCH_NORM_MOMENTUM": 0.5},

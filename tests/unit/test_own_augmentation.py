@@ -8,15 +8,15 @@ import numpy as np
 import pytest
 
 from helpers.global_config import AUGMENTATION_PRESETS, Config, ConfigError
-from preprocessing.augment_images import AUGMENTATIONS, augmentation
-from preprocessing.own_augmentation import carry_own_augmentation
+from preprocessing.feed.augment_images import AUGMENTATIONS, augmentation
+from preprocessing.feed.custom_augmentation import embed_custom_augmentation
 
 SHAPE = (20, 16)
 IMAGE = np.random.default_rng(0).integers(0, 256, (*SHAPE, 3), np.uint8)
 
 
 def carried(file: Path) -> str:
-    text: str = carry_own_augmentation(Config(AUGMENTATION=str(file), INPUT_SHAPE=SHAPE)).AUGMENTATION
+    text: str = embed_custom_augmentation(Config(AUGMENTATION=str(file), INPUT_SHAPE=SHAPE)).AUGMENTATION
     return text
 
 
@@ -89,8 +89,8 @@ def test_one_that_networks_cannot_take_is_refused(transforms, told, tmp_path):
             "'FDA' may not",
         ),
         (
-            {"__class_fullname__": "HorizontalFlip", "colour": 3, "p": 1},
-            "no pipeline that A.save wrote: .*colour",
+            {"__class_fullname__": "HorizontalFlip", "color": 3, "p": 1},
+            "no pipeline that A.save wrote: .*color",
         ),
         ({"__class_fullname__": "Blur", "blur_limit": "wide", "p": 1}, "no pipeline that A.save wrote"),
         ({"p": 1}, "None may not"),
@@ -137,4 +137,4 @@ def test_strong_changes_much_and_never_turns_upside_down():
     assert len({one.tobytes() for one in seen}) > 55
     assert (seen[:, :14].mean((1, 2, 3)) > seen[:, -14:].mean((1, 2, 3))).all()
     spread = seen.max(-1) - seen.min(-1)
-    assert spread.max() < 1e-6  # grey stays grey
+    assert spread.max() < 1e-6  # gray stays gray

@@ -9,15 +9,21 @@ from hypothesis import strategies as st
 
 from helpers.global_config import Config, ConfigError
 from preprocessing.errors import PreprocessingError
-from preprocessing.partitioning import class_weight, count_clients, kind_of, most_clients, partition
-from preprocessing.partitions import (
-    divide_by_class,
-    divide_by_group,
-    divide_by_lot,
-    divide_by_power_law,
-    divide_by_site,
+from preprocessing.feed.partitioning import (
+    class_weight,
+    count_clients,
+    most_clients,
+    partition,
+    resolve_partition,
 )
-from preprocessing.prepared_data import PreparedData
+from preprocessing.feed.partitions import (
+    dirichlet_partition,
+    iid_partition,
+    patient_partition,
+    quantity_partition,
+    site_partition,
+)
+from preprocessing.feed.prepared_data import PreparedData
 
 
 def check(parts: list[np.ndarray], num_rows: int, num_clients: int) -> None:
@@ -37,12 +43,12 @@ def labels_of(num_rows: int, share: float = 0.3) -> np.ndarray:
 
 
 WAYS = {
-    "lot": lambda rows, clients, seed: divide_by_lot(rows, clients, seed),
-    "power law": lambda rows, clients, seed: divide_by_power_law(rows, clients, seed),
-    "class, alike": lambda rows, clients, seed: divide_by_class(labels_of(rows), clients, 1e9, seed),
-    "class, unlike": lambda rows, clients, seed: divide_by_class(labels_of(rows), clients, 0.3, seed),
-    "class, apart": lambda rows, clients, seed: divide_by_class(labels_of(rows), clients, 1e-9, seed),
-    "group": lambda rows, clients, seed: divide_by_group(list(range(rows)), clients, seed),
+    "lot": lambda rows, clients, seed: iid_partition(rows, clients, seed),
+    "power law": lambda rows, clients, seed: quantity_partition(rows, clients, seed),
+    "class, alike": lambda rows, clients, seed: dirichlet_partition(labels_of(rows), clients, 1e9, seed),
+    "class, unlike": lambda rows, clients, seed: dirichlet_partition(labels_of(rows), clients, 0.3, seed),
+    "class, apart": lambda rows, clients, seed: dirichlet_partition(labels_of(rows), clients, 1e-9, seed),
+    "group": lambda rows, clients, seed: patient_partition(list(range(rows)), clients, seed),
 }
 
 
@@ -69,7 +75,7 @@ def test_shares_are_even_where_nothing_else_is_asked_for(way, data, num_rows):
 
 
 def test_ten_rows_among_three_clients():
-    assert [len(part) for part in divide_by_lot(10, 3, seed=0)] == [4, 3, 3]
+    assert [len(part) for part in iid_partition(10, 3, seed=0)] == [4, 3, 3]
 
 
 def test_one_client_owns_all_rows_in_order():
@@ -79,7 +85,7 @@ def test_one_client_owns_all_rows_in_order():
 
 def test_sizes_follow_the_power_law():
     # one row each, and of the other 1,100 shares of 1 : 1/2 : 1/3, which is 6/11, 3/11, 2/11
-    assert [len(part) for part in divide_by_power_law(1103, 3, 0)] == [601, 301, 201]
+    assert [len(part) for part in quantity_partition(1103, 3, 0)] == [601, 301, 201]
 
 
 def classes(parts: list[np.ndarray], labels: np.ndarray) -> np.ndarray:
@@ -89,14 +95,14 @@ def classes(parts: list[np.ndarray], labels: np.ndarray) -> np.ndarray:
 
 def test_classes_are_alike_where_alpha_is_large():
     labels = labels_of(3000)
-    shares = classes(divide_by_class(labels, 10, 1e6, 0), labels)
+    shares = classes(dirichlet_partition(labels, 10, 1e6, 0), labels)
     assert np.abs(shares - 0.3).max() < 0.12  # 300 rows each: 4.5 standard deviations of .026
     assert np.ptp(shares) > 0  # drawn, not stratified
 
 
 def test_a_client_has_one_class_where_alpha_is_small():
     labels = labels_of(3000)
-    shares = classes(divide_by_class(labels, 10, 1e-6, 0), labels)
+    shares = classes(dirichlet_partition(labels, 10, 1e-6, 0), labels)
     assert (
         sum(share in (0, 1) for share in shares) >= 9
     )  # one at most gets the last of the first class used up
@@ -105,8 +111,10 @@ def test_a_client_has_one_class_where_alpha_is_small():
 
 def test_the_smaller_alpha_the_more_unlike_are_the_clients():
     labels = labels_of(3000)
-    spread = [np.mean([classes(divide_by_class(labels, 10, alpha, seed), labels).std() for seed in range(20)])
-              for alpha in (0.1, 1, 10, 100)]  # fmt: skip
+    spread = [
+        np.mean([classes(dirichlet_partition(labels, 10, alpha, seed), labels).std() for seed in range(20)])
+        for alpha in (0.1, 1, 10, 100)
+    ]
     assert spread == sorted(spread, reverse=True)
     assert spread[0] > 3 * spread[-1]
 
@@ -115,7 +123,7 @@ def test_the_smaller_alpha_the_more_unlike_are_the_clients():
 @given(st.lists(st.integers(0, 40), min_size=1, max_size=200), st.data(), st.integers(0, 2**40))
 def test_no_patient_has_two_clients(patients, data, seed):
     num_clients = data.draw(st.integers(1, len(set(patients))))
-    parts = divide_by_group(patients, num_clients, seed)
+    parts = patient_partition(patients, num_clients, seed)
     check(parts, len(patients), num_clients)
     owners = {}
     for client, part in enumerate(parts):
@@ -129,21 +137,21 @@ def test_no_patient_has_two_clients(patients, data, seed):
 
 def test_patients_are_divided_the_largest_first():
     patients = list("aaaabbbcccdde")  # a of 4 images first, then b and c, d to one of these, e to the other
-    sizes = sorted(len(part) for part in divide_by_group(patients, 3, 0))
+    sizes = sorted(len(part) for part in patient_partition(patients, 3, 0))
     assert sizes == [4, 4, 5]
     assert {
-        tuple(patients[row] for row in part) for part in divide_by_group(patients, 3, 0) if len(part) == 5
+        tuple(patients[row] for row in part) for part in patient_partition(patients, 3, 0) if len(part) == 5
     } <= {tuple("bbbdd"), tuple("cccdd")}
 
 
 def test_a_client_for_each_site_in_alphabetical_order():
-    parts = divide_by_site(["Linz", "Graz", "Linz", "Wien", "Graz"])
+    parts = site_partition(["Linz", "Graz", "Linz", "Wien", "Graz"])
     assert [part.tolist() for part in parts] == [[1, 4], [0, 2], [3]]
 
 
 @given(st.lists(st.sampled_from("abc"), min_size=1))
 def test_a_site_is_one_client(sites):
-    parts = divide_by_site(sites)
+    parts = site_partition(sites)
     check(parts, len(sites), len(set(sites)))
     assert [{sites[row] for row in part} for part in parts] == [{site} for site in sorted(set(sites))]
 
@@ -172,11 +180,11 @@ def data_of(patients: str = "", sites: str = "", groups: list[int] | None = None
 
 def test_auto_keeps_patients_together_where_they_are_known():
     known, unknown = data_of("aabbccdd"), data_of()
-    assert kind_of(known, Config()) == "patient"
-    assert kind_of(unknown, Config()) == "iid"
-    assert same(partition(known, Config(), 3), divide_by_group(list("aabbccdd"), 3, Config.SEED))
-    assert same(partition(unknown, Config(), 3), divide_by_lot(8, 3, Config.SEED))
-    assert same(partition(known, Config(PARTITION="iid"), 3), divide_by_lot(8, 3, Config.SEED))
+    assert resolve_partition(known, Config()) == "patient"
+    assert resolve_partition(unknown, Config()) == "iid"
+    assert same(partition(known, Config(), 3), patient_partition(list("aabbccdd"), 3, Config.SEED))
+    assert same(partition(unknown, Config(), 3), iid_partition(8, 3, Config.SEED))
+    assert same(partition(known, Config(PARTITION="iid"), 3), iid_partition(8, 3, Config.SEED))
 
 
 def test_copies_stay_with_their_patients():
@@ -190,11 +198,11 @@ def test_every_setting_of_the_division_is_used():
     data = data_of(sites="abababcc" * 5)
     labels = data.labels("train")
     uneven = partition(data, Config(PARTITION="quantity"), 4)
-    assert same(uneven, divide_by_power_law(40, 4, 42))
+    assert same(uneven, quantity_partition(40, 4, 42))
     by_class = partition(data, Config(PARTITION="dirichlet", DIRICHLET_ALPHA=0.2, SEED=3), 4)
-    assert same(by_class, divide_by_class(labels, 4, 0.2, 3))
+    assert same(by_class, dirichlet_partition(labels, 4, 0.2, 3))
     by_site = partition(data, Config(PARTITION="site", SITE_COLUMN="device"), 3)
-    assert same(by_site, divide_by_site(list("abababcc" * 5)))
+    assert same(by_site, site_partition(list("abababcc" * 5)))
 
 
 @pytest.mark.parametrize("num_clients", [0, 4])
@@ -279,7 +287,7 @@ def test_class_weights_of_three_classes_by_hand():
 
 def test_three_classes_go_apart_where_alpha_is_small():
     labels = np.repeat(np.arange(3, dtype=np.int32), 40)
-    apart, alike = (divide_by_class(labels, 3, alpha, seed=0) for alpha in (1e-9, 1e9))
+    apart, alike = (dirichlet_partition(labels, 3, alpha, seed=0) for alpha in (1e-9, 1e9))
     check(apart, 120, 3)
     check(alike, 120, 3)
     assert sorted(np.bincount(labels[part], minlength=3).max() for part in apart)[0] >= 20

@@ -8,7 +8,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from helpers.federated.aggregation import CHUNK, weighted_mean
-from helpers.federated.quorum import liars_withstood, updates_needed
+from helpers.federated.quorum import num_tolerated, updates_needed
 from helpers.federated.strategies.coordinates import median, trimmed_mean
 from helpers.federated.strategies.krum import krum, multi_krum, squared_distances
 from helpers.federated.strategies.norm_clipping import clip_update, clip_updates
@@ -221,9 +221,9 @@ def test_too_few_updates_are_refused() -> None:
     ],
 )  # fmt: skip
 def test_how_many_liars_and_how_many_updates(strategy: str, clients: int, liars: int, needed: int) -> None:
-    assert liars_withstood(strategy, 0.2, 3, clients) == liars
+    assert num_tolerated(strategy, 0.2, 3, clients) == liars
     assert updates_needed(strategy, liars) == needed
-    assert liars_withstood("trimmed_mean", 0.29, 0, 100) == 29
+    assert num_tolerated("trimmed_mean", 0.29, 0, 100) == 29
 
 
 def test_clipping_by_hand() -> None:

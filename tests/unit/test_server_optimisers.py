@@ -1,4 +1,4 @@
-"""The server's optimisers: their papers' formulas number by number, and laws."""
+"""The server's optimizers: their papers' formulas number by number, and laws."""
 
 import math
 
@@ -8,7 +8,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from helpers.federated.aggregation import weighted_mean
-from helpers.federated.strategies.server_optimisers import OPTIMISERS, ServerRates
+from helpers.federated.strategies.server_optimizers import OPTIMIZERS, ServerRates
 from helpers.federated.strategies.server_step import follow, initial_server_state, server_state_schema
 from helpers.federated.weights import SchemaError, Weights, schema_of
 
@@ -60,7 +60,7 @@ def by_the_paper(strategy: str, start: float, means: list[float], rates: ServerR
     return path
 
 
-@pytest.mark.parametrize("strategy", OPTIMISERS)
+@pytest.mark.parametrize("strategy", OPTIMIZERS)
 def test_three_rounds_are_the_papers(strategy: str) -> None:
     weights, _ = run(strategy, RATES, MEANS)
     for coordinate in range(3):
@@ -76,7 +76,7 @@ def test_the_first_step_of_fedadam_by_hand() -> None:
     assert weights[0][0][0] == pytest.approx(1 + 0.3 * 0.08 / (math.sqrt(0.00832) + 0.02), rel=1e-12)
 
 
-@pytest.mark.parametrize("strategy", OPTIMISERS)
+@pytest.mark.parametrize("strategy", OPTIMIZERS)
 def test_moving_statistics_are_the_clients_mean(strategy: str) -> None:
     weights, _ = run(strategy, RATES, MEANS)
     assert [float(after[1][0]) for after in weights] == [0.4, 0.0, 0.3]
@@ -102,7 +102,7 @@ def test_plain_descent_at_rate_1_is_fedavg_to_the_bit(values: list, num_examples
 
 
 def test_without_a_change_nothing_moves() -> None:
-    for strategy in OPTIMISERS:
+    for strategy in OPTIMIZERS:
         weights, _ = run(strategy, RATES, [GLOBAL])
         np.testing.assert_array_equal(weights[0][0], GLOBAL[0])
 
@@ -141,7 +141,7 @@ def test_a_step_out_of_range_names_the_setting() -> None:
         follow("fedavgm", rates, TRAINABLE, zero, huge, schema, state)
 
 
-def test_another_optimisers_state_is_refused() -> None:
+def test_another_optimizers_state_is_refused() -> None:
     state = initial_server_state(server_state_schema("fedavgm", SCHEMA, TRAINABLE), 0.1)
     with pytest.raises(SchemaError, match="1 arrays received, the model has 2"):
         follow("fedadam", RATES, TRAINABLE, GLOBAL, MEANS[0], SCHEMA, state)

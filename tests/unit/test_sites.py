@@ -14,9 +14,9 @@ from helpers.evaluation.metrics import Metrics, evaluate
 from helpers.evaluation.tallies import Tally, evaluation_of, read_tally, tally_of
 from helpers.evaluation.weighted_metrics import SENSITIVITY
 from helpers.federated.messages import FinishOrder, MessageError, RoundOrder, RunState, TrainOrder
-from helpers.federated.site_cohort import SiteChooser
-from helpers.federated.site_messages import ScoreOrder, ScoreReply
-from helpers.federated.sites import Site, usable_sites
+from helpers.federated.sites.cohort import SiteChooser
+from helpers.federated.sites.messages import ScoreOrder, ScoreReply
+from helpers.federated.sites.site import Site, usable_sites
 from helpers.global_config import Config, ConfigError
 
 
@@ -306,7 +306,7 @@ def test_a_sites_worker_serves_one_queue_and_knows_two_tasks(monkeypatch: pytest
         == ["site.north"]
         == [settings["task_default_queue"]]
     )
-    assert settings["include"] == ["tasks.train_task", "tasks.score_task"]
+    assert settings["include"] == ["tasks.train_task", "tasks.sites.score"]
     monkeypatch.delenv("DT_SITE")
     settings = celery_app._settings()
     assert [queue.name for queue in settings["task_queues"]] == ["train", "aggregate"]

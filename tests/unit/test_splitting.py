@@ -4,7 +4,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from preprocessing.errors import PreprocessingError
-from preprocessing.splitting import SPLITS, split_rows, use_given_splits
+from preprocessing.prepare.splitting import SPLITS, split_rows, use_given_splits
 
 
 def sizes(splits):

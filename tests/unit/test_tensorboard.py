@@ -64,14 +64,14 @@ def test_settings_as_text_and_images_as_they_are(tmp_path):
     np.testing.assert_array_equal(shown, (IMAGES[1] * 255).round().astype(np.uint8))
 
 
-def test_grey_images_are_shown_grey(tmp_path):
-    grey = IMAGES[:1, ..., :1]
-    TensorBoardObserver(tmp_path, {}, grey).run_started("r", SimpleNamespace(round=0), 1)
+def test_gray_images_are_shown_gray(tmp_path):
+    gray = IMAGES[:1, ..., :1]
+    TensorBoardObserver(tmp_path, {}, gray).run_started("r", SimpleNamespace(round=0), 1)
     values = {value.tag: value for event in events(tmp_path / "averaged") for value in event.summary.value}
     image = values["augmented/0"].image
     assert image.colorspace == 1
     shown = cv2.imdecode(np.frombuffer(image.encoded_image_string, np.uint8), cv2.IMREAD_UNCHANGED)
-    np.testing.assert_array_equal(shown, (grey[0, ..., 0] * 255).round().astype(np.uint8))
+    np.testing.assert_array_equal(shown, (gray[0, ..., 0] * 255).round().astype(np.uint8))
 
 
 def test_a_resumed_run_replaces_what_was_written_of_its_rounds(tmp_path):

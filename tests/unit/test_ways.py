@@ -9,7 +9,7 @@ import pandas as pd
 import pytest
 
 import distributed_training_index
-from commands.ways import Way, compare_ways, ways_of
+from commands.budgets import Way, compare_budgets, ways_of
 from helpers.federated.messages import RunState
 from helpers.global_config import Config, ConfigError
 from helpers.run_records import checkpoint
@@ -59,7 +59,7 @@ def compare(config) -> Callable[..., list[tuple[str, str | None]]]:
 
         namespace = argparse.Namespace(**{"resume": None, "overwrite": False, **options})
         compare.trained = trained
-        compare_ways(namespace, config, run, train)
+        compare_budgets(namespace, config, run, train)
         return trained
 
     return compare

@@ -8,7 +8,7 @@ the same global weights, those are distances of the changes as well.
 If honest updates are within D of each other, every update that is chosen is honest or within
 D · √((K − f − 2) / (K − 2f − 1)) of an honest one: another's score would be above every honest score.
 
-That says nothing of arrays that are not trained, the moving statistics of batch normalisation: a liar may
+That says nothing of arrays that are not trained, the moving statistics of batch normalization: a liar may
 train honestly and send a variance of 1e30. So of these the outcome has the median over all updates, which
 f < K / 2 liars cannot take out of the honest range.
 """

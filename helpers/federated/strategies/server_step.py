@@ -1,4 +1,4 @@
-"""One step of a server optimiser over a whole model, and what it leaves to remember.
+"""One step of a server optimizer over a whole model, and what it leaves to remember.
 
 Computed in float64 and rounded once; what is remembered has the dtypes of the model.
 """
@@ -10,13 +10,13 @@ import numpy as np
 from numpy.typing import NDArray
 
 from helpers.federated.aggregation import chunks
-from helpers.federated.strategies.server_optimisers import OPTIMISERS, ServerRates, Step
+from helpers.federated.strategies.server_optimizers import OPTIMIZERS, ServerRates, Step
 from helpers.federated.weights import Schema, SchemaError, Weights, check_weights
 
 
 def server_state_schema(strategy: str, schema: Schema, trainable: Sequence[bool]) -> Schema:
     """Names, dtypes and shapes of what the server remembers from round to round; empty where nothing."""
-    _, names = OPTIMISERS.get(strategy, (None, ()))
+    _, names = OPTIMIZERS.get(strategy, (None, ()))
     trained = [spec for spec, is_trained in zip(schema, trainable, strict=True) if is_trained]
     return tuple(replace(spec, name=f"{spec.name}.{name}") for spec in trained for name in names)
 
@@ -41,8 +41,8 @@ def follow(
     """Return the global weights after a round, and what the server remembers of it.
 
     Args:
-        strategy: a name in OPTIMISERS.
-        rates: of the optimiser.
+        strategy: a name in OPTIMIZERS.
+        rates: of the optimizer.
         trainable: one a array of the model; the others take the mean as it is.
         global_weights: those the round began with.
         mean: FedAvg's mean of the clients' weights; both fit `schema`.
@@ -52,7 +52,7 @@ def follow(
     Raises:
         SchemaError: arrays that do not fit, or a step beyond what their dtype can hold.
     """
-    step_of, names = OPTIMISERS[strategy]
+    step_of, names = OPTIMIZERS[strategy]
     check_weights(state, server_state_schema(strategy, schema, trainable))
     remembered = iter(state)
     weights: Weights = []

@@ -1,0 +1,1 @@
+"""Sites: clients whose images stay on their own machines; NumPy only."""

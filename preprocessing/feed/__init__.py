@@ -1,0 +1,1 @@
+"""From NumPy splits to training batches: prepared data, partitions, augmentation."""

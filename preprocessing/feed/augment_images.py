@@ -1,0 +1,125 @@
+"""The Albumentations pipelines for training images."""
+
+import random
+from collections.abc import Callable
+
+import albumentations as A
+import cv2
+import numpy as np
+from numpy.typing import NDArray
+
+from helpers.global_config import ConfigError
+from preprocessing.feed.custom_augmentation import own_transforms
+
+Augment = Callable[[NDArray[np.uint8]], NDArray[np.float32]]
+"""From an image uint8 (H, W, C), RGB or gray, to float32 (H, W, C) in [0, 1]."""
+
+
+def _readme_transforms(height: int, width: int) -> list[A.BasicTransform | A.OneOf]:
+    return [
+        A.Resize(height, width),
+        A.RandomRotate90(p=0.5),
+        *([] if height == width else [A.Resize(height, width)]),  # a quarter turn exchanges the sides
+        A.HorizontalFlip(p=0.5),
+        A.VerticalFlip(p=0.5),
+        A.OneOf([A.GaussianBlur(), A.MotionBlur()], p=0.3),
+        A.OneOf([A.RandomBrightnessContrast(0.2, 0.2), A.CLAHE(clip_limit=2)], p=0.3),
+        A.ToFloat(max_value=255),
+    ]
+
+
+def _light_transforms(height: int, width: int) -> list[A.BasicTransform | A.OneOf]:
+    """What leaves an ultrasound image plausible: its depth runs downwards, so it is never turned."""
+    return [
+        A.Resize(height, width),
+        A.HorizontalFlip(p=0.5),
+        A.RandomBrightnessContrast(0.2, 0.2, p=0.3),
+        A.ToFloat(max_value=255),
+    ]
+
+
+def _strong_transforms(height: int, width: int) -> list[A.BasicTransform | A.OneOf]:
+    """For few images of mammography or ultrasound: never upside down, turned by 15 degrees at most.
+
+    Shifted, scaled, sheared and bent a little, as breasts are compressed and probes held differently;
+    brighter, darker, noisier or less sharp, as devices differ (the multiplicative noise is like speckle);
+    small patches blackened, so that no single place decides.
+    """
+    side = min(height, width)
+    return [
+        A.Resize(height, width),
+        A.HorizontalFlip(p=0.5),
+        A.Affine(scale=(0.85, 1.15), translate_percent=(-0.08, 0.08), rotate=(-15, 15), shear=(-5, 5), p=0.8),
+        # By some 1 % of the side.
+        A.ElasticTransform(alpha=0.005 * side**2, sigma=max(1.0, 0.08 * side), p=0.2),
+        A.OneOf([A.RandomBrightnessContrast(0.3, 0.3), A.RandomGamma((70, 140))], p=0.5),
+        A.OneOf(
+            [
+                A.GaussNoise((0.01, 0.05), per_channel=False),
+                A.MultiplicativeNoise((0.85, 1.15), elementwise=True),
+            ],
+            p=0.3,
+        ),
+        A.OneOf([A.GaussianBlur(), A.Sharpen()], p=0.2),
+        A.CoarseDropout((1, 4), (0.05, 0.15), (0.05, 0.15), p=0.2),
+        A.ToFloat(max_value=255),
+    ]
+
+
+def _no_transforms(height: int, width: int) -> list[A.BasicTransform | A.OneOf]:
+    return [A.Resize(height, width), A.ToFloat(max_value=255)]
+
+
+AUGMENTATIONS = {
+    "readme": _readme_transforms,
+    "light": _light_transforms,
+    "strong": _strong_transforms,
+    "none": _no_transforms,
+}
+
+
+def augmentation(name: str, input_shape: tuple[int, int], seed: int) -> Augment:
+    """Return a pipeline; the n-th image it is given is changed in a way that follows from `seed`.
+
+    Args:
+        name: a key of AUGMENTATIONS, or the content of a file of one's own, which `own_augmentation` carries.
+        input_shape: height and width of what comes out.
+        seed: any non-negative integer below 2**32.
+
+    Raises:
+        ConfigError: neither; the name of a file is none, as nobody but the orchestrator reads it.
+    """
+    cv2.setNumThreads(1)  # the images are small; OpenCV's threads would fight TensorFlow's
+    if name.startswith("{"):
+        transforms = own_transforms(name, *input_shape)
+    elif name in AUGMENTATIONS:
+        transforms = AUGMENTATIONS[name](*input_shape)
+    else:
+        raise ConfigError(f"AUGMENTATION: received {name!r}: expected {', '.join(AUGMENTATIONS)}")
+    pipeline = A.Compose(transforms)
+    # Not Compose(seed=…): that gives every transform a generator of the same seed, so that a horizontal
+    # flip would always come with a vertical one. One generator shared by all keeps them independent.
+    pipeline.set_random_state(np.random.default_rng(seed), random.Random(seed))
+
+    def augment(image: NDArray[np.uint8]) -> NDArray[np.float32]:
+        changed: NDArray[np.float32] = pipeline(image=image)["image"]
+        return changed if changed.ndim == 3 else changed[..., None]  # OpenCV drops the axis of gray
+
+    return augment
+
+
+def augmented_examples(
+    images: NDArray[np.uint8], name: str, seed: int, count: int = 16
+) -> NDArray[np.float32]:
+    """Some training images as the model sees them: float32 (count, H, W, C) in [0, 1].
+
+    Args:
+        images: (N, H, W, C), 0-255.
+        name: a key of AUGMENTATIONS.
+        seed: decides which images, and how they are changed.
+        count: how many, at most N.
+    """
+    generator = np.random.default_rng(seed)
+    rows = generator.choice(len(images), min(count, len(images)), replace=False)
+    augment = augmentation(name, images.shape[1:3], int(generator.integers(2**32)))
+    return np.stack([augment(images[row]) for row in rows])

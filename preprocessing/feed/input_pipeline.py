@@ -1,0 +1,130 @@
+"""Rows of the prepared arrays to batches for Keras, made ahead in a thread."""
+
+from collections.abc import Callable, Iterator
+from typing import Any
+
+import numpy as np
+import tensorflow as tf
+from numpy.typing import NDArray
+
+from preprocessing.feed.augment_images import Augment, augmentation
+
+PREFETCHED_BATCHES = 4
+PREFETCHED_BYTES = 2**28  # if that is less; one batch is made ahead anyway
+
+
+def training_batches(
+    images: NDArray[np.uint8],
+    labels: NDArray[np.int32],
+    rows: NDArray[np.integer],
+    *,
+    batch_size: int,
+    epochs: int,
+    augmentation_name: str,
+    seed: list[int],
+) -> tf.data.Dataset:
+    """Shuffle and augment rows of the training split, anew in each of some epochs, one after another.
+
+    The same arguments give the same batches, in any process.
+
+    Args:
+        images: (N, H, W, C), 0-255, usually memory-mapped.
+        labels: (N,), 0 to k - 1.
+        rows: the client's rows.
+        batch_size: images per batch; the last one of an epoch may be smaller.
+        epochs: how often every row comes.
+        augmentation_name: a key of AUGMENTATIONS.
+        seed: non-negative integers, such as (seed, round, client).
+
+    Returns:
+        Batches of images float32 (B, H, W, C) in [0, 1] and labels float32 (B, 1).
+    """
+    generator = np.random.default_rng(seed)
+    first_order = generator.permutation(rows)
+    augment = augmentation(augmentation_name, images.shape[1:3], seed=int(generator.integers(2**32)))
+
+    def rows_of_batches() -> Iterator[NDArray[np.integer]]:
+        for epoch in range(epochs):
+            order = generator.permutation(rows) if epoch else first_order
+            for start in range(0, len(rows), batch_size):
+                yield order[start : start + batch_size]
+
+    num_batches, ahead = epochs * -(-len(rows) // batch_size), _prefetched(batch_size, images)
+    return _dataset(images, labels, rows_of_batches, num_batches, ahead, augment)
+
+
+def evaluation_batches(images: NDArray[np.uint8], batch_size: int) -> tf.data.Dataset:
+    """Batches of all images in order, unchanged but for the scale: float32 (B, H, W, C) in [0, 1]."""
+
+    def batches() -> Iterator[NDArray[np.float32]]:
+        for start in range(0, len(images), batch_size):
+            yield np.divide(images[start : start + batch_size], 255, dtype=np.float32)
+
+    signature = tf.TensorSpec((None, *images.shape[1:]), tf.float32)
+    ahead = _prefetched(batch_size, images)
+    return _ahead(batches, signature, -(-len(images) // batch_size), ahead)
+
+
+def _dataset(
+    images: NDArray[np.uint8],
+    labels: NDArray[np.int32],
+    rows_of_batches: Callable[[], Iterator[NDArray[np.integer]]],
+    num_batches: int,
+    ahead: int,
+    augment: Augment,
+) -> tf.data.Dataset:
+    def batches() -> Iterator[tuple[NDArray[np.float32], NDArray[np.float32]]]:
+        for rows in rows_of_batches():
+            batch = np.empty((len(rows), *images.shape[1:]), np.float32)
+            for target, row in zip(batch, rows, strict=True):
+                target[...] = augment(images[row])
+            yield batch, labels[rows].astype(np.float32).reshape(-1, 1)
+
+    signature = (
+        tf.TensorSpec((None, *images.shape[1:]), tf.float32),
+        tf.TensorSpec((None, 1), tf.float32),
+    )
+    return _ahead(batches, signature, num_batches, ahead)
+
+
+def _prefetched(batch_size: int, images: NDArray[np.uint8]) -> int:
+    """How many batches to make ahead: few where images are large."""
+    batch_bytes = batch_size * int(np.prod(images.shape[1:])) * np.dtype(np.float32).itemsize
+    return max(1, min(PREFETCHED_BATCHES, PREFETCHED_BYTES // batch_bytes))
+
+
+def _ahead(
+    batches: Callable[[], Iterator[Any]], signature: Any, num_batches: int, ahead: int = PREFETCHED_BATCHES
+) -> tf.data.Dataset:
+    """Run a generator of `num_batches` batches in a thread of its own, `ahead` batches before the training.
+
+    One iteration at a time; other than so many batches are an error.
+
+    Not by `from_generator`: with Python 3.11 that sets glibc's mmap threshold to 128 KiB for the whole
+    process, and then every activation of every step is fetched from the kernel and given back to it.
+    Nothing is left to tf.data's tuning: its thread tunes nothing here, sleeps ever longer (5 s, 10 s), and
+    now and then the end of an epoch waits until it wakes.
+    """
+    options = tf.data.Options()
+    options.autotune.enabled = False
+    going: Iterator[Any] = iter(())
+
+    def next_batch(index: np.int64) -> Any:
+        nonlocal going
+        if index == 0:
+            going = zip(range(num_batches), batches(), strict=True)
+        _, batch = next(going)
+        if index == num_batches - 1:
+            next(going, None)  # raises if there are more
+        return batch
+
+    structure = tf.nest.flatten(signature)
+
+    def fetch(index: tf.Tensor) -> Any:
+        fetched = tf.numpy_function(next_batch, [index], [spec.dtype for spec in structure])
+        for tensor, spec in zip(fetched, structure, strict=True):
+            tensor.set_shape(spec.shape)
+        return tf.nest.pack_sequence_as(signature, fetched)
+
+    numbers = tf.data.Dataset.range(num_batches).with_options(options)
+    return numbers.map(fetch).prefetch(ahead)

@@ -1,0 +1,199 @@
+"""The prepared arrays on disk, as training reads them.
+
+A folder holds `x_<split>.npy` and `y_<split>.npy` for the splits train, val and test, and manifest.json,
+which is written last: where it is, the arrays are whole and belong to it.
+"""
+
+import hashlib
+import json
+from dataclasses import dataclass
+from functools import cached_property, lru_cache
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+
+from helpers.global_config import USUAL_CLASS_NAMES
+from preprocessing.errors import COMMAND, PreprocessingError
+from preprocessing.prepare.splitting import SPLITS
+
+FORMAT_VERSION = 1
+MANIFEST = "manifest.json"
+
+
+RGB = 3
+
+
+def array_name(kind: str, split: str) -> str:
+    """File name of the images (kind `x`) or labels (`y`) of a split."""
+    return f"{kind}_{split}.npy"
+
+
+@dataclass(frozen=True, eq=False)
+class PreparedData:
+    """Splits of images and labels in a folder; holds no pixels, only where they are.
+
+    Attributes:
+        folder: where the arrays lie.
+        manifest: source, classes, settings, how the images were split, what was found and permitted, counts
+            per split and class, and every file with its split, row and group. Older ones have less.
+        digest: sha256 of manifest.json, hex: of the settings and of every image file by its sha256.
+    """
+
+    folder: Path
+    manifest: dict[str, Any]
+    digest: str
+
+    @classmethod
+    def open(cls, folder: Path) -> "PreparedData":
+        """Open prepared data; cheap when it is unchanged since the last time.
+
+        Raises:
+            PreprocessingError: missing, incomplete or of another format version.
+        """
+        path = Path(folder).resolve() / MANIFEST
+        try:
+            status = path.stat()
+        except FileNotFoundError:
+            raise PreprocessingError(f"{path}: not found; prepare the images first: {COMMAND}") from None
+        return _open(path, status.st_mtime_ns, status.st_size)
+
+    def images(self, split: str) -> np.ndarray:
+        """The images of `train`, `val` or `test`: uint8 (N, H, W, C), RGB or gray, mapped read-only."""
+        if split not in self._mapped:
+            self._mapped[split] = _map(self.folder / array_name("x", split))
+        return self._mapped[split]
+
+    def labels(self, split: str) -> np.ndarray:
+        """The labels of a split: int32 (N,), 0 to len(class_names) - 1."""
+        return np.array(_map(self.folder / array_name("y", split)))
+
+    def files(self, split: str) -> list[str]:
+        """Where each image of a split came from, in row order: path relative to the image folder."""
+        return [entry["file"] for entry in self._entries(split)]
+
+    @property
+    def image_shape(self) -> tuple[int, int, int]:
+        """Height, width and channels of an image; a manifest that does not say has 3, RGB."""
+        return _image_shape(self.manifest)
+
+    def counts(self) -> dict[str, Any]:
+        """Digest, size, classes and numbers of the images, JSON-ready; nothing of a single image."""
+        return {
+            "data_digest": self.digest,
+            "input_shape": list(self.image_shape),
+            "classes": list(self.class_names),
+            **self.counts_by_split(),
+        }
+
+    def counts_by_split(self) -> dict[str, list[int]]:
+        """How many images of each class every split has, in order of the labels."""
+        counts, labels = self.manifest["counts"], range(len(self.class_names))
+        return {split: [int(counts[split].get(str(label), 0)) for label in labels] for split in SPLITS}
+
+    @property
+    def class_names(self) -> tuple[str, ...]:
+        """What each label means, in order of the labels."""
+        return tuple(self.manifest.get("classes", USUAL_CLASS_NAMES))
+
+    @property
+    def has_patients(self) -> bool:
+        """Whether it is known whom each image shows."""
+        return all(entry.get("patient") is not None for entry in self.manifest["files"])
+
+    def patients(self, split: str) -> list[str]:
+        """The patient of each image of a split, in row order.
+
+        Where none is known, the first file of the image's group, so that copies are drawn together in a
+        bootstrap; the file itself in a manifest without groups.
+        """
+        first: dict[int, str] = {}
+        for entry in self.manifest["files"]:
+            first.setdefault(entry.get("group", -1), entry["file"])
+        return [
+            entry.get("patient") or (first[entry["group"]] if "group" in entry else entry["file"])
+            for entry in self._entries(split)
+        ]
+
+    def groups(self, split: str) -> list[int] | list[str]:
+        """What must stay together with each image of a split, in row order: its patient and copies of it.
+
+        In a manifest without groups, the patient alone.
+        """
+        entries = self._entries(split)
+        if all("group" in entry for entry in entries):
+            return [int(entry["group"]) for entry in entries]
+        return self.patients(split)
+
+    def column(self, split: str, name: str) -> list[str]:
+        """What another column of manifest.csv says of each image of a split, in row order.
+
+        Raises:
+            PreprocessingError: there is no such column.
+        """
+        known = {column for entry in self.manifest["files"] for column in entry.get("columns", ())}
+        if name not in known:
+            there = f"has the columns {', '.join(sorted(known))}" if known else "has no such column"
+            raise PreprocessingError(
+                f"column {name} of manifest.csv: {self.folder / MANIFEST} {there}; set SITE_COLUMN to one it "
+                f"has, or add the column and prepare the images again: {COMMAND}"
+            )
+        return [entry.get("columns", {}).get(name, "") for entry in self._entries(split)]
+
+    def _entries(self, split: str) -> list[dict[str, Any]]:
+        return self._entries_by_split.get(split, [])
+
+    @cached_property
+    def _mapped(self) -> dict[str, np.ndarray]:
+        """Images by split, kept from round to round: what is mapped anew is paged in anew."""
+        return {}
+
+    @cached_property
+    def _entries_by_split(self) -> dict[str, list[dict[str, Any]]]:
+        """Every task asks for them again; sorting them once a process is enough."""
+        found: dict[str, list[dict[str, Any]]] = {}
+        for entry in sorted(self.manifest["files"], key=lambda entry: int(entry["row"])):
+            found.setdefault(entry["split"], []).append(entry)
+        return found
+
+
+def _image_shape(manifest: dict[str, Any]) -> tuple[int, int, int]:
+    settings = manifest["settings"]
+    height, width = settings["INPUT_SHAPE"]
+    return height, width, settings.get("INPUT_DIM", RGB)
+
+
+@lru_cache(maxsize=4)
+def _open(path: Path, _modified_ns: int, _size: int) -> PreparedData:
+    """Read and check the manifest; the last two arguments make the cache notice a new one."""
+    data = path.read_bytes()
+    try:
+        manifest = json.loads(data)
+        version = manifest["format_version"]
+    except (ValueError, TypeError, KeyError):
+        raise PreprocessingError(f"{path}: damaged; prepare the images again: {COMMAND}") from None
+    if version != FORMAT_VERSION:
+        raise PreprocessingError(
+            f"{path}: format version {version}, expected {FORMAT_VERSION}; prepare again: {COMMAND}"
+        )
+    image_shape = _image_shape(manifest)
+    for split in SPLITS:
+        count = sum(manifest["counts"][split].values())
+        for kind, shape, dtype in (("x", (count, *image_shape), np.uint8), ("y", (count,), np.int32)):
+            array = _map(path.parent / array_name(kind, split))
+            if array.shape != shape or array.dtype != dtype:
+                raise PreprocessingError(
+                    f"{path.parent / array_name(kind, split)}: {array.dtype} {array.shape}, expected "
+                    f"{np.dtype(dtype)} {shape}; prepare the images again: {COMMAND}"
+                )
+    return PreparedData(path.parent, manifest, hashlib.sha256(data).hexdigest())
+
+
+def _map(path: Path) -> np.ndarray:
+    try:
+        array: np.ndarray = np.load(path, mmap_mode="r", allow_pickle=False)
+        return array
+    except FileNotFoundError:
+        raise PreprocessingError(f"{path}: not found; prepare the images again: {COMMAND}") from None
+    except (ValueError, EOFError) as error:
+        raise PreprocessingError(f"{path}: {error}; prepare the images again: {COMMAND}") from None

@@ -1,0 +1,1 @@
+"""From image files to NumPy splits: sources, leak audit, splitting, writing."""

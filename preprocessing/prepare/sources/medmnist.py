@@ -1,0 +1,257 @@
+"""Sets of MedMNIST, downloaded or local, as lossless PNGs with the official splits."""
+
+import csv
+import hashlib
+import lzma
+import math
+import tokenize
+import urllib.request
+import zipfile
+import zlib
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import contextmanager
+from dataclasses import replace
+from functools import partial
+from http.client import HTTPException
+from pathlib import Path
+from typing import IO, Any
+
+import cv2
+import numpy as np
+from numpy.typing import NDArray
+
+from preprocessing.errors import PreprocessingError
+from preprocessing.prepare.sources.class_names import name_classes
+from preprocessing.prepare.sources.image_folder import find_images
+from preprocessing.prepare.sources.manifest_csv import MANIFEST
+from preprocessing.prepare.sources.medmnist_sets import SETS, Set
+from preprocessing.prepare.sources.records import ImageSet
+from preprocessing.prepare.sources.written_folder import kept_if_filled, written_folder
+from preprocessing.prepare.splitting import SPLITS
+
+RECORD = "https://zenodo.org/records/10519652/files/"
+SIZES = (28, 64, 128, 224)
+TIMEOUT_S = 60
+LARGEST_SIDE = 1024  # pixels
+MOST_IMAGES = 10**7
+PIECE = 2**20  # bytes read at once
+LICENSE = "{} (MedMNIST v2, https://medmnist.com, and the authors of the images)"
+README = """MedMNIST: {dataset}
+
+Written from {npz}: {name}, with the official splits. License: {license},
+https://creativecommons.org/licenses/{kind}/{version}/. Nothing was changed but the file format.
+
+Yang, J., Shi, R., Wei, D., Liu, Z., Zhao, L., Ke, B., Pfister, H., & Ni, B. (2023). MedMNIST v2 - A
+large-scale lightweight benchmark for 2D and 3D biomedical image classification. Scientific Data 10:41.
+https://doi.org/10.1038/s41597-022-01721-8
+{source}
+"""
+HEADERS = {
+    (1, 0): np.lib.format.read_array_header_1_0,
+    (2, 0): np.lib.format.read_array_header_2_0,
+}
+"""What reads the header of a .npy file, by its version."""
+MULTI_LABEL = "chestmnist"
+Progress = Callable[[str, int, int], None]  # called with the step, how much is done and of how much
+
+
+def find_medmnist(
+    folder: Path, dataset: str, size: int, npz: Path | None, class_names: Sequence[str], progress: Progress
+) -> ImageSet:
+    """Write the images of a set to a folder and list them; of two classes, 1 is the disease.
+
+    Args:
+        folder: made if missing; beside it the download is kept.
+        dataset: a key of SETS.
+        size: one of SIZES, pixels of a side.
+        npz: the set's file, if it is here already; `size` and checksum then do not matter.
+        class_names: CLASS_NAMES: another order of the set's classes; or empty.
+        progress: told of the download and of the images written.
+
+    Raises:
+        PreprocessingError: no such set, not to be had, another file than expected, other classes, or
+            `folder` holds something else.
+    """
+    if dataset == MULTI_LABEL:
+        raise PreprocessingError(
+            f"--dataset: {dataset} is multi-label: an image may show several findings, but every image must "
+            f"be of one class; choose one of {', '.join(SETS)}"
+        )
+    if not dataset:
+        raise PreprocessingError(f"--dataset: is needed with --source medmnist: one of {', '.join(SETS)}")
+    if dataset not in SETS:
+        raise PreprocessingError(f"--dataset: received {dataset!r}, expected one of {', '.join(SETS)}")
+    if size not in SIZES:
+        raise PreprocessingError(f"--size: received {size}, expected {' or '.join(map(str, SIZES))}")
+    if npz and folder.resolve() in npz.resolve().parents:
+        raise PreprocessingError(f"--npz: {npz} lies in {folder}, which is written anew; move it elsewhere")
+    if npz and not npz.is_file():
+        raise PreprocessingError(f"{npz}: not found; --npz names a file of MedMNIST")
+    about = SETS[dataset]
+    own = about.classes[::-1] if about.is_turned else about.classes
+    classes, _ = name_classes(about.classes, "", class_names or own, about.name)
+    file = npz or _fetch(folder.parent, dataset, size, progress)
+    with written_folder(folder, _readme(dataset, file.name)) as scratch:
+        _write_images(scratch, file, about, progress)
+    more = {
+        "license": LICENSE.format(about.license),
+        "notes": _notes(about, classes),
+        "options": {"dataset": dataset, "npz": file.name},
+    }
+    return replace(find_images(folder, class_names=classes), about=more)
+
+
+def _readme(dataset: str, npz: str) -> str:
+    about = SETS[dataset]
+    _, kind, version = about.license.lower().split()
+    return README.format(dataset=dataset, npz=npz, kind=kind, version=version, **vars(about))
+
+
+def _notes(about: Set, classes: Sequence[str]) -> list[str]:
+    """Of two classes, which is 1; and whether the labels are others than in the .npz."""
+    if len(classes) > 2:
+        if tuple(classes) == about.classes:
+            return []
+        order = ", ".join(f"{label} {name}" for label, name in enumerate(classes))
+        return [f"{about.name}: OTHER LABELS than in the .npz, by CLASS_NAMES: {order}"]
+    note = f"{about.name}: 1 = {classes[1]}, 0 = {classes[0]}"
+    if tuple(classes) != about.classes:
+        note += f". TURNED ROUND: in the .npz 0 is {about.classes[0]} and 1 is {about.classes[1]}"
+    return [note]
+
+
+def _fetch(folder: Path, dataset: str, size: int, progress: Progress) -> Path:
+    """The set's file in `folder`, downloaded if it is not there yet.
+
+    Raises:
+        PreprocessingError: it cannot be had, or is not what was published.
+    """
+    file = folder / f"{dataset}{'' if size == SIZES[0] else f'_{size}'}.npz"
+    if not file.exists():
+        part = file.with_suffix(".part")
+        with kept_if_filled(folder):
+            try:
+                _download(RECORD + file.name, part, partial(progress, f"Downloading {file.name}, bytes"))
+                _check(part, SETS[dataset].checksums[size], RECORD + file.name)
+                part.replace(file)
+            finally:
+                part.unlink(missing_ok=True)
+    _check(file, SETS[dataset].checksums[size], str(file))
+    return file
+
+
+def _download(url: str, target: Path, progress: Callable[[int, int], None]) -> None:
+    try:
+        with urllib.request.urlopen(url, timeout=TIMEOUT_S) as answer, target.open("wb") as file:
+            total = int(answer.headers.get("Content-Length") or 0)
+            while piece := answer.read(PIECE):
+                file.write(piece)
+                progress(file.tell(), max(total, file.tell()))
+    except (OSError, HTTPException) as error:
+        raise PreprocessingError(
+            f"{url}: cannot be downloaded ({error}); fetch it on another machine and give it with --npz FILE"
+        ) from None
+
+
+def _check(file: Path, expected: str, name: str) -> None:
+    with file.open("rb") as content:
+        found = hashlib.file_digest(content, lambda: hashlib.md5(usedforsecurity=False)).hexdigest()
+    if found != expected:
+        raise PreprocessingError(
+            f"{name}: MD5 {found}, expected {expected}; delete it if it is here, and try again"
+        )
+
+
+def _write_images(folder: Path, npz: Path, about: Set, progress: Progress) -> None:
+    """Write `<split>/<number>.png` and manifest.csv.
+
+    Raises:
+        PreprocessingError: not a file of MedMNIST, or one of another number of classes.
+    """
+    rows = [("file", "label", "split")]
+    with _reading(npz):
+        archive = zipfile.ZipFile(npz)
+    with archive:
+        for split in SPLITS:
+            images, labels = _open_split(archive, npz, split, len(about.classes))
+            (folder / split).mkdir()
+            for number, (image, label) in enumerate(zip(images, labels, strict=True)):
+                file = f"{split}/{number:05d}.png"
+                pixels = image if image.ndim == 2 else np.ascontiguousarray(image[..., ::-1])
+                (folder / file).write_bytes(cv2.imencode(".png", pixels)[1].tobytes())
+                rows.append((file, about.classes[label], split))
+                progress(f"Writing images, {split}", number + 1, len(labels))
+    present = {name for _, name, _ in rows[1:]}
+    classes = enumerate(about.classes)
+    if missing := [f"class {label} ({name})" for label, name in classes if name not in present]:
+        raise PreprocessingError(
+            f"{npz}: no image of {', '.join(missing)}; is it the set that --dataset names?"
+        )
+    with (folder / MANIFEST).open("w", encoding="utf-8", newline="") as lines:
+        csv.writer(lines, lineterminator="\n").writerows(rows)
+
+
+@contextmanager
+def _reading(npz: Path) -> Iterator[None]:
+    """Turn what damaged bytes make zipfile, its decompressors and NumPy raise into one line.
+
+    Raises:
+        PreprocessingError: saying what it was.
+    """
+    try:
+        yield
+    except (
+        ValueError, KeyError, EOFError, OSError, RuntimeError, SyntaxError, tokenize.TokenError,
+        zipfile.BadZipFile, zlib.error, lzma.LZMAError,
+    ) as error:  # fmt: skip
+        raise PreprocessingError(f"{npz}: is no file of MedMNIST ({error}); download it again") from None
+
+
+def _open_split(
+    archive: zipfile.ZipFile, npz: Path, split: str, num_classes: int
+) -> tuple[Iterator[NDArray[np.uint8]], NDArray[np.integer]]:
+    """Images uint8 (H, W) or (H, W, 3) RGB, one by one as a large set is larger than memory; labels (N,).
+
+    Raises:
+        PreprocessingError: as `_write_images`.
+    """
+    for name in (f"{split}_images", f"{split}_labels"):
+        if f"{name}.npy" not in archive.namelist():
+            raise PreprocessingError(f"{npz}: has no {name}, so it is no file of MedMNIST; download it again")
+    with _reading(npz):
+        stream, shape, dtype = _open_array(archive, f"{split}_images.npy")
+        told, label_shape, label_dtype = _open_array(archive, f"{split}_labels.npy")
+    is_image = len(shape) == 3 or (len(shape) == 4 and shape[3] == 3)
+    fits = dtype == np.uint8 and is_image and all(1 <= side <= LARGEST_SIDE for side in shape[1:3])
+    fits = fits and 0 < shape[0] <= MOST_IMAGES
+    if not fits or label_shape != (shape[0], 1) or label_dtype.kind not in "iu":
+        raise PreprocessingError(
+            f"{npz}: {split} has images {dtype} {shape} and labels {label_dtype} "
+            f"{label_shape}, expected uint8 (N, H, W) or (N, H, W, 3) and whole numbers (N, 1)"
+        )
+    with _reading(npz):
+        labels = np.frombuffer(told.read(shape[0] * label_dtype.itemsize), label_dtype)
+        if len(labels) < shape[0]:
+            raise EOFError(f"{split}_labels.npy is cut off")
+    if not np.isin(labels, range(num_classes)).all():
+        raise PreprocessingError(
+            f"{npz}: {split} has labels from {labels.min()} to {labels.max()}, expected 0 to "
+            f"{num_classes - 1}; is it the set that --dataset names?"
+        )
+    return _images(stream, npz, shape), labels
+
+
+def _images(stream: IO[bytes], npz: Path, shape: tuple[int, ...]) -> Iterator[NDArray[np.uint8]]:
+    for _ in range(shape[0]):
+        with _reading(npz):
+            image = np.frombuffer(stream.read(math.prod(shape[1:])), np.uint8).reshape(shape[1:])
+        yield image
+
+
+def _open_array(archive: zipfile.ZipFile, name: str) -> tuple[IO[bytes], tuple[int, ...], np.dtype[Any]]:
+    """An array of the file, at its first value, with shape and dtype."""
+    stream = archive.open(name)
+    shape, is_fortran, dtype = HEADERS[np.lib.format.read_magic(stream)](stream)
+    if is_fortran and len(shape) > 1:
+        raise ValueError(f"{name} is in Fortran order")
+    return stream, shape, dtype

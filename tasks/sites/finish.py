@@ -1,0 +1,104 @@
+"""The final test of a run whose images stay at the sites."""
+
+from dataclasses import replace
+from typing import Any
+
+import numpy as np
+
+from celery_app import app, worker_session
+from helpers.evaluation.tallies import MEAN, POOLED
+from helpers.federated.quorum import QuorumError
+from helpers.federated.sites.messages import FinishSitesOrder, OfferOrder
+from helpers.federated.weights import Weights
+from helpers.run_records.rows import class_rows
+from helpers.run_records.tables import TEST_CLASS_COLUMNS, TEST_COLUMNS
+from helpers.weight_store.store import put_arrays
+from tasks.final_test import FinalTest, final_test, metrics_of_test, score_splits, test_threshold
+from tasks.run_context import RunContext
+from tasks.run_task import best_model, write_results
+from tasks.sites.site_scores import SiteScores, read_site_scores
+
+
+@app.task(name="tasks.offer_best", ignore_result=True)
+def offer_best(message: dict[str, Any]) -> None:
+    """Let the sites have the best weights; the answer is {weights, round}."""
+    worker_session().run_order(OfferOrder, message, offer)
+
+
+def offer(order: OfferOrder) -> dict[str, Any]:
+    """Put the best weights into the store."""
+    context = RunContext.of(order)
+    state, weights = best_model(context)
+    reference = put_arrays(context.store, context.key("weights", "best"), context.instance.names, weights)
+    return {"weights": reference.to_message(), "round": state.best_round or state.round}
+
+
+@app.task(name="tasks.finish_sites", ignore_result=True)
+def finish_sites(message: dict[str, Any]) -> None:
+    """Test the best model by the sites' scores; see `FinishSitesOrder`. The answer is {test, notes}."""
+    worker_session().run_order(FinishSitesOrder, message, finish)
+
+
+def finish(order: FinishSitesOrder) -> dict[str, Any]:
+    """Write what `tasks.run_task.finish` writes, as far as the sites let it."""
+    context = RunContext.of(order)
+    state, weights = best_model(context)
+    found = {
+        split: read_site_scores(context, order.round, split, order.clients, order.sites, messages)
+        for split, messages in order.scores.items()
+    }
+    arrays, test = site_test(context, weights, order.round, found)
+    write_results(context, state, weights, test, arrays)
+    context.store.delete([context.key("weights", "best")])
+    row = test.row
+    notes = [reason for scores in found.values() for reason in scores.left_out]
+    if "test" not in found:
+        notes.append(f"tested on the images of TEST_DIR={context.config.TEST_DIR}, not on the sites'")
+    if row["threshold"] is not None and not found["val"].are_shared:
+        notes.append(f"the threshold is {row['threshold']:g}: not all sites give scores to choose one by")
+    if row["roc_auc_over"] == MEAN:
+        notes.append(f"the test's AUC is the {MEAN}: not all of them give their scores")
+    return {"test": row, "notes": notes}
+
+
+def site_test(
+    context: RunContext, weights: Weights, round_number: int, found: dict[str, SiteScores]
+) -> tuple[dict[str, np.ndarray], FinalTest]:
+    """The test by what the sites said: scores.npz, as far as scores are shared, and what the test says.
+
+    Args:
+        context: of the run.
+        weights: the best model's.
+        round_number: after which it was the best.
+        found: of `val` and, unless we have a test set of our own, `test`.
+
+    Raises:
+        QuorumError: no site tested the model.
+    """
+    test = found.get("test")
+    arrays = found["val"].named("val") if found["val"].are_shared else {}
+    if test is None:
+        arrays |= score_splits(context, weights, ("test",))
+        return arrays, _over(POOLED, final_test(context, arrays, round_number))
+    if not test.tallies:
+        raise QuorumError(f"no site tested the model ({'; '.join(test.left_out)}); resume to ask them again")
+    if test.are_shared:
+        arrays |= test.named("test")
+        return arrays, _over(POOLED, final_test(context, arrays, round_number))
+    summed = test.evaluation()
+    row = dict.fromkeys(TEST_COLUMNS) | {
+        "model": "best",
+        "round": round_number,
+        "threshold": test_threshold(context.config, {}),
+        "num_examples": int(summed.confusion.sum()),
+        **metrics_of_test(summed),
+    }
+    classes = [
+        dict.fromkeys(TEST_CLASS_COLUMNS) | {"round": round_number, **about}
+        for about in class_rows(summed, context.config.class_names)
+    ]
+    return arrays, _over(MEAN, FinalTest(row, classes, summed.confusion))
+
+
+def _over(images: str, test: FinalTest) -> FinalTest:
+    return replace(test, row={**test.row, "roc_auc_over": images})
