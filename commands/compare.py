@@ -1,10 +1,14 @@
-"""`python run.py compare RUN RUN …`: metrics of runs in the terminal, with curves as a page."""
+"""`run.py compare RUN RUN …`: metrics of runs in the terminal, curves in a page."""
+
+import argparse
+from collections.abc import Sequence
 
 from rich.console import Console
 from rich.table import Table
 from rich.text import Text
 
-from helpers.global_config import Config
+from commands.runs import FOLDERS
+from helpers.global_config import Config, add_settings, config_from_arguments
 from helpers.reporting.comparison import page_path, write_page
 from helpers.reporting.page import NOTHING, number
 from helpers.reporting.pictures import several_shortened
@@ -12,11 +16,27 @@ from helpers.reporting.run_files import RunFiles, read_run
 from helpers.reporting.summaries import check_known, doubts, metrics_beside, settings_that_differ
 
 
+def main(arguments: Sequence[str]) -> int:
+    """Run the command; return the exit status."""
+    parser = argparse.ArgumentParser(
+        prog="run.py compare",
+        description="Compares runs: metrics in the terminal, curves in metrics/compare-….html.",
+        allow_abbrev=False,
+    )
+    parser.add_argument("runs", nargs="+", metavar="RUN", help="names of runs, at least two")
+    add_settings(parser, only=FOLDERS)
+    options = parser.parse_args(arguments)
+    if len(set(options.runs)) < 2:
+        parser.error("name at least two different runs; `python run.py runs` lists them")
+    compare(config_from_arguments(options), options.runs)
+    return 0
+
+
 def compare(config: Config, names: list[str], console: Console | None = None) -> None:
-    """Print the test metrics of runs beside each other and write metrics/compare-….html.
+    """Print the test metrics of runs side by side and write metrics/compare-….html.
 
     Raises:
-        UnknownRun: there is no run of one of these names.
+        UnknownRun: a run of one of these names does not exist.
         UserError: the page could not be written.
     """
     console = console or Console()

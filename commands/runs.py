@@ -1,22 +1,36 @@
-"""`python run.py runs`: every run in a table, best first."""
+"""`run.py runs`: all runs in a table, best first."""
+
+import argparse
+from collections.abc import Sequence
 
 from rich.console import Console
 from rich.table import Table
 from rich.text import Text
 
-from helpers.global_config import Config
+from helpers.global_config import Config, add_settings, config_from_arguments
 from helpers.reporting.page import number
 from helpers.reporting.summaries import OF_MEANS, Summary, summarize
 
 CAUTION = "To choose among runs, use the validation AUC: the best of several by test looks better than it is."
+FOLDERS = ("METRICS_DIR", "MODELS_DIR")
+"""The settings that say where runs are stored."""
 HEADERS = ("run", "test\nAUC", "best val\nAUC", "rounds", "clients", "when", "state")
 
 
-def runs(config: Config, console: Console | None = None) -> None:
-    """Print the runs in METRICS_DIR: by test AUC, then those not yet tested by validation AUC.
+def main(arguments: Sequence[str]) -> int:
+    """Run the command; return the exit status."""
+    parser = argparse.ArgumentParser(
+        prog="run.py runs", description="Lists all runs, best first.", allow_abbrev=False
+    )
+    add_settings(parser, only=FOLDERS)
+    runs(config_from_arguments(parser.parse_args(arguments)))
+    return 0
 
-    A line says which AUCs are means over classes. Two tests or more tempt to choose by them: then a line
-    warns.
+
+def runs(config: Config, console: Console | None = None) -> None:
+    """Print the runs in METRICS_DIR by test AUC, then untested ones by validation AUC.
+
+    Notes below the table name AUCs that are means over classes, and warn against choosing by test AUC.
     """
     console = console or Console()
     summaries = summarize(config.METRICS_DIR, config.MODELS_DIR)
@@ -31,7 +45,7 @@ def runs(config: Config, console: Console | None = None) -> None:
             header, justify="left" if is_text else "right", overflow="fold", no_wrap=header != "run"
         )
     for summary in summaries:
-        table.add_row(*(Text(cell) for cell in _cells(summary)))  # names are no markup
+        table.add_row(*(Text(cell) for cell in _cells(summary)))  # names are not markup
     console.print(table)
     if several := [summary.run for summary in summaries if not summary.is_binary]:
         console.print(OF_MEANS.format(runs=", ".join(several)), soft_wrap=True, markup=False)

@@ -1,6 +1,6 @@
-"""TensorFlow, loaded without its remarks.
+"""Import of TensorFlow without its start-up messages.
 
-TF_CPP_MIN_LOG_LEVEL does not keep them away: most are written before TensorFlow has read it.
+TF_CPP_MIN_LOG_LEVEL does not suppress them: most are printed before TensorFlow reads it.
 """
 
 import os
@@ -13,7 +13,7 @@ from rich.console import Console
 
 REMARKS = (
     rb"[IW]\d{4} |WARNING: All log messages before absl::InitializeLog"
-    rb"|E\d{4} .*failed call to cuInit: .*\(303\)"  # by what stands in for a driver that is not there
+    rb"|E\d{4} .*failed call to cuInit: .*\(303\)"  # without an NVIDIA driver
 )
 FILTER = f"""
 import re, sys
@@ -25,9 +25,9 @@ for line in sys.stdin.buffer:
 
 
 def load_tensorflow() -> None:
-    """Import TensorFlow and let it look for GPUs; errors are shown, remarks are not.
+    """Import TensorFlow and let it look for GPUs; show its errors and suppress its other messages.
 
-    A terminal says meanwhile what is waited for: standard output does, as standard error passes line by line.
+    A status line on standard output says what the command waits for. Standard error is being filtered.
     """
     os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "2")
     with Console().status("loading TensorFlow"), without_remarks():
@@ -38,10 +38,7 @@ def load_tensorflow() -> None:
 
 @contextmanager
 def without_remarks() -> Iterator[None]:
-    """While this lasts, a process of its own lets through what is no remark of TensorFlow's.
-
-    So the last words of a process that dies get through too.
-    """
+    """Filter standard error through a separate process, which outlives a crash of this one."""
     sys.stderr.flush()
     terminal = os.dup(2)
     with subprocess.Popen(

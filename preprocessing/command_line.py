@@ -50,15 +50,29 @@ def parse(arguments: Sequence[str] | None) -> argparse.Namespace:
         description=HELP, epilog=EXAMPLES, formatter_class=argparse.RawDescriptionHelpFormatter
     )
     add = parser.add_argument
-    kinds = (
-        "folder: your images; dicom: your DICOM files; medmnist: a set of MedMNIST; demo: makes some first"
-    )
-    add("--source", choices=SOURCES, default="folder", help=kinds)
     places = f"with --source demo {DEMO_DIR}, with medmnist {MEDMNIST_DIR}/DATASET_SIZE"
     data_dir = f"folder of the images [{Config.DATA_DIR}; {places}]"
     add("--data-dir", dest="DATA_DIR", type=Path, metavar="DIR", default=argparse.SUPPRESS, help=data_dir)
     out = f"folder to write to [{Config.PREPROCESSED_DIR}]"
     add("--out", dest="PREPROCESSED_DIR", type=Path, metavar="DIR", default=argparse.SUPPRESS, help=out)
+    add_source_options(parser)
+    add_settings(parser, only=(*SETTINGS, "CLASS_NAMES"))
+    options = parser.parse_args(arguments)
+    if "DATA_DIR" not in options:  # never among the user's own images, which the settings may name
+        if options.source == "demo":
+            options.DATA_DIR = DEMO_DIR
+        elif options.source == "medmnist":
+            options.DATA_DIR = MEDMNIST_DIR / f"{options.dataset}_{options.size}"
+    return options
+
+
+def add_source_options(parser: argparse.ArgumentParser) -> None:
+    """Add the options that say how images are read and what is kept of them."""
+    add = parser.add_argument
+    kinds = (
+        "folder: your images; dicom: your DICOM files; medmnist: a set of MedMNIST; demo: makes some first"
+    )
+    add("--source", choices=SOURCES, default="folder", help=kinds)
     add("--skip-unreadable", action="store_true", help="leave out images that cannot be read, and list them")
     allow: dict[str, Any] = {"dest": "allow", "action": "append_const", "default": []}
     leaks = "keep a given split although it parts a patient or copies"
@@ -73,14 +87,6 @@ def parse(arguments: Sequence[str] | None) -> argparse.Namespace:
     add("--size", type=int, metavar="PIXELS", default=SourceOptions.size, help=size)
     npz = "with medmnist, the set's file if it is here already; else it is downloaded"
     add("--npz", type=Path, metavar="FILE", help=npz)
-    add_settings(parser, only=(*SETTINGS, "CLASS_NAMES"))
-    options = parser.parse_args(arguments)
-    if "DATA_DIR" not in options:  # never among the user's own images, which the settings may name
-        if options.source == "demo":
-            options.DATA_DIR = DEMO_DIR
-        elif options.source == "medmnist":
-            options.DATA_DIR = MEDMNIST_DIR / f"{options.dataset}_{options.size}"
-    return options
 
 
 def source_options(options: argparse.Namespace) -> SourceOptions:

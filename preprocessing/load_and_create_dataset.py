@@ -166,24 +166,37 @@ def _split(
     return split_rows(labels, None if alone else groups, *fractions, config.SEED, classes)
 
 
-def main(arguments: Sequence[str] | None = None) -> int:
-    """The command; returns its exit status."""
-    arguments = sys.argv[1:] if arguments is None else arguments
+def prepare_as_asked(arguments: Sequence[str], command: str = "") -> PreparedData:
+    """Prepare images as a command line says, with a progress bar, and print a summary.
+
+    Args:
+        arguments: of the command.
+        command: the command in messages that ask to call it again with one more option.
+
+    Raises:
+        UserError: as `prepare`, or a setting is wrong.
+    """
     options = parse(arguments)
+    config = config_from_arguments(options)
+    with progress_bar() as progress:
+        prepared = prepare(
+            config,
+            options.source,
+            options.skip_unreadable,
+            progress,
+            options.allow,
+            source_options(options),
+            command or " ".join([COMMAND, shlex.join(arguments)]).strip(),
+        )
+    print_summary(prepared)
+    return prepared
+
+
+def main(arguments: Sequence[str] | None = None) -> int:
+    """Run the command; return its exit status."""
     signal.signal(signal.SIGTERM, lambda number, frame: sys.exit(128 + number))  # cleans up on the way out
     try:
-        config = config_from_arguments(options)
-        with progress_bar() as progress:
-            prepared = prepare(
-                config,
-                options.source,
-                options.skip_unreadable,
-                progress,
-                options.allow,
-                source_options(options),
-                " ".join([COMMAND, shlex.join(arguments)]).strip(),
-            )
-        print_summary(prepared)
+        prepare_as_asked(sys.argv[1:] if arguments is None else arguments)
     except UserError as error:
         print(f"error: {error}", file=sys.stderr)
         return 2

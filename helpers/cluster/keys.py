@@ -1,6 +1,7 @@
 """The name of every key the project writes into Redis (the broker's own apart). Each has a time to live.
 
 dt:worker:{name}                        a live worker: JSON, renewed by its heartbeat
+dt:reserved                             process that keeps a database for the workers it starts
 dt:run:{run}:session                    id of the orchestrator process that owns the run
 dt:run:{run}:{session}:attempts         hash: job -> the attempt whose answer counts
 dt:run:{run}:{session}:answers          hash: job -> its one accepted answer
@@ -14,6 +15,7 @@ dt:run:{run}:{session}:state:{round}:{client}:{attempt}    what it remembers for
 dt:unfinished:{token}                   one of the last five while it is written
 """
 
+RESERVATION = "dt:reserved"
 SITE_QUEUE = "site."
 """A queue of one site's workers is called so, and by the site's name."""
 

@@ -58,6 +58,15 @@ class PreparedData:
             raise PreprocessingError(f"{path}: not found; prepare the images first: {COMMAND}") from None
         return _open(path, status.st_mtime_ns, status.st_size)
 
+    @classmethod
+    def find(cls, folder: Path, digest: str) -> "PreparedData | None":
+        """Return the prepared images with a digest, in a folder or one level below it; None without them."""
+        folder = Path(folder).resolve()
+        for path in [folder / MANIFEST, *sorted(folder.glob(f"*/{MANIFEST}"))]:
+            if path.is_file() and hashlib.sha256(path.read_bytes()).hexdigest() == digest:
+                return cls.open(path.parent)
+        return None
+
     def images(self, split: str) -> np.ndarray:
         """The images of `train`, `val` or `test`: uint8 (N, H, W, C), RGB or gray, mapped read-only."""
         if split not in self._mapped:
