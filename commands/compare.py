@@ -5,7 +5,7 @@ from rich.table import Table
 from rich.text import Text
 
 from helpers.global_config import Config
-from helpers.reporting.comparison import page_path, write_page
+from helpers.reporting.compare_page import page_path, write_page
 from helpers.reporting.page import NOTHING, number
 from helpers.reporting.pictures import several_shortened
 from helpers.reporting.run_files import RunFiles, read_run
