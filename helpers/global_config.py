@@ -533,6 +533,12 @@ class Config(BaseSettings, metaclass=_ReadableDefaults):
         0, "TensorFlow threads of a worker; 0 leaves it to TensorFlow.", "threads",
         ge=0, local=True,
     )  # fmt: skip
+    OBSERVERS: NameList = setting(
+        (),
+        "Observers in addition to terminal and report: `tensorboard`, or classes of your own such as "
+        "`mypackage.watch:Watch` (helpers/monitoring/registry.py says how they are called).",
+        local=True,
+    )
 
     @model_validator(mode="after")
     def _check_clients(self) -> Self:
@@ -778,6 +784,7 @@ _TYPE_WORDS: dict[Any, str] = {
     "CLIENTS": "list of int",
     "CLASS_NAMES": "list of text",
     "OWN_ARCHITECTURES": "list of text",
+    "OBSERVERS": "list of text",
     "num_workers": "int or `auto`",
     int: "int",
     float: "float",
