@@ -119,5 +119,5 @@ def definition_of(file: str, first: int) -> ast.FunctionDef | ast.AsyncFunctionD
             if begin == first:
                 return node
     raise LookupError(
-        f"{file}: no function begins on line {first}; the file has changed since it was imported"
+        f"{file}: no function begins on line {first}; the file has changed"
     )
