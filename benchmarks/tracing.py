@@ -118,6 +118,4 @@ def definition_of(file: str, first: int) -> ast.FunctionDef | ast.AsyncFunctionD
             begin = min([node.lineno, *(decorator.lineno for decorator in node.decorator_list)])
             if begin == first:
                 return node
-    raise LookupError(
-        f"{file}: no function begins on line {first}; the file has changed"
-    )
+    raise LookupError(f"{file}: no function begins on line {first}; the file has changed")

@@ -17,7 +17,7 @@ from helpers.launcher import up, worker_processes
 from helpers.launcher.embedded_redis import packaged_binary, start_server
 from helpers.launcher.worker_processes import WorkerProcesses, worker_environment
 
-ROOT = Path(__file__).resolve().parents[2]
+ROOT = Path(__file__).resolve().parents[4]
 STUBBORN = "import signal, time; signal.signal(signal.SIGTERM, signal.SIG_IGN); print('up', flush=True)"
 STUBBORN += "; time.sleep(600)"
 

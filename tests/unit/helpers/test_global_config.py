@@ -17,7 +17,7 @@ from helpers.global_config import (
     describe,
 )
 
-PAGE = Path(__file__).resolve().parents[2] / "docs" / "configuration.md"
+PAGE = Path(__file__).resolve().parents[3] / "docs" / "configuration.md"
 
 
 @pytest.fixture(autouse=True)

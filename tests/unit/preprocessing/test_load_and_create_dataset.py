@@ -20,7 +20,7 @@ from preprocessing.load_and_create_dataset import main, prepare
 from preprocessing.prepare import image_reader
 from preprocessing.prepare.sources.choice import SourceOptions
 
-ROOT = Path(__file__).resolve().parents[2]
+ROOT = Path(__file__).resolve().parents[3]
 SCRIPT = [sys.executable, "preprocessing/load_and_create_dataset.py"]
 SHAPE = (8, 6)
 

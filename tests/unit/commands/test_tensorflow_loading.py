@@ -4,7 +4,7 @@ import subprocess
 import sys
 from pathlib import Path
 
-ROOT = Path(__file__).resolve().parents[2]
+ROOT = Path(__file__).resolve().parents[3]
 SAID = """WARNING: All log messages before absl::InitializeLog() is called are written to STDERR
 I0000 00:00:1795841599.426411   18323 port.cc:153] oneDNN custom operations are on.
 W0000 00:00:1795841599.426411   18323 x.cc:1] a warning

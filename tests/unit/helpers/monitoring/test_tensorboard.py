@@ -104,7 +104,7 @@ def test_tensorflow_is_not_imported(tmp_path):
         ".run_started('r', SimpleNamespace(round=0), 1)\n"
         "assert 'tensorflow' not in sys.modules\n"
     )
-    root = Path(__file__).resolve().parents[2]
+    root = Path(__file__).resolve().parents[4]
     done = subprocess.run([sys.executable, "-c", code], cwd=root, capture_output=True, text=True)
     assert (done.returncode, done.stderr) == (0, "")
     assert list(events(tmp_path / "averaged"))

@@ -26,7 +26,7 @@ from helpers.reporting.pictures import drawing
 from helpers.reporting.report import write_report
 from helpers.reporting.run_files import SplitScores, read_run
 from helpers.reporting.tables import class_rows, confusion_rows
-from tests.unit.test_reporting import words
+from tests.unit.helpers.reporting.test_report import words
 
 NAMES = ("normal", "benign <b>", "malignant")
 CLASS_METRICS = ("precision", "recall", "f1_score", "roc_auc", "average_precision", "specificity")

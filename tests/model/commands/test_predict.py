@@ -177,7 +177,10 @@ def test_a_terminal_says_what_is_waited_for_and_a_file_does_not(
 
 
 def test_dicom_files_are_read_as_preprocessing_does(place, tmp_path, capsys) -> None:
-    from tests.unit.test_dicom import mammogram, save  # skips where pydicom is not installed
+    from tests.unit.preprocessing.prepare.sources.test_dicom import (  # skips where pydicom is not installed
+        mammogram,
+        save,
+    )
 
     folder = tmp_path / "dicom"
     folder.mkdir()

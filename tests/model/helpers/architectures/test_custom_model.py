@@ -16,7 +16,7 @@ from helpers.global_config import Config, ConfigError
 from helpers.local_training.trainer import predict_scores, train_locally
 from helpers.model_instance_helper import initial_weights, keras_file, model_for
 
-ROOT = Path(__file__).resolve().parents[2]
+ROOT = Path(__file__).resolve().parents[4]
 HERE = "tests.model.own_networks"
 IMAGES = np.random.default_rng(0).random((8, 16, 16, 1), np.float32)
 LABELS = (np.arange(8) % 2).astype(np.float32).reshape(-1, 1)

@@ -293,7 +293,7 @@ def test_a_disk_that_takes_no_more_leaves_the_earlier_file(tmp_path: Path) -> No
         "try: write_whole(path, b'x' * 5000)\n"
         "except RecordError as error: print(error)\n"
     )
-    root = Path(__file__).resolve().parents[2]
+    root = Path(__file__).resolve().parents[4]
     path = tmp_path / "state.json"
     done = subprocess.run([sys.executable, "-c", code, str(path)], cwd=root, capture_output=True, text=True)
     assert "state.json could not be written: File too large" in done.stdout, done.stderr

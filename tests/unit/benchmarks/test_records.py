@@ -12,7 +12,7 @@ from benchmarks.records import Record, Target
 from benchmarks.turns import in_turn
 from benchmarks.watching import CommandFailed, watch
 
-ROOT = Path(__file__).resolve().parents[2]
+ROOT = Path(__file__).resolve().parents[3]
 linux_only = pytest.mark.skipif(not sys.platform.startswith("linux"), reason="reads /proc")
 
 

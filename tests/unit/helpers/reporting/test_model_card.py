@@ -15,7 +15,7 @@ from helpers.evaluation.tallies import MEAN
 from helpers.global_config import Config
 from helpers.reporting.markdown import MARKUP, code, text
 from helpers.reporting.model_card import write_model_card
-from tests.unit.test_reporting import write_run
+from tests.unit.helpers.reporting.test_report import write_run
 
 HEADINGS = [  # Mitchell et al. 2019, figure 1
     "Model details", "Intended use", "Factors", "Metrics", "Evaluation data", "Training data",
