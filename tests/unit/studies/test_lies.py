@@ -6,8 +6,8 @@ from types import SimpleNamespace
 import numpy as np
 import pytest
 
-from benchmarks.lies import LENGTH, LIARS, flipped, noise_for
-from benchmarks.lying_clients import with_flipped_labels, with_noise
+from studies.lies import LENGTH, LIARS, flipped, noise_for
+from studies.lying_clients import with_flipped_labels, with_noise
 
 BEFORE = [np.zeros((2, 2), np.float32), np.ones(3, np.float32)]
 AFTER = [np.full((2, 2), 0.5, np.float32), np.full(3, 4, np.float32)]

@@ -3,8 +3,8 @@
 import numpy as np
 import pandas as pd
 
-from benchmarks.federated_outcomes import Outcome
 from helpers.reporting.run_files import RunFiles, SplitScores
+from studies.outcomes import Outcome
 
 LABELS = np.tile([0, 1], 16)
 PERFECT, WRONG = LABELS * 0.8 + 0.1, 0.9 - LABELS * 0.8

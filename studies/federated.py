@@ -1,14 +1,14 @@
 """Federated learning against pooled training, other algorithms and liars; makes docs/results.md; Linux only.
 
-python benchmarks/federated.py               everything; some two hours on 2 cores
-python benchmarks/federated.py --no-liars    some 70 minutes; the same without --no-liars adds the liars later
-python benchmarks/federated.py --quick       tiny, only to see that it works
+python studies/federated.py               everything; some two hours on 2 cores
+python studies/federated.py --no-liars    some 70 minutes; the same without --no-liars adds the liars later
+python studies/federated.py --quick       tiny, only to see that it works
 
 Every finished run is kept in --out: stop the command (Ctrl-C or SIGTERM) whenever you like and give it again,
 on another day too; finished runs are skipped, a run that was begun goes on after its last round. If it was
 killed, what it left running is ended first. Should code or packages have changed meanwhile, a begun run is
 refused: remove its folder under models/ of --out. The page is written when all runs are finished. What each
-number is: benchmarks/README.md.
+number is: studies/README.md.
 """
 
 from __future__ import annotations
@@ -22,13 +22,13 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 ROOT = Path(__file__).resolve().parents[1]
-if sys.path[0] == str(ROOT / "benchmarks"):  # run as a script: `run` is the project's, not that beside it
+if sys.path[0] == str(ROOT / "studies"):  # run as a script: `run` is the project's, not that beside it
     sys.path[0] = str(ROOT)
 
 if TYPE_CHECKING:
-    from benchmarks.federated_runs import Study
+    from studies.runs import Study
 
-OUT, QUICK_OUT = ROOT / "benchmarks/results/federated", ROOT / "benchmarks/results/quick/federated"
+OUT, QUICK_OUT = ROOT / "studies/results/federated", ROOT / "studies/results/quick"
 DATA_DIR = ROOT.parent / "shared/data/bus-bra"
 PAGE = ROOT / "docs/results.md"
 INPUT_SHAPE, QUICK_SHAPE = (64, 64), (16, 16)
@@ -47,7 +47,7 @@ def parse(arguments: Sequence[str] | None) -> argparse.Namespace:
     add("--rounds", type=int, default=10, help="of every run [10]")
     add("--reach", type=float, default=0.7, metavar="AUC", help="validation AUC to count rounds to [0.7]")
     add("--no-liars", action="store_true", help="without the runs in which clients lie, and their section")
-    add("--out", type=Path, metavar="DIR", help="where the runs are kept [benchmarks/results/federated]")
+    add("--out", type=Path, metavar="DIR", help="where the runs are kept [studies/results/federated]")
     add("--page", type=Path, metavar="FILE", help="[docs/results.md; with --quick results.md in --out]")
     add("--quick", action="store_true", help="noise of 16×16, 2 rounds, one seed, few cases, made anew")
     options = parser.parse_args(arguments)
@@ -64,8 +64,8 @@ def study_of(options: argparse.Namespace) -> Study:
     Raises:
         OSError: the images for `--quick` cannot be written.
     """
-    from benchmarks.federated_images import Images
-    from benchmarks.federated_runs import Study
+    from studies.images import Images
+    from studies.runs import Study
 
     def tell(line: str) -> None:
         print(line, flush=True)
@@ -85,10 +85,10 @@ def study_of(options: argparse.Namespace) -> Study:
 
 def command_of(options: argparse.Namespace) -> str:
     """How it can be repeated, without folders of this machine."""
-    command = ["python benchmarks/federated.py", "--seeds", *map(str, options.seeds)]
+    command = ["python studies/federated.py", "--seeds", *map(str, options.seeds)]
     command += ["--rounds", str(options.rounds), "--reach", f"{options.reach:g}"]
     command += ["--no-liars"] if options.no_liars else []
-    return "python benchmarks/federated.py --quick" if options.quick else " ".join(command)
+    return "python studies/federated.py --quick" if options.quick else " ".join(command)
 
 
 def main(arguments: Sequence[str] | None = None) -> int:
@@ -101,11 +101,11 @@ def main(arguments: Sequence[str] | None = None) -> int:
 
     if status := enter_environment(__file__):
         return status
-    from benchmarks.federated_study import run_order
-    from benchmarks.leftovers import alone_in
     from benchmarks.watching import CommandFailed
     from helpers.cluster.errors import ClusterError
     from helpers.global_config import UserError
+    from studies.leftovers import alone_in
+    from studies.study import run_study
 
     for number in (signal.SIGTERM, signal.SIGHUP):
         if signal.getsignal(number) is not signal.SIG_IGN:  # as nohup has it
@@ -117,7 +117,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
         seeds = options.seeds[:1] if options.quick else options.seeds
         with alone_in(study.folder):
             what = {"liars": not options.no_liars, "few": options.quick}
-            run_order(study, seeds, page, options.reach, command_of(options), **what)
+            run_study(study, seeds, page, options.reach, command_of(options), **what)
     except UserError as error:
         print(f"error: {error}", file=sys.stderr)
         return 2

@@ -3,8 +3,8 @@
 import math
 from collections.abc import Mapping, Sequence
 
-from benchmarks.federated_outcomes import Estimate, Outcome, difference, mean_difference
 from benchmarks.results import table
+from studies.outcomes import Estimate, Outcome, difference, mean_difference
 
 AIM = -0.02
 """What federated − pooled should lie above."""

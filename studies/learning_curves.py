@@ -7,8 +7,8 @@ import numpy as np
 from matplotlib.figure import Figure
 from matplotlib.ticker import MaxNLocator
 
-from benchmarks.federated_outcomes import Outcome
 from benchmarks.plots import BLUE, DPI, MARKERS, OTHERS, REFERENCE, WIDTH, quieten
+from studies.outcomes import Outcome
 
 COLOURS = (REFERENCE, BLUE, *OTHERS)
 HEIGHT = 4.0

@@ -9,9 +9,9 @@ from helpers.federated.weights import Weights
 
 LIARS = frozenset({0, 1})
 """Ids of the clients that lie."""
-APP = "benchmarks.lying_clients"
+APP = "studies.lying_clients"
 """The workers' Celery app."""
-VARIABLE = "BENCHMARK_LIE"
+VARIABLE = "STUDY_LIE"
 """Says in their environment how they lie: `labels` or `noise`."""
 LENGTH = 10.0
 """How long a liar's noise is, in lengths of its own honest change."""

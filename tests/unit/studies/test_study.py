@@ -7,8 +7,11 @@ from pathlib import Path
 import pytest
 
 import distributed_training_index
-from benchmarks import federated, federated_runs
-from benchmarks.federated_cases import (
+from benchmarks.synthetic_data import write_prepared
+from helpers.federated.quorum import num_tolerated, updates_needed
+from helpers.global_config import Config, UserError, config_from_arguments
+from studies import federated, runs
+from studies.cases import (
     COMMON,
     Case,
     algorithm_cases,
@@ -19,13 +22,10 @@ from benchmarks.federated_cases import (
     pooled,
     update_cases,
 )
-from benchmarks.federated_images import Images
-from benchmarks.federated_runs import Study
-from benchmarks.federated_study import first_cases, later_cases
-from benchmarks.synthetic_data import write_prepared
-from helpers.federated.quorum import num_tolerated, updates_needed
-from helpers.global_config import Config, UserError, config_from_arguments
-from tests.made_up_outcomes import made_up
+from studies.images import Images
+from studies.runs import Study
+from studies.study import first_cases, later_cases
+from tests.unit.studies.made_up_outcomes import made_up
 
 
 def all_cases() -> list[Case]:
@@ -77,7 +77,7 @@ def calls(monkeypatch):
 
     @contextlib.contextmanager
     def pipeline(folder, prepared, count, *, app, more):
-        started.append((app, more.get("BENCHMARK_LIE")))
+        started.append((app, more.get("STUDY_LIE")))
         yield type("Pipeline", (), {"environment": more})
 
     def start(command, output, environment):
@@ -89,8 +89,8 @@ def calls(monkeypatch):
         (folder / "test.csv").write_text("")
         return type("Process", (), {"wait": lambda self: 0, "poll": lambda self: 0})()
 
-    monkeypatch.setattr(federated_runs, "Pipeline", pipeline)
-    monkeypatch.setattr(federated_runs, "start_apart", start)
+    monkeypatch.setattr(runs, "Pipeline", pipeline)
+    monkeypatch.setattr(runs, "start_apart", start)
     monkeypatch.setattr(Study, "outcome", lambda self, seed, case: made_up())
     monkeypatch.setattr(Images, "prepared", lambda self, seed: type("Data", (), {"folder": Path("prepared")}))
     return started
@@ -102,25 +102,25 @@ def test_finished_runs_are_skipped_and_begun_ones_go_on(tmp_path, calls):
     state.parent.mkdir(parents=True)
     state.write_text("{}")
     cases = [pooled(), liar_cases()[0], honest(), liar_cases()[-1]]
-    study.run_order(5, cases)
+    study.run_cases(5, cases)
     assert calls == [
         ("celery_app", None),
         "--run seed-5-pooled",
         "--resume seed-5-honest",
-        ("benchmarks.lying_clients", "labels"),
+        ("studies.lying_clients", "labels"),
         "--run seed-5-labels-fedavg",
-        ("benchmarks.lying_clients", "noise"),
+        ("studies.lying_clients", "noise"),
         "--run seed-5-noise-krum",
     ]
     calls.clear()
-    study.run_order(5, cases)
+    study.run_cases(5, cases)
     assert calls == []
 
 
 def test_a_finished_run_with_other_settings_is_not_taken_for_what_is_asked(tmp_path, calls):
-    study_in(tmp_path).run_order(5, [pooled()])
+    study_in(tmp_path).run_cases(5, [pooled()])
     with pytest.raises(UserError, match="run seed-5-pooled is finished, but EPOCHS was 2, is 3; set it back"):
-        study_in(tmp_path, rounds=3).run_order(5, [pooled()])
+        study_in(tmp_path, rounds=3).run_cases(5, [pooled()])
 
 
 def test_other_images_than_those_prepared_are_refused(tmp_path):
@@ -152,9 +152,9 @@ def test_without_liars_nobody_lies_and_their_reference_is_left_out():
 def test_progress_counts_runs_that_were_finished_before(tmp_path, calls):
     told = []
     study = Study(tmp_path, study_in(tmp_path).images, 2, told.append)
-    study.run_order(5, [pooled()])
+    study.run_cases(5, [pooled()])
     study.expect(3)
-    study.run_order(5, [pooled(), honest()])
+    study.run_cases(5, [pooled(), honest()])
     assert " 2 of 3  seed-5-honest: " in told[-1]
 
 
@@ -163,7 +163,7 @@ def test_the_command_that_is_told_names_no_folder():
     without = federated.parse(["--no-liars"])
     assert federated.command_of(without).endswith(" --no-liars")
     assert federated.command_of(options) == (
-        "python benchmarks/federated.py --seeds 4 5 --rounds 10 --reach 0.7"
+        "python studies/federated.py --seeds 4 5 --rounds 10 --reach 0.7"
     )
 
 

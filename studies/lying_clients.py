@@ -1,6 +1,6 @@
-"""A worker for lying clients: the project's own Celery app; clients of LIARS lie as BENCHMARK_LIE says.
+"""A worker for lying clients: the project's own Celery app; clients of LIARS lie as STUDY_LIE says.
 
-Started with `--app=benchmarks.lying_clients`. The product has no hook for this: what the training task
+Started with `--app=studies.lying_clients`. The product has no hook for this: what the training task
 uses is replaced in this process, once its module is there.
 """
 
@@ -13,8 +13,8 @@ from typing import Any
 
 from celery.signals import worker_init
 
-from benchmarks.lies import LIARS, VARIABLE, flipped, noise_for
 from celery_app import app
+from studies.lies import LIARS, VARIABLE, flipped, noise_for
 
 __all__ = ["app"]
 

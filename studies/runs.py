@@ -9,15 +9,15 @@ from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
 
 import distributed_training_index
-from benchmarks.federated_cases import COMMON, Case
-from benchmarks.federated_images import Images
-from benchmarks.federated_outcomes import Outcome, read_outcome
-from benchmarks.lies import APP, VARIABLE
 from benchmarks.pipeline import Pipeline
 from benchmarks.watching import CommandFailed
 from helpers.global_config import UserError, config_from_arguments
 from helpers.launcher.child_processes import start_apart, stop_all
 from helpers.run_records.files import RunFolders
+from studies.cases import COMMON, Case
+from studies.images import Images
+from studies.lies import APP, VARIABLE
+from studies.outcomes import Outcome, read_outcome
 
 MOST_WORKERS = 4
 TAIL_LINES = 15
@@ -49,7 +49,7 @@ class Study:
         """Say how many runs there will be in all, so that progress can be told."""
         self._expected, self._finished = count, 0
 
-    def run_order(self, seed: int, cases: Sequence[Case]) -> None:
+    def run_cases(self, seed: int, cases: Sequence[Case]) -> None:
         """Make what is missing of these runs, with fresh workers for each lie.
 
         Raises:

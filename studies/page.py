@@ -7,11 +7,11 @@ from typing import Any
 
 import pandas as pd
 
-from benchmarks.federated_outcomes import Outcome
-from benchmarks.learning_curves import draw_curves
 from benchmarks.results import table
 from helpers.run_records.files import write_whole
 from helpers.run_records.tables import to_csv
+from studies.learning_curves import draw_curves
+from studies.outcomes import Outcome
 
 MACHINE = ("commit", "uncommitted changes", "processor", "cores", "memory_gb", "gpu", "system", "python")
 """What `machine.describe` knows and the page tells; versions of packages come from the runs."""

@@ -3,7 +3,8 @@
 from collections.abc import Sequence
 from pathlib import Path
 
-from benchmarks.federated_cases import (
+from benchmarks.machine import describe
+from studies.cases import (
     COMMON,
     LIES,
     TUNED,
@@ -16,20 +17,19 @@ from benchmarks.federated_cases import (
     pooled,
     update_cases,
 )
-from benchmarks.federated_outcomes import Outcome, best_by_validation, hardest
-from benchmarks.federated_page import Section, facts, write_page
-from benchmarks.federated_runs import Study
-from benchmarks.federated_sections import (
+from studies.outcomes import Outcome, best_by_validation, hardest
+from studies.page import Section, facts, write_page
+from studies.runs import Study
+from studies.sections import (
     algorithm_section,
     liar_section,
     partition_section,
     update_section,
 )
-from benchmarks.federated_tables import counts_table
-from benchmarks.machine import describe
+from studies.tables import counts_table
 
 
-def run_order(
+def run_study(
     study: Study,
     seeds: Sequence[int],
     page: Path,
@@ -58,11 +58,11 @@ def run_order(
         sum(len(first_cases(each, liars) + later_cases(each, 0, liars, few)) for each in sites.values())
     )
     for seed in seeds:
-        study.run_order(seed, first_cases(sites[seed], liars))
+        study.run_cases(seed, first_cases(sites[seed], liars))
     divisions = {case.name: _outcomes(study, seeds, case) for case in partition_cases(1)}
     hard = list(divisions).index(hardest(divisions, divisions))
     for seed in seeds:
-        study.run_order(seed, later_cases(sites[seed], hard, liars, few))
+        study.run_cases(seed, later_cases(sites[seed], hard, liars, few))
     sections = _sections(study, seeds, hard, level, liars, few)
     shown = [
         one for section in sections for cases in section.panels.values() for ones in cases for one in ones
@@ -76,7 +76,7 @@ def run_order(
     }
     head = [
         "# Federated learning: results",
-        f"Made by `benchmarks/federated.py`; only {page.stem}-conclusions.md is written by hand.",
+        f"Made by `studies/federated.py`; only {page.stem}-conclusions.md is written by hand.",
         facts(command, describe(command.split()), shown, about),
         counts_table({seed: study.images.prepared(seed).manifest for seed in seeds}),
         f"**What was tuned.** {TUNED}",

@@ -2,11 +2,11 @@
 
 from collections.abc import Mapping, Sequence
 
-from benchmarks.federated_cases import LIES, NUM_CLIENTS, NUM_MALICIOUS
-from benchmarks.federated_outcomes import Outcome
-from benchmarks.federated_page import Section
-from benchmarks.federated_tables import aim_sentence, differences_table, results_table, shares_table
-from benchmarks.lies import LENGTH
+from studies.cases import LIES, NUM_CLIENTS, NUM_MALICIOUS
+from studies.lies import LENGTH
+from studies.outcomes import Outcome
+from studies.page import Section
+from studies.tables import aim_sentence, differences_table, results_table, shares_table
 
 Cases = Sequence[Sequence[Outcome]]
 HOW_TO_READ = (

@@ -4,10 +4,10 @@ from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
-from benchmarks.federated_cases import SITE_COLUMN
 from helpers.global_config import Config, UserError
 from preprocessing.feed.prepared_data import MANIFEST, PreparedData
 from preprocessing.load_and_create_dataset import prepare
+from studies.cases import SITE_COLUMN
 
 
 class Images:
