@@ -60,7 +60,9 @@ def train(options: argparse.Namespace, config: Config, run: str, run_training: R
         run_training(options, config, run)
         return
     if config.DATA_AT == "sites":
-        raise ConfigError("--compare with DATA_AT=sites: no machine has the images of all sites to train pooled")
+        raise ConfigError(
+            "--compare with DATA_AT=sites: no machine has the images of all sites to train pooled"
+        )
     from commands.budgets import compare_budgets
 
     compare_budgets(options, config, run, run_training)
