@@ -6,8 +6,8 @@ from collections.abc import Sequence
 from helpers.global_config import add_settings
 
 HELP = """\
-Train the CNN on the images in preprocessed/ (prepared from the image folder if absent) with the Celery workers
-that are running. Each round is one chord. Results are written to metrics/<run>/ and models/<run>/.
+Train the CNN on the images in preprocessed/ (prepared from the image folder if absent) with the Celery
+workers that are running. Each round is one chord. Results are written to metrics/<run>/ and models/<run>/.
 """
 EXAMPLES = """\
 before you start, in other terminals:

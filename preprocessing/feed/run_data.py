@@ -2,8 +2,11 @@
 
 from pathlib import Path
 
+import numpy as np
+
 from helpers.global_config import Config, ConfigError
 from preprocessing.errors import COMMAND
+from preprocessing.feed import augment_images
 from preprocessing.feed.prepared_data import MANIFEST, PreparedData
 from preprocessing.load_and_create_dataset import prepare
 from preprocessing.terminal_output import print_summary, progress_bar
@@ -23,6 +26,13 @@ def data_and_config(config: Config) -> tuple[PreparedData | None, Config]:
     config.check_input_shape()
     config.check_threshold()
     return data, config
+
+
+def augmented_examples(data: PreparedData, config: Config) -> np.ndarray:
+    """Return augmented training images, none where the images stay at the sites."""
+    if config.DATA_AT == "sites":
+        return np.empty((0, *data.image_shape), np.float32)
+    return augment_images.augmented_examples(data.images("train"), config.AUGMENTATION, config.SEED)
 
 
 def prepared_data(config: Config) -> PreparedData:
