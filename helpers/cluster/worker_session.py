@@ -13,7 +13,7 @@ from helpers.cluster.job_board import JobBoard
 from helpers.cluster.versions import explain_difference, versions_here
 from helpers.federated.messages import MessageError, Order
 from helpers.global_config import Config
-from helpers.weight_store.opening import open_store
+from helpers.weight_store.store import open_store
 
 
 class VersionsDiffer(Exception):

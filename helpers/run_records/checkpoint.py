@@ -6,9 +6,8 @@ from typing import Any
 from helpers.federated.messages import RunState
 from helpers.federated.weights import Schema, Weights
 from helpers.run_records.files import RecordError, RunFolders, write_whole
+from helpers.weight_store.blobs import Buffers, start_digest
 from helpers.weight_store.codec import CodecError, decode, encode
-from helpers.weight_store.digest import start_digest
-from helpers.weight_store.pieces import Buffers
 
 STATE_FORMAT = 1
 NO_STATES: dict[str, Any] = {"state_files": {}, "server_file": None, "server_file_before": None}
