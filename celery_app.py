@@ -1,16 +1,18 @@
 """The Celery app: its settings, its queues, and what a worker does when it starts and stops."""
 
+import logging
 import sys
 from typing import Any
 
 from celery import Celery
-from celery.signals import celeryd_init, worker_ready, worker_shutdown
+from celery.signals import after_setup_logger, celeryd_init, import_modules, worker_ready, worker_shutdown
 from kombu.entity import Exchange, Queue
 
 from helpers.cluster.dispatch import AGGREGATE_QUEUE, TRAIN_QUEUE
 from helpers.cluster.errors import NameTaken
 from helpers.cluster.keys import SITE_QUEUE
-from helpers.cluster.process_tuning import tune_process
+from helpers.cluster.process_tuning import tune_process, without_remarks
+from helpers.cluster.worker_logging import LOG_FORMAT, quiet_logging
 from helpers.cluster.worker_session import WorkerSession
 from helpers.global_config import Config, ConfigError, UserError
 from preprocessing.feed.prepared_data import PreparedData
@@ -47,6 +49,7 @@ def _settings() -> dict[str, Any]:
         "result_expires": DAY_S,
         "timezone": "UTC",
         "worker_hijack_root_logger": False,
+        "worker_log_format": LOG_FORMAT,
         # A solo worker acknowledges when the task ends; a shorter time would run long tasks twice.
         "broker_transport_options": {
             "visibility_timeout": DAY_S,
@@ -82,10 +85,23 @@ def worker_session() -> WorkerSession:
     return _session
 
 
+@import_modules.connect
+def _load_tasks(sender: Celery, **_: Any) -> None:
+    """Import the tasks, and with them TensorFlow, which a worker does first of all."""
+    tune_process()
+    with without_remarks():
+        for module in sender.conf.include:
+            sender.loader.import_task_module(module)
+
+
+@after_setup_logger.connect
+def _quiet_logging(logger: logging.Logger, loglevel: int, format: str, colorize: bool, **_: Any) -> None:
+    quiet_logging(logger, loglevel, format, colorize)
+
+
 @celeryd_init.connect
 def _claim_name(sender: str, options: dict[str, Any], **_: Any) -> None:
     global _session
-    tune_process()  # TensorFlow comes with the tasks, later
     try:
         config = Config.load()
         if config.SITE and options.get("queues"):

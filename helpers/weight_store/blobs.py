@@ -10,7 +10,7 @@ Buffers = Sequence[bytes | memoryview]
 PIECE_BYTES = 1 << 19
 """Length of a piece: 512 KiB stay in a processor's cache on their way from one buffer to the next."""
 LIFETIME_S = 24 * 3600
-"""Seconds a blob is kept after its last use: the longest a round may take (the broker's visibility timeout)."""
+"""Seconds a blob is kept after its last use: as long as a round may last (broker's visibility timeout)."""
 
 _threads = ThreadPoolExecutor(min(4, os.cpu_count() or 1), "digest")  # started when first needed
 

@@ -85,7 +85,7 @@ class FileStore:
             raise StoreError(f"keys not deleted from {self._folder}: {error.strerror}") from error
 
     def _path(self, key: str) -> Path:
-        """Return the file of a key: letters, digits and `_.-~%` with a suffix, so always inside the folder."""
+        """Return the file of a key: only letters, digits and `_.-~%`, so it stays in the folder."""
         return self._folder / (quote(key.encode(errors="surrogatepass"), safe="") + WHOLE)
 
     def _sweep(self) -> None:
