@@ -1,4 +1,4 @@
-"""The Celery app: its settings, its queues, and what a worker does when it starts and stops."""
+"""Celery app: settings, queues, and what a worker does when it starts and stops."""
 
 import logging
 import sys
@@ -6,6 +6,7 @@ from typing import Any
 
 from celery import Celery
 from celery.signals import after_setup_logger, celeryd_init, import_modules, worker_ready, worker_shutdown
+from click import ClickException
 from kombu.entity import Exchange, Queue
 
 from helpers.cluster.dispatch import AGGREGATE_QUEUE, TRAIN_QUEUE
@@ -21,12 +22,19 @@ DAY_S = 86_400
 
 
 def _settings() -> dict[str, Any]:
-    """Celery's settings; called when they are first needed, not at import."""
-    config = Config.load()
+    """Return Celery's settings; called when they are first needed, not at import.
+
+    Raises:
+        ClickException: a setting is wrong; the command `celery` prints it in one line.
+    """
+    try:
+        config = Config.load()
+    except ConfigError as error:
+        raise ClickException(str(error)) from error
     url = config.REDIS_URL.get_secret_value()
     served = [TRAIN_QUEUE, AGGREGATE_QUEUE]
     known = ["train_task", "aggregate_task", "run_task", "sites.record", "sites.finish"]
-    if config.SITE:  # its worker never takes what is for all, and knows how to do nothing else
+    if config.SITE:  # a site's worker trains and scores, and takes nothing from the shared queues
         served, known = [SITE_QUEUE + config.SITE], ["train_task", "sites.score"]
     return {
         "broker_url": url,
@@ -34,7 +42,7 @@ def _settings() -> dict[str, Any]:
         "include": [f"tasks.{name}" for name in known],
         # TensorFlow hangs after a fork, so the pool is solo also without --pool.
         "worker_pool": "solo",
-        # Each with its own exchange: on a shared default one, every message would go to both.
+        # One exchange per queue: on a shared default one, every message would go to both.
         "task_queues": [Queue(name, Exchange(name), routing_key=name) for name in served],
         "task_default_queue": served[0],
         "worker_direct": True,
@@ -42,7 +50,7 @@ def _settings() -> dict[str, Any]:
         "task_serializer": "json",
         "result_serializer": "json",
         "accept_content": ["json"],
-        # One task at a time, and none in reserve that another worker could do.
+        # One task at a time, and none reserved that another worker could do.
         "worker_prefetch_multiplier": 1,
         "worker_disable_prefetch": True,
         "task_acks_late": False,
@@ -75,13 +83,13 @@ _session: WorkerSession | None = None
 
 
 def worker_session() -> WorkerSession:
-    """What this worker process holds.
+    """Return the session of this worker process.
 
     Raises:
-        RuntimeError: this process is no worker.
+        RuntimeError: this process is not a worker.
     """
     if _session is None:
-        raise RuntimeError("this process is no Celery worker")
+        raise RuntimeError("this process is not a Celery worker")
     return _session
 
 
@@ -105,7 +113,7 @@ def _claim_name(sender: str, options: dict[str, Any], **_: Any) -> None:
     try:
         config = Config.load()
         if config.SITE and options.get("queues"):
-            raise ConfigError(f"-Q: with DT_SITE={config.SITE} a worker serves that site alone; leave -Q out")
+            raise ConfigError(f"-Q: with DT_SITE={config.SITE} a worker serves that site alone; leave out -Q")
         url = config.REDIS_URL.get_secret_value()
         _session = WorkerSession(
             sender, url, config.THREADS, config.WEIGHT_STORE, _site(config), config.GPU
@@ -116,7 +124,7 @@ def _claim_name(sender: str, options: dict[str, Any], **_: Any) -> None:
 
 
 def _site(config: Config) -> dict[str, Any] | None:
-    """What the orchestrator is told of this site: its name and counts of its images; None without a site.
+    """Return what the orchestrator learns about this site: its name and image counts; None without a site.
 
     Raises:
         UserError: the site has no prepared images.
