@@ -220,7 +220,7 @@ def test_only_the_same_run_is_resumed(cluster: Cluster) -> None:
     state.write_text(state.read_text().replace('"data_digest": "', '"data_digest": "0'))
     refused = cluster.train("--resume", "config")
     assert refused.returncode == 2
-    assert "prepared images are others" in refused.stderr
+    assert "prepared images differ" in refused.stderr
     assert cluster.train("--resume", "never-was").returncode == 2
 
 
