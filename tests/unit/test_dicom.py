@@ -11,7 +11,6 @@ from helpers.global_config import Config
 from preprocessing.errors import PreprocessingError
 from preprocessing.load_and_create_dataset import main, prepare
 from preprocessing.prepare.sources.breast_crop import crop_breast
-from preprocessing.prepare.sources.choice import SourceOptions
 from preprocessing.prepare.sources.dicom import find_dicoms, is_dicom, read_dicom
 from preprocessing.prepare.sources.records import UnreadableImageError
 
@@ -131,7 +130,7 @@ def test_what_cannot_be_used_says_why_without_quoting_the_header(tmp_path):
         (cut, "damaged"),
         (none, "damaged"),
         (wrong, "damaged"),
-        (deep, "32 bits a pixel, expected at most 16"),
+        (deep, "32 bits per pixel, expected at most 16"),
     ):
         with pytest.raises(UnreadableImageError, match=reason) as caught:
             read_dicom(path, (1, 5, 3))
@@ -220,7 +219,7 @@ def test_headers_without_patients_mean_unknown_and_some_without_are_refused(fold
     data.PatientID = ""
     data.save_as(path)
     with pytest.raises(
-        PreprocessingError, match="no PatientID in the header of 1 image: benign/00; say whose"
+        PreprocessingError, match="no PatientID in the header of 1 image: benign/00; name the patient"
     ):
         find_dicoms(folder)
     for other in folder.rglob("*/*"):
@@ -268,7 +267,7 @@ def test_the_crop_is_in_the_audit_and_in_the_manifest(folder, tmp_path):
         save(path, pixels, WindowCenter=512, WindowWidth=1024, PatientID=f"{NUMBER}-{number // 2}")
     whole = prepare(config, "dicom").images("train").copy()
     assert "options" not in prepare(config, "dicom").manifest
-    prepared = prepare(config, "dicom", options=SourceOptions(crop_breast=True))
+    prepared = prepare(config, "dicom", options={"crop_breast": True})
     assert prepared.manifest["options"] == {"crop_breast": True}
     assert sum(prepared.manifest["audit"].values()) == 0
     with (config.PREPROCESSED_DIR / "audit.csv").open(encoding="utf-8", newline="") as lines:

@@ -238,7 +238,7 @@ def test_the_user_says_which_folder_is_one(tmp_path):
     for name in ("cyst/a.png", "lesion/b.png"):
         save(tmp_path / name, GRAY)
     with pytest.raises(
-        PreprocessingError, match=r'not clear: add --positive-class "cyst" or .*"lesion" to py'
+        PreprocessingError, match=r'not clear; add --positive-class "cyst" or .*"lesion" to py'
     ):
         find_images(tmp_path)
     assert find_images(tmp_path, "lesion").classes == ("cyst", "lesion")
@@ -288,7 +288,7 @@ def test_a_column_label_beside_the_two_folders_changes_nothing_but_that(two_imag
         (["0/a.png,0", "1/b.png,1", "1/c.png,1"], r"1 image not found: 1/c.png; correct"),
         (["0/a.png,0", "1/b.png,1", "../x.png,1"], r"1 image not below its folder: ../x.png"),
         (["0/a.png,0", "1/b.png,1", "0/a.png,1"], r"0/a.png has two labels; keep one row"),
-        (["0/a.png,benign", "1/b.png,2"], r"has the classes 2 and benign: which is 1 .* not clear"),
+        (["0/a.png,benign", "1/b.png,2"], r"has the classes 2 and benign, and which is 1 .* not clear"),
         (["0/a.png,benign", "1/b.png,benign"], r"column label of .*manifest.csv has 1 \(benign\)"),
     ],
 )

@@ -194,9 +194,9 @@ def test_a_refusal_shows_ten_and_names_the_file_that_lists_all(config, data):
     for number in range(COUNT):
         exact_copy(data, f"0/{number:02d}.png", f"0/z{number:02d}.png")
     give(data, more=[(f"0/z{number:02d}.png", "test", f"z{number}") for number in range(COUNT)])
-    with pytest.raises(PreprocessingError, match=r"tested on, 9 times: ") as caught:
+    with pytest.raises(PreprocessingError, match=r"into training, 9 times: ") as caught:
         prepare(config)
-    assert str(caught.value).endswith(f"{config.PREPROCESSED_DIR / 'audit-refused.csv'} lists all")
+    assert str(caught.value).endswith(f"all are listed in {config.PREPROCESSED_DIR / 'audit-refused.csv'}")
     copies = [kind for kind, *_ in read_audit(config, "audit-refused.csv")]
     assert (copies.count("exact_duplicate"), copies.count("copy_in_two_splits")) == (12, 9)
 

@@ -220,7 +220,7 @@ def test_a_client_without_a_patient_is_refused():
 
 
 def test_patients_must_be_known_to_divide_by_them():
-    with pytest.raises(PreprocessingError, match="PARTITION: received patient, but it is not known"):
+    with pytest.raises(PreprocessingError, match="PARTITION: received patient, but the patients of"):
         partition(data_of(), Config(PARTITION="patient"), 2)
 
 
@@ -292,3 +292,18 @@ def test_three_classes_go_apart_where_alpha_is_small():
     check(alike, 120, 3)
     assert sorted(np.bincount(labels[part], minlength=3).max() for part in apart)[0] >= 20
     assert all(np.bincount(labels[part], minlength=3).min() > 5 for part in alike)
+
+
+def test_a_partition_is_computed_once_for_the_same_data_and_settings():
+    data = data_of(num_rows=40)
+    config = Config(PARTITION="iid")
+    shares = partition(data, config, 3)
+    again = partition(data, config.model_copy(update={"EPOCHS": 9}), 3)
+    assert all(rows is other for rows, other in zip(shares, again, strict=True))
+    assert not any(rows.flags.writeable for rows in shares)
+    for other in (
+        partition(data, config.model_copy(update={"SEED": config.SEED + 1}), 3),
+        partition(data_of(num_rows=40), config, 3),
+    ):
+        assert other[0] is not shares[0]
+    assert len(partition(data, config, 4)) == 4
