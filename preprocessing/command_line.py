@@ -8,9 +8,10 @@ from typing import Any
 from helpers.global_config import Config, add_settings
 from preprocessing.errors import COMMAND
 from preprocessing.prepare.sources import DEFAULT_SOURCE, SOURCES, get_source
+from preprocessing.prepare.sources.source import Source
 
 SETTINGS = ("INPUT_SHAPE", "INPUT_DIM", "SEED", "TEST_FRACTION", "VALIDATION_FRACTION")
-"""The settings recorded in manifest.json, where CLASS_NAMES has an entry of its own."""
+"""The settings recorded in manifest.json, where CLASS_NAMES has a separate entry."""
 HELP = """\
 Reads the images under --data-dir, resizes them to INPUT_SHAPE, splits them into training, validation and
 test, and writes x_train.npy, y_train.npy, x_val.npy, …, audit.csv and manifest.json to --out. Copies of an
@@ -61,13 +62,7 @@ def parse(arguments: Sequence[str] | None) -> argparse.Namespace:
     leaks = "keep splits of manifest.csv that separate a patient's images or copies"
     add("--allow-leaks", const="leaks", help=leaks, **allow)
     add("--allow-label-conflicts", const="label_conflicts", help="keep an image in two classes", **allow)
-    for option in {option.name: option for each in sources.values() for option in each.options}.values():
-        owners = ", ".join(name for name, each in sources.items() if option in each.options)
-        default = f" [{option.default}]" if option.default else ""
-        text = f"for {owners}: {option.help}{default}"
-        value = {"type": option.type, "metavar": option.metavar}
-        how: dict[str, Any] = {"action": "store_true"} if option.default is False else value
-        add(option.flag, dest=option.name, default=argparse.SUPPRESS, help=text, **how)
+    _add_source_options(parser, sources)
     add_settings(parser, only=(*SETTINGS, "CLASS_NAMES"))
     options = parser.parse_args(arguments)
     names = {option.name for each in sources.values() for option in each.options}
@@ -78,6 +73,16 @@ def parse(arguments: Sequence[str] | None) -> argparse.Namespace:
     ):
         options.DATA_DIR = folder
     return options
+
+
+def _add_source_options(parser: argparse.ArgumentParser, sources: dict[str, Source]) -> None:
+    for option in {option.name: option for each in sources.values() for option in each.options}.values():
+        owners = ", ".join(name for name, each in sources.items() if option in each.options)
+        default = f" [{option.default}]" if option.default else ""
+        text = f"for {owners}: {option.help}{default}"
+        value = {"type": option.type, "metavar": option.metavar}
+        how: dict[str, Any] = {"action": "store_true"} if option.default is False else value
+        parser.add_argument(option.flag, dest=option.name, default=argparse.SUPPRESS, help=text, **how)
 
 
 def _epilog() -> str:

@@ -158,9 +158,9 @@ def _split(
     records: Sequence[ImageRecord], groups: np.ndarray, config: Config, classes: Sequence[str]
 ) -> dict[str, np.ndarray]:
     labels = np.array([record.label for record in records], dtype=np.int64)
-    given = [record.split for record in records if record.split is not None]
-    if given:
-        return use_given_splits(labels, given, classes)
+    splits = [record.split for record in records if record.split is not None]
+    if splits:
+        return use_given_splits(labels, splits, classes)
     alone = len(np.unique(groups)) == len(groups)
     fractions = config.TEST_FRACTION, config.VALIDATION_FRACTION
     return split_rows(labels, None if alone else groups, *fractions, config.SEED, classes)

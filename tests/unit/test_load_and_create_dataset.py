@@ -25,7 +25,7 @@ SHAPE = (8, 6)
 
 
 def make_images(folder, count, patient=None):
-    """`count` images per class, each of one brightness of its own; class 1 is the brighter half."""
+    """`count` images per class, each of another brightness; class 1 is the brighter half."""
     for label in (0, 1):
         (folder / str(label)).mkdir(parents=True)
         for number in range(count):

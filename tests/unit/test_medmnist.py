@@ -85,7 +85,7 @@ def test_labels_are_swapped_so_that_1_is_malignant_and_noted(place, capsys):
     assert "CC BY 4.0" in (place / "medmnist/breastmnist_128/README.txt").read_text()
 
 
-def test_labels_that_fit_stay_and_color_is_kept(place, capsys):
+def test_labels_with_disease_as_1_stay_and_color_is_kept(place, capsys):
     color = {f"{split}_images": np.stack([arrays()[f"{split}_images"]] * 3, axis=-1) for split in COUNTS}
     color["val_images"][..., 0] //= 2
     npz = save(place / "given.npz", **color)
@@ -287,7 +287,7 @@ def test_rows_of_the_manifest_name_classes_and_splits(place):
     assert rows[0] == {"file": "train/00000.png", "label": "malignant", "split": "train"}
 
 
-def test_other_labels_than_in_the_npz_are_said(place, capsys, monkeypatch):
+def test_labels_other_than_in_the_npz_are_noted(place, capsys, monkeypatch):
     of_three = replace(medmnist.SETS["octmnist"], name="Three", classes=("a", "b", "c"))
     monkeypatch.setitem(medmnist.SETS, "octmnist", of_three)
     labels = {f"{split}_labels": np.arange(count).reshape(-1, 1) % 3 for split, count in COUNTS.items()}

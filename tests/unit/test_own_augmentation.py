@@ -1,4 +1,4 @@
-"""An own augmentation: carried as text, checked before it is made, the same everywhere; and `strong`."""
+"""A user's augmentation: sent as text, checked before it is constructed, reproducible; and `strong`."""
 
 import json
 from pathlib import Path

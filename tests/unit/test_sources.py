@@ -16,42 +16,17 @@ from preprocessing.prepare.sources import DEFAULT_SOURCE, SOURCES, get_source, l
 from preprocessing.prepare.sources.source import Option, Source
 
 PREPROCESSING = Path(__file__).resolve().parents[2] / "preprocessing"
-OWN = """
-import hashlib
-import numpy as np
-from preprocessing.prepare.sources.image_folder import fit_image, read_bytes
-from preprocessing.prepare.sources.records import ImageFile, ImageRecord, ImageSet, UnreadableImageError
-from preprocessing.prepare.sources.source import Option, Source
-
-
-def read(path, shape):
-    data = read_bytes(path)
-    try:
-        pixels = np.load(path)
-    except ValueError:
-        raise UnreadableImageError("not an array") from None
-    return ImageFile(fit_image(pixels, shape), hashlib.sha256(data).hexdigest())
-
-
-def find(config, progress, *, healthy):
-    files = sorted(config.DATA_DIR.glob("*.npy"))
-    records = [ImageRecord(file.name, int(not file.name.startswith(healthy))) for file in files]
-    records.sort(key=lambda record: (record.label, record.file))
-    return ImageSet(records, ("healthy", "ill"), read, {"license": "mine"})
-
-
-ARRAYS = Source("arrays of NumPy", find, options=(Option("healthy", "prefix of healthy files", "h"),))
-BROKEN = 3
-"""
+DOCS = PREPROCESSING.parent / "docs/data.md"
 
 
 @pytest.fixture
 def own(tmp_path, monkeypatch):
-    (tmp_path / "arrays_source.py").write_text(OWN)
+    example = DOCS.read_text(encoding="utf-8").partition("```python\n")[2].partition("```")[0]
+    (tmp_path / "my_source.py").write_text(example + "BROKEN = 3\n", encoding="utf-8")
     (tmp_path / "faulty_source.py").write_text("import a_package_that_does_not_exist")
     monkeypatch.syspath_prepend(tmp_path)
     yield tmp_path
-    for name in ("arrays_source", "faulty_source"):
+    for name in ("my_source", "faulty_source"):
         sys.modules.pop(name, None)
 
 
@@ -86,27 +61,27 @@ def test_help_lists_sources_options_and_examples(capsys):
         assert all(f"--source {name} {example}" in text for example in source.examples)
 
 
-def test_a_source_of_the_user_is_prepared_like_others(own, capsys):
+def test_the_source_in_the_docs_is_prepared_like_others(own, capsys):
     for number in range(60):
-        np.save(own / f"{'hi'[number % 2]}{number}.npy", np.full((8, 6), 4 * number, np.uint8))
-    command = ["--source", "arrays_source:ARRAYS", "--data-dir", str(own), "--out", str(own / "out")]
+        np.save(own / f"{('sick', 'ill')[number % 2]}_{number}.npy", np.full((8, 6), 4 * number, np.uint8))
+    command = ["--source", "my_source:ARRAYS", "--data-dir", str(own), "--out", str(own / "out")]
     command += ["--input-shape", "8,6", "--input-dim", "1"]
     assert main(command) == 0
     prepared = PreparedData.open(own / "out")
     assert prepared.class_names == ("healthy", "ill")
-    assert prepared.manifest["source"] == "arrays_source:ARRAYS"
+    assert prepared.manifest["source"] == "my_source:ARRAYS"
     for file, image, label in zip(
         prepared.files("train"), prepared.images("train"), prepared.labels("train"), strict=True
     ):
-        assert (label, image[0, 0, 0]) == (file.startswith("i"), 4 * int(file[1:-4]))
+        assert (label, image[0, 0, 0]) == (file.startswith("ill"), 4 * int(file.split("_")[1][:-4]))
     capsys.readouterr()
-    assert main([*command, "--healthy", "i"]) == 0
+    assert main([*command, "--ill", "sick"]) == 0
     assert all(PreparedData.open(own / "out").labels("test") == [
-        file.startswith("h") for file in PreparedData.open(own / "out").files("test")
+        file.startswith("sick") for file in PreparedData.open(own / "out").files("test")
     ])  # fmt: skip
-    (own / "h1.npy").write_bytes(b"text")
+    (own / "sick_2.npy").write_bytes(b"text")
     assert main(command) == 2
-    assert "h1.npy (not an array)" in capsys.readouterr().err
+    assert "sick_2.npy (not an array)" in capsys.readouterr().err
 
 
 @pytest.mark.parametrize(
@@ -116,8 +91,8 @@ def test_a_source_of_the_user_is_prepared_like_others(own, capsys):
         (":x", "expected one of folder, "),
         ("absent_module:x", "importing absent_module failed: ModuleNotFoundError: .*project's folder"),
         ("faulty_source:x", "importing faulty_source failed: .*a_package_that_does_not_exist"),
-        ("arrays_source:NONE", "arrays_source has no Source of the name NONE"),
-        ("arrays_source:BROKEN", "arrays_source has no Source of the name BROKEN"),
+        ("my_source:NONE", "my_source has no Source of the name NONE"),
+        ("my_source:BROKEN", "my_source has no Source of the name BROKEN"),
     ],
 )
 def test_an_unknown_source_is_refused_in_one_line(own, capsys, name, message):
