@@ -54,8 +54,9 @@ def _one_line(record: logging.LogRecord) -> str:
 
 def title(order: Order) -> str:
     """Return an order's label for a log line; an aggregation is the round's."""
-    is_round = isinstance(order, RoundOrder) and not isinstance(order, TrainOrder)
-    return f"round {order.round}" if is_round else order.label
+    if isinstance(order, RoundOrder) and not isinstance(order, TrainOrder):
+        return f"round {order.round}"
+    return order.label
 
 
 def describe_outcome(order: Order, answer: dict[str, Any]) -> str:
