@@ -1,17 +1,20 @@
-"""The Celery app: its settings, its queues, and what a worker does when it starts and stops."""
+"""Celery app: settings, queues, and what a worker does when it starts and stops."""
 
+import logging
 import sys
 from typing import Any
 
 from celery import Celery
-from celery.signals import celeryd_init, worker_ready, worker_shutdown
+from celery.signals import after_setup_logger, celeryd_init, import_modules, worker_ready, worker_shutdown
+from click import ClickException
 from kombu.entity import Exchange, Queue
 
-from helpers.cluster.dispatch import AGGREGATE_QUEUE, TRAIN_QUEUE
 from helpers.cluster.errors import NameTaken
 from helpers.cluster.keys import SITE_QUEUE
-from helpers.cluster.process_tuning import tune_process
+from helpers.cluster.process_tuning import tune_process, without_remarks
+from helpers.cluster.worker_logging import LOG_FORMAT, quiet_logging
 from helpers.cluster.worker_session import WorkerSession
+from helpers.federated.messages import AGGREGATE_QUEUE, TRAIN_QUEUE
 from helpers.global_config import Config, ConfigError, UserError
 from preprocessing.feed.prepared_data import PreparedData
 
@@ -19,20 +22,27 @@ DAY_S = 86_400
 
 
 def _settings() -> dict[str, Any]:
-    """Celery's settings; called when they are first needed, not at import."""
-    config = Config.load()
+    """Return Celery's settings; called when they are first needed, not at import.
+
+    Raises:
+        ClickException: a setting is wrong; the command `celery` prints it in one line.
+    """
+    try:
+        config = Config.load()
+    except ConfigError as error:
+        raise ClickException(str(error)) from error
     url = config.REDIS_URL.get_secret_value()
     served = [TRAIN_QUEUE, AGGREGATE_QUEUE]
-    known = ["train_task", "aggregate_task", "run_task", "sites.record", "sites.finish"]
-    if config.SITE:  # its worker never takes what is for all, and knows how to do nothing else
-        served, known = [SITE_QUEUE + config.SITE], ["train_task", "sites.score"]
+    known = ["train_task", "aggregate_task", "run_task", "sites.average", "sites.record", "sites.finish"]
+    if config.SITE:  # its worker serves that site alone and can do nothing else
+        served, known = [SITE_QUEUE + config.SITE], ["sites.train", "sites.score"]
     return {
         "broker_url": url,
         "result_backend": url,
         "include": [f"tasks.{name}" for name in known],
         # TensorFlow hangs after a fork, so the pool is solo also without --pool.
         "worker_pool": "solo",
-        # Each with its own exchange: on a shared default one, every message would go to both.
+        # One exchange per queue: on a shared default one, every message would go to both.
         "task_queues": [Queue(name, Exchange(name), routing_key=name) for name in served],
         "task_default_queue": served[0],
         "worker_direct": True,
@@ -40,13 +50,14 @@ def _settings() -> dict[str, Any]:
         "task_serializer": "json",
         "result_serializer": "json",
         "accept_content": ["json"],
-        # One task at a time, and none in reserve that another worker could do.
+        # One task at a time, and none reserved that another worker could do.
         "worker_prefetch_multiplier": 1,
         "worker_disable_prefetch": True,
         "task_acks_late": False,
         "result_expires": DAY_S,
         "timezone": "UTC",
         "worker_hijack_root_logger": False,
+        "worker_log_format": LOG_FORMAT,
         # A solo worker acknowledges when the task ends; a shorter time would run long tasks twice.
         "broker_transport_options": {
             "visibility_timeout": DAY_S,
@@ -72,24 +83,37 @@ _session: WorkerSession | None = None
 
 
 def worker_session() -> WorkerSession:
-    """What this worker process holds.
+    """Return the session of this worker process.
 
     Raises:
-        RuntimeError: this process is no worker.
+        RuntimeError: this process is not a Celery worker.
     """
     if _session is None:
-        raise RuntimeError("this process is no Celery worker")
+        raise RuntimeError("this process is not a Celery worker")
     return _session
+
+
+@import_modules.connect
+def _load_tasks(sender: Celery, **_: Any) -> None:
+    """Import the tasks, and with them TensorFlow, which a worker does first of all."""
+    tune_process()
+    with without_remarks():
+        for module in sender.conf.include:
+            sender.loader.import_task_module(module)
+
+
+@after_setup_logger.connect
+def _quiet_logging(logger: logging.Logger, loglevel: int, format: str, colorize: bool, **_: Any) -> None:
+    quiet_logging(logger, loglevel, format, colorize)
 
 
 @celeryd_init.connect
 def _claim_name(sender: str, options: dict[str, Any], **_: Any) -> None:
     global _session
-    tune_process()  # TensorFlow comes with the tasks, later
     try:
         config = Config.load()
         if config.SITE and options.get("queues"):
-            raise ConfigError(f"-Q: with DT_SITE={config.SITE} a worker serves that site alone; leave -Q out")
+            raise ConfigError(f"-Q: with DT_SITE={config.SITE} a worker serves that site alone; leave out -Q")
         url = config.REDIS_URL.get_secret_value()
         _session = WorkerSession(
             sender, url, config.THREADS, config.WEIGHT_STORE, _site(config), config.GPU
@@ -100,7 +124,7 @@ def _claim_name(sender: str, options: dict[str, Any], **_: Any) -> None:
 
 
 def _site(config: Config) -> dict[str, Any] | None:
-    """What the orchestrator is told of this site: its name and counts of its images; None without a site.
+    """Return what the heartbeat shows of this site: its name and counts of its images; None without a site.
 
     Raises:
         UserError: the site has no prepared images.

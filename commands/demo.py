@@ -26,5 +26,5 @@ def main(arguments: Sequence[str]) -> int:
     prepare = ["--source", "demo", "--data-dir", str(FOLDER / "images"), "--out", str(prepared), *SIZE]
     if status := load_and_create_dataset.main(prepare):
         return status
-    options = [*SETTINGS, "--preprocessed-dir", str(prepared), *arguments]
-    return run_training(RunRequest.of(options), NUM_WORKERS, FOLDER / "logs", name="demo")
+    request = RunRequest.of([*SETTINGS, *arguments]).with_prepared(prepared)
+    return run_training(request, NUM_WORKERS, FOLDER / "logs", name="demo")

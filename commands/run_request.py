@@ -1,26 +1,29 @@
 """A run as asked for: its options checked and its images prepared before anything starts."""
 
+import argparse
 import time
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
+from pathlib import Path
 from typing import Self
 
-import distributed_training_index
 from commands.prepared_folder import folder_of_run, prepared_folder
-from helpers.global_config import Config, ConfigError, config_from_arguments
+from commands.training import config_of
+from commands.training_options import parse
+from helpers.global_config import Config, ConfigError
 from helpers.run_records.files import RunFolders
 from helpers.run_records.resume import check_name, config_to_resume
 
 
 @dataclass(frozen=True)
 class RunRequest:
-    """A run as asked for on the command line of the training command.
+    """A run as asked for with the options of `distributed_training_index.py`.
 
     Attributes:
-        arguments: options of the training command.
-        config: their settings. A resumed run's own settings count where none is given.
+        arguments: these options.
+        config: their settings. A resumed run keeps its own where none is given.
         run: name of the run.
-        is_resumed: whether the run goes on.
+        is_resumed: whether the run is continued.
     """
 
     arguments: list[str]
@@ -29,15 +32,19 @@ class RunRequest:
     is_resumed: bool
 
     @classmethod
-    def of(cls, arguments: Sequence[str]) -> Self:
-        """Check the options of the training command.
+    def of(cls, arguments: Sequence[str], num_clients: int | None = None) -> Self:
+        """Check the options of a training.
+
+        Args:
+            arguments: the options.
+            num_clients: the number of clients, unless the options or settings give it.
 
         Raises:
             UserError: a setting or the name of the run is wrong.
         """
         arguments = list(arguments)
-        options = distributed_training_index.parse(arguments)
-        config = config_from_arguments(options)
+        options = parse(arguments)
+        config = config_of(options)
         run = options.resume or options.run or time.strftime("%Y-%m-%d_%H-%M-%S")
         if not (options.resume or options.run):
             arguments += ["--run", run]
@@ -50,24 +57,22 @@ class RunRequest:
                 "DATA_AT: received sites; this command starts workers that share the images of this machine. "
                 "Start a worker at each site and run distributed_training_index.py (docs/sites.md)"
             )
+        is_given = {"num_workers", "NUM_CLIENTS"} & config.model_fields_set or config.PARTITION == "site"
+        if num_clients and not (is_given or options.resume):
+            return cls.of([*arguments, "--num-workers", str(num_clients)])
         return cls(arguments, config, run, bool(options.resume))
 
-    def with_clients(self, number: int | None) -> Self:
-        """Return the request with this number of clients, if it is given and nothing else sets it."""
-        config = self.config
-        is_set = {"num_workers", "NUM_CLIENTS"} & config.model_fields_set or config.PARTITION == "site"
-        if number is None or is_set or self.is_resumed:
-            return self
-        return self.of([*self.arguments, "--num-workers", str(number)])
-
-    def with_images(self, source_options: Sequence[str] = (), command: str = "") -> Self:
+    def with_images(self, images: argparse.Namespace | None = None, command: str = "") -> Self:
         """Return the request with the folder of its prepared images; see `prepared_folder`."""
         config = self.config
-        if self.is_resumed and not source_options and "DATA_DIR" not in config.model_fields_set:
+        if self.is_resumed and images is None and "DATA_DIR" not in config.model_fields_set:
             folder = folder_of_run(config, self.run)
         else:
-            folder = prepared_folder(config, source_options, command)
+            folder = prepared_folder(config, images, command)
+        return self.with_prepared(folder)
+
+    def with_prepared(self, folder: Path) -> Self:
+        """Return the request with this folder of prepared images."""
         arguments = [*self.arguments, "--preprocessed-dir", str(folder)]
-        return replace(
-            self, arguments=arguments, config=config.model_copy(update={"PREPROCESSED_DIR": folder})
-        )
+        config = self.config.model_copy(update={"PREPROCESSED_DIR": folder})
+        return replace(self, arguments=arguments, config=config)

@@ -8,21 +8,23 @@ from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
-import distributed_training_index
+from commands.prepared_folder import PLAIN
 from commands.run_request import RunRequest
+from commands.training_options import add_options
 from helpers.cluster.errors import ClusterError
 from helpers.cluster.versions import ROOT
 from helpers.global_config import Config, UserError
 from helpers.launcher.child_processes import unwind_when_terminated
 from helpers.launcher.local_cluster import local_cluster
 from helpers.run_records.run import Run
-from preprocessing.command_line import add_source_options
+from preprocessing.command_line import add_image_options, source_options
 
 SCRIPT = str(ROOT / "distributed_training_index.py")
+COMMAND = "python run.py train"
 DEFAULT_WORKERS = 3
 HELP = """\
 Prepares the images, starts Redis and workers unless they run, trains, prints the results and stops what it
-started. Takes every option of the training command below, and every setting.
+started. Every setting is an option.
 """
 DETAILS = """\
 images:
@@ -32,9 +34,9 @@ images:
 
 workers and clients:
   --workers N starts N workers and trains N clients, unless num_workers, NUM_CLIENTS, PARTITION=site or a
-  resumed run gives the number of clients. Running workers of this machine (`run.py up`) are used, and none is
-  started, if there are at least N of them; without --workers, if there is any. Logs of started workers:
-  logs/<run>, next to METRICS_DIR.
+  resumed run gives the number of clients. Workers that run on this machine already (`python run.py up`) are
+  used instead if there are at least N of them, or any at all without --workers. The output of started workers
+  is in logs/<run>, next to METRICS_DIR.
 
 examples:
   python run.py train --data-dir my_images --workers 3
@@ -47,45 +49,30 @@ examples:
 def main(arguments: Sequence[str]) -> int:
     """Run the command; return the exit status."""
     unwind_when_terminated()
-    parser, source_parser = make_parser(), source_parser_of()
-    options, rest = parser.parse_known_args(arguments)
-    _, training_options = source_parser.parse_known_args(rest)
-    if options.help:
-        print(parser.format_help(), source_parser.format_help(), sep="\n")
-        distributed_training_index.parse(["--help"])
+    if {"-h", "--help"} & set(arguments):
+        parser = make_parser(arguments)
+        add_options(parser)
+        parser.parse_args(["--help"])
+    options, training_arguments = make_parser(arguments).parse_known_args(arguments)
     if options.workers is not None and options.workers < 1:
-        parser.error(f"--workers: received {options.workers}; at least 1")
-    request = RunRequest.of(training_options).with_clients(options.workers)
-    command = f"python run.py train {shlex.join(arguments)}"
-    request = request.with_images(_left_out(rest, training_options), command)
+        raise UserError(f"--workers: received {options.workers}; at least 1")
+    request = RunRequest.of([*training_arguments, "--resume-with", COMMAND], options.workers)
+    images = argparse.Namespace(**{name: getattr(options, name) for name in PLAIN if name in options})
+    images.source_options = source_options(options)
+    is_plain = vars(images) == PLAIN
+    request = request.with_images(None if is_plain else images, f"{COMMAND} {shlex.join(arguments)}")
     return run_training(request, options.workers)
 
 
-def make_parser() -> argparse.ArgumentParser:
-    """Return the parser of this command's own options."""
+def make_parser(arguments: Sequence[str]) -> argparse.ArgumentParser:
+    """Return the parser of the options that `distributed_training_index.py` does not have."""
     parser = argparse.ArgumentParser(
-        prog="run.py train", description=HELP, epilog=DETAILS, add_help=False, allow_abbrev=False,
+        prog="run.py train", description=HELP, epilog=DETAILS, allow_abbrev=False,
         formatter_class=argparse.RawDescriptionHelpFormatter,
     )  # fmt: skip
-    parser.add_argument("-h", "--help", action="store_true", help="show this and the options below")
     parser.add_argument("--workers", type=int, metavar="N", help=f"number of workers [{DEFAULT_WORKERS}]")
+    add_image_options(parser.add_argument_group("images, as `python run.py prepare`"), arguments)
     return parser
-
-
-def source_parser_of() -> argparse.ArgumentParser:
-    """Return the parser of the options about images."""
-    parser = argparse.ArgumentParser(
-        prog="run.py train", usage="options about images, as of `run.py prepare`", add_help=False,
-        allow_abbrev=False,
-    )  # fmt: skip
-    add_source_options(parser)
-    return parser
-
-
-def _left_out(longer: Sequence[str], shorter: Sequence[str]) -> list[str]:
-    """Return the words of `longer` that its subsequence `shorter` does not have."""
-    remaining = list(shorter)
-    return [word for word in longer if not (remaining and remaining[0] == word and remaining.pop(0))]
 
 
 def run_training(
@@ -156,7 +143,7 @@ def train_here(
     }
     for name in settings.keys() - not_options.keys():
         arguments += [f"--{name.lower().replace('_', '-')}={_as_text(settings[name])}"]
-    request = RunRequest.of(arguments).with_clients(workers)
+    request = RunRequest.of(arguments, workers)
     request = replace(request, config=request.config.model_copy(update=not_options)).with_images()
     lines: list[str] = []
 

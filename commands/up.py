@@ -7,7 +7,7 @@ import time
 from collections.abc import Mapping, Sequence
 
 from helpers.cluster.versions import ROOT
-from helpers.global_config import Config
+from helpers.global_config import Config, UserError
 from helpers.launcher.child_processes import unwind_when_terminated
 from helpers.launcher.embedded_redis import DATA_DIR, USUAL_PORT, USUAL_URL, find_or_start, redis_url_given
 from helpers.launcher.local_cluster import started_workers
@@ -24,7 +24,7 @@ def main(arguments: Sequence[str]) -> int:
     parser.add_argument("--workers", type=int, default=3, metavar="N", help="number of workers [3]")
     options = parser.parse_args(arguments)
     if options.workers < 1:
-        parser.error(f"--workers: received {options.workers}; at least 1")
+        raise UserError(f"--workers: received {options.workers}; at least 1")
     return up(options.workers)
 
 

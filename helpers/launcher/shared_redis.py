@@ -11,9 +11,9 @@ import redis
 
 from helpers.cluster import keys
 from helpers.cluster.connection import address, connect
-from helpers.cluster.dispatch import AGGREGATE_QUEUE, TRAIN_QUEUE
 from helpers.cluster.errors import RedisUnreachable
 from helpers.cluster.heartbeat import live_workers
+from helpers.federated.messages import AGGREGATE_QUEUE, TRAIN_QUEUE
 from helpers.global_config import Config
 
 NUM_DATABASES = 16

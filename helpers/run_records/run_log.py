@@ -1,11 +1,11 @@
-"""How a run's records begin, go on after each round, and are picked up again."""
+"""Log of a run: its records are started, extended by each round, and resumed."""
 
 import shutil
 from collections.abc import Sequence
 from dataclasses import replace
 from typing import Any
 
-from helpers.federated.messages import Order, RoundOrder, RunState
+from helpers.federated.messages import Averaged, Order, RoundOrder, RunState
 from helpers.federated.weights import Schema, Weights
 from helpers.run_records import checkpoint
 from helpers.run_records.files import RecordError, RunFolders
@@ -18,16 +18,17 @@ from helpers.run_records.tables import (
     write_rows,
 )
 
-DECIDE_WHAT_IS_REMEMBERED = ("STRATEGY", "UPDATE_DTYPE", "BATCH_NORM")
+STATE_SETTINGS = ("STRATEGY", "UPDATE_DTYPE", "BATCH_NORM")
+"""Settings that decide what clients and server keep between rounds."""
 
 
 def facts_of(order: Order) -> dict[str, Any]:
-    """What has to be the same for a run to go on: its settings and its data."""
+    """Return what must stay the same for a run to resume: settings, data and versions."""
     return {"settings": order.settings, "data_digest": order.data_digest, "versions": order.versions}
 
 
 def begin_run(folders: RunFolders, order: Order, schema: Schema, weights: Weights) -> RunState:
-    """Start the records of a run, in place of whatever its folders held.
+    """Start the records of a run; earlier content of its folders is deleted.
 
     Raises:
         RecordError: the folders cannot be written.
@@ -46,7 +47,7 @@ def begin_run(folders: RunFolders, order: Order, schema: Schema, weights: Weight
 
 
 def resume_run(folders: RunFolders, order: Order, schema: Schema) -> tuple[RunState, Weights]:
-    """Return the state and global weights after the last finished round; drop rows of later ones.
+    """Return the state and global weights after the last committed round; drop rows of later rounds.
 
     Raises:
         RecordError: the records are missing or damaged.
@@ -58,10 +59,12 @@ def resume_run(folders: RunFolders, order: Order, schema: Schema) -> tuple[RunSt
     trim_table(folders.metrics / "classes.csv", CLASS_COLUMNS, state.round)
     trim_table(folders.metrics / "partition.csv", PARTITION_COLUMNS, state.round)
     before = facts.get("settings", {})
-    if any(before.get(name) != order.settings.get(name) for name in DECIDE_WHAT_IS_REMEMBERED):
-        # By force: what was remembered for others would mislead it.
+    if facts != facts_of(order):  # only with --force: the partition may differ as well
+        state = replace(state, partition_clients=None)
+    if any(before.get(name) != order.settings.get(name) for name in STATE_SETTINGS):
+        # Only with --force: states kept under other settings would mislead this run.
         state = replace(state, **checkpoint.NO_STATES)
-    checkpoint.commit(folders, state, facts_of(order))  # they may have been changed by force
+    checkpoint.commit(folders, state, facts_of(order))  # --force may have changed them
     return state, weights
 
 
@@ -71,14 +74,13 @@ def commit_round(
     schema: Schema,
     weights: Weights,
     metrics: dict[str, Any],
-    clients: list[dict[str, Any]],
-    state_files: dict[str, str],
-    server_file: str | None = None,
+    averaged: Averaged,
     classes: Sequence[dict[str, Any]] = (),
+    sites: list[dict[str, Any]] | None = None,
 ) -> RunState:
-    """Write a finished round: weights, CSV rows and, last, the state.
+    """Write a finished round: weights, CSV rows and, last, the state; return the state.
 
-    Committing the same round twice leaves the same records.
+    Committing a round twice leaves the same records.
 
     Args:
         folders: of the run.
@@ -86,27 +88,32 @@ def commit_round(
         schema: of the model.
         weights: the new global weights.
         metrics: the row of rounds.csv.
-        clients: the rows of clients.csv.
-        state_files: the files of those clients' states that are new, by client id as text.
-        server_file: the file of what the server remembers after the round; None where nothing.
+        averaged: names the rows of clients.csv and the files of new states.
         classes: the rows of classes.csv without their round; none where there are two classes.
+        sites: Site messages of the run, where its clients are sites.
 
     Raises:
-        RecordError: something could not be written, or the records are not at the round before.
+        RecordError: a file could not be written, or the records are not at the previous round.
     """
     state, facts = checkpoint.read_state(folders)
     if state.round not in (order.round - 1, order.round):
-        raise RecordError(f"{folders.state} is at round {state.round}, not before {order.round}")
+        raise RecordError(f"{folders.state} is at round {state.round}, expected {order.round - 1}")
     file = checkpoint.save_weights(folders, order.round, schema, weights)
     write_rows(folders.metrics / "rounds.csv", ROUND_COLUMNS, order.round, [metrics])
-    write_rows(folders.metrics / "clients.csv", CLIENT_COLUMNS, order.round, clients)
+    write_rows(folders.metrics / "clients.csv", CLIENT_COLUMNS, order.round, averaged.clients)
     if classes:
         rows = [{"round": order.round, **row} for row in classes]
         write_rows(folders.metrics / "classes.csv", CLASS_COLUMNS, order.round, rows)
-    state_files = {**state.state_files, **state_files}
-    before = _server_file_before(state, order.round)
-    state = replace(state, round=order.round, weights_file=file, state_files=state_files)
-    state = replace(state, server_file=server_file, server_file_before=before, sites=order.sites)
+    state = replace(
+        state,
+        round=order.round,
+        weights_file=file,
+        state_files={**state.state_files, **averaged.state_files},
+        server_file=averaged.server_file,
+        server_file_before=_server_file_before(state, order.round),
+        sites=sites or [],
+        partition_clients=None if sites else order.num_clients,
+    )
     auc = metrics["roc_auc"]
     if auc is not None and (state.best_roc_auc is None or auc > state.best_roc_auc):
         state = replace(state, best_round=order.round, best_roc_auc=auc, best_weights_file=file)
@@ -115,14 +122,14 @@ def commit_round(
 
 
 def server_state_before(folders: RunFolders, round_number: int, schema: Schema) -> Weights:
-    """Return what the server remembered when a round began; empty where nothing, as before the first.
+    """Return the server's state at the start of a round; empty without one, as before the first round.
 
-    An aggregation that is done again after its round was committed finds the same as the first time.
+    An aggregation that is repeated after its round was committed gets the same state as the first time.
 
     Args:
         folders: of the run.
-        round_number: the round that is aggregated.
-        schema: of what the server remembers.
+        round_number: the round to aggregate.
+        schema: of the server's state.
 
     Raises:
         RecordError: the records are missing or damaged.
@@ -133,5 +140,5 @@ def server_state_before(folders: RunFolders, round_number: int, schema: Schema) 
 
 
 def _server_file_before(state: RunState, round_number: int) -> str | None:
-    """`state` is at the round before, or already at the round."""
+    """Return the file from before the round; `state` is at the previous round or already at this one."""
     return state.server_file if state.round < round_number else state.server_file_before

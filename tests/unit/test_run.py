@@ -1,0 +1,208 @@
+"""run.py before the environment exists: standard library only, quick help, and when it installs."""
+
+import ast
+import importlib.metadata
+import shutil
+import subprocess
+import sys
+import time
+from pathlib import Path
+from types import SimpleNamespace
+
+import pytest
+
+import run
+
+ROOT = Path(__file__).resolve().parents[2]
+
+
+def test_needs_only_the_standard_library_until_the_environment_exists():
+    tree = ast.parse((ROOT / "run.py").read_text())
+    at_import = {name for node in tree.body for name in names_imported(node)}
+    later = {name for node in ast.walk(tree) for name in names_imported(node)} - at_import
+    assert {name.partition(".")[0] for name in at_import} <= sys.stdlib_module_names
+    assert {name.partition(".")[0] for name in later} <= {"helpers", "commands"}
+
+
+def names_imported(node: ast.AST) -> set[str]:
+    if isinstance(node, ast.Import):
+        return {alias.name for alias in node.names}
+    return {node.module or ""} if isinstance(node, ast.ImportFrom) else set()
+
+
+@pytest.mark.parametrize("words", [[], ["--help"]])
+def test_every_command_is_listed_at_once(words):
+    started = time.monotonic()
+    done = subprocess.run([sys.executable, str(ROOT / "run.py"), *words], capture_output=True, text=True)
+    assert time.monotonic() - started < 2
+    assert done.returncode == 0
+    listed = [line.split()[0] for line in done.stdout.splitlines() if line.startswith("  ")]
+    assert listed[: len(run.COMMANDS)] == list(run.COMMANDS)
+    assert all(len(line) <= 80 for line in done.stdout.splitlines())
+
+
+def test_every_command_has_its_module():
+    for name in set(run.COMMANDS) - {"setup", "test"}:
+        tree = ast.parse((ROOT / "commands" / f"{name}.py").read_text())
+        assert "main" in [node.name for node in tree.body if isinstance(node, ast.FunctionDef)]
+
+
+@pytest.mark.parametrize(
+    ("words", "message"),
+    [
+        (["up", "--worker", "2"], "--worker"),
+        (["predict", "best.keras"], "required: IMAGE"),
+        (["compare", "a", "a"], "at least two different runs"),
+        (["predict", "best.keras", "a.png", "--outt", "x"], "--outt"),
+        (["export", "best.keras", "--format", "onnyx"], "invalid choice: 'onnyx'"),
+        (["models", "--epochs", "3"], "--epochs"),
+    ],
+)
+def test_wrong_options_are_refused_with_status_2(words, message, capsys):
+    with pytest.raises(SystemExit) as caught:
+        run.call(words[0], words[1:])
+    assert caught.value.code == 2
+    assert message in capsys.readouterr().err
+
+
+@pytest.mark.parametrize("name", ["up", "train"])
+def test_a_number_of_workers_is_positive(name, capsys):
+    assert run.call(name, ["--workers", "0"]) == 2
+    assert capsys.readouterr().err == "error: --workers: received 0; at least 1\n"
+
+
+@pytest.mark.parametrize(
+    ("words", "message"),
+    [
+        (["trian"], "error: trian: no such command; did you mean train? `python run.py` lists all\n"),
+        (["dance"], "error: dance: no such command; `python run.py` lists all\n"),
+        (["setup", "--quick"], "error: setup: takes no options, received --quick\n"),
+    ],
+)
+def test_a_wrong_command_is_refused_in_one_line(words, message, capsys):
+    assert run.main(words) == 2
+    assert capsys.readouterr().err == message
+
+
+@pytest.mark.parametrize("version", [(3, 10, 4), (3, 14, 0)])
+def test_another_python_is_refused_with_one_line(version, monkeypatch, capsys):
+    text = ".".join(map(str, version))
+    monkeypatch.setattr(run, "sys", SimpleNamespace(version_info=version, version=text, stderr=sys.stderr))
+    assert run.main(["setup"]) == 2
+    assert capsys.readouterr().err == f"error: Python 3.11, 3.12 or 3.13 is needed; this is {text}\n"
+
+
+@pytest.fixture
+def project(tmp_path, monkeypatch):
+    """An empty project with the real requirement files, and the commands that would have been run."""
+    for file in ROOT.glob("requirements*"):
+        shutil.copy(file, tmp_path)
+    monkeypatch.setattr(run, "ROOT", tmp_path)
+    monkeypatch.setattr(run, "VENV", tmp_path / ".venv")
+    monkeypatch.setattr(run, "has_packages", lambda files: False)  # whatever this interpreter has
+    commands = []
+
+    def pretend(command, **_):
+        commands.append([str(word) for word in command])
+        if "venv" in command:
+            run.venv_python().parent.mkdir(parents=True, exist_ok=True)
+            run.venv_python().touch()
+            settings = "version = {}.{}.{}".format(*sys.version_info)
+            (run.VENV / "pyvenv.cfg").write_text(settings)
+        if "pip" in command and project.fails:
+            raise subprocess.CalledProcessError(1, command)
+        return SimpleNamespace(returncode=0)
+
+    monkeypatch.setattr(run.subprocess, "run", pretend)
+    project = SimpleNamespace(folder=tmp_path, commands=commands, fails=False)
+    return project
+
+
+def test_setup_installs_the_pinned_packages_once(project, capsys):
+    assert run.main(["setup"]) == 0
+    venv, pip = project.commands
+    assert venv[1:3] == ["-m", "venv"]
+    assert pip[0] == str(run.venv_python())
+    files = [Path(word).name for word in pip if word.endswith((".txt", ".lock"))]
+    assert files == ["requirements.txt", "requirements-demo.txt", "requirements.lock"]
+    assert run.main(["setup"]) == 0
+    assert len(project.commands) == 2
+    assert "is ready" in capsys.readouterr().out
+
+
+@pytest.mark.parametrize("name", ["requirements.txt", "requirements.lock"])
+def test_setup_installs_again_when_a_requirement_changes(project, name):
+    run.main(["setup"])
+    with (project.folder / name).open("a") as file:
+        file.write("# changed\n")
+    run.main(["setup"])
+    assert project.commands[-1][1:4] == ["-m", "pip", "install"]
+    assert len(project.commands) == 3  # the environment itself was kept
+
+
+def test_an_environment_of_another_python_is_replaced(project):
+    run.main(["setup"])
+    (run.VENV / "pyvenv.cfg").write_text("version = 3.9.1")
+    run.stamp("demo").unlink()
+    run.main(["setup"])
+    assert "--clear" in project.commands[2]
+
+
+def test_a_failed_installation_leaves_no_stamp(project, capsys):
+    run.main(["setup"])
+    (project.folder / "requirements.txt").write_text("celery==0\n")
+    project.fails = True
+    assert run.main(["setup"]) == 1
+    assert "the installation failed (status 1)" in capsys.readouterr().err
+    assert not run.stamp("demo").exists()
+    project.fails = False
+    assert run.main(["setup"]) == 0
+    assert run.is_installed("demo")
+
+
+def test_the_packages_of_the_tests_contain_those_of_the_demo(project):
+    run.install("dev")
+    assert run.is_installed("dev")
+    assert run.is_installed("demo")
+    run.stamp("dev").unlink()
+    run.install("demo")
+    assert not run.is_installed("dev")
+
+
+def test_doctor_installs_nothing(project, capsys):
+    assert run.main(["doctor"]) == 1
+    assert "run `python run.py setup`" in capsys.readouterr().out
+    assert project.commands == []
+
+
+@pytest.mark.parametrize("name", ["setup", "train", "predict"])
+def test_help_installs_nothing(project, capsys, name):
+    assert run.main([name, "--help"]) == 0
+    assert run.COMMANDS[name] in capsys.readouterr().out
+    assert project.commands == []
+
+
+@pytest.mark.parametrize("name", ["setup", "runs"])
+def test_an_environment_that_has_the_packages_is_used_as_it_is(project, monkeypatch, capsys, name):
+    monkeypatch.setattr(run, "has_packages", lambda files: True)
+    monkeypatch.setattr(run, "call", lambda name, options: 7)
+    assert run.main([name]) == (0 if name == "setup" else 7)
+    assert project.commands == []
+    assert not run.VENV.exists()
+
+
+def test_packages_that_differ_from_the_pins_are_found(tmp_path, monkeypatch):
+    monkeypatch.setattr(run, "ROOT", tmp_path)
+    version = importlib.metadata.version("pytest")
+    pins = f"# pins\n-r other.txt\npytest[x]=={version}\nabsent==1; sys_platform == 'none'\n"
+    (tmp_path / "a.txt").write_text(pins)
+    (tmp_path / "b.txt").write_text("no-such-package==2\n")
+    assert run.has_packages(["a.txt"])
+    assert not run.has_packages(["a.txt", "b.txt"])
+    assert list(run.differing_packages(tmp_path / "b.txt")) == ["no-such-package absent, not 2"]
+
+
+def test_options_of_test_go_to_pytest(project, monkeypatch):
+    monkeypatch.setattr(run, "has_packages", lambda files: True)
+    assert run.main(["test", "-k", "codec", "-x"]) == 0
+    assert project.commands == [[sys.executable, "-m", "pytest", "-k", "codec", "-x"]]
