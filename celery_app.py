@@ -12,7 +12,8 @@ from helpers.cluster.errors import NameTaken
 from helpers.cluster.keys import SITE_QUEUE
 from helpers.cluster.process_tuning import tune_process
 from helpers.cluster.worker_session import WorkerSession
-from helpers.global_config import Config, ConfigError, UserError
+from helpers.global_config import Config
+from helpers.settings.errors import ConfigError, UserError
 from preprocessing.feed.prepared_data import PreparedData
 
 DAY_S = 86_400

@@ -8,14 +8,10 @@ import uuid
 from collections.abc import Callable, Sequence
 from typing import TYPE_CHECKING
 
-from helpers.global_config import (
-    AUGMENTATION_PRESETS,
-    Config,
-    ConfigError,
-    UserError,
-    add_settings,
-    config_from_arguments,
-)
+from helpers.global_config import Config
+from helpers.settings.command_line import ArgumentParser, add_settings, config_from_arguments
+from helpers.settings.errors import ConfigError, UserError
+from helpers.settings.types import AUGMENTATION_PRESETS
 
 if TYPE_CHECKING:
     from rich.console import Console
@@ -52,7 +48,7 @@ exit status: 0 done; 2 a setting or input is wrong; 3 the cluster could not fini
 
 def parse(arguments: Sequence[str] | None) -> argparse.Namespace:
     """Read the command line."""
-    parser = argparse.ArgumentParser(
+    parser = ArgumentParser(
         description=HELP, epilog=EXAMPLES, formatter_class=argparse.RawDescriptionHelpFormatter
     )
     name = parser.add_mutually_exclusive_group()
@@ -69,7 +65,7 @@ def parse(arguments: Sequence[str] | None) -> argparse.Namespace:
     )
     parser.add_argument("--tensorboard", action="store_true", help="write metrics/<run>/tensorboard too")
     parser.add_argument("--overwrite", action="store_true", help="replace a run of the same name")
-    add_settings(parser)
+    add_settings(parser, Config)
     return parser.parse_args(arguments)
 
 
@@ -264,7 +260,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
     """The command; returns its exit status."""
     options = parse(arguments)
     try:
-        config = config_from_arguments(options)
+        config = config_from_arguments(Config, options)
         if config.AUGMENTATION not in AUGMENTATION_PRESETS:
             from preprocessing.feed.custom_augmentation import embed_custom_augmentation
 

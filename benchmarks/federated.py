@@ -105,7 +105,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
     from benchmarks.leftovers import alone_in
     from benchmarks.watching import CommandFailed
     from helpers.cluster.errors import ClusterError
-    from helpers.global_config import UserError
+    from helpers.settings.errors import UserError
 
     for number in (signal.SIGTERM, signal.SIGHUP):
         if signal.getsignal(number) is not signal.SIG_IGN:  # as nohup has it

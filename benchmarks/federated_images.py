@@ -5,7 +5,8 @@ from pathlib import Path
 from typing import Any
 
 from benchmarks.federated_cases import SITE_COLUMN
-from helpers.global_config import Config, UserError
+from helpers.global_config import Config
+from helpers.settings.errors import UserError
 from preprocessing.feed.prepared_data import MANIFEST, PreparedData
 from preprocessing.load_and_create_dataset import prepare
 

@@ -5,7 +5,8 @@ from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
-from helpers.global_config import Config, add_settings
+from helpers.global_config import Config
+from helpers.settings.command_line import ArgumentParser, add_settings
 from preprocessing.prepare.sources.choice import SOURCES, SourceOptions
 from preprocessing.prepare.sources.medmnist_sets import SETS
 
@@ -46,7 +47,7 @@ exit status: 0 done; 2 bad input or setting, earlier output untouched; 130 inter
 
 def parse(arguments: Sequence[str] | None) -> argparse.Namespace:
     """The command's options; DATA_DIR is there where one is given or the source has its own."""
-    parser = argparse.ArgumentParser(
+    parser = ArgumentParser(
         description=HELP, epilog=EXAMPLES, formatter_class=argparse.RawDescriptionHelpFormatter
     )
     add = parser.add_argument
@@ -73,7 +74,7 @@ def parse(arguments: Sequence[str] | None) -> argparse.Namespace:
     add("--size", type=int, metavar="PIXELS", default=SourceOptions.size, help=size)
     npz = "with medmnist, the set's file if it is here already; else it is downloaded"
     add("--npz", type=Path, metavar="FILE", help=npz)
-    add_settings(parser, only=(*SETTINGS, "CLASS_NAMES"))
+    add_settings(parser, Config, only=(*SETTINGS, "CLASS_NAMES"))
     options = parser.parse_args(arguments)
     if "DATA_DIR" not in options:  # never among the user's own images, which the settings may name
         if options.source == "demo":

@@ -15,7 +15,9 @@ if __package__ in (None, ""):  # run as a script, where Python looks for modules
 
 import numpy as np
 
-from helpers.global_config import Config, UserError, config_from_arguments
+from helpers.global_config import Config
+from helpers.settings.command_line import config_from_arguments
+from helpers.settings.errors import UserError
 from preprocessing.command_line import SETTINGS, parse, source_options
 from preprocessing.errors import COMMAND, PreprocessingError, name_some
 from preprocessing.feed.prepared_data import PreparedData
@@ -172,7 +174,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
     options = parse(arguments)
     signal.signal(signal.SIGTERM, lambda number, frame: sys.exit(128 + number))  # cleans up on the way out
     try:
-        config = config_from_arguments(options)
+        config = config_from_arguments(Config, options)
         with progress_bar() as progress:
             prepared = prepare(
                 config,

@@ -4,7 +4,7 @@ import functools
 
 import tensorflow as tf
 
-from helpers.global_config import ConfigError
+from helpers.settings.errors import ConfigError
 
 
 @functools.cache

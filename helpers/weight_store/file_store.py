@@ -9,7 +9,7 @@ from collections.abc import Sequence
 from pathlib import Path
 from urllib.parse import quote
 
-from helpers.global_config import ConfigError
+from helpers.settings.errors import ConfigError
 from helpers.weight_store.digest import Digest
 from helpers.weight_store.pieces import Buffers
 from helpers.weight_store.store import LIFETIME_S, StoreError

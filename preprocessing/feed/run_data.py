@@ -2,7 +2,8 @@
 
 from pathlib import Path
 
-from helpers.global_config import Config, ConfigError
+from helpers.global_config import Config
+from helpers.settings.errors import ConfigError
 from preprocessing.errors import COMMAND
 from preprocessing.feed.prepared_data import MANIFEST, PreparedData
 from preprocessing.load_and_create_dataset import prepare

@@ -8,7 +8,7 @@ import time
 import pytest
 
 from benchmarks.leftovers import alone_in, end, running_in
-from helpers.global_config import UserError
+from helpers.settings.errors import UserError
 
 pytestmark = pytest.mark.skipif(sys.platform != "linux", reason="reads /proc")
 SLEEP = [sys.executable, "-c", "print(flush=True); import time; time.sleep(60)"]

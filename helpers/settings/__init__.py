@@ -1,0 +1,1 @@
+"""Everything about settings except their declarations, which are in `helpers.global_config`."""
