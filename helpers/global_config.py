@@ -11,6 +11,8 @@ from typing import Literal
 
 from pydantic import SecretStr
 
+from helpers.federated.strategies import DEFAULT as DEFAULT_STRATEGY
+from helpers.federated.strategies import STRATEGIES
 from helpers.settings.derived import DerivedSettings
 from helpers.settings.description import setting
 from helpers.settings.rules import RULES
@@ -24,6 +26,7 @@ from helpers.settings.types import (
     NameList,
     Pair,
     PretrainedName,
+    StrategyName,
     ThresholdRule,
 )
 
@@ -159,15 +162,12 @@ class Config(DerivedSettings):
     )
 
     # Strategy.
-    STRATEGY: Literal[
-        "fedavg", "fedavg_unweighted", "fedprox", "scaffold", "fedavgm", "fedadagrad", "fedadam", "fedyogi",
-        "median", "trimmed_mean", "krum", "multi_krum",
-    ] = setting(
-        "fedavg",
-        "How updates become the next global model: their mean, weighted by number of examples or not; the "
-        "mean of clients with corrected gradients (`fedprox`, `scaffold`); an optimizer at the server; or a "
-        "rule that tolerates malicious clients (docs/strategies.md).",
-    )  # fmt: skip
+    STRATEGY: StrategyName = setting(
+        DEFAULT_STRATEGY,
+        f"How updates become the next global model: {', '.join(f'`{name}`' for name in STRATEGIES)}, or your "
+        "own class as `package.module:Class`, which every machine must allow in OWN_STRATEGIES "
+        "(docs/strategies.md).",
+    )
     MAX_UPDATE_NORM: float = setting(
         0.0,
         "Maximum Euclidean norm of a client's change of the weights, to which longer changes are scaled "
@@ -176,35 +176,37 @@ class Config(DerivedSettings):
     )  # fmt: skip
     PROXIMAL_MU: float = setting(
         0.01,
-        "Weight μ of the proximal term μ/2 ‖w − w₀‖² in a client's loss with `fedprox`. 0 is `fedavg`.",
+        "Proximal weight μ: clients add μ/2 ‖w − w₀‖² to their loss, w₀ being the global weights of the "
+        "round.",
         ge=0, le=1000,
+    )  # fmt: skip
+    DYNAMIC_ALPHA: float = setting(
+        0.01,
+        "Weight α of dynamic regularization. A larger one holds clients nearer to the global weights.",
+        gt=0, le=1000,
     )  # fmt: skip
     SERVER_LEARNING_RATE: float = setting(
         0.0,
-        "Learning rate η of the server optimizer. 0 stands for 1 with `fedavgm` and for 0.01 with "
-        "`fedadagrad`, `fedadam` and `fedyogi`.",
+        "Learning rate η of the server optimizer. 0 is the default of the strategy: 1 with plain momentum, "
+        "0.01 with adaptive optimizers.",
         "per round", ge=0, le=100,
     )  # fmt: skip
     SERVER_MOMENTUM: float = setting(0.9, "Momentum β₁ of the server optimizer.", "per round", ge=0, lt=1)
     SERVER_BETA_2: float = setting(
-        0.99,
-        "Decay rate β₂ of the mean squared step in the server optimizer (`fedadam`, `fedyogi`).",
-        "per round", ge=0, lt=1,
+        0.99, "Decay rate β₂ of the mean squared step in an adaptive server optimizer.", "per round",
+        ge=0, lt=1,
     )  # fmt: skip
     SERVER_TAU: float = setting(
-        0.001,
-        "Adaptivity constant τ of the server optimizer (`fedadagrad`, `fedadam`, `fedyogi`); larger is less "
-        "adaptive.",
-        gt=0, le=1,
-    )  # fmt: skip
+        0.001, "Adaptivity constant τ of the server optimizer; larger is less adaptive.", gt=0, le=1
+    )
     TRIM_FRACTION: float = setting(
         0.2,
-        "Fraction of the clients, rounded down, that `trimmed_mean` removes at each end of every coordinate.",
+        "Fraction of the clients, rounded down, that a trimmed mean removes at each end of every coordinate.",
         "of the clients", gt=0, lt=0.5,
     )  # fmt: skip
     NUM_MALICIOUS: int = setting(
         1,
-        "Number of malicious clients that `krum` and `multi_krum` tolerate. They need 2 · NUM_MALICIOUS + 3 "
+        "Number of malicious clients that a rule by distances tolerates. It needs 2 · NUM_MALICIOUS + 3 "
         "clients.",
         "clients", ge=0,
     )  # fmt: skip
@@ -306,6 +308,18 @@ class Config(DerivedSettings):
         (),
         "Your own functions that runs may name as ARCHITECTURE on this machine, such as "
         "`mynets.small:build`. Importing a function runs its code.",
+        local=True,
+    )
+    OWN_STRATEGIES: NameList = setting(
+        (),
+        "Your own classes that runs may name as STRATEGY on this machine, such as `rules.mine:MyStrategy`. "
+        "Importing a class runs its code.",
+        local=True,
+    )
+    OBSERVERS: NameList = setting(
+        (),
+        "Observers in addition to terminal and report: `tensorboard`, or your own classes such as "
+        "`mypackage.watch:Watch` (described in helpers/monitoring/registry.py).",
         local=True,
     )
     WORKER_TIMEOUT_S: float = setting(

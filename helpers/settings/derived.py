@@ -4,9 +4,10 @@ from typing import TYPE_CHECKING, Literal
 
 from helpers.architectures import ARCHITECTURES, OWN
 from helpers.federated.quorum import sample_size
-from helpers.settings import strategy_rules
+from helpers.federated.strategies import Strategy
 from helpers.settings.base import SettingsBase
 from helpers.settings.errors import ConfigError
+from helpers.settings.strategy_rules import make_strategy
 from helpers.settings.types import USUAL_CLASS_NAMES
 
 
@@ -23,10 +24,6 @@ class DerivedSettings(SettingsBase):
         CLIENT_FRACTION: float
         CLIENTS: tuple[int, ...]
         PARTITION: str
-        STRATEGY: str
-        SERVER_LEARNING_RATE: float
-        TRIM_FRACTION: float
-        NUM_MALICIOUS: int
         THRESHOLD: str
         DATA_AT: str
         CLASS_NAMES: tuple[str, ...]
@@ -44,9 +41,13 @@ class DerivedSettings(SettingsBase):
         return self.BASE_LR * self.num_workers
 
     @property
-    def server_learning_rate(self) -> float:
-        """Learning rate of the server optimizer; the default depends on STRATEGY."""
-        return strategy_rules.server_learning_rate(self.STRATEGY, self.SERVER_LEARNING_RATE)
+    def strategy(self) -> Strategy:
+        """The strategy that STRATEGY names; it has no state.
+
+        Raises:
+            ConfigError: this machine does not allow it, or it cannot be used.
+        """
+        return make_strategy({**dict(self), "learning_rate": self.learning_rate})
 
     @property
     def num_clients(self) -> int | None:
@@ -78,10 +79,6 @@ class DerivedSettings(SettingsBase):
         if self.num_clients is None:
             return None
         return sample_size(len(self.clients_of(self.num_clients)), self.CLIENT_FRACTION)
-
-    def shortage(self, num_clients: int) -> str:
-        """Return why `num_clients` per round are too few for STRATEGY; empty if they are enough."""
-        return strategy_rules.shortage(self.STRATEGY, self.TRIM_FRACTION, self.NUM_MALICIOUS, num_clients)
 
     def check_input_shape(self) -> None:
         """Refuse images that are too small for the network; they can be prepared at any size.

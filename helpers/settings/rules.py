@@ -34,6 +34,7 @@ def check_auto(settings: Any) -> None:
         "PARTITION": (settings.PARTITION == "site", "the sites determine the number of clients"),
         "LR_SCALING": (settings.LR_SCALING == "linear", "it multiplies BASE_LR by a number that may change"),
         "UPDATE_DTYPE": (settings.UPDATE_DTYPE == "int8", other_rows),
+        "STRATEGY": (bool(settings.strategy.client_state), other_rows),
         "BATCH_NORM": (settings.BATCH_NORM == "local", other_rows),
     }
     _refuse(settings, conflicts, "num_workers=auto", "set num_workers to a number, or ")

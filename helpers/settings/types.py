@@ -11,6 +11,7 @@ from helpers.evaluation.threshold_rule import parse_rule
 from helpers.federated.sites.site import LONGEST_CLASS_NAME as LONGEST_CLASS_NAME
 from helpers.federated.sites.site import is_class_name as is_class_name
 from helpers.settings.description import TypeWords
+from helpers.settings.strategy_rules import check_name
 
 AUGMENTATION_PRESETS = ("readme", "light", "strong", "none")
 """Those of `preprocessing.feed.augment_images`."""
@@ -131,5 +132,6 @@ ClassNames = Annotated[
 ]
 ArchitectureName = Annotated[str, AfterValidator(_check_architecture)]
 PretrainedName = Annotated[str, AfterValidator(_check_pretrained)]
+StrategyName = Annotated[str, AfterValidator(check_name)]
 ThresholdRule = Annotated[str, AfterValidator(_check_threshold_rule)]
 AugmentationName = Annotated[str, AfterValidator(_check_augmentation)]
