@@ -154,7 +154,7 @@ def call(name: str, arguments: list[str]) -> int:
     if name == "test":
         return run_tests(arguments)
     from helpers.cluster.errors import ClusterError
-    from helpers.global_config import UserError
+    from helpers.settings.errors import UserError
 
     try:
         return int(importlib.import_module(f"commands.{name}").main(arguments))

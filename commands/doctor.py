@@ -1,6 +1,5 @@
 """`run.py doctor`: one line per part of this machine, which is ok or says what to do."""
 
-import argparse
 import shutil
 import sys
 from collections.abc import Iterator, Sequence
@@ -11,9 +10,11 @@ from helpers.cluster.connection import address, answers, connect
 from helpers.cluster.errors import ServerNotFound
 from helpers.cluster.heartbeat import live_workers
 from helpers.cluster.versions import ROOT
-from helpers.global_config import Config, ConfigError
+from helpers.global_config import Config
 from helpers.launcher.embedded_redis import find_binary, redis_url_given
 from helpers.launcher.gpus import count_visible, gpu_names, has_libraries
+from helpers.settings.command_line import ArgumentParser
+from helpers.settings.errors import ConfigError
 from run import differing_packages
 
 LEAST_FREE_GB = 2.0
@@ -30,9 +31,7 @@ class Finding(NamedTuple):
 
 def main(arguments: Sequence[str]) -> int:
     """Run the command; return the exit status."""
-    argparse.ArgumentParser(
-        prog="run.py doctor", description="Checks this machine.", allow_abbrev=False
-    ).parse_args(arguments)
+    ArgumentParser(prog="run.py doctor", description="Checks this machine.").parse_args(arguments)
     return report()
 
 

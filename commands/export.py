@@ -1,6 +1,5 @@
 """`run.py export`: a trained model in other formats, each checked against Keras on the same images."""
 
-import argparse
 import importlib.util
 import tempfile
 import warnings
@@ -14,7 +13,9 @@ from rich.console import Console
 from rich.markup import escape
 
 from commands.trained_model import check_model_file, load_model, stored_class_names, stored_threshold
-from helpers.global_config import Config, UserError
+from helpers.global_config import Config
+from helpers.settings.command_line import ArgumentParser
+from helpers.settings.errors import UserError
 from preprocessing.errors import PreprocessingError
 from preprocessing.feed.prepared_data import PreparedData
 
@@ -34,10 +35,9 @@ ONNX_PACKAGES = ("tf2onnx", "onnx", "onnxruntime")
 
 def main(arguments: Sequence[str]) -> int:
     """Run the command; return the exit status."""
-    parser = argparse.ArgumentParser(
+    parser = ArgumentParser(
         prog="run.py export",
         description="Writes a trained model in other formats and checks each against Keras.",
-        allow_abbrev=False,
     )
     parser.add_argument("model", type=Path, metavar="MODEL", help="such as models/first/best.keras")
     parser.add_argument(

@@ -1,9 +1,9 @@
 """`run.py models`: the networks, what each costs per round, and how fast it trains on this machine."""
 
-import argparse
 from collections.abc import Sequence
 
-from helpers.global_config import add_settings, config_from_arguments
+from helpers.global_config import Config
+from helpers.settings.command_line import ArgumentParser, add_settings, config_from_arguments
 
 SETTINGS = ("INPUT_SHAPE", "INPUT_DIM", "TRAIN_BATCH_SIZE", "PRECISION", "XLA", "THREADS")
 """The settings that size and speed of a network depend on."""
@@ -11,13 +11,11 @@ SETTINGS = ("INPUT_SHAPE", "INPUT_DIM", "TRAIN_BATCH_SIZE", "PRECISION", "XLA", 
 
 def main(arguments: Sequence[str]) -> int:
     """Run the command; return the exit status."""
-    parser = argparse.ArgumentParser(
-        prog="run.py models", description="Lists the networks and what each costs.", allow_abbrev=False
-    )
+    parser = ArgumentParser(prog="run.py models", description="Lists the networks and what each costs.")
     parser.add_argument("--no-timing", action="store_true", help="do not measure the speed")
-    add_settings(parser, only=SETTINGS)
+    add_settings(parser, Config, only=SETTINGS)
     options = parser.parse_args(arguments)
-    config = config_from_arguments(options)
+    config = config_from_arguments(Config, options)
     from helpers.cluster.process_tuning import tune_process
 
     tune_process()  # as in a worker; only works before TensorFlow is imported

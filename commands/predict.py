@@ -1,16 +1,16 @@
 """`run.py predict`: probabilities, decisions and Grad-CAM pictures of images."""
 
-import argparse
 from collections.abc import Sequence
 from pathlib import Path
+
+from helpers.settings.command_line import ArgumentParser
 
 
 def main(arguments: Sequence[str]) -> int:
     """Run the command; return the exit status."""
-    parser = argparse.ArgumentParser(
+    parser = ArgumentParser(
         prog="run.py predict",
         description="Predicts images with a trained model. For research only, no diagnosis.",
-        allow_abbrev=False,
     )
     parser.add_argument("model", type=Path, metavar="MODEL", help="such as models/first/best.keras")
     parser.add_argument("images", type=Path, nargs="+", metavar="IMAGE", help="image files or folders")

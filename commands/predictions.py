@@ -23,9 +23,10 @@ from commands.trained_model import (
 )
 from helpers.evaluation.weighted_metrics import decide
 from helpers.explaining.overlay import with_heatmap
-from helpers.global_config import Config, UserError
+from helpers.global_config import Config
 from helpers.run_records.files import write_whole
 from helpers.run_records.tables import to_csv
+from helpers.settings.errors import UserError
 
 if TYPE_CHECKING:
     import keras

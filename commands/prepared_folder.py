@@ -7,9 +7,10 @@ from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
-from helpers.global_config import Config, ConfigError
+from helpers.global_config import Config
 from helpers.run_records.checkpoint import read_state
 from helpers.run_records.files import RunFolders, write_whole
+from helpers.settings.errors import ConfigError
 from preprocessing.command_line import SETTINGS
 from preprocessing.errors import COMMAND, PreprocessingError
 from preprocessing.feed.prepared_data import MANIFEST, PreparedData

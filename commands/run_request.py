@@ -10,9 +10,10 @@ from typing import Self
 from commands.prepared_folder import folder_of_run, prepared_folder
 from commands.training import config_of
 from commands.training_options import parse
-from helpers.global_config import Config, ConfigError
+from helpers.global_config import Config
 from helpers.run_records.files import RunFolders
 from helpers.run_records.resume import check_name, config_to_resume
+from helpers.settings.errors import ConfigError
 
 
 @dataclass(frozen=True)

@@ -1,15 +1,15 @@
 """`run.py runs`: a table of all runs, best first. Fits 80 columns."""
 
-import argparse
 from collections.abc import Sequence
 
 from rich.console import Console
 from rich.table import Table
 from rich.text import Text
 
-from helpers.global_config import Config, add_settings, config_from_arguments
+from helpers.global_config import Config
 from helpers.reporting.page import number
 from helpers.reporting.summaries import CLASS_MEANS, Summary, summarize
+from helpers.settings.command_line import ArgumentParser, add_settings, config_from_arguments
 
 CAUTION = (
     "To choose among runs, use the validation AUC: choosing by test AUC makes the best test look too good."
@@ -21,11 +21,9 @@ HEADERS = ("run", "test\nAUC", "best\nval AUC", "rounds", "clients", "date", "st
 
 def main(arguments: Sequence[str]) -> int:
     """Run the command; return the exit status."""
-    parser = argparse.ArgumentParser(
-        prog="run.py runs", description="Lists all runs, best first.", allow_abbrev=False
-    )
-    add_settings(parser, only=FOLDERS)
-    runs(config_from_arguments(parser.parse_args(arguments)))
+    parser = ArgumentParser(prog="run.py runs", description="Lists all runs, best first.")
+    add_settings(parser, Config, only=FOLDERS)
+    runs(config_from_arguments(Config, parser.parse_args(arguments)))
     return 0
 
 

@@ -13,15 +13,18 @@ from commands.run_request import RunRequest
 from commands.training_options import add_options
 from helpers.cluster.errors import ClusterError
 from helpers.cluster.versions import ROOT
-from helpers.global_config import Config, UserError
+from helpers.global_config import Config
 from helpers.launcher.child_processes import unwind_when_terminated
 from helpers.launcher.local_cluster import local_cluster
 from helpers.run_records.run import Run
+from helpers.settings.command_line import ArgumentParser
+from helpers.settings.errors import UserError
 from preprocessing.command_line import add_image_options, source_options
 
 SCRIPT = str(ROOT / "distributed_training_index.py")
 COMMAND = "python run.py train"
 DEFAULT_WORKERS = 3
+USAGE = "python run.py train [--data-dir DIR] [--workers N] [--run NAME | --resume NAME] [option …]"
 HELP = """\
 Prepares the images, starts Redis and workers unless they run, trains, prints the results and stops what it
 started. Every setting is an option.
@@ -49,10 +52,9 @@ examples:
 def main(arguments: Sequence[str]) -> int:
     """Run the command; return the exit status."""
     unwind_when_terminated()
-    if {"-h", "--help"} & set(arguments):
-        parser = make_parser(arguments)
-        add_options(parser)
-        parser.parse_args(["--help"])
+    parser = make_parser(arguments)
+    add_options(parser)
+    parser.parse_args(arguments)  # shows the help or refuses unknown options
     options, training_arguments = make_parser(arguments).parse_known_args(arguments)
     if options.workers is not None and options.workers < 1:
         raise UserError(f"--workers: received {options.workers}; at least 1")
@@ -64,10 +66,10 @@ def main(arguments: Sequence[str]) -> int:
     return run_training(request, options.workers)
 
 
-def make_parser(arguments: Sequence[str]) -> argparse.ArgumentParser:
+def make_parser(arguments: Sequence[str]) -> ArgumentParser:
     """Return the parser of the options that `distributed_training_index.py` does not have."""
-    parser = argparse.ArgumentParser(
-        prog="run.py train", description=HELP, epilog=DETAILS, allow_abbrev=False,
+    parser = ArgumentParser(
+        prog="run.py train", usage=USAGE, description=HELP, epilog=DETAILS,
         formatter_class=argparse.RawDescriptionHelpFormatter,
     )  # fmt: skip
     parser.add_argument("--workers", type=int, metavar="N", help=f"number of workers [{DEFAULT_WORKERS}]")

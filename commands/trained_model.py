@@ -9,7 +9,8 @@ from typing import TYPE_CHECKING, Any
 from rich.console import Console
 
 from commands.tensorflow_loading import load_tensorflow
-from helpers.global_config import USUAL_CLASS_NAMES, UserError
+from helpers.settings.errors import UserError
+from helpers.settings.types import USUAL_CLASS_NAMES
 
 if TYPE_CHECKING:
     import keras

@@ -3,7 +3,8 @@
 import argparse
 from collections.abc import Sequence
 
-from helpers.global_config import add_settings
+from helpers.global_config import Config
+from helpers.settings.command_line import ArgumentParser, add_settings
 
 SCRIPT = "python distributed_training_index.py"
 HELP = """\
@@ -43,12 +44,12 @@ def add_options(parser: argparse.ArgumentParser) -> None:
     parser.add_argument("--tensorboard", action="store_true", help="also write metrics/<run>/tensorboard")
     parser.add_argument("--overwrite", action="store_true", help="replace a run of the same name")
     parser.add_argument("--resume-with", default=SCRIPT, help=argparse.SUPPRESS)  # named in messages
-    add_settings(parser)
+    add_settings(parser, Config)
 
 
 def parse(arguments: Sequence[str] | None) -> argparse.Namespace:
     """Read the command line of `distributed_training_index.py`."""
-    parser = argparse.ArgumentParser(
+    parser = ArgumentParser(
         description=HELP, epilog=EXAMPLES, formatter_class=argparse.RawDescriptionHelpFormatter
     )
     add_options(parser)

@@ -1,25 +1,25 @@
 """`run.py up`: Redis and workers in the foreground until Ctrl-C."""
 
-import argparse
 import os
 import sys
 import time
 from collections.abc import Mapping, Sequence
 
 from helpers.cluster.versions import ROOT
-from helpers.global_config import Config, UserError
+from helpers.global_config import Config
 from helpers.launcher.child_processes import unwind_when_terminated
 from helpers.launcher.embedded_redis import DATA_DIR, USUAL_PORT, USUAL_URL, find_or_start, redis_url_given
 from helpers.launcher.local_cluster import started_workers
 from helpers.launcher.weight_folder import VARIABLE
+from helpers.settings.command_line import ArgumentParser
+from helpers.settings.errors import UserError
 
 
 def main(arguments: Sequence[str]) -> int:
     """Run the command; return the exit status."""
-    parser = argparse.ArgumentParser(
+    parser = ArgumentParser(
         prog="run.py up",
         description="Runs Redis (unless one runs) and workers in the foreground. Ctrl-C stops all.",
-        allow_abbrev=False,
     )
     parser.add_argument("--workers", type=int, default=3, metavar="N", help="number of workers [3]")
     options = parser.parse_args(arguments)

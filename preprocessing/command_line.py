@@ -5,7 +5,8 @@ from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
-from helpers.global_config import Config, add_settings
+from helpers.global_config import Config
+from helpers.settings.command_line import ArgumentParser, add_settings
 from preprocessing.errors import COMMAND
 from preprocessing.prepare.sources import DEFAULT_SOURCE, SOURCES, get_source
 from preprocessing.prepare.sources.source import Source
@@ -43,7 +44,7 @@ def parse(arguments: Sequence[str] | None) -> argparse.Namespace:
     Raises:
         PreprocessingError: as `get_source`.
     """
-    parser = argparse.ArgumentParser(
+    parser = ArgumentParser(
         description=HELP, epilog=_epilog(), formatter_class=argparse.RawDescriptionHelpFormatter
     )
     add = parser.add_argument
@@ -53,7 +54,7 @@ def parse(arguments: Sequence[str] | None) -> argparse.Namespace:
     out = f"folder to write to [{Config.PREPROCESSED_DIR}]"
     add("--out", dest="PREPROCESSED_DIR", type=Path, metavar="DIR", default=argparse.SUPPRESS, help=out)
     add_image_options(parser, arguments)
-    add_settings(parser, only=(*SETTINGS, "CLASS_NAMES"))
+    add_settings(parser, Config, only=(*SETTINGS, "CLASS_NAMES"))
     options = parser.parse_args(arguments)
     options.source_options = source_options(options)
     # A source that writes images never uses DATA_DIR of the settings, the user's own images.

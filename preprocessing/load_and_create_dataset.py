@@ -17,7 +17,9 @@ if __package__ in (None, ""):  # run as a script: Python then looks for modules 
 
 import numpy as np
 
-from helpers.global_config import Config, UserError, config_from_arguments
+from helpers.global_config import Config
+from helpers.settings.command_line import config_from_arguments
+from helpers.settings.errors import UserError
 from preprocessing.command_line import SETTINGS, parse
 from preprocessing.errors import COMMAND, PreprocessingError, name_some
 from preprocessing.feed.prepared_data import PreparedData
@@ -199,7 +201,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
     try:
         options = parse(arguments)
         command = " ".join([COMMAND, shlex.join(arguments)]).strip()
-        prepare_as_asked(options, config_from_arguments(options), command)
+        prepare_as_asked(options, config_from_arguments(Config, options), command)
     except UserError as error:
         print(f"error: {error}", file=sys.stderr)
         return 2

@@ -7,8 +7,9 @@ from typing import TYPE_CHECKING, Self
 
 import pandas as pd
 
-from helpers.global_config import Config, UserError
+from helpers.global_config import Config
 from helpers.run_records.files import RecordError, RunFolders
+from helpers.settings.errors import UserError
 
 if TYPE_CHECKING:
     import keras

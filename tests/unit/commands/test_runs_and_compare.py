@@ -87,7 +87,7 @@ def test_compare_says_when_the_images_differ_or_a_test_is_missing(root):
     write_run(root, "b", 0.8)
     (root / "metrics" / "b" / "run.json").write_text("{}")
     text = printed(compare, ["a", "b"])
-    assert "their numbers cannot be compared" in " ".join(text.split())
+    assert "their metrics cannot be compared" in " ".join(text.split())
     assert "Not tested yet: b" in text
 
 
