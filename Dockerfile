@@ -1,4 +1,4 @@
-# One image for workers and orchestrator; docker-compose.yml says which is which.
+# One image for workers and orchestrator; docker-compose.yml starts both.
 FROM python:3.11-slim
 
 ENV PYTHONUNBUFFERED=1 PYTHONDONTWRITEBYTECODE=1 PIP_NO_CACHE_DIR=1 HOME=/tmp

@@ -19,9 +19,20 @@ if TYPE_CHECKING:
     from helpers.federated.messages import RunState
     from helpers.federated.observers import Observer
     from helpers.federated.sites.cohort import SiteChooser
+    from helpers.run_records.run import Run
     from preprocessing.feed.prepared_data import PreparedData
 
 # Celery, pandas and the rest are imported where they are used, so that --help answers at once.
+
+
+def train(run: str | None = None, **options: Any) -> "Run":
+    """Train from Python and return the finished run; see `commands.train.train_here`.
+
+    Redis and workers are started unless they run, and what was started is stopped.
+    """
+    from commands.train import train_here
+
+    return train_here(run, **options)
 
 
 def run_training(options: argparse.Namespace, config: Config, run: str) -> None:

@@ -1,3 +1,3 @@
 @echo off
-rem Workers in the foreground; Redis must run (Docker or WSL): start_workers.bat [--workers 3]
+rem Workers in the foreground. Redis must be running (Docker or WSL): start_workers.bat [--workers 3]
 python "%~dp0run.py" up %*

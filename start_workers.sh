@@ -1,3 +1,3 @@
 #!/bin/sh
-# Redis (unless one runs) and workers in the foreground: ./start_workers.sh [--workers 3]
+# Redis, unless it is running, and workers in the foreground: ./start_workers.sh [--workers 3]
 exec python3 "$(dirname "$0")/run.py" up "$@"

@@ -1,4 +1,4 @@
-"""`--compare`: the same budget spent several ways, federated, pooled in one process, each client alone."""
+"""`--compare`: the same budget for three kinds of training: federated, pooled, and each client alone."""
 
 import argparse
 from collections.abc import Callable
@@ -21,11 +21,11 @@ Train = Callable[[argparse.Namespace, Config, str], None]
 
 
 @dataclass(frozen=True)
-class Way:
+class Budget:
     """One training of a comparison.
 
     Attributes:
-        name: what compare.csv calls it.
+        name: its name in compare.csv.
         run: name of its run.
         config: its settings.
     """
@@ -40,42 +40,41 @@ class Way:
 
 
 def compare_budgets(options: argparse.Namespace, config: Config, run: str, train: Train) -> None:
-    """Train every way and compare the tests: a table, metrics/<run>/compare.csv and compare.html.
+    """Run every training and compare the tests: a table, metrics/<run>/compare.csv and compare.html.
 
     Args:
-        options: the command line; with `resume`, ways that had begun go on.
-        config: of the federated run; when it is resumed, what was not set now is as it was.
-        run: its name; those of the others begin with it.
-        train: does one training, with options, settings and name of its run.
+        options: of the command line. With `resume`, trainings that had begun are continued.
+        config: settings of the federated run. A resumed run keeps its own where none is given.
+        run: name of the federated run; the names of the others begin with it.
+        train: runs one training, with options, settings and name.
 
     Raises:
-        UserError, ClusterError, KeyboardInterrupt: as `train`; what is wrong about a setting or a name
-            of any way is found before the first training.
+        UserError, ClusterError, KeyboardInterrupt: as `train`. Wrong settings and names of all trainings
+            are found before the first one.
     """
     if options.resume:
         check_name(run, RunFolders.of(config, run), resume=True)
         config = config_to_resume(RunFolders.of(config, run), config)
-    ways = ways_of(config, run)
-    begun = {way.run for way in ways if options.resume and way.folders.state.exists()}
+    budgets = budgets_of(config, run)
+    begun = {budget.run for budget in budgets if options.resume and budget.folders.state.exists()}
     if not options.overwrite:
-        _check_free([way for way in ways if way.run not in begun])
+        _check_free([budget for budget in budgets if budget.run not in begun])
     console = Console()
-    names = name_some([way.name for way in ways])
-    console.print(f"{len(ways)} trainings, EPOCHS {config.EPOCHS} each: {names}", highlight=False)
-    for number, way in enumerate(ways, 1):
-        console.print(Text(f"Training {number} of {len(ways)}: {way.name}", style="bold"))
-        resume = way.run if way.run in begun else None
-        train(argparse.Namespace(**{**vars(options), "resume": resume}), way.config, way.run)
-    _compare(console, config, ways)
+    names = name_some([budget.name for budget in budgets])
+    console.print(f"{len(budgets)} trainings, EPOCHS {config.EPOCHS} each: {names}", highlight=False)
+    for number, budget in enumerate(budgets, 1):
+        console.print(Text(f"Training {number} of {len(budgets)}: {budget.name}", style="bold"))
+        resume = budget.run if budget.run in begun else None
+        train(argparse.Namespace(**{**vars(options), "resume": resume}), budget.config, budget.run)
+    _compare(console, config, budgets)
 
 
-def ways_of(config: Config, run: str) -> list[Way]:
-    """What is trained, the federated run first.
+def budgets_of(config: Config, run: str) -> list[Budget]:
+    """Return all trainings, the federated run first.
 
-    Every way has the same rounds and the same learning rate. Pooled, one client owns all rows, so that a
-    round takes as long as all clients one after another: its deadline is num_workers times longer. Where
-    there is one client, nothing is to be combined: whatever STRATEGY the federated run has, this is plain
-    training.
+    All have the same rounds and the same learning rate. In the pooled one, one client has all rows and takes
+    as long as all clients one after another, so its deadline is num_workers times longer. With one client
+    nothing is combined, so pooled and single trainings are plain ones, whatever the STRATEGY.
 
     Raises:
         ConfigError: a setting makes the budgets differ, or a name is too long.
@@ -103,7 +102,7 @@ def ways_of(config: Config, run: str) -> list[Way]:
         )
     if config.PATIENCE:
         raise ConfigError(
-            f"PATIENCE: received {config.PATIENCE}; --compare gives every way the same rounds; set it to 0"
+            f"PATIENCE: received {config.PATIENCE}; --compare gives all runs the same rounds; set it to 0"
         )
     one_client = {"STRATEGY": "fedavg", "MAX_UPDATE_NORM": 0.0}
     pooled = {
@@ -116,35 +115,35 @@ def ways_of(config: Config, run: str) -> list[Way]:
         "BASE_LR": config.learning_rate,
         "ROUND_DEADLINE_S": config.ROUND_DEADLINE_S * config.num_workers,
     }
-    ways = [Way("federated", run, config), _changed(config, run, "pooled", pooled)]
-    ways += [
+    budgets = [Budget("federated", run, config), _changed(config, run, "pooled", pooled)]
+    budgets += [
         _changed(config, run, f"client {client} alone", {**one_client, "CLIENTS": (client,)})
         for client in clients
     ]
-    for way in ways:
-        check_name(way.run, way.folders, overwrite=True)
-        Config.from_run(way.config.for_run())  # as a worker will check it
-    return ways
+    for budget in budgets:
+        check_name(budget.run, budget.folders, overwrite=True)
+        Config.from_run(budget.config.for_run())  # as a worker will check it
+    return budgets
 
 
-def _changed(config: Config, run: str, name: str, changes: dict[str, object]) -> Way:
-    return Way(name, f"{run}-{name.replace(' ', '-')}", config.model_copy(update=changes))
+def _changed(config: Config, run: str, name: str, changes: dict[str, object]) -> Budget:
+    return Budget(name, f"{run}-{name.replace(' ', '-')}", config.model_copy(update=changes))
 
 
-def _check_free(ways: list[Way]) -> None:
-    taken = [way.run for way in ways if way.folders.exist()]
+def _check_free(budgets: list[Budget]) -> None:
+    taken = [budget.run for budget in budgets if budget.folders.exist()]
     if taken:
         raise ConfigError(
-            f"--compare: these runs exist already: {name_some(taken)}; take another --run, or --overwrite to "
+            f"--compare: these runs already exist: {name_some(taken)}; take another --run, or --overwrite to "
             "replace them"
         )
 
 
-def _compare(console: Console, config: Config, ways: list[Way]) -> None:
-    """Write and print what the ways' tests say."""
-    table = compare_runs(config.METRICS_DIR, {way.name: way.run for way in ways}, config.SEED)
-    folder = ways[0].folders.metrics
+def _compare(console: Console, config: Config, budgets: list[Budget]) -> None:
+    """Write and print the comparison of the tests."""
+    table = compare_runs(config.METRICS_DIR, {budget.name: budget.run for budget in budgets}, config.SEED)
+    folder = budgets[0].folders.metrics
     write_comparison(folder / "compare.csv", table)
-    files = [read_run(config.METRICS_DIR, config.MODELS_DIR, way.run) for way in ways]
+    files = [read_run(config.METRICS_DIR, config.MODELS_DIR, budget.run) for budget in budgets]
     write_page(folder / "compare.html", files, table.to_dict("records"))
     print_comparison(console, table, [folder / "compare.csv", folder / "compare.html"])

@@ -65,9 +65,9 @@ def prepared_folder(config: Config, images: argparse.Namespace | None = None, co
     folder = config.PREPROCESSED_DIR / _name(data_dir, config, facts)
     reason = _reason_to_prepare(folder, data_dir)
     if not reason:
-        print(f"Images: prepared in {folder}; images and settings are unchanged", flush=True)
+        print(f"Images: prepared in {folder} (images and settings are unchanged)", flush=True)
         return folder
-    print(f"Images: preparing {data_dir} in {folder}, {reason}", flush=True)
+    print(f"Images: preparing {data_dir} in {folder} ({reason})", flush=True)
     file = folder / FINGERPRINT
     file.unlink(missing_ok=True)
     config = config.model_copy(update={"DATA_DIR": data_dir, "PREPROCESSED_DIR": folder})
@@ -98,10 +98,10 @@ def _reason_to_prepare(folder: Path, data_dir: Path) -> str:
     """Return why the images must be prepared; empty if the folder has them as they are now."""
     file = folder / FINGERPRINT
     if not file.is_file():
-        return "as they are new or the settings are"
+        return "new images or settings"
     try:
         PreparedData.open(folder)
         files = json.loads(file.read_bytes())["files"]
     except (PreprocessingError, OSError, ValueError, KeyError, TypeError):
-        return "as the earlier result is damaged"
-    return "" if files == fingerprint(data_dir) else "as the images have changed"
+        return "the earlier result is damaged"
+    return "" if files == fingerprint(data_dir) else "the images have changed"

@@ -139,6 +139,7 @@ def train_here(
     names = {"--run": run, "--resume": resume}
     flags = {"overwrite": overwrite, "force": force, "compare": compare, "tensorboard": tensorboard}
     arguments = [word for option, value in names.items() if value for word in (option, value)]
+    arguments += ["--resume-with", COMMAND]
     arguments += [f"--{flag}" for flag, is_set in flags.items() if is_set]
     not_options: dict[str, Any] = {
         name: getattr(checked, name) for name in ("REDIS_URL", "WEIGHT_STORE") if name in settings

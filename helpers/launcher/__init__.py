@@ -1,1 +1,1 @@
-"""Starts Redis and workers on this machine; what `run.py up`, `demo` and `train` need."""
+"""Redis and workers of this machine, for `run.py up`, `demo` and `train` and for the library."""

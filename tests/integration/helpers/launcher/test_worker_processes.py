@@ -166,20 +166,23 @@ def test_up_starts_ready_workers_and_a_signal_stops_everything(redis_url, sent, 
     process = subprocess.Popen(
         [sys.executable, "-c", code], cwd=ROOT, env=environment, stdout=subprocess.PIPE, text=True
     )
-    printed = []
-    for line in process.stdout:
-        printed.append(line)
-        if "--hostname=worker3@%h" in line:  # how to start one more, printed last
-            break
-    assert process.poll() is None, "".join(printed)
-    live = worker_processes.live_workers(connect(redis_url))
-    assert sorted(name.partition("@")[0] for name in live) == ["worker1", "worker2"]
-    (place,) = {status["weight_store"] for status in live.values()}
-    assert f"DT_WEIGHT_STORE={place} " in line
-    folder = Path(urlsplit(place).path)
-    assert folder.is_dir()
-    process.send_signal(sent)
-    process.communicate(timeout=60)
+    try:
+        printed = []
+        for line in process.stdout:
+            printed.append(line)
+            if "--hostname=worker3@%h" in line:  # how to start one more, printed last
+                break
+        assert process.poll() is None, "".join(printed)
+        live = worker_processes.live_workers(connect(redis_url))
+        assert sorted(name.partition("@")[0] for name in live) == ["worker1", "worker2"]
+        (place,) = {status["weight_store"] for status in live.values()}
+        assert f"DT_WEIGHT_STORE={place} " in line
+        folder = Path(urlsplit(place).path)
+        assert folder.is_dir()
+        process.send_signal(sent)
+        process.communicate(timeout=60)
+    finally:
+        process.terminate()
     assert process.returncode == status
     assert not folder.exists()
     assert not any(is_running(status["pid"]) for status in live.values())
