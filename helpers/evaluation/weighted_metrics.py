@@ -2,6 +2,17 @@
 
 A weight is the number of times an image counts. One row of ones gives the metrics themselves, resampled
 counts give their bootstrap distribution.
+
+With more than two classes, metrics of a positive class are the macro mean over all classes, each against
+the rest, and undefined if that of one class is. Balanced accuracy is the mean sensitivity of the classes.
+The squared error is summed over the classes (Brier 1950, "Verification of Forecasts Expressed in Terms of
+Probability").
+
+Expected calibration error: the images are put into 10 bins of equal width by score. It is the distance
+between mean score and fraction of cancers in a bin, averaged over the images (Naeini, Cooper &
+Hauskrecht 2015, "Obtaining Well Calibrated Probabilities Using Bayesian Binning", eq. of ECE; bins
+(low, high] as in Guo et al. 2017, "On Calibration of Modern Neural Networks", eq. 3). With more than two
+classes, as there, it is the distance between the probability of the most probable class and accuracy.
 """
 
 from typing import NamedTuple
@@ -27,10 +38,12 @@ class WeightedMetrics(NamedTuple):
     Attributes:
         overall: by name (R,).
         by_class: by name (R, k): each of k > 2 classes against the rest; with two classes (R, 1): class 1.
+        confusions: (R, k, k), weights by truth and decision.
     """
 
     overall: dict[str, Values]
     by_class: dict[str, Values]
+    confusions: Values
 
 
 def checked(labels: Labels, scores: Scores) -> tuple[NDArray[np.int64], Values]:
@@ -76,17 +89,6 @@ def decide(scores: Scores, threshold: float) -> NDArray[np.int64]:
 def weighted_metrics(labels: Labels, scores: Scores, weights: Values, threshold: float) -> WeightedMetrics:
     """Compute every metric for every row of weights.
 
-    With more than two classes, metrics of a positive class are the macro mean over all classes, each against
-    the rest, and undefined if that of one class is. Balanced accuracy is the mean sensitivity of the classes.
-    The squared error is summed over the classes (Brier 1950, "Verification of Forecasts Expressed in Terms of
-    Probability").
-
-    Expected calibration error: the images are put into 10 bins of equal width by score. It is the distance
-    between mean score and fraction of cancers in a bin, averaged over the images (Naeini, Cooper &
-    Hauskrecht 2015, "Obtaining Well Calibrated Probabilities Using Bayesian Binning", eq. of ECE; bins
-    (low, high] as in Guo et al. 2017, "On Calibration of Modern Neural Networks", eq. 3). With more than two
-    classes, as there, it is the distance between the probability of the most probable class and accuracy.
-
     Args:
         labels: (N,), 0 to k - 1.
         scores: (N,), probability of class 1; (N, k) with more than two classes.
@@ -111,7 +113,9 @@ def weighted_metrics(labels: Labels, scores: Scores, weights: Values, threshold:
     }
     mean = {name: values.mean(axis=1) for name, values in by_class.items()}
     return WeightedMetrics(
-        overall_rates(confusions) | mean | _of_probabilities(labels, scores, decisions, weights), by_class
+        overall_rates(confusions) | mean | _of_probabilities(labels, scores, decisions, weights),
+        by_class,
+        confusions,
     )
 
 

@@ -9,7 +9,7 @@ import pandas as pd
 
 from helpers.global_config import Config
 from preprocessing.feed.prepared_data import PreparedData
-from tasks.partition_log import record_partition
+from tasks.round_record import record_partition
 
 
 class Data(PreparedData):
