@@ -62,16 +62,16 @@ def test_has_the_headings_of_the_paper_in_their_order(root):
 def test_says_what_the_records_say(root):
     said = card(root)
     for sentence in (
-        "the model after round 3 of 3, the one with the highest ROC-AUC on validation images, 0.750.",
+        "the model after round 3 of 3, the round with the highest ROC-AUC on the validation images, 0.750.",
         "Input: float32 (N, 128, 128, 3), pixel values / 255.",
         "Classes: 0 = benign, 1 = malignant.",
         "Training: 3 rounds, strategy `fedavg`.",
-        "In the round of this model 2 clients counted, with 60 training images seen",
+        "In this round 2 clients contributed, with 60 training images in total",
         "| `EPOCHS` | `4` | `10` | | `TRAIN_BATCH_SIZE` | `16` | `2` | Versions:",
         "Threshold: 0.4000 (all digits in `best.json`), chosen on the validation images by the rule youden.",
         "a bootstrap over patients.",
         "80 test images of 80 patients: 40 benign, 40 malignant.",
-        "License: not recorded: see where the images come from.",
+        "License: not recorded; see the source of the images.",
         "1 unreadable image left out.",
         "| split | images | benign | malignant | patients |",
         "| training | 60 | 40 | 20 | unknown | | validation | 40 | 20 | 20 | unknown |",
@@ -80,7 +80,7 @@ def test_says_what_the_records_say(root):
         "and 0.500 of them are malignant",
         "- Patients are unknown",
         "- Client 1 failed in round 2: worker1@host",
-        "no medical device",
+        "not a medical device",
     ):
         assert sentence in said
     change(root / "metrics/first/run.json", data={"license": "CC BY 4.0", "source": "x"})
@@ -94,12 +94,11 @@ def test_operating_points_by_hand(root):
     np.savez(root / "metrics/first/scores.npz", test_labels=labels, test_scores=scores)
     said = card(root)
     assert (
-        "| 0.4000, of this model | 1.000 | 0.333 | 2, 0 | 1, 2 | | 0.5000 | 0.500 | 0.667 | 1, 1 | 2, 1 |"
-        in said
+        "| 0.4000 (chosen) | 1.000 | 0.333 | 2, 0 | 1, 2 | | 0.5000 | 0.500 | 0.667 | 1, 1 | 2, 1 |" in said
     )
     assert "The mean score of the test images is 0.534, and 0.400 of them are malignant" in said
     change_test(root, threshold=0.5)
-    assert "| 0.5000, of this model | 0.500 | 0.667 | 1, 1 | 2, 1 | ### Calibration" in card(root)
+    assert "| 0.5000 (chosen) | 0.500 | 0.667 | 1, 1 | 2, 1 | ### Calibration" in card(root)
 
 
 def test_what_is_not_defined_is_called_so_and_never_0(root):
@@ -109,8 +108,8 @@ def test_what_is_not_defined_is_called_so_and_never_0(root):
     said = card(root)
     assert "| ROC-AUC | not defined | not defined |" in said
     assert "| precision | not defined | not defined |" in said
-    assert "| 0.4000, of this model | not defined | 1.000 | 0, 0 | 2, 0 |" in said
-    assert "the last one: no round has a ROC-AUC on validation images to choose by" in said
+    assert "| 0.4000 (chosen) | not defined | 1.000 | 0, 0 | 2, 0 |" in said
+    assert "the last round: no round has a ROC-AUC on the validation images" in said
 
 
 @pytest.mark.parametrize(
@@ -118,11 +117,11 @@ def test_what_is_not_defined_is_called_so_and_never_0(root):
     [
         ("0.3", [0, 1], "set before the training"),
         ("sensitivity>=0.90", [0, 1], r"chosen on the validation images by the rule sensitivity\>=0.90"),
-        ("youden", [1, 1], "not chosen, as validation has images of one class alone"),
+        ("youden", [1, 1], "not chosen: the rule youden needs both classes, and validation has only one"),
         (
             "youden",
             None,
-            "not chosen, as there were no validation scores by which the rule youden could choose",
+            "not chosen: the rule youden needs validation scores, and there were none",
         ),
     ],
 )
@@ -148,15 +147,15 @@ def test_of_sites_it_tells_sums_and_no_names(root):
     said = card(root)
     assert "Graz" not in said
     for sentence in (
-        "2 sites trained on images of their own",
+        "2 sites trained on local images",
         "Digest of the prepared images: at the sites.",
         "| training | 14 | 8 | 6 | unknown | | validation | 6 | 4 | 2 | unknown |",
         "| test | 6 | 2 | 4 | unknown |",
         "- 6 test images.",
         "| precision | – | – |",
-        "The ROC-AUC is the example-weighted mean of sites. A dash: not defined, or not known",
-        "the scores of the test images are not in the records",
-        "patients, or over images where a site does not know whom they show",
+        "The ROC-AUC is the example-weighted mean of sites. A dash means not defined, or not known",
+        "The scores of the test images are not recorded.",
+        "patients, or images at sites where patients are unknown",
     ):
         assert sentence in said
 
@@ -165,11 +164,11 @@ def test_a_test_set_apart_is_not_told_as_the_sites(root):
     at_sites(root, "f" * 64)
     change_test(root, num_patients=None)
     said = card(root)
-    assert "They are a test set apart (TEST_DIR), not the sites' own test images." in said
+    assert "They are a separate test set (TEST_DIR), not the sites' own test images." in said
     assert "Digest of the prepared test set: ffffffffffffffff." in said
     assert "| validation | 6 | 4 | 2 | unknown |" in said
     assert "| test |" not in said
-    assert "images, copies together, as patients are not known" in said
+    assert "images (copies together), as patients are unknown" in said
 
 
 def test_an_older_run_has_a_card_too(tmp_path):
