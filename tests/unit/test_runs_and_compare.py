@@ -67,9 +67,9 @@ def test_runs_come_best_first(root):
 def test_a_choice_by_test_is_warned_of_once_there_is_one(root):
     write_run(root, "tested", 0.9, 0.7)
     write_run(root, "open", 0.9)
-    assert CAUTION not in printed(runs)
+    assert CAUTION not in " ".join(printed(runs).split())
     write_run(root, "tested-too", 0.9, 0.7)
-    assert CAUTION in printed(runs)
+    assert CAUTION in " ".join(printed(runs).split())
 
 
 def test_long_names_fit_80_columns(root):
@@ -77,7 +77,7 @@ def test_long_names_fit_80_columns(root):
     for name in names:
         write_run(root, name, 0.9, 0.7, ARCHITECTURE=f"{name}:build")
     lines = table_lines(printed(runs))
-    assert any(line.startswith("2026-11-24_12-00-00  0.700") for line in lines)
+    assert any(re.match(r"2026-11-24_12-00-00 +0\.700", line) for line in lines)
     assert not any("…" in line for line in lines)
     lines = table_lines(printed(compare, names))
     intervals = [line.split("[")[1:] for line in lines if line.startswith("test ROC-AUC")]
