@@ -1,4 +1,4 @@
-"""Intervals: they hold the truth about as often as they say, and patients widen them."""
+"""Confidence intervals: their coverage, and the effect of patients on their width."""
 
 import math
 
@@ -13,7 +13,7 @@ TRUE_AUC = 0.5 * (1 + math.erf(1 / 2))  # of normal scores one standard deviatio
 
 
 def simulated(seed: int, num_images: int) -> tuple[np.ndarray, np.ndarray]:
-    """Labels and scores of a test set: normal, one standard deviation apart, as probabilities."""
+    """Return labels and scores of a test set: normal, one standard deviation apart, as probabilities."""
     generator = np.random.default_rng(seed)
     labels = generator.integers(0, 2, num_images)
     return labels, 1 / (1 + np.exp(-generator.normal(labels)))

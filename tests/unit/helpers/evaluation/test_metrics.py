@@ -1,4 +1,4 @@
-"""Metrics: checked by hand and by scikit-learn on the same scores; what is undefined stays empty."""
+"""Metrics, compared with hand calculations and scikit-learn; undefined ones are None."""
 
 import math
 
@@ -40,7 +40,7 @@ def test_images_of_one_bin_share_their_calibration_error() -> None:
 
 
 def expected_calibration_error(labels: np.ndarray, scores: np.ndarray) -> float:
-    """By scikit-learn's calibration curve; it leaves out empty bins."""
+    """Return the error from scikit-learn's calibration curve, which omits empty bins."""
     fractions, means = calibration.calibration_curve(labels, scores, n_bins=10)
     bins = np.searchsorted(np.linspace(0, 1, 11)[1:-1], scores)
     sizes = np.bincount(bins)[np.bincount(bins) > 0]
@@ -50,7 +50,7 @@ def expected_calibration_error(labels: np.ndarray, scores: np.ndarray) -> float:
 def scikit_learns(
     labels: np.ndarray, scores: np.ndarray, threshold: float, weights: np.ndarray
 ) -> dict[str, float]:
-    """Every metric by scikit-learn, for labels of both classes."""
+    """Return every metric by scikit-learn, for labels of both classes."""
     decisions = (scores >= threshold).astype(int)
     weighted = {"sample_weight": weights}
     undefined = {"zero_division": math.nan, **weighted}
@@ -121,9 +121,9 @@ def test_undefined_is_none() -> None:
     assert only_healthy["accuracy"] == only_healthy["specificity"] == 1
     only_cancers = metrics_of(np.ones(3, int), scores)
     assert {name for name, value in only_cancers.items() if value is None} == undefined | {"specificity"}
-    none_found = metrics_of(np.array([0, 1]), np.array([0.1, 0.2]))
-    assert none_found["precision"] is None
-    assert none_found["recall"] == 0
+    none_detected = metrics_of(np.array([0, 1]), np.array([0.1, 0.2]))
+    assert none_detected["precision"] is None
+    assert none_detected["recall"] == 0
 
 
 def test_sensitivity_at_a_specificity_by_hand() -> None:
@@ -181,14 +181,14 @@ def test_three_classes_by_hand() -> None:
     metrics = evaluation.metrics
     assert metrics["accuracy"] == pytest.approx(2 / 4)
     assert metrics["recall"] == metrics["balanced_accuracy"] == pytest.approx((1 / 2 + 1 + 0) / 3)
-    assert metrics["precision"] is None  # class 2 is never said
+    assert metrics["precision"] is None  # class 2 is never decided
     assert [row["precision"] for row in evaluation.by_class] == [1 / 2, 1 / 2, None]
     assert metrics["f1_score"] == pytest.approx((1 / 2 + 2 / 3 + 0) / 3)
     assert metrics["specificity"] == pytest.approx((1 / 2 + 2 / 3 + 1) / 3)
     assert metrics["val_loss"] == pytest.approx(-sum(map(math.log, [0.7, 0.2, 0.6, 0.2])) / 4)
     squares = [0.09 + 0.04 + 0.01, 0.64 + 0.25 + 0.09, 0.01 + 0.16 + 0.09, 0.25 + 0.09 + 0.64]
     assert metrics["brier_score"] == pytest.approx(sum(squares) / 4)
-    # Sureness .7 right, .5 wrong, .6 right, .5 wrong; bins (.4, .5], (.5, .6], (.6, .7].
+    # Confidence .7 right, .5 wrong, .6 right, .5 wrong; bins (.4, .5], (.5, .6], (.6, .7].
     assert metrics["calibration_error"] == pytest.approx((2 * 0.5 + 0.4 + 0.3) / 4)
 
 

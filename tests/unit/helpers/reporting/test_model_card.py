@@ -1,4 +1,4 @@
-"""The model card: what the records say, nothing that they do not, and nothing that reads as markup."""
+"""Model card: facts of the records only, and no markup from files."""
 
 import itertools
 import json
@@ -24,14 +24,14 @@ HEADINGS = [  # Mitchell et al. 2019, figure 1
 
 
 def card(root: Path) -> str:
-    """The card on one line, as files break lines where they like."""
+    """Write the card and return it on one line, so that line breaks do not matter."""
     path = write_model_card(root / "metrics", root / "models", "first")
     assert path == root / "models" / "first" / "model_card.md"
     return " ".join(path.read_text(encoding="utf-8").split())
 
 
 def change(path: Path, **values: object) -> None:
-    """Change names of a JSON file, made where there is none."""
+    """Change values of a JSON file; create it if absent."""
     content = json.loads(path.read_text()) if path.exists() else {}
     path.write_text(json.dumps(content | values))
 
@@ -43,7 +43,7 @@ def change_test(root: Path, **values: object) -> None:
 
 @pytest.fixture
 def root(tmp_path) -> Path:
-    """A finished run with what its last task writes beside the test."""
+    """A finished run with the files of its last task."""
     write_run(tmp_path)
     settings = Config(EPOCHS=4, TRAIN_BATCH_SIZE=16).for_run()
     change(tmp_path / "metrics/first/run.json", settings=settings, classes=["benign", "malignant"])
@@ -59,7 +59,7 @@ def test_has_the_headings_of_the_paper_in_their_order(root):
     assert max(line == before == "" for before, line in itertools.pairwise(lines)) == 0
 
 
-def test_says_what_the_records_say(root):
+def test_contains_the_facts_of_the_records(root):
     said = card(root)
     for sentence in (
         "the model after round 3 of 3, the round with the highest ROC-AUC on the validation images, 0.750.",
@@ -101,7 +101,7 @@ def test_operating_points_by_hand(root):
     assert "| 0.5000 (chosen) | 0.500 | 0.667 | 1, 1 | 2, 1 | ### Calibration" in card(root)
 
 
-def test_what_is_not_defined_is_called_so_and_never_0(root):
+def test_undefined_numbers_are_stated_and_never_0(root):
     change_test(root, roc_auc=None, roc_auc_low=None, roc_auc_high=None, precision=None, precision_low=None)
     change(root / "models/first/best.json", value=None)
     np.savez(root / "metrics/first/scores.npz", test_labels=np.zeros(2), test_scores=np.array([0.1, 0.2]))
@@ -141,7 +141,7 @@ def at_sites(root: Path, digest: str) -> None:
     (root / "metrics/first/scores.npz").unlink()
 
 
-def test_of_sites_it_tells_sums_and_no_names(root):
+def test_sites_are_summed_and_not_named(root):
     at_sites(root, "")
     change_test(root, num_patients=None, num_examples=6, precision=None, roc_auc_over=MEAN)
     said = card(root)
@@ -160,7 +160,7 @@ def test_of_sites_it_tells_sums_and_no_names(root):
         assert sentence in said
 
 
-def test_a_test_set_apart_is_not_told_as_the_sites(root):
+def test_a_separate_test_set_is_not_described_as_the_sites(root):
     at_sites(root, "f" * 64)
     change_test(root, num_patients=None)
     said = card(root)
@@ -186,7 +186,7 @@ def test_the_same_files_give_the_same_bytes(root):
     assert card(root) == card(root)
 
 
-def test_what_files_say_is_no_markup(tmp_path):
+def test_text_from_files_is_not_markup(tmp_path):
     hostile = "<script>x</script> [click](http://x) |`*_a_*"
     write_run(tmp_path, name=hostile)
     change(tmp_path / "metrics/first/run.json", classes=[hostile, "y\n\n# y"], settings={"EPOCHS": hostile})

@@ -1,4 +1,4 @@
-"""The report of a run: whatever its files hold or lack, one page that is safe, honest and always the same."""
+"""Report of a run: one safe, reproducible page, also from missing or damaged files."""
 
 import json
 import re
@@ -36,7 +36,7 @@ def few_resamples():
 
 
 def write_run(root: Path, run: str = "first", *, finished: bool = True, name: str = "worker1@host") -> None:
-    """A run of three rounds and two clients, one of which fails in round 2; `name` is in every text."""
+    """Write a run of three rounds and two clients, one of which fails in round 2; `name` is in every text."""
     metrics, models = root / "metrics" / run, root / "models" / run
     metrics.mkdir(parents=True)
     models.mkdir(parents=True)
@@ -70,7 +70,7 @@ def write_run(root: Path, run: str = "first", *, finished: bool = True, name: st
 
 
 def write_test(metrics: Path, name: str) -> None:
-    """What the end of a run writes."""
+    """Write the files of the test."""
     generator = np.random.default_rng(0)
     labels = np.repeat([0, 1], 40).astype(np.int32)
     scores = (0.5 * generator.random(80) + 0.3 * labels).astype(np.float32)
@@ -107,12 +107,12 @@ def finished(tmp_path_factory) -> Path:
 
 @pytest.fixture
 def root(finished, tmp_path) -> Path:
-    """A finished run to be damaged."""
+    """A copy of a finished run, for changes."""
     return Path(shutil.copytree(finished, tmp_path / "root"))
 
 
 def words(page: str) -> str:
-    """The text of a page."""
+    """Return the text of a page."""
     parser = HTMLParser()
     parts: list[str] = []
     parser.handle_data = parts.append  # type: ignore[method-assign]
@@ -146,7 +146,7 @@ def test_needs_nothing_from_outside(finished):
     assert set(referred) <= set(ids)
 
 
-def test_nothing_that_is_closed_is_missing_from_a_print_without_a_word(finished):
+def test_closed_details_are_printed_or_a_hint_is(finished):
     page = report(finished)
     assert re.search(r"@media print \{.*details::details-content \{ display: block", page, re.DOTALL)
     hint = r"@supports not selector\(::details-content\) \{\s*@media print .*open it before printing"
@@ -176,7 +176,7 @@ def test_refreshes_itself_while_the_run_lasts(tmp_path):
         assert "Finished" in words(page)
 
 
-def test_names_from_files_are_shown_not_run(tmp_path):
+def test_names_from_files_are_escaped(tmp_path):
     write_run(tmp_path, name=HOSTILE)
     page = report(tmp_path)
     assert "<script" not in page
@@ -265,7 +265,7 @@ def test_warns_in_words(finished):
 
 
 def error_of_validation(root: Path, repeats: int, patients: bool) -> str:
-    """What the warning says of validation: 40 images `repeats` times, each time the same patients or not."""
+    """Return the AUC error in the caution, for 40 images repeated with the same or with other patients."""
     generator = np.random.default_rng(3)
     labels = np.repeat([0, 1], 20)
     scores = (0.5 * generator.random(40) + 0.2 * labels).astype(np.float32)
@@ -297,7 +297,7 @@ def test_before_the_test_the_error_of_validation_is_that_of_the_formula(tmp_path
 
 
 def change_data(root: Path, **changes: object) -> None:
-    """Change what run.json says of the data."""
+    """Change `data` in run.json."""
     file = root / "metrics" / "first" / "run.json"
     facts = json.loads(file.read_text())
     facts["data"] |= changes
@@ -314,14 +314,14 @@ def test_copies_across_splits_are_the_first_warning(root, count, says):
     assert f"<li>{sentences[0]}</li>" in report(root)
 
 
-def test_the_gravest_findings_are_listed_first_and_none_of_them_is_cut(root):
-    gravest = ["copy_in_two_splits", "patient_in_two_splits", "label_conflict", "exact_duplicate"]
-    kinds = ["near_duplicate"] * 60 + ["of later days", *gravest[::-1]]
+def test_the_most_serious_findings_are_listed_first_and_not_cut(root):
+    most_serious = ["copy_in_two_splits", "patient_in_two_splits", "label_conflict", "exact_duplicate"]
+    kinds = ["near_duplicate"] * 60 + ["of later days", *most_serious[::-1]]
     lines = [f"{kind},{number}.png,b.png,x" for number, kind in enumerate(kinds)]
     (root / "audit.csv").write_text("\n".join(["kind,file,other,detail", *lines]) + "\n")
     files = read_run(root / "metrics", root / "models", "first", root / "audit.csv")
     section = audit(files)
-    assert [item["kind"] for item in section["findings"][:5]] == [*map(KINDS.get, gravest), "near duplicate"]
+    assert [item["kind"] for item in section["findings"][:5]] == [*map(KINDS.get, most_serious), "near duplicate"]
     assert [item["file"] for item in section["findings"][4:6]] == ["0.png", "1.png"]
     assert (len(section["findings"]), section["further"]) == (50, 15)
 
@@ -372,7 +372,7 @@ def test_warns_of_clients_that_failed_fell_silent_or_ran_out_of_time(root):
     ]
 
 
-def test_shows_where_the_run_took_place_beside_the_versions(root):
+def test_shows_the_environment_next_to_the_versions(root):
     file = root / "metrics" / "first" / "run.json"
     assert versions(read_run(root / "metrics", root / "models", "first"))["rows"] == [("a", "worker1@host")]
     file.write_text(json.dumps(json.loads(file.read_text()) | {"environment": {"python": "3.12.1"}}))
@@ -463,7 +463,7 @@ def test_the_lane_of_a_client_is_full_from_dispatch_to_aggregation():
     assert client_bars(row | {"status": "missing"}, 8.0, 0.0) == [("failed or missing", (0, 8.0, 0.0, 0.8))]
 
 
-def test_the_division_is_told_and_drawn(root):
+def test_the_partition_is_described_and_drawn(root):
     path = root / "metrics/first/run.json"
     facts = json.loads(path.read_text())
     facts |= {"divided_by": "dirichlet", "num_clients": 2, "sites": None}
@@ -480,7 +480,7 @@ def test_the_division_is_told_and_drawn(root):
     assert "client 1</text>" not in page
 
 
-def test_a_division_that_follows_the_workers_is_the_latest_one_written_down(root):
+def test_a_partition_that_follows_the_workers_is_that_of_the_last_round(root):
     path = root / "metrics/first/run.json"
     facts = json.loads(path.read_text())
     path.write_text(json.dumps(facts | {"partition": None, "divided_by": "iid", "num_clients": None}))

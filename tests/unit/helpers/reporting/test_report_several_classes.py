@@ -1,4 +1,4 @@
-"""What a person reads of a run of three classes: report, model card, comparison, tables of the terminal."""
+"""Report, model card, comparison and terminal tables of a run with three classes."""
 
 import itertools
 import json
@@ -35,7 +35,7 @@ MEANS = "are means over the classes, each against the rest"
 
 
 def three_class_scores(sizes: tuple[int, ...] = SIZES) -> tuple[np.ndarray, np.ndarray]:
-    """Labels (N,) and scores (N, 3), mostly right."""
+    """Return labels (N,) and scores (N, 3), mostly correct."""
     generator = np.random.default_rng(0)
     labels = np.repeat([0, 1, 2], sizes)
     scores = generator.random((len(labels), 3)) + np.eye(3)[labels]
@@ -43,7 +43,7 @@ def three_class_scores(sizes: tuple[int, ...] = SIZES) -> tuple[np.ndarray, np.n
 
 
 def write_run(root: Path, run: str = "first") -> None:
-    """A finished run of two rounds and two clients, as its tasks write it."""
+    """Write a finished run of two rounds and two clients."""
     metrics, models = root / "metrics" / run, root / "models" / run
     metrics.mkdir(parents=True)
     models.mkdir(parents=True)
@@ -103,7 +103,7 @@ def finished(tmp_path_factory) -> Path:
 
 @pytest.fixture
 def root(finished, tmp_path) -> Path:
-    """A run to be damaged."""
+    """A copy of the run, for changes."""
     return Path(shutil.copytree(finished, tmp_path / "root"))
 
 
@@ -244,7 +244,7 @@ def test_calibration_is_that_of_the_decided_class():
     assert "a mean probability of the decided class of 0.75, of which 0.75 are correct" in svg
 
 
-def test_panels_tell_the_decided_class(finished):
+def test_panels_name_the_decided_class(finished):
     with np.load(finished / "metrics/first/cases.npz") as cases:
         right, wrong = panels(dict(cases), NAMES)
     assert (right.truth, right.decision, right.score) == ("malignant", "malignant", pytest.approx(0.9))
@@ -260,7 +260,7 @@ def test_classes_stand_in_a_table_with_their_intervals(finished):
 
 
 def change_classes(root: Path, file: str, **columns: object) -> list[str]:
-    """The cautions after columns of a file were changed."""
+    """Change columns of a file and return the cautions."""
     path = root / "metrics/first" / file
     pd.read_csv(path).assign(**columns).to_csv(path, index=False)
     return cautions(read_run(root / "metrics", root / "models", "first"))
@@ -268,7 +268,7 @@ def change_classes(root: Path, file: str, **columns: object) -> list[str]:
 
 def test_cautions_are_about_classes(root):
     sentences = cautions(read_run(root / "metrics", root / "models", "first"))
-    assert "Client 0 has only images of one class." in sentences  # and client 1, of two, is not told
+    assert "Client 0 has only images of one class." in sentences  # but not client 1, which has two
     assert any(sentence.startswith("Few validation images: 10 of malignant.") for sentence in sentences)
     assert any(sentence.startswith("Few test images: 10 of malignant.") for sentence in sentences)
     assert not any("threshold" in sentence or "puts every" in sentence for sentence in sentences)
@@ -292,7 +292,7 @@ def test_sites_have_counts_of_every_class(root):
     assert files.data["counts"]["test"] == {"0": 0, "1": 2, "2": 4}
 
 
-def test_the_model_card_tells_each_class(finished):
+def test_the_model_card_names_each_class(finished):
     path = write_model_card(finished / "metrics", finished / "models", "first")
     lines = path.read_text(encoding="utf-8").splitlines()
     assert all(line != before or line for before, line in itertools.pairwise(lines))
