@@ -27,7 +27,10 @@ CLIENT_FAILURES = {
 
 def cautions(files: RunFiles) -> list[str]:
     """Return the cautions, most serious first: on the data, then the clients, then the numbers."""
-    parts = (_data_cautions, _clients_cautions, _classes_cautions, _validation_cautions, _rounds_cautions, _test_cautions)
+    parts = (
+        _data_cautions, _client_cautions, _class_cautions, _validation_cautions, _round_cautions,
+        _test_cautions,
+    )  # fmt: skip
     return [*files.unreadable, *(sentence for part in parts for sentence in part(files))]
 
 
@@ -58,7 +61,7 @@ def _data_cautions(files: RunFiles) -> Iterator[str]:
         yield f"{_clients(one_class)} only images of one class."
 
 
-def _clients_cautions(files: RunFiles) -> Iterator[str]:
+def _client_cautions(files: RunFiles) -> Iterator[str]:
     bad = files.clients[files.clients["status"].isin(CLIENT_FAILURES)]
     for (client, status), rows in bad.groupby(["client", "status"], sort=True):
         rounds = [f"{number:.0f}" for number in rows["round"]]
@@ -69,7 +72,7 @@ def _clients_cautions(files: RunFiles) -> Iterator[str]:
         yield f"Client {client} {did} in round{'s' * (len(rounds) > 1)} {shown}{reason}"
 
 
-def _classes_cautions(files: RunFiles) -> Iterator[str]:
+def _class_cautions(files: RunFiles) -> Iterator[str]:
     """With more than two classes, name those whose metrics, and so the means, rest on few images."""
     if files.is_binary:
         return
@@ -122,7 +125,7 @@ def _auc_error(split: SplitScores) -> float:
     return (interval[1] - interval[0]) / 2 if interval else 0.0
 
 
-def _sites_cautions(rounds: pd.DataFrame) -> Iterator[str]:
+def _site_cautions(rounds: pd.DataFrame) -> Iterator[str]:
     means = int((rounds["roc_auc_over"] == MEAN).sum())
     if means:
         yield (
@@ -136,7 +139,7 @@ def _sites_cautions(rounds: pd.DataFrame) -> Iterator[str]:
         )
 
 
-def _rounds_cautions(files: RunFiles) -> Iterator[str]:
+def _round_cautions(files: RunFiles) -> Iterator[str]:
     rounds = files.rounds
     if not len(rounds):
         return
@@ -148,7 +151,7 @@ def _rounds_cautions(files: RunFiles) -> Iterator[str]:
         at = " at threshold 0.5" if files.is_binary else ""
         text = _number(count, "round")
         yield f"In {text} the averaged model puts every validation image into one class{at}."
-    yield from _sites_cautions(rounds)
+    yield from _site_cautions(rounds)
     threshold = _value(files.test, "threshold")
     if threshold is not None and threshold != 0.5:
         yield (

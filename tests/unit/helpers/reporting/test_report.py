@@ -321,7 +321,10 @@ def test_the_most_serious_findings_are_listed_first_and_not_cut(root):
     (root / "audit.csv").write_text("\n".join(["kind,file,other,detail", *lines]) + "\n")
     files = read_run(root / "metrics", root / "models", "first", root / "audit.csv")
     section = audit(files)
-    assert [item["kind"] for item in section["findings"][:5]] == [*map(KINDS.get, most_serious), "near duplicate"]
+    assert [item["kind"] for item in section["findings"][:5]] == [
+        *map(KINDS.get, most_serious),
+        "near duplicate",
+    ]
     assert [item["file"] for item in section["findings"][4:6]] == ["0.png", "1.png"]
     assert (len(section["findings"]), section["further"]) == (50, 15)
 
