@@ -66,7 +66,7 @@ def test_contains_the_facts_of_the_records(root):
         "Input: float32 (N, 128, 128, 3), pixel values / 255.",
         "Classes: 0 = benign, 1 = malignant.",
         "Training: 3 rounds, strategy `fedavg`.",
-        "In this round 2 clients contributed, with 60 training images in total",
+        "In the round of this model 2 clients contributed, with 60 training images in total",
         "| `EPOCHS` | `4` | `10` | | `TRAIN_BATCH_SIZE` | `16` | `2` | Versions:",
         "Threshold: 0.4000 (all digits in `best.json`), chosen on the validation images by the rule youden.",
         "a bootstrap over patients.",
