@@ -94,11 +94,12 @@ def test_operating_points_by_hand(root):
     np.savez(root / "metrics/first/scores.npz", test_labels=labels, test_scores=scores)
     said = card(root)
     assert (
-        "| 0.4000 (chosen) | 1.000 | 0.333 | 2, 0 | 1, 2 | | 0.5000 | 0.500 | 0.667 | 1, 1 | 2, 1 |" in said
+        "| 0.4000 (this model) | 1.000 | 0.333 | 2, 0 | 1, 2 | | 0.5000 | 0.500 | 0.667 | 1, 1 | 2, 1 |"
+        in said
     )
     assert "The mean score of the test images is 0.534, and 0.400 of them are malignant" in said
     change_test(root, threshold=0.5)
-    assert "| 0.5000 (chosen) | 0.500 | 0.667 | 1, 1 | 2, 1 | ### Calibration" in card(root)
+    assert "| 0.5000 (this model) | 0.500 | 0.667 | 1, 1 | 2, 1 | ### Calibration" in card(root)
 
 
 def test_undefined_numbers_are_stated_and_never_0(root):
@@ -108,7 +109,7 @@ def test_undefined_numbers_are_stated_and_never_0(root):
     said = card(root)
     assert "| ROC-AUC | not defined | not defined |" in said
     assert "| precision | not defined | not defined |" in said
-    assert "| 0.4000 (chosen) | not defined | 1.000 | 0, 0 | 2, 0 |" in said
+    assert "| 0.4000 (this model) | not defined | 1.000 | 0, 0 | 2, 0 |" in said
     assert "the last round: no round has a ROC-AUC on the validation images" in said
 
 
