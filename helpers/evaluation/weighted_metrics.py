@@ -23,7 +23,7 @@ from numpy.typing import NDArray
 CALIBRATION_BINS = 10
 SENSITIVITY, SPECIFICITY = "sensitivity_at_90_specificity", 0.9
 # Keras clips like this: a confident mistake costs 16, not infinity.
-SMALLEST_CHANCE = 1e-7
+MIN_PROBABILITY = 1e-7
 SUM_TOLERANCE = 1e-3  # of an image's probabilities; far more than single precision needs
 
 Labels = NDArray[np.integer]
@@ -178,17 +178,17 @@ def _of_probabilities(
     labels: NDArray[np.int64], scores: Values, decisions: NDArray[np.int64], weights: Values
 ) -> dict[str, Values]:
     """Compute cross-entropy, squared error and calibration error, each (R,)."""
-    clipped = scores.clip(SMALLEST_CHANCE, 1 - SMALLEST_CHANCE)
+    clipped = scores.clip(MIN_PROBABILITY, 1 - MIN_PROBABILITY)
     if scores.ndim == 1:
-        chances, hits, sure = np.where(labels == 1, clipped, 1 - clipped), labels, scores
+        probabilities, outcomes, confidence = np.where(labels == 1, clipped, 1 - clipped), labels, scores
         squares = (scores - labels) ** 2
     else:
         rows = np.arange(len(labels))
-        chances, hits, sure = clipped[rows, labels], decisions == labels, scores.max(axis=1)
+        probabilities, outcomes, confidence = clipped[rows, labels], decisions == labels, scores.max(axis=1)
         squares = ((scores - np.eye(scores.shape[1])[labels]) ** 2).sum(axis=1)
-    bins = np.searchsorted(np.linspace(0, 1, CALIBRATION_BINS + 1)[1:-1], sure)
-    gaps = [(bins == number) * (sure - hits) for number in range(CALIBRATION_BINS)]
-    columns = [np.ones(len(labels)), -np.log(chances), squares, *gaps]
+    bins = np.searchsorted(np.linspace(0, 1, CALIBRATION_BINS + 1)[1:-1], confidence)
+    gaps = [(bins == number) * (confidence - outcomes) for number in range(CALIBRATION_BINS)]
+    columns = [np.ones(len(labels)), -np.log(probabilities), squares, *gaps]
     total, loss, squared, *gap_sums = (weights @ np.stack(columns, axis=1)).T
     return {
         "val_loss": ratio(loss, total),
