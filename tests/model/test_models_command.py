@@ -30,7 +30,7 @@ def test_every_network_has_its_size_and_speed_and_own_ones_are_listed(quick) -> 
     assert rows["seed_cnn"][1:3] == ["89,665", "0.7"]  # 89,665 · 4 bytes, there and back
     assert all(float(rows[name][3].replace(",", "")) > 0 for name in ("seed_cnn", own[0]))
     assert rows["at"][2] == "16x16,"
-    refused = f"{own[1]}: ARCHITECTURE: {own[1]} returned a compiled model; leave compile() out"
+    refused = f"{own[1]}: ARCHITECTURE: {own[1]} returned a compiled model; leave out compile()"
     assert " ".join(rows[f"{own[1]}:"]).startswith(refused)
 
 

@@ -188,14 +188,14 @@ def test_a_run_can_begin_with_the_model_of_another(tmp_path) -> None:
         np.testing.assert_array_equal(a, b)
     wrong = config_of("seed_cnn", PRETRAINED="best.keras", PRETRAINED_DIR=tmp_path)
     with pytest.raises(
-        ConfigError, match=r"^PRETRAINED: .*best\.keras is no weights file of seed_cnn, images"
+        ConfigError, match=r"^PRETRAINED: .*best\.keras does not hold weights of seed_cnn for images"
     ):
         initial_weights(wrong)
     of_more = other.model_copy(update={"CLASS_NAMES": ("a", "b", "c")})
-    with pytest.raises(ConfigError, match=r"^PRETRAINED: .*best\.keras is no weights file of resnet"):
+    with pytest.raises(ConfigError, match=r"^PRETRAINED: .*best\.keras does not hold weights of resnet"):
         initial_weights(of_more)
     absent = config_of("seed_cnn", PRETRAINED="other.h5", PRETRAINED_DIR=tmp_path)
-    with pytest.raises(ConfigError, match=r"^PRETRAINED: received 'other.h5': .*other.h5 is not there"):
+    with pytest.raises(ConfigError, match=r"^PRETRAINED: received 'other.h5': .*other.h5 does not exist"):
         initial_weights(absent)
 
 
@@ -208,9 +208,7 @@ def test_weights_that_cannot_be_fetched_are_one_line(monkeypatch) -> None:
         return keras.applications.MobileNetV3Small(**settings)
 
     monkeypatch.setitem(pretrained.APPLICATIONS, "mobilenet_v3_small", without_network)
-    told = (
-        r"^PRETRAINED: received 'imagenet': .*https://storage/x.h5: None -- no route; fetch that file .*name$"
-    )
+    told = r"^PRETRAINED: received 'imagenet': .*https://storage/x.h5: None -- no route; download that .*name$"
     with pytest.raises(ConfigError, match=told):
         initial_weights(config_of("mobilenet_v3_small", PRETRAINED="imagenet"))
 

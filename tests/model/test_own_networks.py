@@ -85,16 +85,16 @@ def test_it_is_trained_in_another_precision() -> None:
         ("NOT_A_FUNCTION", "has no function NOT_A_FUNCTION"),
         ("too_deep", r"fails for images \(16, 16, 1\): ValueError: "),
         ("of_bytes", "a bytes, expected an uncompiled keras.Model"),
-        ("compiled", "a compiled model; leave compile"),
+        ("compiled", "a compiled model; leave out compile"),
         ("two_outputs", r"output \(None, 2\), expected \(None, 16, 16, 1\) and \(None, 1\)"),
         ("without_sigmoid", "no sigmoid"),
-        ("with_custom_layer", "a model with Twice, which keras.models.load_model alone does not open"),
+        ("with_custom_layer", "a model with Twice, which keras.models.load_model alone cannot open"),
         ("with_custom_function", "a model with custom, which"),
         ("with_lambda", "a model with Lambda"),
         ("of_integers", "normalization/count are not float32"),
         ("of_half", "with output float16"),
-        ("of_one_name", "two weights of the name same/bias"),
-        ("of_old_layers", "gives no new model of the same names at every call"),
+        ("of_one_name", "two weights named same/bias"),
+        ("of_old_layers", "must return a new model with the same names at every call"),
     ],
 )
 def test_what_cannot_be_used_is_refused_in_one_line(name: str, told: str) -> None:
@@ -147,6 +147,6 @@ def test_an_order_cannot_make_a_worker_import_what_its_owner_did_not_name(monkey
     monkeypatch.setenv("DT_OWN_ARCHITECTURES", "mynets:build")
     run = Config(ARCHITECTURE="antigravity:build", OWN_ARCHITECTURES=("antigravity:build",)).for_run()
     assert "OWN_ARCHITECTURES" not in run
-    with pytest.raises(ConfigError, match="does not allow; if you trust it, start its workers with DT_OWN"):
+    with pytest.raises(ConfigError, match="does not allow; if you trust it, start the workers with DT_OWN"):
         model_for(Config.from_run(run))
     assert "antigravity" not in sys.modules
