@@ -9,12 +9,12 @@ from celery.signals import after_setup_logger, celeryd_init, import_modules, wor
 from click import ClickException
 from kombu.entity import Exchange, Queue
 
-from helpers.cluster.dispatch import AGGREGATE_QUEUE, TRAIN_QUEUE
 from helpers.cluster.errors import NameTaken
 from helpers.cluster.keys import SITE_QUEUE
 from helpers.cluster.process_tuning import tune_process, without_remarks
 from helpers.cluster.worker_logging import LOG_FORMAT, quiet_logging
 from helpers.cluster.worker_session import WorkerSession
+from helpers.federated.messages import AGGREGATE_QUEUE, TRAIN_QUEUE
 from helpers.global_config import Config, ConfigError, UserError
 from preprocessing.feed.prepared_data import PreparedData
 
@@ -33,9 +33,9 @@ def _settings() -> dict[str, Any]:
         raise ClickException(str(error)) from error
     url = config.REDIS_URL.get_secret_value()
     served = [TRAIN_QUEUE, AGGREGATE_QUEUE]
-    known = ["train_task", "aggregate_task", "run_task", "sites.record", "sites.finish"]
-    if config.SITE:  # a site's worker trains and scores, and takes nothing from the shared queues
-        served, known = [SITE_QUEUE + config.SITE], ["train_task", "sites.score"]
+    known = ["train_task", "aggregate_task", "run_task", "sites.average", "sites.record", "sites.finish"]
+    if config.SITE:  # its worker serves that site alone and can do nothing else
+        served, known = [SITE_QUEUE + config.SITE], ["sites.train", "sites.score"]
     return {
         "broker_url": url,
         "result_backend": url,
@@ -86,7 +86,7 @@ def worker_session() -> WorkerSession:
     """Return the session of this worker process.
 
     Raises:
-        RuntimeError: this process is not a worker.
+        RuntimeError: this process is not a Celery worker.
     """
     if _session is None:
         raise RuntimeError("this process is not a Celery worker")
@@ -124,7 +124,7 @@ def _claim_name(sender: str, options: dict[str, Any], **_: Any) -> None:
 
 
 def _site(config: Config) -> dict[str, Any] | None:
-    """Return what the orchestrator learns about this site: its name and image counts; None without a site.
+    """Return what the heartbeat shows of this site: its name and counts of its images; None without a site.
 
     Raises:
         UserError: the site has no prepared images.

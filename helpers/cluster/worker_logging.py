@@ -53,17 +53,10 @@ def _one_line(record: logging.LogRecord) -> str:
 
 
 def title(order: Order) -> str:
-    """Return what an order is about, in words: `round 3, client 1`, `round 3`, `start of run first`."""
-    match order:
-        case TrainOrder() | ScoreOrder():
-            who = f"site {order.site}" if order.site else f"client {order.client}"
-            return f"round {order.round}, {who}"
-        case RoundOrder():
-            return f"round {order.round}"
-        case StartOrder():
-            return f"start of run {order.run}"
-        case _:
-            return f"test of run {order.run}"
+    """Return an order's label for a log line; an aggregation is the round's."""
+    if isinstance(order, RoundOrder) and not isinstance(order, TrainOrder):
+        return f"round {order.round}"
+    return order.label
 
 
 def describe_outcome(order: Order, answer: dict[str, Any]) -> str:

@@ -106,6 +106,7 @@ def read_state(folders: RunFolders) -> tuple[RunState, dict[str, Any]]:
         if content.pop("format") != STATE_FORMAT:
             raise RecordError(f"{folders.state}: written by another version of this project")
         # Runs of early versions have no client states, server states or sites.
-        return RunState.from_message({**NO_STATES, "sites": [], **content.pop("state")}), content
+        defaults = {**NO_STATES, "sites": [], "partition_clients": None}
+        return RunState.from_message({**defaults, **content.pop("state")}), content
     except (OSError, ValueError, KeyError, TypeError, AttributeError) as error:
         raise RecordError(f"{folders.state} could not be read: {error}") from error
