@@ -27,7 +27,7 @@ def check_name(run: str, folders: RunFolders, *, resume: bool = False, overwrite
 
 
 def config_to_resume(folders: RunFolders, config: Config) -> Config:
-    """Return the config of an earlier run, with the values that are set now in place of its own.
+    """Return the config of an earlier run, overridden by the values that are set now.
 
     Raises:
         RecordError: the run's state cannot be read.

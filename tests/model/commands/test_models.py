@@ -24,7 +24,7 @@ def shown(config: Config, *, with_timing: bool) -> str:
 
 
 def test_every_network_has_its_size_and_speed_and_own_ones_are_listed(quick) -> None:
-    own = ("tests.model.own_networks:good", "tests.model.own_networks:compiled")
+    own = ("tests.model.custom_networks:good", "tests.model.custom_networks:compiled")
     config = Config(INPUT_SHAPE=(16, 16), OWN_ARCHITECTURES=own, TRAIN_BATCH_SIZE=4, TRAIN_STEP="fast")
     rows = {line.split()[0]: line.split() for line in shown(config, with_timing=True).splitlines() if line}
     assert rows["seed_cnn"][1:3] == ["89,665", "0.7"]  # 89,665 · 4 bytes, there and back

@@ -1,4 +1,4 @@
-"""Settings of the network, its precision and its machine: what is refused, and how it is said."""
+"""Settings of the network, its precision and its machine: what is refused, and the messages."""
 
 import argparse
 
@@ -37,7 +37,7 @@ def test_pretrained_weights_are_never_a_path(name):
 
 
 @pytest.mark.parametrize(
-    ("settings", "told"),
+    ("settings", "reason"),
     [
         ({"ARCHITECTURE": "resnet_groupnorm", "TRAIN_STEP": "fast"}, "TRAIN_STEP: received 'fast' with ARCH"),
         ({"ARCHITECTURE": "my.net:build", "TRAIN_STEP": "fast"}, "TRAIN_STEP: received 'fast' with ARCH"),
@@ -59,8 +59,8 @@ def test_pretrained_weights_are_never_a_path(name):
         ),
     ],
 )
-def test_what_a_network_or_a_precision_cannot_do_is_refused(settings, told):
-    with pytest.raises(ConfigError, match=f"^{told}"):
+def test_what_a_network_or_a_precision_cannot_do_is_refused(settings, reason):
+    with pytest.raises(ConfigError, match=f"^{reason}"):
         Config.load(**settings)
 
 

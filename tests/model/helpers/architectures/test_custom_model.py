@@ -1,4 +1,4 @@
-"""A network from a function of one's own: what is accepted, what is refused and how, and that it trains."""
+"""Custom networks: what is accepted and refused, and that they train."""
 
 import json
 import subprocess
@@ -17,7 +17,7 @@ from helpers.local_training.trainer import predict_scores, train_locally
 from helpers.model_instance_helper import initial_weights, keras_file, model_for
 
 ROOT = Path(__file__).resolve().parents[4]
-HERE = "tests.model.own_networks"
+HERE = "tests.model.custom_networks"
 IMAGES = np.random.default_rng(0).random((8, 16, 16, 1), np.float32)
 LABELS = (np.arange(8) % 2).astype(np.float32).reshape(-1, 1)
 GOOD = f"{HERE}:good"
@@ -79,7 +79,7 @@ def test_it_is_trained_in_another_precision() -> None:
 
 
 @pytest.mark.parametrize(
-    ("name", "told"),
+    ("name", "reason"),
     [
         ("absent", "has no function absent"),
         ("NOT_A_FUNCTION", "has no function NOT_A_FUNCTION"),
@@ -97,13 +97,13 @@ def test_it_is_trained_in_another_precision() -> None:
         ("of_old_layers", "must return a new model with the same names at every call"),
     ],
 )
-def test_what_cannot_be_used_is_refused_in_one_line(name: str, told: str) -> None:
-    with pytest.raises(ConfigError, match=f"^ARCHITECTURE: .*{HERE}.*{told}") as caught:
+def test_unusable_networks_are_refused_in_one_line(name: str, reason: str) -> None:
+    with pytest.raises(ConfigError, match=f"^ARCHITECTURE: .*{HERE}.*{reason}") as caught:
         build(Recipe.of(config_of(name)))
     assert "\n" not in str(caught.value)
 
 
-def test_of_several_classes_it_is_told_how_many(tmp_path) -> None:
+def test_the_number_of_classes_is_passed_if_there_are_several(tmp_path) -> None:
     config = config_of("of_any_classes", CLASS_NAMES=("a", "b", "c"))
     weights = initial_weights(config)
     instance = model_for(config)
@@ -118,15 +118,15 @@ def test_of_several_classes_it_is_told_how_many(tmp_path) -> None:
 
 
 @pytest.mark.parametrize(
-    ("name", "told"),
+    ("name", "reason"),
     [
         ("good", r"has no argument num_classes, and there are 3 .* as good\(input_shape, num_classes=2\)$"),
         ("of_two_units", r"output \(None, 2\), expected \(None, 16, 16, 1\) and \(None, 3\)"),
         ("without_softmax", r"has no softmax, expected Dense\(3, 'softmax'\)"),
     ],
 )
-def test_what_does_not_fit_several_classes_is_refused_in_one_line(name: str, told: str) -> None:
-    with pytest.raises(ConfigError, match=f"^ARCHITECTURE: {HERE}:{name} .*{told}"):
+def test_networks_that_do_not_fit_several_classes_are_refused_in_one_line(name: str, reason: str) -> None:
+    with pytest.raises(ConfigError, match=f"^ARCHITECTURE: {HERE}:{name} .*{reason}"):
         build(Recipe.of(config_of(name, CLASS_NAMES=("a", "b", "c"))))
 
 
