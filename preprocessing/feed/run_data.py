@@ -3,11 +3,35 @@
 from pathlib import Path
 from typing import Any
 
-from helpers.global_config import Config, ConfigError
+from helpers.global_config import AUGMENTATION_PRESETS, Config, ConfigError
 from preprocessing.errors import COMMAND
 from preprocessing.feed.prepared_data import MANIFEST, PreparedData
 from preprocessing.load_and_create_dataset import prepare
 from preprocessing.terminal_output import print_summary, progress_bar
+
+
+def data_and_config(config: Config) -> tuple[PreparedData | None, Config]:
+    """Return the images that the orchestrator sees, and the config with their size, channels and classes.
+
+    With `DATA_AT=sites` these are the test images of TEST_DIR, or None without it.
+
+    Raises:
+        UserError: the images cannot be prepared, or contradict a setting that the user set; or
+            the file of AUGMENTATION is unsuitable.
+    """
+    data = test_set(config) if config.DATA_AT == "sites" else prepared_data(config)
+    if data:
+        config = with_data_settings(config, data)
+    else:
+        config = config.model_copy(update={"CLASS_NAMES": config.class_names})
+    if config.AUGMENTATION not in AUGMENTATION_PRESETS:
+        # Imported late: Albumentations takes seconds.
+        from preprocessing.feed.custom_augmentation import embed_custom_augmentation
+
+        config = embed_custom_augmentation(config)  # tried on images of the final size
+    config.check_input_shape()
+    config.check_threshold()
+    return data, config
 
 
 def prepared_data(config: Config) -> PreparedData:
