@@ -47,7 +47,8 @@ def run_training(options: argparse.Namespace, config: Config, run: str) -> None:
     from helpers.monitoring.result_tables import print_results
     from helpers.run_records.files import RunFolders
     from helpers.run_records.resume import check_name, check_same, config_to_resume
-    from preprocessing.feed.run_data import data_and_config
+    from helpers.run_records.tables import ROUND_COLUMNS, read_table
+    from preprocessing.feed.run_data import augmented_examples, data_and_config
 
     folders = RunFolders.of(config, run)
     is_resumed = bool(options.resume)
@@ -67,9 +68,12 @@ def run_training(options: argparse.Namespace, config: Config, run: str) -> None:
 
     console = Console()
     observer = make_observers(
-        config, folders, console, examples=lambda: augmented_examples(data, config),
+        config,
+        folders,
+        console,
+        examples=lambda: augmented_examples(data, config) if data else (),
         with_tensorboard=options.tensorboard,
-    )  # fmt: skip
+    )
     board = JobBoard(client, run, session=uuid.uuid4().hex[:12])
     executor = make_executor(config, client, board, facts, observer)
     board.take_over()
@@ -81,7 +85,8 @@ def run_training(options: argparse.Namespace, config: Config, run: str) -> None:
         observer.close()
         with contextlib.suppress(redis.RedisError):
             board.close()
-    print_results(console, folders, test, config.class_names)
+    rounds = read_table(folders.metrics / "rounds.csv", ROUND_COLUMNS)
+    print_results(console, rounds, test, config.class_names, folders.results)
 
 
 def run_all_rounds(
@@ -146,7 +151,9 @@ def make_executor(
 
     kind = ChordExecutor
     if config.DATA_AT == "sites":
-        from helpers.cluster.site_executor import SiteExecutor as kind
+        from helpers.cluster.site_executor import SiteExecutor
+
+        kind = SiteExecutor
     supervisor = Supervisor(client, board, config.WORKER_TIMEOUT_S, observer.notice)
     task_deadline_s = max(config.ROUND_DEADLINE_S, config.WORKER_TIMEOUT_S)
     terms = RoundTerms(config.ROUND_DEADLINE_S, config.MIN_CLIENTS, task_deadline_s)

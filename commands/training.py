@@ -5,7 +5,9 @@ import sys
 import time
 from collections.abc import Callable
 
-from helpers.global_config import Config, ConfigError, UserError, config_from_arguments
+from helpers.global_config import Config
+from helpers.settings.command_line import config_from_arguments
+from helpers.settings.errors import ConfigError, UserError
 
 RunTraining = Callable[[argparse.Namespace, Config, str], None]
 
@@ -15,7 +17,7 @@ def run_command(options: argparse.Namespace, run_training: RunTraining) -> int:
     from helpers.cluster.errors import ClusterError
 
     try:
-        config = config_from_arguments(options)
+        config = config_from_arguments(Config, options)
     except UserError as error:
         print(f"error: {error}", file=sys.stderr)
         return 2

@@ -180,8 +180,8 @@ def _about_test(files: RunFiles) -> Iterator[str]:
         best = files.rounds["roc_auc"].max()
         if best > high:
             yield (
-                f"The best validation AUC, {best:.3f}, is above the test's interval: as the best of many rounds "
-                "it is too optimistic. Rely on the test."
+                f"The best validation AUC, {best:.3f}, is above the test's interval: as the best of many "
+                "rounds it is too optimistic. Rely on the test."
             )
     if files.is_binary and test.get("recall") == 0:
         positive = files.class_names[1]

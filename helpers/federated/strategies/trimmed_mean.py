@@ -20,9 +20,7 @@ class TrimmedMean(Strategy):
 
     def num_tolerated(self, num_clients: int) -> int:
         """Return how many malicious clients are tolerated; a client that does not answer counts as well."""
-        return math.floor(
-            float(self.settings["TRIM_FRACTION"]) * num_clients + 1e-9
-        )  # 0.29 · 100 is just below 29
+        return math.floor(float(self.settings["TRIM_FRACTION"]) * num_clients + 1e-9)
 
     def shortage(self, num_clients: int) -> str:
         if self.num_tolerated(num_clients):
