@@ -23,7 +23,7 @@ from helpers.run_records.files import RunFolders
 from helpers.run_records.run_log import begin_run, commit_round
 from helpers.weight_store.store import MemoryStore, put_arrays
 from tasks import train_task
-from tasks.client_states import put_server_control, put_states
+from tasks.client_states import put_shared_state, put_states
 from tasks.round_record import forget
 from tasks.update_intake import UpdateIntake
 
@@ -50,9 +50,16 @@ class Simulation:
         self, patch: pytest.MonkeyPatch, folder: Path, layers: list[Any], start: Weights, **settings: Any
     ) -> None:
         self.config = Config(num_workers=3, MIN_CLIENTS=1, BASE_LR=RATE, OPTIMIZER="sgd", **settings)
-        is_corrected = self.config.STRATEGY == "scaffold"
+        strategy = self.config.strategy
+        optimizer = client_optimizer(
+            "sgd", proximal_mu=strategy.proximal_mu, has_terms=bool(strategy.client_state)
+        )
         model = keras.Sequential([keras.layers.Input((3,)), *layers])
-        self.instance = ModelInstance(model, client_optimizer("sgd", is_corrected=is_corrected))
+        self.instance = ModelInstance(model, optimizer)
+        is_private = [self.config.BATCH_NORM == "local" and norm for norm in self.instance.normalizing]
+        is_shared = [
+            trains and not own for trains, own in zip(self.instance.trainable, is_private, strict=True)
+        ]
         self.context: Any = SimpleNamespace(
             config=self.config,
             data=SimpleNamespace(
@@ -65,13 +72,8 @@ class Simulation:
             store=MemoryStore(),
             folders=RunFolders(folder / "metrics", folder / "models"),
             key=lambda *parts: ":".join(str(part) for part in parts),
-            memory=ClientStatePlan.of(
-                self.instance.schema,
-                self.instance.trainable,
-                self.instance.normalizing,
-                update_dtype=self.config.UPDATE_DTYPE,
-                strategy=self.config.STRATEGY,
-                batch_norm=self.config.BATCH_NORM,
+            state_plan=ClientStatePlan.of(
+                self.instance.schema, is_shared, is_private, self.config.UPDATE_DTYPE, strategy
             ),
         )
         self.weights = start

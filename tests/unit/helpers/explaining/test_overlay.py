@@ -4,7 +4,7 @@ import numpy as np
 import pytest
 
 from helpers.explaining.cases import surest_cases
-from helpers.explaining.overlay import STRONGEST, beside_heat, overlay
+from helpers.explaining.overlay import STRONGEST, with_heatmap, overlay
 
 
 def test_the_surest_come_first_each_class_apart() -> None:
@@ -59,7 +59,7 @@ def test_no_heat_leaves_the_image_and_most_heat_shines() -> None:
 @pytest.mark.parametrize("channels", [1, 3])
 def test_image_and_heat_lie_beside_each_other_in_color(channels) -> None:
     image = np.random.default_rng(0).integers(0, 256, (4, 5, channels), np.uint8)
-    picture = beside_heat(image, np.zeros((4, 5), np.float32))
+    picture = with_heatmap(image, np.zeros((4, 5), np.float32))
     assert (picture[:, :5] == image).all()
     assert (picture[:, 5:] == image).all()
     assert picture.shape == (4, 10, 3)
