@@ -12,7 +12,7 @@ from typing import Any
 from helpers.evaluation.tallies import MEAN
 from helpers.evaluation.threshold_rule import WITHOUT_CHOICE, parse_rule
 from helpers.evaluation.weighted_metrics import decide
-from helpers.global_config import Config, describe
+from helpers.global_config import Config
 from helpers.reporting import tables
 from helpers.reporting.cautions import cautions
 from helpers.reporting.page import render_markdown
@@ -80,7 +80,7 @@ def card(files: RunFiles) -> dict[str, Any]:
         "how_divided": tables.how_divided(files.facts, settings),
         "audit": _audit(data),
         "left_out": len(data.get("left_out") or []),
-        "license": data.get("license") or "not recorded; see the source of the images",
+        "license": data.get("license") or data.get("licence") or "not recorded; see the source of the images",
         "metrics": tables.test_metrics(test),
         "drawn": _drawn(test, at_sites=bool(files.sites) and not is_tested_apart),
         "is_of_tallies": test.get("roc_auc_over") == MEAN,
@@ -109,7 +109,7 @@ def _changed(settings: dict[str, Any]) -> list[tuple[str, str, str]]:
     """
     changed = []
     for name in Config.model_fields:
-        default = describe(name)["default"]
+        default = Config.describe(name).default
         if name in settings and name != "CLASS_NAMES" and (value := json.dumps(settings[name])) != default:
             changed.append((name, value, default))
     return changed

@@ -1,22 +1,23 @@
-"""Files written whole or not at all, and where a run keeps its own."""
+"""Atomic file writing, and the folders of a run."""
 
 import contextlib
 import os
 from dataclasses import dataclass
 from pathlib import Path
 
-from helpers.global_config import Config, UserError
+from helpers.global_config import Config
+from helpers.settings.errors import UserError
 
 
 class RecordError(UserError):
-    """A record of a run could not be read or written; the earlier file is as it was."""
+    """A record of a run could not be read or written; an earlier file is unchanged."""
 
 
 def write_whole(path: Path, *data: bytes | memoryview) -> None:
     """Write a file under a temporary name, flush it to the disk, then rename it.
 
     Args:
-        path: where it will be; the folder is made if absent.
+        path: its final path; the folder is created if missing.
         *data: its bytes, one buffer after another.
 
     Raises:

@@ -9,9 +9,8 @@ import numpy as np
 import pytest
 import tensorflow as tf
 
-from helpers.federated.aggregation import weighted_mean
 from helpers.federated.client_state import ClientStatePlan
-from helpers.federated.messages import SERVER, RoundOrder, States, TrainOrder
+from helpers.federated.messages import SERVER, Averaged, RoundOrder, States, TrainOrder
 from helpers.federated.replies import ClientReply
 from helpers.federated.weights import Weights
 from helpers.global_config import Config
@@ -23,9 +22,11 @@ from helpers.run_records.files import RunFolders
 from helpers.run_records.run_log import begin_run, commit_round
 from helpers.weight_store.store import MemoryStore, put_arrays
 from tasks import train_task
+from tasks.aggregate_task import combine
 from tasks.client_states import put_shared_state, put_states
 from tasks.round_record import forget
 from tasks.update_intake import UpdateIntake
+from tests.model.tasks.labels import Labels
 
 GENERATOR = np.random.default_rng(3)
 POINTS = [GENERATOR.normal(size=(size, 3)).astype(np.float32) for size in (4, 6, 8)]
@@ -34,7 +35,6 @@ CLASSES = [
 ]
 BATCH, RATE = 2, 0.25
 W0 = np.array([[0.3], [-0.1], [0.2]])
-VAL_LABELS = np.array([0, 1, 0, 1], np.int32)
 SCORES = np.array([0.2, 0.6, 0.1, 0.9], np.float32)
 
 
@@ -62,13 +62,10 @@ class Simulation:
         ]
         self.context: Any = SimpleNamespace(
             config=self.config,
-            data=SimpleNamespace(
-                has_patients=False,
-                labels=lambda split: np.zeros(60, np.int32) if split == "train" else VAL_LABELS,
-                images=lambda split: None,
-            ),
+            data=Labels(60),
             worker="w",
             instance=self.instance,
+            is_shared=tuple(is_shared),
             store=MemoryStore(),
             folders=RunFolders(folder / "metrics", folder / "models"),
             key=lambda *parts: ":".join(str(part) for part in parts),
@@ -96,7 +93,7 @@ class Simulation:
             patch.setattr(train_task, name, value)
 
     def _enter(self, order: TrainOrder) -> Any:
-        self._client = order.client
+        self._client, self.context.order = order.client, order
         return self.context
 
     def _attend(self, order: TrainOrder, *_: Any, num_batches: int) -> Any:
@@ -126,13 +123,12 @@ class Simulation:
         self._stopped = stopped
         replies = [train_task.train_client(TrainOrder.of(order, client)) for client in clients]
         intake = UpdateIntake(self.context, order, replies)
-        self.weights = weighted_mean(intake.updates())
+        self.weights, server_file = combine(self.context, order, intake)
         assert [reply.error for reply in intake.replies] == [None] * len(clients)
         row = {"round": number, "roc_auc": None}
-        state = commit_round(
-            self.context.folders, order, self.instance.schema, self.weights, row, [], intake.state_files
-        )
-        self.states = order.states | intake.states | put_server_control(self.context, state)
+        averaged = Averaged({}, row, [], {}, intake.state_files, server_file)
+        state = commit_round(self.context.folders, order, self.instance.schema, self.weights, row, averaged)
+        self.states = order.states | intake.states | put_shared_state(self.context, state)
         forget(self.context, order, intake.rows, self.states)
         return replies
 

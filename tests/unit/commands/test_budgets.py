@@ -11,9 +11,10 @@ import pytest
 import distributed_training_index
 from commands.budgets import Way, compare_budgets, ways_of
 from helpers.federated.messages import RunState
-from helpers.global_config import Config, ConfigError
+from helpers.global_config import Config
 from helpers.run_records import checkpoint
 from helpers.run_records.files import RunFolders
+from helpers.settings.errors import ConfigError
 
 LABELS = np.tile([0, 1], 20)
 ALL = ["first", "first-pooled", "first-client-0-alone", "first-client-1-alone", "first-client-2-alone"]
@@ -156,7 +157,7 @@ def test_a_resumed_comparison_takes_the_settings_of_its_run(config, compare, cap
 
 
 def test_there_is_nothing_to_resume(compare):
-    with pytest.raises(ConfigError, match="--resume first: there is no such run"):
+    with pytest.raises(ConfigError, match="--resume first: no run has this name"):
         compare(resume="first")
 
 

@@ -4,7 +4,7 @@ import numpy as np
 import pytest
 
 from helpers.explaining.cases import surest_cases
-from helpers.explaining.overlay import STRONGEST, with_heatmap, overlay
+from helpers.explaining.overlay import STRONGEST, overlay, with_heatmap
 
 
 def test_the_surest_come_first_each_class_apart() -> None:

@@ -37,7 +37,10 @@ def test_what_is_remembered() -> None:
     # What a client keeps for itself, the others' directions do not correct.
     both = plan(strategy="scaffold", batch_norm="local")
     assert names(both) == ["kernel.control", "gamma.own", "mean.own"]
-    assert (plan(strategy="scaffold").is_stepped, both.is_stepped) == ([True, True, False], [True, False, False])
+    assert (plan(strategy="scaffold").is_stepped, both.is_stepped) == (
+        [True, True, False],
+        [True, False, False],
+    )
     assert plan().is_stepped == [False, False, False]
 
 

@@ -32,7 +32,7 @@ def flat(weights: Weights) -> np.ndarray:
 
 @st.composite
 def crowds(draw: st.DrawFn, spare: int, liar: st.SearchStrategy[float]) -> Crowd:
-    """Draw honest updates and malicious ones, of two coordinates each; `spare` more of the honest or above."""
+    """Draw honest updates and malicious ones, of two coordinates; `spare` more honest, or above."""
     liars = draw(st.lists(st.tuples(liar, liar), min_size=1, max_size=3))
     least = len(liars) + spare
     honest = draw(st.lists(st.tuples(NUMBERS, NUMBERS), min_size=least, max_size=least + 3))

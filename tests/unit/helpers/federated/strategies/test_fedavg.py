@@ -8,9 +8,7 @@ from tests.unit.helpers.federated.strategies.crowds import update
 from tests.unit.helpers.federated.strategies.rounds import make, server
 
 
-@pytest.mark.parametrize(
-    ("name", "mean"), [("fedavg", (1 * 10 + 4 * 30) / 40), ("fedavg_unweighted", 2.5)]
-)
+@pytest.mark.parametrize(("name", "mean"), [("fedavg", (1 * 10 + 4 * 30) / 40), ("fedavg_unweighted", 2.5)])
 def test_counts_clients_by_examples_or_alike(name: str, mean: float) -> None:
     updates = [
         Update(update(1, statistic=1), num_examples=10, num_steps=9),

@@ -78,9 +78,7 @@ def test_another_optimizers_state_is_refused() -> None:
 
 def test_other_strategies_have_the_server_remember_nothing() -> None:
     schema = schema_of(["kernel", "variance"], GLOBAL)
-    remember = {
-        name for name, kind in STRATEGIES.items() if kind.server_state and name not in OPTIMIZERS
-    }
+    remember = {name for name, kind in STRATEGIES.items() if kind.server_state and name not in OPTIMIZERS}
     assert remember == {"feddyn"}
     assert make("fedavg").server_schema(schema, TRAINABLE) == ()
     assert make("krum").server_schema(schema, TRAINABLE) == ()
