@@ -1,4 +1,4 @@
-"""The weight store in a real Redis: the contract of all stores, pieces, times to live, a full server."""
+"""Weight store in a real Redis: the contract of all stores, pieces, times to live, a full server."""
 
 from collections.abc import Iterator
 

@@ -1,4 +1,4 @@
-"""What a run leaves on disk: whole or not at all, and the same after a resume."""
+"""Records of a run: written atomically, and the same after a resume."""
 
 import json
 import subprocess
@@ -12,7 +12,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from helpers.evaluation.metrics import evaluate
-from helpers.federated.messages import RoundOrder
+from helpers.federated.messages import Averaged, RoundOrder
 from helpers.federated.replies import ClientReply
 from helpers.federated.weights import schema_of
 from helpers.run_records import files
@@ -51,10 +51,10 @@ def commit(folders: RunFolders, round_number: int, auc: float | None, state_file
     row = round_row(round_number, [reply], 1.0, 0.5) | metrics
     clients = [client_row(reply, metrics | {"val_loss": 0.7, "specificity": 0.25})]
     weights = weights_of(round_number)
-    found = evaluate(np.array([0, 1, 2, 2]), np.full((4, 3), 1 / 3))
-    classes = class_rows(found, ["normal", "benign", "malignant"])
-    files = (state_files or {}, server_file, classes)
-    return commit_round(folders, order(round_number), SCHEMA, weights, row, clients, *files)
+    evaluation = evaluate(np.array([0, 1, 2, 2]), np.full((4, 3), 1 / 3))
+    classes = class_rows(evaluation, ["normal", "benign", "malignant"])
+    averaged = Averaged({}, row, clients, {}, state_files or {}, server_file)
+    return commit_round(folders, order(round_number), SCHEMA, weights, row, averaged, classes)
 
 
 @pytest.fixture
@@ -84,7 +84,7 @@ def test_rounds_become_rows(folders: RunFolders) -> None:
     assert [row[:13] for row in rows[1:4]] == ["1,1,benign,1,", "1,2,malignant", "2,0,normal,1,"]
 
 
-def test_the_confusion_of_the_test_has_a_row_a_truth_and_a_column_a_decision() -> None:
+def test_the_confusion_table_has_a_row_per_true_class_and_a_column_per_prediction() -> None:
     text = to_csv(confusion_table(np.array([[3, 1], [0, 5]]), ["normal", "normal, benign"])).decode()
     assert text == 'true,normal,"normal, benign"\nnormal,3,1\n"normal, benign",0,5\n'
 
@@ -172,48 +172,46 @@ def save_momentum(folders: RunFolders, round_number: int) -> str:
     return save_server_state(folders, round_number, SCHEMA, weights_of(10 + round_number))
 
 
-def remembered_before(folders: RunFolders, round_number: int) -> float | None:
+def server_state_at(folders: RunFolders, round_number: int) -> float | None:
     state = server_state_before(folders, round_number, SCHEMA)
     return float(state[0][0]) if state else None
 
 
-def test_the_server_remembers_from_round_to_round(folders: RunFolders) -> None:
-    assert remembered_before(folders, 1) is None
+def test_the_server_state_is_kept_from_round_to_round(folders: RunFolders) -> None:
+    assert server_state_at(folders, 1) is None
     for round_number in (1, 2, 3):
         commit(folders, round_number, 0.6, None, save_momentum(folders, round_number))
-        assert remembered_before(folders, round_number + 1) == 10 + round_number
+        assert server_state_at(folders, round_number + 1) == 10 + round_number
         resume_run(folders, order(0), SCHEMA)
-        assert remembered_before(folders, round_number + 1) == 10 + round_number
+        assert server_state_at(folders, round_number + 1) == 10 + round_number
     assert [file.name[:11] for file in sorted(folders.models.glob("server-*"))] == [
         "server-0002",
         "server-0003",
     ]
 
 
-def test_an_aggregation_that_is_done_again_after_its_commit_finds_what_the_first_found(
+def test_an_aggregation_repeated_after_its_commit_gets_the_same_server_state(
     folders: RunFolders,
 ) -> None:
     for round_number in (1, 2):
-        found = remembered_before(folders, round_number)
+        before = server_state_at(folders, round_number)
         for _ in range(2):
             commit(folders, round_number, 0.6, None, save_momentum(folders, round_number))
-            assert remembered_before(folders, round_number) == found
-    assert remembered_before(folders, 3) == 12
+            assert server_state_at(folders, round_number) == before
+    assert server_state_at(folders, 3) == 12
 
 
 @pytest.mark.parametrize("setting", ["STRATEGY", "UPDATE_DTYPE", "BATCH_NORM"])
-def test_other_settings_by_force_do_not_go_on_with_what_was_remembered(
-    folders: RunFolders, setting: str
-) -> None:
+def test_forced_other_settings_drop_the_states(folders: RunFolders, setting: str) -> None:
     commit(folders, 1, 0.6, save_states(folders, 1, 0, 1), save_momentum(folders, 1))
     changed = replace(order(0), settings={"EPOCHS": 9, setting: "another"})
     state, _ = resume_run(folders, changed, SCHEMA)
-    assert remembered_before(folders, 2) is None
+    assert server_state_at(folders, 2) is None
     assert state.state_files == {}
     assert [file.name for file in folders.models.glob("*.safetensors")] == [state.weights_file]
 
 
-def test_the_state_of_a_run_before_there_were_other_states_is_read(folders: RunFolders) -> None:
+def test_state_files_of_early_versions_are_read(folders: RunFolders) -> None:
     content = json.loads(folders.state.read_text())
     for name, empty in (("state_files", {}), ("server_file", None), ("server_file_before", None)):
         assert content["state"].pop(name) == empty
@@ -222,7 +220,7 @@ def test_the_state_of_a_run_before_there_were_other_states_is_read(folders: RunF
     assert (state.state_files, state.server_file, state.server_file_before) == ({}, None, None)
 
 
-def test_a_file_tells_which_reference_it_holds_the_bytes_of(folders: RunFolders) -> None:
+def test_a_file_name_matches_its_reference(folders: RunFolders) -> None:
     names = [spec.name for spec in SCHEMA]
     name = save_weights(folders, 1, SCHEMA, weights_of(1))
     assert holds(name, put_arrays(MemoryStore(), "key", names, weights_of(1)).sha256)
@@ -284,7 +282,7 @@ def test_trimming_keeps_every_digit(tmp_path: Path) -> None:
 
 
 @pytest.mark.skipif(sys.platform == "win32", reason="no limits on the size of files there")
-def test_a_disk_that_takes_no_more_leaves_the_earlier_file(tmp_path: Path) -> None:
+def test_a_full_disk_leaves_the_earlier_file(tmp_path: Path) -> None:
     code = (
         "import resource, signal, sys; from pathlib import Path\n"
         "from helpers.run_records.files import RecordError, write_whole\n"

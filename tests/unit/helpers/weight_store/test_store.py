@@ -1,4 +1,4 @@
-"""Arrays to bytes and back, what a reader refuses, and the stores in memory and in a folder."""
+"""Codec, digests, and the weight stores in memory and in a folder."""
 
 import hashlib
 import json
@@ -59,7 +59,7 @@ def test_arrays_are_not_copied_to_be_encoded() -> None:
     buffers = encode(NAMES, ARRAYS)
     assert all(any(np.shares_memory(buffer, array) for buffer in buffers[1:]) for array in ARRAYS)
     (kernel,) = decode(b"".join(encode(["k"], [ARRAYS[0].T])), schema_of(["k"], [ARRAYS[0].T]))
-    np.testing.assert_array_equal(kernel, ARRAYS[0].T)  # one that is not contiguous has to be
+    np.testing.assert_array_equal(kernel, ARRAYS[0].T)  # a non-contiguous one is copied
 
 
 def test_a_dtype_that_cannot_be_read_back_is_refused() -> None:
@@ -143,10 +143,10 @@ def test_the_digest_of_a_long_blob_is_that_of_the_digests_of_its_pieces_in_order
     parts = [whole[:PIECE_BYTES], whole[PIECE_BYTES : 2 * PIECE_BYTES], whole[2 * PIECE_BYTES :]]
     expected = hashlib.sha256(b"".join(hashlib.sha256(part).digest() for part in parts)).hexdigest()
     assert start_digest([whole[:7], whole[7:]]).hexdigest() == expected
-    come = Digest()
+    in_parts = Digest()
     for part in parts:
-        come.add([part])
-    assert come.hexdigest() == expected
+        in_parts.add([part])
+    assert in_parts.hexdigest() == expected
 
 
 class TestMemoryStore(StoreContract):
@@ -219,17 +219,17 @@ class TestFileStore(StoreContract):
         store.get("read again", 1)
         FileStore(folder)
         names = {file.name for file in folder.iterdir()}
-        assert names == {"read%20again.weights", "new.weights", "notes.txt"}  # the user's own file stays
+        assert names == {"read%20again.weights", "new.weights", "notes.txt"}  # the user's file stays
 
-    def test_a_folder_that_cannot_be_made_is_told(self, tmp_path: Path) -> None:
+    def test_a_folder_that_cannot_be_created_is_an_error(self, tmp_path: Path) -> None:
         (tmp_path / "file").touch()
         with pytest.raises(
             ConfigError, match=r"WEIGHT_STORE: the folder .*file/x cannot be used \(Not a directory"
         ):
             FileStore(tmp_path / "file" / "x")
 
-    @pytest.mark.skipif(not Path("/proc").is_dir(), reason="needs a folder nobody can write to")
-    def test_a_folder_that_cannot_be_written_is_told(self) -> None:
+    @pytest.mark.skipif(not Path("/proc").is_dir(), reason="needs a folder that is always read-only")
+    def test_a_folder_that_cannot_be_written_is_an_error(self) -> None:
         with pytest.raises(ConfigError, match="WEIGHT_STORE: the folder /proc cannot be used"):
             FileStore(Path("/proc"))
 
