@@ -61,4 +61,4 @@ def _how_to_resume(config: Config, run: str, options: argparse.Namespace) -> str
     if not RunFolders.of(config, run).state.exists():
         return ""
     comparing = " --compare" if options.compare else ""
-    return f"\nto continue: python distributed_training_index.py --resume {run}{comparing}"
+    return f"\nto continue: {options.resume_with} --resume {run}{comparing}"

@@ -56,6 +56,16 @@ class PreparedData:
             raise PreprocessingError(f"{path}: not found; prepare the images first: {COMMAND}") from None
         return _open(path, status.st_mtime_ns, status.st_size)
 
+    @classmethod
+    def find(cls, folder: Path, digest: str) -> "PreparedData | None":
+        """Return the prepared images with this digest, from a folder or one level below it."""
+        if (folder / MANIFEST).is_file() and (data := cls.open(folder)).digest == digest:
+            return data
+        for path in sorted(folder.glob(f"*/{MANIFEST}")):
+            if hashlib.sha256(path.read_bytes()).hexdigest() == digest:
+                return cls.open(path.parent)
+        return None
+
     def images(self, split: str) -> np.ndarray:
         """Return the images of a split: uint8 (N, H, W, C), RGB or gray, mapped read-only."""
         if split not in self._mapped:

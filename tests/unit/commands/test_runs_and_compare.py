@@ -132,8 +132,7 @@ def test_many_long_names_still_make_a_file(root):
 def test_an_unknown_run_is_refused_with_one_line_that_lists_the_known(root, capsys, there, said):
     for name in there:
         write_run(root, name, 0.9)
-    options, further = run.parse(["compare", "frist", "second" if there else "x"])
-    assert run.work(options, further) == 2
+    assert run.call("compare", ["frist", "second" if there else "x"]) == 2
     error = capsys.readouterr().err
     assert error.startswith("error: no run frist")
     assert error.endswith(f"existing runs: {said}\n")
@@ -142,7 +141,7 @@ def test_an_unknown_run_is_refused_with_one_line_that_lists_the_known(root, caps
 
 def test_runs_through_run_py(root, capsys):
     write_run(root, "first", 0.9)
-    assert run.work(*run.parse(["runs"])) == 0
+    assert run.call("runs", []) == 0
     assert "first" in capsys.readouterr().out
 
 
@@ -155,12 +154,12 @@ def test_the_runs_of_another_place_are_found(tmp_path, way, capsys, monkeypatch)
     where = ["--metrics-dir", str(tmp_path / "metrics")]
     if way == "file":
         where = ["--config", str(tmp_path / "best.toml")]
-    assert run.work(*run.parse(["runs", *where])) == 0
+    assert run.call("runs", where) == 0
     assert "second" in capsys.readouterr().out
-    assert run.work(*run.parse(["compare", "first", "second", *where])) == 0
+    assert run.call("compare", ["first", "second", *where]) == 0
     assert (tmp_path / "metrics" / "compare-first-second.html").exists()
 
 
 def test_a_settings_file_that_is_not_there_is_refused_with_one_line(root, capsys):
-    assert run.work(*run.parse(["runs", "--config", str(root / "no.toml")])) == 2
+    assert run.call("runs", ["--config", str(root / "no.toml")]) == 2
     assert capsys.readouterr().err == f"error: settings file {root / 'no.toml'}: not found\n"
