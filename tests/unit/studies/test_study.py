@@ -150,12 +150,12 @@ def test_without_liars_nobody_lies_and_their_reference_is_left_out():
 
 
 def test_progress_counts_runs_that_were_finished_before(tmp_path, calls):
-    told = []
-    study = Study(tmp_path, study_in(tmp_path).images, 2, told.append)
+    lines = []
+    study = Study(tmp_path, study_in(tmp_path).images, 2, lines.append)
     study.run_cases(5, [pooled()])
     study.expect(3)
     study.run_cases(5, [pooled(), honest()])
-    assert " 2 of 3  seed-5-honest: " in told[-1]
+    assert " 2 of 3  seed-5-honest: " in lines[-1]
 
 
 def test_the_command_that_is_told_names_no_folder():
@@ -163,7 +163,7 @@ def test_the_command_that_is_told_names_no_folder():
     without = federated.parse(["--no-liars"])
     assert federated.command_of(without).endswith(" --no-liars")
     assert federated.command_of(options) == (
-        "python studies/federated.py --seeds 4 5 --rounds 10 --reach 0.7"
+        "python -m studies.federated --seeds 4 5 --rounds 10 --reach 0.7"
     )
 
 
