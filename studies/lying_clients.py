@@ -1,7 +1,7 @@
 """A worker for malicious clients: the project's Celery app, in which clients of LIARS attack.
 
-Started with `--app=studies.lying_clients`. STUDY_LIE names the attack. The product has no hook for this: functions of the training task
-are replaced in this process after the import of its module.
+Started with `--app=studies.lying_clients`. STUDY_LIE names the attack. The product has no hook for this:
+functions of the training task are replaced in this process after the import of its module.
 """
 
 import os
