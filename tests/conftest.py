@@ -16,6 +16,6 @@ def pytest_collection_modifyitems(config: pytest.Config, items: list[pytest.Item
     """Leave out the tests marked `long`, unless `--long` is given."""
     if config.getoption("--long"):
         return
-    long = [item for item in items if "long" in item.keywords]
+    long = [item for item in items if item.get_closest_marker("long")]
     config.hook.pytest_deselected(items=long)
     items[:] = [item for item in items if item not in long]
