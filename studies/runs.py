@@ -8,9 +8,9 @@ import time
 from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
 
-import distributed_training_index
 from benchmarks.pipeline import Pipeline
 from benchmarks.watching import CommandFailed
+from commands import training_options
 from helpers.global_config import UserError, config_from_arguments
 from helpers.launcher.child_processes import start_apart, stop_all
 from helpers.run_records.files import RunFolders
@@ -76,7 +76,7 @@ class Study:
         if not (folders.metrics / LAST_FILE).exists():
             return False
         before = json.loads((folders.metrics / "run.json").read_bytes())["settings"]
-        config = config_from_arguments(distributed_training_index.parse(self._options(seed, case))).for_run()
+        config = config_from_arguments(training_options.parse(self._options(seed, case))).for_run()
         changes = [
             f"{name} was {before.get(name)!r}, is {value!r}"
             for name, value in config.items()

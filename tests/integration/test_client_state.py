@@ -7,7 +7,7 @@ import pandas as pd
 import pytest
 from celery import Celery
 
-from helpers.cluster.dispatch import TRAIN_QUEUE
+from helpers.federated.messages import TRAIN_QUEUE
 from tests.integration.conftest import Cluster
 from tests.integration.test_faults import finish, rows_without_times
 

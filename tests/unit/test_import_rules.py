@@ -18,7 +18,12 @@ FLAT_PACKAGES = ("benchmarks", "studies")
 ANYTHING = ("run", "distributed_training_index", "benchmarks", "studies")
 # Parts of the project: what a module may import of it. The longest name that fits counts.
 MAY_IMPORT = {
-    "celery_app": ("helpers.global_config", "helpers.cluster", "preprocessing.feed.prepared_data"),
+    "celery_app": (
+        "helpers.global_config",
+        "helpers.cluster",
+        "helpers.federated.messages",
+        "preprocessing.feed.prepared_data",
+    ),
     "tasks": ("tasks", "celery_app", "helpers", "preprocessing"),
     "commands": (*SCRIPTS, *PACKAGES),
     "preprocessing": ("preprocessing", "helpers.global_config"),

@@ -11,7 +11,8 @@ import tensorflow as tf
 
 from helpers.federated.aggregation import weighted_mean
 from helpers.federated.client_state import ClientStatePlan
-from helpers.federated.messages import SERVER, ClientReply, RoundOrder, States, TrainOrder
+from helpers.federated.messages import SERVER, RoundOrder, States, TrainOrder
+from helpers.federated.replies import ClientReply
 from helpers.federated.weights import Weights
 from helpers.global_config import Config
 from helpers.local_training.client_optimizer import client_optimizer

@@ -7,15 +7,16 @@ from typing import Any
 
 import numpy as np
 import pytest
+from tasks.combination import ROBUST, combine
 
-from helpers.federated.messages import ClientReply, RoundOrder
+from helpers.federated.messages import RoundOrder
 from helpers.federated.quorum import QuorumError
+from helpers.federated.replies import ClientReply
 from helpers.federated.weights import Weights, schema_of
 from helpers.global_config import Config
 from helpers.run_records.files import RunFolders
 from helpers.run_records.run_log import begin_run, commit_round
 from helpers.weight_store.store import MemoryStore, put_arrays
-from tasks.combination import ROBUST, combine
 from tasks.update_intake import UpdateIntake
 
 NAMES = ["kernel", "variance"]

@@ -9,8 +9,9 @@ import numpy as np
 import pytest
 
 from helpers.federated.aggregation import weighted_mean
-from helpers.federated.messages import ClientReply, Reference, RoundOrder
+from helpers.federated.messages import Reference, RoundOrder
 from helpers.federated.quorum import QuorumError
+from helpers.federated.replies import ClientReply
 from helpers.federated.weights import schema_of
 from helpers.global_config import Config
 from helpers.weight_store.digest import Digest

@@ -11,7 +11,8 @@ import pytest
 from helpers.federated.aggregation import weighted_mean
 from helpers.federated.client_state import ClientStatePlan
 from helpers.federated.compression import state_schema
-from helpers.federated.messages import ClientReply, RoundOrder, States, TrainOrder
+from helpers.federated.messages import RoundOrder, States, TrainOrder
+from helpers.federated.replies import ClientReply
 from helpers.federated.weights import Weights, schema_of
 from helpers.global_config import Config
 from helpers.run_records.checkpoint import load_arrays

@@ -13,7 +13,7 @@ import run
 from commands.compare import compare
 from commands.runs import CAUTION, runs
 from helpers.global_config import Config
-from helpers.reporting.comparison import LONGEST_NAME
+from helpers.reporting.compare_page import LONGEST_NAME
 
 ROUNDS = "round,num_clients,val_loss,roc_auc,seconds\n1,3,0.7,0.6,2\n2,3,0.6,{auc},2\n"
 

@@ -6,9 +6,9 @@ from pathlib import Path
 
 import pytest
 
-import distributed_training_index
 from benchmarks.synthetic_data import write_prepared
-from helpers.federated.quorum import num_tolerated, updates_needed
+from commands import training_options
+from helpers.federated.strategies import STRATEGIES
 from helpers.global_config import Config, UserError, config_from_arguments
 from studies import federated, runs
 from studies.cases import (
@@ -35,15 +35,15 @@ def all_cases() -> list[Case]:
 
 
 def config_of(case: Case) -> Config:
-    return config_from_arguments(distributed_training_index.parse([*COMMON, *case.options]))
+    return config_from_arguments(training_options.parse([*COMMON, *case.options]))
 
 
-def test_every_case_has_a_name_of_its_own_and_settings_that_are_taken():
+def test_cases_differ_in_name_and_settings():
     cases = all_cases()
     assert len({case.name for case in cases}) == len(cases)
     settings = [config_of(case).for_run() for case in cases]
     differ = {tuple(sorted((name, str(value)) for name, value in each.items())) for each in settings}
-    # What a lie is stands in no setting: both have the same four rules, the first being that of the honest.
+    # Attacks are not settings: both have the same four rules, and the first is also that of the honest case.
     assert len(differ) == len(cases) - 5
     assert {each["TRAIN_STEP"] for each in settings} == {"fast"}
 
@@ -52,9 +52,10 @@ def test_every_robust_rule_is_set_for_two_liars_and_has_the_clients_it_needs():
     counted = {}
     for case in liar_cases():
         config = config_of(case)
-        arguments = config.STRATEGY, config.TRIM_FRACTION, config.NUM_MALICIOUS, config.NUM_CLIENTS
-        liars = num_tolerated(*arguments)
-        assert updates_needed(config.STRATEGY, liars) <= config.NUM_CLIENTS
+        strategy = STRATEGIES[config.STRATEGY](config.for_run())
+        assert strategy.shortage(config.NUM_CLIENTS) == ""
+        trimmed = int(config.TRIM_FRACTION * config.NUM_CLIENTS)
+        liars = {"trimmed_mean": trimmed, "multi_krum": config.NUM_MALICIOUS}.get(config.STRATEGY, 0)
         counted.setdefault(case.lie, []).append((config.STRATEGY, config.NUM_CLIENTS, liars))
     rules = [
         ("fedavg", 6, 0),
@@ -84,7 +85,7 @@ def calls(monkeypatch):
         started.append(" ".join(command[2:4]))
         folder = Path(environment["DT_METRICS_DIR"]) / command[3]
         folder.mkdir(parents=True)
-        config = config_from_arguments(distributed_training_index.parse(command[2:]))
+        config = config_from_arguments(training_options.parse(command[2:]))
         (folder / "run.json").write_text(json.dumps({"settings": config.for_run()}))
         (folder / "test.csv").write_text("")
         return type("Process", (), {"wait": lambda self: 0, "poll": lambda self: 0})()

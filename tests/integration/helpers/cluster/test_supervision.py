@@ -10,6 +10,7 @@ from typing import Any
 import pytest
 import redis
 from celery import Celery, chord
+from helpers.cluster.jobs import Deadline, Job
 
 from helpers.cluster import keys, supervision
 from helpers.cluster.chord_executor import ChordExecutor, RoundTerms
@@ -18,7 +19,6 @@ from helpers.cluster.dispatch import Dispatcher
 from helpers.cluster.errors import NoWorkers, TaskFailed
 from helpers.cluster.heartbeat import Heartbeat
 from helpers.cluster.job_board import JobBoard
-from helpers.cluster.jobs import Deadline, Job
 from helpers.cluster.supervision import Supervisor
 from helpers.cluster.worker_session import WorkerSession
 from helpers.federated.messages import TrainOrder

@@ -10,7 +10,6 @@ from hypothesis import strategies as st
 
 from helpers.cluster.worker_session import WorkerSession
 from helpers.federated.messages import (
-    ClientReply,
     FinishOrder,
     Message,
     MessageError,
@@ -19,7 +18,7 @@ from helpers.federated.messages import (
     StartOrder,
     TrainOrder,
 )
-from helpers.federated.replies import read_replies
+from helpers.federated.replies import ClientReply, read_replies
 from helpers.federated.weights import ArraySpec
 from helpers.global_config import Config
 

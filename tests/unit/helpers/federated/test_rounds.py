@@ -11,17 +11,9 @@ from hypothesis import strategies as st
 from distributed_training_index import run_all_rounds
 from helpers.cluster.errors import QuorumMissed
 from helpers.federated.cohort import Cohort, CohortChooser, sample_clients
-from helpers.federated.messages import (
-    ClientReply,
-    MessageError,
-    Reference,
-    RoundOrder,
-    RoundResult,
-    RunState,
-    TrainOrder,
-)
+from helpers.federated.messages import MessageError, Reference, RoundOrder, RoundResult, RunState, TrainOrder
 from helpers.federated.quorum import clients_needed
-from helpers.federated.replies import read_replies
+from helpers.federated.replies import ClientReply, read_replies
 from helpers.federated.rounds import has_lost_patience, run_rounds
 from helpers.federated.weights import ArraySpec
 from helpers.global_config import Config

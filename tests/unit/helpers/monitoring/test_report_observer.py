@@ -1,4 +1,4 @@
-"""When the report is written: between the rounds, never twice for nothing, and once more at the end."""
+"""Times at which the report is written: at the start, between rounds and at the end."""
 
 import threading
 from collections.abc import Callable

@@ -1,29 +1,27 @@
-"""What a run shows in the terminal: the live view, a line a round, and the tables at the end."""
+"""Terminal view of a run: the live table and one line per round, at most 80 columns wide."""
 
 import re
 from io import StringIO
-from pathlib import Path
 from types import SimpleNamespace
 from typing import Any
 
-import pandas as pd
 import pytest
 from rich.console import Console
 
 from helpers.federated.observers import RoundProgress
 from helpers.monitoring import terminal
-from helpers.monitoring.result_tables import print_comparison, print_results
 from helpers.monitoring.terminal import TerminalObserver
 
 BATCH_SIZE = 8
+WIDTH = 80
 
 
 class Screen:
-    """A terminal and a clock that moves when told.
+    """A terminal of 80 columns, and a clock that the test sets.
 
     Attributes:
         observer: prints to it.
-        seconds: what the clock shows.
+        seconds: the time of the clock.
     """
 
     def __init__(self, monkeypatch: pytest.MonkeyPatch, *, is_terminal: bool = True) -> None:
@@ -31,11 +29,11 @@ class Screen:
         self.seconds = 0.0
         clock = SimpleNamespace(monotonic=lambda: self.seconds, strftime=lambda _: "12:00:00 ")
         monkeypatch.setattr(terminal, "time", clock)
-        console = Console(file=self._file, force_terminal=is_terminal, color_system=None, width=120)
+        console = Console(file=self._file, force_terminal=is_terminal, color_system=None, width=WIDTH)
         self.observer = TerminalObserver(console, BATCH_SIZE)
 
     def new_text(self) -> str:
-        """What was printed since the last time, without control codes and empty lines."""
+        """Return what was printed since the last call, without control codes and empty lines."""
         text = re.sub(r"\x1b\[[0-9;?]*[A-Za-z]|\r", "", self._file.getvalue())
         self._file.seek(0)
         self._file.truncate()
@@ -67,7 +65,7 @@ def progress(screen: Screen, replied: int = 0, round_number: int = 1, **workers:
 
 
 def finish(screen: Screen, number: int, auc: float | None, seconds: list[float], best: int | None = 1) -> str:
-    row = {"round": number, "train_loss": 0.7, "val_loss": 0.6, "accuracy": 0.5, "roc_auc": auc, "seconds": 9}
+    row = {"round": number, "train_loss": 0.7, "val_loss": 0.6, "roc_auc": auc, "seconds": max(seconds)}
     clients = [{"seconds": each} for each in seconds]
     screen.observer.round_finished(SimpleNamespace(metrics=row, clients=clients, state={"best_round": best}))
     return screen.new_text()
@@ -111,65 +109,49 @@ def test_the_curve_leaves_out_what_is_undefined(screen):
     assert "validation AUC ▁·▅█▁" in progress(screen, 0, 6, w1=None)
 
 
-def test_a_line_a_round_with_the_time_that_is_left(screen):
-    start(screen, rounds=6, done=2)
-    assert "6 rounds, 2 of them done" in screen.new_text()
-    screen.seconds = 10
-    line = finish(screen, 3, None, [1.0], best=None)
-    assert "Round 3/6  loss 0.700  validation: loss 0.600  accuracy 0.500  AUC –  9.0 s, 30 s left" in line
-    assert "best" not in line
-    screen.seconds = 12
-    assert "12 s left  best so far" in finish(screen, 4, 0.6, [1.0], best=4)
-    assert ", 12 s left" in progress(screen, 0, 5, w1=None)
+def test_a_line_per_round_with_the_time_left(screen):
+    start(screen, rounds=10, done=2)
+    assert "10 rounds, 2 of them done" in screen.new_text()
+    line = finish(screen, 3, None, [12.0], best=None)
+    assert line == "Round 3/10  loss 0.700, val 0.600  AUC –  12 s, 1 min 24 s left"  # 7 rounds of 12 s
+    line = finish(screen, 4, 0.6, [6.0, 4.0], best=4)
+    assert line == "Round 4/10  loss 0.700, val 0.600  AUC 0.600 best  6.0 s, 54 s left"  # 6 of 9 s
+    assert "Round 5/10, 0 of 3 clients done, 54 s left" in progress(screen, 0, 5, w1=None)
+    assert finish(screen, 10, 0.5, [9.0]).splitlines()[0].endswith("AUC 0.500  9.0 s")
 
 
-def test_without_a_terminal_there_are_lines_alone(monkeypatch):
+@pytest.mark.parametrize(
+    ("seconds", "text"),
+    [(0.4, "0 s"), (59, "59 s"), (84, "1 min 24 s"), (600, "10 min"), (5040, "1 h 24 min"), (36000, "10 h")],
+)
+def test_durations(seconds, text):
+    assert terminal._duration(seconds) == text
+
+
+def test_long_names_and_numbers_fit_80_columns(screen):
+    screen.observer.run_started("busbra-fedprox-seed-3-client-12-alone", SimpleNamespace(round=0), 200)
+    screen.observer.round_started(123, list(range(100)))
+    long_name = "worker12@radiology-gpu-03.klinikum-beispielstadt.de"
+    lines = progress(screen, 97, 123, **{long_name: (99, 10, 7200.0), "w2": None}).splitlines()
+    screen.observer.round_started(124, list(range(100)))
+    lines += finish(screen, 124, 0.987, [599.4], best=124).splitlines()
+    lines += progress(screen, 97, 124, **{long_name: (99, 10, 0.001), "w2": None}).splitlines()
+    assert max(map(len, lines)) <= WIDTH
+    assert [line for line in lines if "client 99" in line and "batch 10/10" in line]
+    assert "Round 124/200  loss 0.700, val 0.600  AUC 0.987 best  599 s, 12 h left" in lines
+
+
+def test_other_jobs_have_words(screen):
+    start(screen)
+    for job, word in (("aggregate:1", "averaging"), ("score-val:1:0", "scoring"), ("finish", "testing")):
+        screen.observer.progress(RoundProgress(1, 3, 3, {"w1": {"task": {"job": job}}}))
+        assert ["w1", word] in [line.split() for line in screen.new_text().splitlines()]
+
+
+def test_without_a_terminal_only_lines_are_printed(monkeypatch):
     screen = Screen(monkeypatch, is_terminal=False)
     start(screen)
     screen.new_text()
     assert progress(screen, w1=(0, 5, 2.0)) == ""
     screen.observer.notice("worker [w1] is lost")
     assert screen.new_text() == "12:00:00 worker [w1] is lost"
-
-
-def printed(show: Any, *arguments: Any) -> list[list[str]]:
-    """The words of every line that is printed."""
-    console = Console(file=StringIO(), width=160)
-    show(console, *arguments)
-    return [line.split() for line in console.file.getvalue().splitlines()]
-
-
-def test_the_tables_at_the_end():
-    names = ("train_loss", "val_loss", "accuracy", "precision", "recall", "f1_score", "roc_auc")
-    round_row = {
-        "round": "1",
-        "num_clients": "3",
-        **dict.fromkeys(names, "0.25"),
-        "precision": "",
-        "seconds": "9",
-    }
-    more = ("specificity", "sensitivity_at_90_specificity", "calibration_error")
-    test: dict[str, Any] = {"round": 1, "num_examples": 40, "threshold": 0.4}
-    test |= {f"{name}{end}": 0.5 for name in (*names[2:], *more) for end in ("", "_low", "_high")}
-    test |= {"recall": None, "recall_low": None, "recall_high": None, "roc_auc_high": 0.625}
-    lines = printed(
-        print_results, pd.DataFrame([round_row]), test, ("[benign]", "[malignant]"), [Path("metrics/first")]
-    )
-    assert ["class", "1,", "of", "precision", "and", "recall", "[malignant]"] in lines
-    assert ["1", "3", "0.250", "0.250", "0.250", "–", "0.250", "0.250", "0.250", "9.0"] in lines
-    assert ["roc", "auc", "0.500", "0.500", "to", "0.625"] in lines
-    assert ["recall", "–", "–"] in lines
-    assert ["decision", "threshold,", "from", "validation", "0.400"] in lines
-    assert lines[-1] == ["metrics/first"]
-    lines = printed(print_results, pd.DataFrame([round_row]), test, [f"[{n}]" for n in range(9)], [])
-    names = ["[0],", "[1],", "[2],", "[3],", "[4],", "[5],", "[6],", "[7],", "…", "(9)"]
-    assert ["means", "over", "the", "classes,", "each", "alone", "in", "test_classes.csv", *names] in lines
-
-
-def test_the_table_of_the_ways():
-    first = {"model": "federated", "roc_auc": 0.75, "roc_auc_low": 0.5, "roc_auc_high": 1.0}
-    second = first | {"model": "pooled", "difference": -0.125, "difference_low": -0.25, "difference_high": 0}
-    lines = printed(print_comparison, pd.DataFrame([first, second], dtype=object), [Path("compare.csv")])
-    assert ["federated", "0.750", "0.500", "to", "1.000", "–", "–"] in lines
-    assert ["pooled", "0.750", "0.500", "to", "1.000", "-0.125", "-0.250", "to", "0.000"] in lines
-    assert lines[-1] == ["compare.csv"]

@@ -13,8 +13,8 @@ from hypothesis import strategies as st
 
 from helpers.evaluation.tallies import MEAN
 from helpers.global_config import Config
-from helpers.reporting.markdown import MARKUP, code, text
 from helpers.reporting.model_card import write_model_card
+from helpers.reporting.page import MARKUP, code, text
 from tests.unit.helpers.reporting.test_report import write_run
 
 HEADINGS = [  # Mitchell et al. 2019, figure 1

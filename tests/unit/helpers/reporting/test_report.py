@@ -11,9 +11,9 @@ import pandas as pd
 import pytest
 from sklearn import metrics as sk
 
+from helpers.evaluation.intervals import auc_standard_error
 from helpers.global_config import USUAL_CLASS_NAMES
 from helpers.reporting import operating_curves
-from helpers.reporting.auc_error import auc_standard_error
 from helpers.reporting.cautions import cautions
 from helpers.reporting.curves import draw_losses
 from helpers.reporting.pictures import drawing

@@ -12,7 +12,8 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from helpers.evaluation.metrics import evaluate
-from helpers.federated.messages import ClientReply, RoundOrder
+from helpers.federated.messages import RoundOrder
+from helpers.federated.replies import ClientReply
 from helpers.federated.weights import schema_of
 from helpers.run_records import files
 from helpers.run_records.checkpoint import (

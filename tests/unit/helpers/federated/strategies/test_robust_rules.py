@@ -4,6 +4,7 @@ import math
 
 import numpy as np
 import pytest
+from helpers.federated.strategies.norm_clipping import clip_update, clip_updates
 from hypothesis import given
 from hypothesis import strategies as st
 
@@ -11,7 +12,6 @@ from helpers.federated.aggregation import CHUNK, weighted_mean
 from helpers.federated.quorum import num_tolerated, updates_needed
 from helpers.federated.strategies.coordinates import median, trimmed_mean
 from helpers.federated.strategies.krum import krum, multi_krum, squared_distances
-from helpers.federated.strategies.norm_clipping import clip_update, clip_updates
 from helpers.federated.weights import Weights
 
 TRAINABLE = (True, False)

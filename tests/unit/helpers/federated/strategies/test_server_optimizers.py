@@ -4,12 +4,12 @@ import math
 
 import numpy as np
 import pytest
+from helpers.federated.strategies.server_optimizers import OPTIMIZERS, ServerRates
+from helpers.federated.strategies.server_step import follow, initial_server_state, server_state_schema
 from hypothesis import given
 from hypothesis import strategies as st
 
 from helpers.federated.aggregation import weighted_mean
-from helpers.federated.strategies.server_optimizers import OPTIMIZERS, ServerRates
-from helpers.federated.strategies.server_step import follow, initial_server_state, server_state_schema
 from helpers.federated.weights import SchemaError, Weights, schema_of
 
 TRAINABLE = (True, False)

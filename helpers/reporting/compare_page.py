@@ -1,4 +1,4 @@
-"""Curves and metrics of several runs beside each other, as a page."""
+"""HTML page that compares curves, metrics and settings of several runs."""
 
 import hashlib
 from collections.abc import Mapping, Sequence
@@ -18,23 +18,23 @@ LONGEST_NAME = 120
 
 
 def page_path(metrics_dir: Path, runs: list[str]) -> Path:
-    """metrics/compare-<run>-<run>….html, from the runs' names, cut to what a file system takes."""
-    whole = "-".join(runs)
-    if len(whole) > LONGEST_NAME:
-        whole = f"{whole[:LONGEST_NAME]}-{hashlib.sha256(whole.encode()).hexdigest()[:8]}"
-    return metrics_dir / f"compare-{whole}.html"
+    """Return metrics/compare-<run>-<run>….html, shortened to a length that file systems accept."""
+    names = "-".join(runs)
+    if len(names) > LONGEST_NAME:
+        names = f"{names[:LONGEST_NAME]}-{hashlib.sha256(names.encode()).hexdigest()[:8]}"
+    return metrics_dir / f"compare-{names}.html"
 
 
-def write_page(path: Path, runs: list[RunFiles], ways: Sequence[Mapping[Any, Any]] = ()) -> None:
-    """Make the page.
+def write_page(path: Path, runs: list[RunFiles], budgets: Sequence[Mapping[Any, Any]] = ()) -> None:
+    """Write the page.
 
     Args:
-        path: of the file.
-        runs: what is compared.
-        ways: rows of compare.csv, where the runs are one budget spent several ways; see `compare_runs`.
+        path: of the page.
+        runs: the runs to compare.
+        budgets: rows of compare.csv, for runs of `--compare`; see `compare_runs`.
 
     Raises:
-        RecordError: it could not be written.
+        RecordError: the page could not be written.
     """
     with drawing():
         pictures = _pictures(runs)
@@ -46,9 +46,9 @@ def write_page(path: Path, runs: list[RunFiles], ways: Sequence[Mapping[Any, Any
             for names in zip_longest(*(run.class_names for run in runs))
         ],
         runs=runs,
-        ways=ways,
+        budgets=budgets,
         pictures=pictures,
-        metrics=summaries.metrics_beside(runs),
+        metrics=summaries.metrics_of_runs(runs),
         settings=summaries.settings_that_differ(runs),
         doubts=summaries.doubts(runs),
     )

@@ -1,4 +1,4 @@
-"""The same budget spent several ways: one table of their tests, with intervals of the differences."""
+"""Paired comparison of the tests of several runs: ROC-AUC differences with bootstrap intervals."""
 
 from pathlib import Path
 from typing import Any
@@ -26,15 +26,15 @@ COLUMNS = [
 
 
 def compare_runs(metrics_dir: Path, runs: dict[str, str], seed: int) -> pd.DataFrame:
-    """Compare the tests of runs on the same images with that of the first.
+    """Compare the tests of several runs, on the same images, with that of the first run.
 
     Args:
-        metrics_dir: holds a folder for each run.
-        runs: name of the run by what it is called in the table; the first is the reference.
+        metrics_dir: folder with a folder per run.
+        runs: names of the runs by their names in the table; the first is the reference.
         seed: of the bootstrap.
 
     Returns:
-        A row a run with COLUMNS. `difference` is the reference's ROC-AUC minus the run's, with its
+        One row per run with COLUMNS. `difference` is the reference's ROC-AUC minus the run's, with its
         95 % interval from a paired bootstrap over patients; empty for the reference.
 
     Raises:
@@ -45,7 +45,7 @@ def compare_runs(metrics_dir: Path, runs: dict[str, str], seed: int) -> pd.DataF
     rows = []
     for index, (name, run) in enumerate(runs.items()):
         if not np.array_equal(scores[name]["test_files"], reference["test_files"]):
-            raise RecordError(f"run {run} was tested on other images than {next(iter(runs.values()))}")
+            raise RecordError(f"run {run} was tested on other images than run {next(iter(runs.values()))}")
         test = read_table(metrics_dir / run / "test.csv", TEST_COLUMNS).iloc[0]
         row: dict[str, Any] = {"model": name, "run": run}
         row |= {column: float(test[column]) if test[column] else None for column in COLUMNS[2:8]}
@@ -67,7 +67,7 @@ def compare_runs(metrics_dir: Path, runs: dict[str, str], seed: int) -> pd.DataF
 
 
 def write_comparison(path: Path, table: pd.DataFrame) -> None:
-    """Write what `compare_runs` returned as CSV.
+    """Write the table of `compare_runs` as CSV.
 
     Raises:
         RecordError: the file could not be written.
