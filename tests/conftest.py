@@ -1,15 +1,21 @@
-"""Shared by all tests: the option `--long` and the profile of hypothesis."""
+"""The option `--long` and the profiles of hypothesis, for all tests."""
 
 import pytest
 from hypothesis import settings
 
-# How long an example takes says something about the machine, not about what is tested.
+# The time of an example depends on the machine, not on what is tested.
 settings.register_profile("no deadline", deadline=None)
+settings.register_profile("long", deadline=None, max_examples=1000)
 settings.load_profile("no deadline")
 
 
 def pytest_addoption(parser: pytest.Parser) -> None:
-    parser.addoption("--long", action="store_true", help="also run the tests marked `long`")
+    parser.addoption("--long", action="store_true", help="run all tests, and more examples of each property")
+
+
+def pytest_configure(config: pytest.Config) -> None:
+    if config.getoption("--long"):
+        settings.load_profile("long")
 
 
 def pytest_collection_modifyitems(config: pytest.Config, items: list[pytest.Item]) -> None:
