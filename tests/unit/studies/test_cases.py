@@ -2,7 +2,8 @@
 
 from commands import training_options
 from helpers.federated.strategies import STRATEGIES
-from helpers.global_config import Config, config_from_arguments
+from helpers.global_config import Config
+from helpers.settings.command_line import config_from_arguments
 from studies.cases import (
     COMMON,
     Case,
@@ -23,7 +24,7 @@ def all_cases() -> list[Case]:
 
 
 def config_of(case: Case) -> Config:
-    return config_from_arguments(training_options.parse([*COMMON, *case.options]))
+    return config_from_arguments(Config, training_options.parse([*COMMON, *case.options]))
 
 
 def test_cases_differ_in_name_and_settings():

@@ -3,7 +3,7 @@
 import pytest
 
 from benchmarks.synthetic_data import write_prepared
-from helpers.global_config import UserError
+from helpers.settings.errors import UserError
 from studies.images import Images
 
 

@@ -7,7 +7,9 @@ from pathlib import Path
 import pytest
 
 from commands import training_options
-from helpers.global_config import UserError, config_from_arguments
+from helpers.global_config import Config
+from helpers.settings.command_line import config_from_arguments
+from helpers.settings.errors import UserError
 from studies import runs
 from studies.cases import (
     honest,
@@ -38,7 +40,7 @@ def calls(monkeypatch):
         started.append(" ".join(command[2:4]))
         folder = Path(environment["DT_METRICS_DIR"]) / command[3]
         folder.mkdir(parents=True)
-        config = config_from_arguments(training_options.parse(command[2:]))
+        config = config_from_arguments(Config, training_options.parse(command[2:]))
         (folder / "run.json").write_text(json.dumps({"settings": config.for_run()}))
         (folder / "test.csv").write_text("")
         return type("Process", (), {"wait": lambda self: 0, "poll": lambda self: 0})()
