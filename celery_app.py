@@ -7,11 +7,11 @@ from celery import Celery
 from celery.signals import celeryd_init, worker_ready, worker_shutdown
 from kombu.entity import Exchange, Queue
 
-from helpers.cluster.dispatch import AGGREGATE_QUEUE, TRAIN_QUEUE
 from helpers.cluster.errors import NameTaken
 from helpers.cluster.keys import SITE_QUEUE
 from helpers.cluster.process_tuning import tune_process
 from helpers.cluster.worker_session import WorkerSession
+from helpers.federated.messages import AGGREGATE_QUEUE, TRAIN_QUEUE
 from helpers.global_config import Config, ConfigError, UserError
 from preprocessing.feed.prepared_data import PreparedData
 
@@ -23,16 +23,16 @@ def _settings() -> dict[str, Any]:
     config = Config.load()
     url = config.REDIS_URL.get_secret_value()
     served = [TRAIN_QUEUE, AGGREGATE_QUEUE]
-    known = ["train_task", "aggregate_task", "run_task", "sites.record", "sites.finish"]
-    if config.SITE:  # its worker never takes what is for all, and knows how to do nothing else
-        served, known = [SITE_QUEUE + config.SITE], ["train_task", "sites.score"]
+    known = ["train_task", "aggregate_task", "run_task", "sites.average", "sites.record", "sites.finish"]
+    if config.SITE:  # its worker serves that site alone and can do nothing else
+        served, known = [SITE_QUEUE + config.SITE], ["sites.train", "sites.score"]
     return {
         "broker_url": url,
         "result_backend": url,
         "include": [f"tasks.{name}" for name in known],
         # TensorFlow hangs after a fork, so the pool is solo also without --pool.
         "worker_pool": "solo",
-        # Each with its own exchange: on a shared default one, every message would go to both.
+        # Each with its own exchange: a shared one would copy every message to both.
         "task_queues": [Queue(name, Exchange(name), routing_key=name) for name in served],
         "task_default_queue": served[0],
         "worker_direct": True,
@@ -40,7 +40,7 @@ def _settings() -> dict[str, Any]:
         "task_serializer": "json",
         "result_serializer": "json",
         "accept_content": ["json"],
-        # One task at a time, and none in reserve that another worker could do.
+        # One task at a time, and none reserved that another worker could do.
         "worker_prefetch_multiplier": 1,
         "worker_disable_prefetch": True,
         "task_acks_late": False,
@@ -72,20 +72,20 @@ _session: WorkerSession | None = None
 
 
 def worker_session() -> WorkerSession:
-    """What this worker process holds.
+    """Return the session of this worker process.
 
     Raises:
-        RuntimeError: this process is no worker.
+        RuntimeError: this process is not a Celery worker.
     """
     if _session is None:
-        raise RuntimeError("this process is no Celery worker")
+        raise RuntimeError("this process is not a Celery worker")
     return _session
 
 
 @celeryd_init.connect
 def _claim_name(sender: str, options: dict[str, Any], **_: Any) -> None:
     global _session
-    tune_process()  # TensorFlow comes with the tasks, later
+    tune_process()  # before the tasks import TensorFlow
     try:
         config = Config.load()
         if config.SITE and options.get("queues"):
@@ -100,7 +100,7 @@ def _claim_name(sender: str, options: dict[str, Any], **_: Any) -> None:
 
 
 def _site(config: Config) -> dict[str, Any] | None:
-    """What the orchestrator is told of this site: its name and counts of its images; None without a site.
+    """Return what the heartbeat shows of this site: its name and counts of its images; None without a site.
 
     Raises:
         UserError: the site has no prepared images.

@@ -1,80 +1,36 @@
-"""The orchestrator: reads the settings, finds Redis and workers, runs the rounds, prints the results."""
+"""The orchestrator: finds Redis and workers, runs the rounds of a training, prints the results."""
 
 import argparse
 import contextlib
 import sys
-import time
 import uuid
-from collections.abc import Callable, Sequence
-from typing import TYPE_CHECKING
+from collections.abc import Sequence
+from typing import TYPE_CHECKING, Any
 
-from helpers.global_config import (
-    AUGMENTATION_PRESETS,
-    Config,
-    ConfigError,
-    UserError,
-    add_settings,
-    config_from_arguments,
-)
+from commands.training_options import parse
+from helpers.global_config import Config
 
 if TYPE_CHECKING:
-    from rich.console import Console
+    import redis
 
     from helpers.cluster.chord_executor import ChordExecutor
+    from helpers.cluster.job_board import JobBoard
     from helpers.federated.cohort import CohortChooser
     from helpers.federated.messages import RunState
     from helpers.federated.observers import Observer
     from helpers.federated.sites.cohort import SiteChooser
-    from helpers.run_records.files import RunFolders
     from preprocessing.feed.prepared_data import PreparedData
 
 # Celery, pandas and the rest are imported where they are used, so that --help answers at once.
 
-HELP = """\
-Trains the CNN on the images in preprocessed/ (made from the image folder when absent) with the Celery
-workers that are running, one chord a round, and writes metrics/<run>/ and models/<run>/.
-"""
-EXAMPLES = """\
-before you start, in other terminals:
-  redis-server
-  celery --app=celery_app worker --pool=solo --loglevel=info --hostname=worker1@%h     (worker2, worker3 …)
-or both at once:
-  python run.py up --workers 3
 
-examples:
-  python distributed_training_index.py
-  python distributed_training_index.py --run first --epochs 20 --train-batch-size 16
-  python distributed_training_index.py --resume first
+def run_training(options: argparse.Namespace, config: Config, run: str) -> None:
+    """Run a training from its start, or from where it stopped, and print its results.
 
-exit status: 0 done; 2 a setting or input is wrong; 3 the cluster could not finish; 130 interrupted
-"""
-
-
-def parse(arguments: Sequence[str] | None) -> argparse.Namespace:
-    """Read the command line."""
-    parser = argparse.ArgumentParser(
-        description=HELP, epilog=EXAMPLES, formatter_class=argparse.RawDescriptionHelpFormatter
-    )
-    name = parser.add_mutually_exclusive_group()
-    name.add_argument("--run", metavar="NAME", help="name of the run [date and time]")
-    name.add_argument("--resume", metavar="NAME", help="go on with a run after its last finished round")
-    parser.add_argument(
-        "--force", action="store_true", help="resume although settings, images or versions have changed"
-    )
-    parser.add_argument(
-        "--compare",
-        action="store_true",
-        help="also train pooled in one process and each client alone, clients + 2 trainings in all, and "
-        "compare their tests",
-    )
-    parser.add_argument("--tensorboard", action="store_true", help="write metrics/<run>/tensorboard too")
-    parser.add_argument("--overwrite", action="store_true", help="replace a run of the same name")
-    add_settings(parser)
-    return parser.parse_args(arguments)
-
-
-def train(options: argparse.Namespace, config: Config, run: str) -> None:
-    """Run a training from its start, or from where it stopped, to its results.
+    Args:
+        options: `resume`, `force`, `overwrite` and `tensorboard` of the command line.
+        config: its settings.
+        run: its name.
 
     Raises:
         UserError: a setting, a name or the input is wrong.
@@ -84,120 +40,53 @@ def train(options: argparse.Namespace, config: Config, run: str) -> None:
     import redis
     from rich.console import Console
 
-    from celery_app import app
-    from helpers.cluster.chord_executor import ChordExecutor, RoundTerms
     from helpers.cluster.connection import check_reachable, connect
     from helpers.cluster.job_board import JobBoard
-    from helpers.cluster.supervision import Supervisor
     from helpers.cluster.versions import versions_here
-    from helpers.federated.sites.cohort import SiteChooser
+    from helpers.monitoring.registry import make_observers
     from helpers.monitoring.result_tables import print_results
-    from helpers.reporting.report import write_report
     from helpers.run_records.files import RunFolders
     from helpers.run_records.resume import check_name, check_same, config_to_resume
     from helpers.run_records.tables import ROUND_COLUMNS, read_table
-    from preprocessing.feed.run_data import prepared_data, test_set
+    from preprocessing.feed.run_data import augmented_examples, data_and_config
 
     folders = RunFolders.of(config, run)
     is_resumed = bool(options.resume)
     check_name(run, folders, resume=is_resumed, overwrite=options.overwrite)
     if is_resumed:
         config = config_to_resume(folders, config)
-    config.check_input_shape()
     client = connect(config.REDIS_URL.get_secret_value())
     check_reachable(client)
-    data = None if config.DATA_AT == "sites" else prepared_data(config)
-    seen = data or test_set(config)
-    digest = seen.digest if seen else ""
-    config = config.model_copy(update={"CLASS_NAMES": seen.class_names if seen else config.class_names})
-    config.check_threshold()
-    facts = {"settings": config.for_run(), "data_digest": digest, "versions": versions_here()}
+    data, config = data_and_config(config)
+    facts = {
+        "settings": config.for_run(),
+        "data_digest": data.digest if data else "",
+        "versions": versions_here(),
+    }
     if is_resumed:
         check_same(folders, facts, force=options.force)
 
-    def report(is_running: bool) -> object:
-        audit = config.PREPROCESSED_DIR / "audit.csv" if data else None
-        return write_report(config.METRICS_DIR, config.MODELS_DIR, run, audit, is_running=is_running)
-
     console = Console()
-    observer = _observers(console, config, data, folders, report, with_tensorboard=options.tensorboard)
-    session = uuid.uuid4().hex[:12]
-    board = JobBoard(client, run, session)
-    supervisor = Supervisor(client, board, config.WORKER_TIMEOUT_S, observer.notice)
-    task_deadline_s = max(config.ROUND_DEADLINE_S, config.WORKER_TIMEOUT_S)
-    terms = RoundTerms(config.ROUND_DEADLINE_S, config.MIN_CLIENTS, task_deadline_s)
-    identity = {"run": run, "session": session}
-    executor = ChordExecutor(app, client, board, supervisor, identity | facts, terms, observer.progress)
+    observer = make_observers(
+        config,
+        folders,
+        console,
+        examples=lambda: augmented_examples(data, config) if data else (),
+        with_tensorboard=options.tensorboard,
+    )
+    board = JobBoard(client, run, session=uuid.uuid4().hex[:12])
+    executor = make_executor(config, client, board, facts, observer)
     board.take_over()
     try:
-        cohorts = _cohorts(config, data, executor, observer)
+        cohorts = make_cohorts(config, data, executor, observer)
         state = run_all_rounds(config, run, is_resumed, executor, cohorts, observer)
-        if isinstance(cohorts, SiteChooser):
-            test = executor.finish_sites(cohorts.live(state, "test"))["test"]
-        else:
-            test = executor.finish_run()["test"]
+        test = executor.finish_run(state, cohorts)["test"]
     finally:
         observer.close()
         with contextlib.suppress(redis.RedisError):
             board.close()
     rounds = read_table(folders.metrics / "rounds.csv", ROUND_COLUMNS)
-    files = ("best.keras", "model_card.md")
-    places = [folders.metrics, folders.metrics / "report.html", *(folders.models / file for file in files)]
-    print_results(console, rounds, test, config.class_names, places)
-
-
-def _observers(
-    console: "Console",
-    config: Config,
-    data: "PreparedData | None",
-    folders: "RunFolders",
-    report: Callable[[bool], object],
-    *,
-    with_tensorboard: bool,
-) -> "Observer":
-    """Who is told of the run: the terminal, the report and, if asked for, TensorBoard."""
-    from helpers.federated.observers import Observer, Observers
-    from helpers.monitoring.report_observer import ReportObserver
-    from helpers.monitoring.terminal import TerminalObserver
-
-    observers: list[Observer] = [TerminalObserver(console, config.TRAIN_BATCH_SIZE), ReportObserver(report)]
-    if with_tensorboard:
-        import numpy as np
-
-        from helpers.monitoring.tensorboard import TensorBoardObserver
-        from preprocessing.feed.augment_images import augmented_examples
-
-        # Of images at the sites, none.
-        examples = np.empty((0, *config.INPUT_SHAPE, config.INPUT_DIM), np.float32)
-        if data is not None:
-            examples = augmented_examples(data.images("train"), config.AUGMENTATION, config.SEED)
-        observers.append(TensorBoardObserver(folders.metrics / "tensorboard", config.for_run(), examples))
-    return Observers(observers)
-
-
-def _cohorts(
-    config: Config, data: "PreparedData | None", executor: "ChordExecutor", observer: "Observer"
-) -> "CohortChooser | SiteChooser":
-    """Who decides which clients there are and which of them take part in a round.
-
-    Raises:
-        UserError: the images cannot be divided as the settings say.
-    """
-    from helpers.federated.cohort import CohortChooser
-    from helpers.federated.sites.cohort import SiteChooser
-    from preprocessing.feed.partitioning import count_clients, most_clients
-
-    if data is None:
-        return SiteChooser(
-            executor.wait_for_workers, config.MIN_CLIENTS, (*config.INPUT_SHAPE, config.INPUT_DIM),
-            config.class_names, config.CLIENT_FRACTION, config.SEED, observer.notice,
-        )  # fmt: skip
-    fixed = count_clients(data, config)
-
-    def count() -> int:
-        return fixed or min(executor.count_trainers(), most_clients(data, config))
-
-    return CohortChooser(count, config.clients_of, config.CLIENT_FRACTION, config.SEED, observer.notice)
+    print_results(console, rounds, test, config.class_names, folders.results)
 
 
 def run_all_rounds(
@@ -208,10 +97,12 @@ def run_all_rounds(
     cohorts: "CohortChooser | SiteChooser",
     observer: "Observer",
 ) -> "RunState":
-    """Start or resume the run and do its rounds, stopping early where that is due; return its state.
+    """Start or resume the run, run its rounds and return its state.
+
+    Each round is `chord(train × clients)(aggregate)`; see `ChordExecutor.run_round`.
 
     Raises:
-        ClusterError: the cluster could not finish; also if a round would have too few clients for STRATEGY.
+        ClusterError: the cluster could not finish.
         KeyboardInterrupt: asked to stop before the last round.
     """
     from helpers.cluster.errors import QuorumMissed
@@ -222,7 +113,7 @@ def run_all_rounds(
 
     def choose_cohort(state: RunState) -> Cohort:
         cohort = cohorts.choose(state)
-        if shortage := config.shortage(len(cohort.clients)):
+        if shortage := config.strategy.shortage(len(cohort.clients)):
             raise QuorumMissed(f"round {state.round + 1}: {shortage}")
         return cohort
 
@@ -250,50 +141,56 @@ def run_all_rounds(
     raise KeyboardInterrupt
 
 
-def _how_to_resume(config: Config, run: str, options: argparse.Namespace) -> str:
-    """The command that goes on, if there is something to go on with."""
-    from helpers.run_records.files import RunFolders
+def make_executor(
+    config: Config, client: "redis.Redis", board: "JobBoard", facts: dict[str, Any], observer: "Observer"
+) -> "ChordExecutor":
+    """Return what runs the rounds: the executor of the run's kind of clients, with its supervisor."""
+    from celery_app import app
+    from helpers.cluster.chord_executor import ChordExecutor, RoundTerms
+    from helpers.cluster.supervision import Supervisor
 
-    if not RunFolders.of(config, run).state.exists():
-        return ""
-    comparing = " --compare" if options.compare else ""
-    return f"\nto go on: python distributed_training_index.py --resume {run}{comparing}"
+    kind = ChordExecutor
+    if config.DATA_AT == "sites":
+        from helpers.cluster.site_executor import SiteExecutor
+
+        kind = SiteExecutor
+    supervisor = Supervisor(client, board, config.WORKER_TIMEOUT_S, observer.notice)
+    task_deadline_s = max(config.ROUND_DEADLINE_S, config.WORKER_TIMEOUT_S)
+    terms = RoundTerms(config.ROUND_DEADLINE_S, config.MIN_CLIENTS, task_deadline_s)
+    return kind(app, client, board, supervisor, board.identity | facts, terms, observer.progress)
+
+
+def make_cohorts(
+    config: Config, data: "PreparedData | None", executor: Any, observer: "Observer"
+) -> "CohortChooser | SiteChooser":
+    """Return what chooses the clients of each round.
+
+    Raises:
+        UserError: the images cannot be divided as the settings say.
+    """
+    from helpers.federated.cohort import CohortChooser
+    from preprocessing.feed.partitioning import count_clients, most_clients
+
+    if data is None or config.DATA_AT == "sites":
+        from helpers.federated.sites.cohort import SiteChooser
+
+        return SiteChooser(
+            executor.wait_for_workers, config.MIN_CLIENTS, (*config.INPUT_SHAPE, config.INPUT_DIM),
+            config.class_names, config.CLIENT_FRACTION, config.SEED, observer.notice,
+        )  # fmt: skip
+    fixed = count_clients(data, config)
+
+    def count() -> int:
+        return fixed or min(executor.count_trainers(), most_clients(data, config))
+
+    return CohortChooser(count, config.clients_of, config.CLIENT_FRACTION, config.SEED, observer.notice)
 
 
 def main(arguments: Sequence[str] | None = None) -> int:
-    """The command; returns its exit status."""
-    options = parse(arguments)
-    try:
-        config = config_from_arguments(options)
-        if config.AUGMENTATION not in AUGMENTATION_PRESETS:
-            from preprocessing.feed.custom_augmentation import embed_custom_augmentation
+    """Run the command and return its exit status."""
+    from commands.training import run_command
 
-            config = embed_custom_augmentation(config)
-    except UserError as error:
-        print(f"error: {error}", file=sys.stderr)
-        return 2
-    from helpers.cluster.errors import ClusterError
-
-    run = options.resume or options.run or time.strftime("%Y-%m-%d_%H-%M-%S")
-    try:
-        if options.compare and config.DATA_AT == "sites":
-            raise ConfigError("--compare with DATA_AT=sites: no one has the images of all to train pooled")
-        if options.compare:
-            from commands.budgets import compare_budgets
-
-            compare_budgets(options, config, run, train)
-        else:
-            train(options, config, run)
-    except UserError as error:
-        print(f"error: {error}", file=sys.stderr)
-        return 2
-    except ClusterError as error:
-        print(f"error: {error}{_how_to_resume(config, run, options)}", file=sys.stderr)
-        return error.exit_status
-    except KeyboardInterrupt:
-        print(f"stopped{_how_to_resume(config, run, options)}", file=sys.stderr)
-        return 130
-    return 0
+    return run_command(parse(arguments), run_training)
 
 
 if __name__ == "__main__":

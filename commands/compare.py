@@ -1,22 +1,30 @@
-"""`python run.py compare RUN RUN …`: metrics of runs in the terminal, with curves as a page."""
+"""`python run.py compare RUN RUN …`: test metrics of several runs in the terminal, and curves as a page."""
+
+from collections.abc import Sequence
 
 from rich.console import Console
 from rich.table import Table
 from rich.text import Text
 
 from helpers.global_config import Config
-from helpers.reporting.comparison import page_path, write_page
+from helpers.reporting.compare_page import page_path, write_page
 from helpers.reporting.page import NOTHING, number
 from helpers.reporting.pictures import several_shortened
 from helpers.reporting.run_files import RunFiles, read_run
-from helpers.reporting.summaries import check_known, doubts, metrics_beside, settings_that_differ
+from helpers.reporting.summaries import check_known, doubts, metrics_of_runs, settings_that_differ
+
+FIRST_COLUMN = 36  # columns of the longest metric name, with "test "
+GAP = 2
+RUN_COLUMN = 20 + GAP  # columns of a value with its interval
 
 
 def compare(config: Config, names: list[str], console: Console | None = None) -> None:
-    """Print the test metrics of runs beside each other and write metrics/compare-….html.
+    """Print the test metrics of runs side by side and write metrics/compare-….html.
+
+    The table continues below for runs that the width of the terminal has no room for.
 
     Raises:
-        UnknownRun: there is no run of one of these names.
+        UnknownRun: a run does not exist.
         UserError: the page could not be written.
     """
     console = console or Console()
@@ -25,28 +33,44 @@ def compare(config: Config, names: list[str], console: Console | None = None) ->
     runs = [read_run(config.METRICS_DIR, config.MODELS_DIR, name) for name in names]
     path = page_path(config.METRICS_DIR, names)
     write_page(path, runs)
-    console.print(_table(runs))
+    at_once = max(1, (console.width - FIRST_COLUMN) // RUN_COLUMN)
+    rows = _rows(runs)
+    for start in range(0, len(runs), at_once):
+        columns = range(start, min(start + at_once, len(runs)))
+        console.print(_table(runs, rows, columns, (console.width - FIRST_COLUMN) // len(columns) - GAP))
     for sentence in doubts(runs):
         console.print(Text(sentence))
     console.print(Text(f"  {path}"), soft_wrap=True)
 
 
-def _table(runs: list[RunFiles]) -> Table:
+def _rows(runs: list[RunFiles]) -> list[tuple[str, list[str]]]:
+    """Name of each row, and its cell for every run."""
+    if all(run.is_binary for run in runs):
+        rows = [("class 1", [run.class_names[1] for run in runs])]
+    else:
+        rows = [("classes", [several_shortened(run.class_names) for run in runs])]
+    rows += [
+        ("rounds", [str(len(run.rounds)) for run in runs]),
+        ("best round", [str(run.best_round or NOTHING) for run in runs]),
+        ("best validation AUC", [number(run.rounds["roc_auc"].max()) for run in runs]),
+    ]
+    for name, values in metrics_of_runs(runs):
+        rows.append((f"test {name}", [_with_interval(value) for value in values]))
+    return rows + settings_that_differ(runs)
+
+
+def _table(
+    runs: list[RunFiles], rows: list[tuple[str, list[str]]], columns: Sequence[int], width: int
+) -> Table:
+    """A table of the runs of these indices, each in a column of at most this width."""
     table = Table(box=None, pad_edge=False)
     table.add_column("")
-    for run in runs:
-        table.add_column(Text(run.run, overflow="fold"), justify="right")
-    if all(run.is_binary for run in runs):
-        table.add_row("class 1", *(Text(run.class_names[1]) for run in runs))
-    else:
-        table.add_row("classes", *(Text(several_shortened(run.class_names)) for run in runs))
-    table.add_row("rounds", *(str(len(run.rounds)) for run in runs))
-    table.add_row("best round", *(str(run.best_round or "–") for run in runs))
-    table.add_row("best validation AUC", *(number(run.rounds["roc_auc"].max()) for run in runs))
-    for name, values in metrics_beside(runs):
-        table.add_row(f"test {name}", *(Text(_with_interval(value)) for value in values))
-    for name, settings in settings_that_differ(runs):
-        table.add_row(Text(name), *(Text(value) for value in settings))
+    for column in columns:
+        table.add_column(
+            Text(runs[column].run, overflow="fold"), justify="right", overflow="fold", max_width=width
+        )
+    for name, cells in rows:
+        table.add_row(Text(name), *(Text(cells[column]) for column in columns))
     return table
 
 

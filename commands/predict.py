@@ -18,7 +18,7 @@ from rich.table import Table
 from commands.image_files import find_files, read_all
 from commands.tensorflow_loading import load_tensorflow
 from helpers.evaluation.weighted_metrics import decide
-from helpers.explaining.overlay import beside_heat
+from helpers.explaining.overlay import with_heatmap
 from helpers.global_config import USUAL_CLASS_NAMES, Config, UserError
 from helpers.run_records.files import write_whole
 from helpers.run_records.tables import to_csv
@@ -209,7 +209,7 @@ def write_pictures(model: "keras.Model", images: NDArray[np.uint8], targets: Seq
         for image, heatmap, target in zip(part, heatmaps, targets[start:], strict=False):
             size = (round(PICTURE_HEIGHT * image.shape[1] / image.shape[0]), PICTURE_HEIGHT)
             large = cv2.resize(image, size).reshape(*size[::-1], -1)
-            picture = beside_heat(np.asarray(large, np.uint8), cv2.resize(heatmap, size))
+            picture = with_heatmap(np.asarray(large, np.uint8), cv2.resize(heatmap, size))
             write_whole(target, cv2.imencode(".png", cv2.cvtColor(picture, cv2.COLOR_RGB2BGR))[1].tobytes())
 
 

@@ -1,4 +1,4 @@
-"""`python run.py runs`: every run in a table, best first."""
+"""`python run.py runs`: a table of all runs, best first. Fits 80 columns."""
 
 from rich.console import Console
 from rich.table import Table
@@ -6,35 +6,36 @@ from rich.text import Text
 
 from helpers.global_config import Config
 from helpers.reporting.page import number
-from helpers.reporting.summaries import OF_MEANS, Summary, summarize
+from helpers.reporting.summaries import CLASS_MEANS, Summary, summarize
 
-CAUTION = "To choose among runs, use the validation AUC: the best of several by test looks better than it is."
-HEADERS = ("run", "test\nAUC", "best val\nAUC", "rounds", "clients", "when", "state")
+CAUTION = (
+    "To choose among runs, use the validation AUC: choosing by test AUC makes the best test look too good."
+)
+HEADERS = ("run", "test\nAUC", "best\nval AUC", "rounds", "clients", "date", "state")
 
 
 def runs(config: Config, console: Console | None = None) -> None:
-    """Print the runs in METRICS_DIR: by test AUC, then those not yet tested by validation AUC.
+    """Print the runs in METRICS_DIR: tested ones by test AUC, then the others by validation AUC.
 
-    A line says which AUCs are means over classes. Two tests or more tempt to choose by them: then a line
-    warns.
+    Further lines name the runs whose AUC is a mean over classes, and warn against choosing by test.
     """
     console = console or Console()
     summaries = summarize(config.METRICS_DIR, config.MODELS_DIR)
     if not summaries:
-        text = f"no run in {config.METRICS_DIR} yet: python distributed_training_index.py trains one"
+        text = f"no run in {config.METRICS_DIR} yet: start one with python distributed_training_index.py"
         console.print(text, markup=False, soft_wrap=True)
         return
     table = Table(box=None, pad_edge=False)
     for header in HEADERS:
-        is_text = header in ("run", "when", "state")
+        is_text = header in ("run", "date", "state")
         table.add_column(
             header, justify="left" if is_text else "right", overflow="fold", no_wrap=header != "run"
         )
     for summary in summaries:
-        table.add_row(*(Text(cell) for cell in _cells(summary)))  # names are no markup
+        table.add_row(*(Text(cell) for cell in _cells(summary)))  # Text: a name may look like markup
     console.print(table)
     if several := [summary.run for summary in summaries if not summary.is_binary]:
-        console.print(OF_MEANS.format(runs=", ".join(several)), soft_wrap=True, markup=False)
+        console.print(CLASS_MEANS.format(runs=", ".join(several)), soft_wrap=True, markup=False)
     if sum(summary.is_finished for summary in summaries) > 1:
         console.print(CAUTION, soft_wrap=True)
 
@@ -42,4 +43,4 @@ def runs(config: Config, console: Console | None = None) -> None:
 def _cells(summary: Summary) -> list[str]:
     rounds = f"{summary.rounds}/{summary.planned}" if summary.planned else str(summary.rounds)
     aucs = [number(summary.test_auc), number(summary.best_validation_auc)]
-    return [summary.run, *aucs, rounds, str(summary.clients), summary.when, summary.state]
+    return [summary.run, *aucs, rounds, str(summary.clients), summary.date, summary.state]

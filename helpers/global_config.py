@@ -10,6 +10,7 @@ Errors:
 """
 
 import argparse
+import functools
 import json
 import os
 import re
@@ -39,9 +40,13 @@ from pydantic_settings import (
 
 from helpers.architectures import ARCHITECTURES, OWN, OWN_FUNCTION
 from helpers.evaluation.threshold_rule import parse_rule
-from helpers.federated.quorum import num_tolerated, sample_size, updates_needed
+from helpers.federated.quorum import sample_size
 from helpers.federated.sites.site import LONGEST_CLASS_NAME as LONGEST_CLASS_NAME
 from helpers.federated.sites.site import is_class_name as is_class_name
+from helpers.federated.strategies import DEFAULT as DEFAULT_STRATEGY
+from helpers.federated.strategies import Strategy
+from helpers.settings.strategy_rules import check_name as check_strategy_name
+from helpers.settings.strategy_rules import check_strategy, make_strategy
 
 AUGMENTATION_PRESETS = ("readme", "light", "strong", "none")
 """Those of `preprocessing.feed.augment_images`."""
@@ -188,6 +193,7 @@ ArchitectureName = Annotated[str, AfterValidator(_as_architecture)]
 PretrainedName = Annotated[str, AfterValidator(_as_pretrained)]
 CountOrAuto = Annotated[int | Literal["auto"], BeforeValidator(_as_count_or_auto)]
 ClientList = Annotated[tuple[NonNegativeInt, ...], BeforeValidator(_as_list)]
+StrategyName = Annotated[str, AfterValidator(check_strategy_name)]
 ThresholdRule = Annotated[str, AfterValidator(_as_rule)]
 AugmentationName = Annotated[str, AfterValidator(_as_augmentation)]
 Pair = Annotated[tuple[PositiveInt, PositiveInt], BeforeValidator(_as_pair)]
@@ -327,16 +333,12 @@ class Config(BaseSettings, metaclass=_ReadableDefaults):
         "Whether clients share batch normalization, or each keeps its own from round to round (FedBN); the "
         "model that is evaluated and saved holds the average either way.",
     )
-    STRATEGY: Literal[
-        "fedavg", "fedavg_unweighted", "fedprox", "scaffold", "fedavgm", "fedadagrad", "fedadam", "fedyogi",
-        "median", "trimmed_mean", "krum", "multi_krum",
-    ] = setting(
-        "fedavg",
-        "How updates become the next model: their mean, weighted by number of examples or every client "
-        "alike; the mean of clients whose gradients are corrected (`fedprox`, `scaffold`); an optimizer at "
-        "the server that follows the mean; or a rule that holds out against lying clients "
-        "(docs/strategies.md).",
-    )  # fmt: skip
+    STRATEGY: StrategyName = setting(
+        DEFAULT_STRATEGY,
+        "How updates become the next model (docs/strategies.md): a mean, a mean of clients whose gradients "
+        "are corrected, an optimizer at the server, a rule that tolerates malicious clients, or a class of "
+        "your own as `package.module:Class`, which every machine must allow in OWN_STRATEGIES.",
+    )
     MAX_UPDATE_NORM: float = setting(
         0.0,
         "Largest Euclidean norm of a client's change of the weights, longer ones are shortened to it, with "
@@ -346,37 +348,40 @@ class Config(BaseSettings, metaclass=_ReadableDefaults):
     )
     PROXIMAL_MU: float = setting(
         0.01,
-        "How firmly `fedprox` holds a client near the weights it began the round with: μ of the term "
-        "μ/2 ‖w − w₀‖² in its loss; 0 is `fedavg`.",
+        "Proximal weight μ: clients add μ/2 ‖w − w₀‖² to their loss, w₀ being the round's global weights.",
         ge=0, le=1000,
+    )  # fmt: skip
+    DYNAMIC_ALPHA: float = setting(
+        0.01,
+        "Weight α of dynamic regularization: larger holds clients nearer to the global weights.",
+        gt=0, le=1000,
     )  # fmt: skip
     SERVER_LEARNING_RATE: float = setting(
         0.0,
-        "Learning rate η of the server's optimizer; 0 means 1 for `fedavgm` and 0.01 for `fedadagrad`, "
-        "`fedadam` and `fedyogi`.",
+        "Learning rate η of the server's optimizer; 0 means the default of the strategy, 1 with plain "
+        "momentum and 0.01 for adaptive ones.",
         "per round", ge=0, le=100,
     )  # fmt: skip
     SERVER_MOMENTUM: float = setting(0.9, "Momentum β1 of the server's optimizer.", "per round", ge=0, lt=1)
     SERVER_BETA_2: float = setting(
         0.99,
-        "Share of its mean squared step that the server's optimizer keeps each round (`fedadam`, `fedyogi`).",
+        "Share β2 of the mean squared step that an adaptive server optimizer keeps each round.",
         "per round", ge=0, lt=1,
     )  # fmt: skip
     SERVER_TAU: float = setting(
         0.001,
-        "How little adaptive `fedadagrad`, `fedadam` and `fedyogi` are: τ, added to the root mean squared "
-        "step.",
+        "Adaptivity constant τ of the server optimizer; larger is less adaptive.",
         gt=0, le=1,
     )  # fmt: skip
     TRIM_FRACTION: float = setting(
         0.2,
-        "Part of the clients, rounded down, whose values `trimmed_mean` leaves out at each end of every "
+        "Fraction of the clients, rounded down, whose values a trimmed mean drops at each end of every "
         "coordinate.",
         "of the clients", gt=0, lt=0.5,
     )  # fmt: skip
     NUM_MALICIOUS: int = setting(
         1,
-        "Malicious clients that `krum` and `multi_krum` tolerate; they need 2 · NUM_MALICIOUS + 3 clients.",
+        "Malicious clients that a rule by distances tolerates; it needs 2 · NUM_MALICIOUS + 3 clients.",
         "clients", ge=0,
     )  # fmt: skip
     UPDATE_DTYPE: Literal["float32", "float16", "int8"] = setting(
@@ -473,6 +478,12 @@ class Config(BaseSettings, metaclass=_ReadableDefaults):
         "`mynets.small:build`; importing one runs its code (environment: `DT_OWN_ARCHITECTURES`).",
         local=True,
     )
+    OWN_STRATEGIES: NameList = setting(
+        (),
+        "Classes of your own that runs may name as STRATEGY on this machine, such as "
+        "`rules.mine:MyStrategy`; importing one runs its code (environment: `DT_OWN_STRATEGIES`).",
+        local=True,
+    )
     PRETRAINED_DIR: Path = setting(
         Path("pretrained"),
         "Folder of the weights files that PRETRAINED may name; only the start of a run reads it, on a "
@@ -522,6 +533,12 @@ class Config(BaseSettings, metaclass=_ReadableDefaults):
         0, "TensorFlow threads of a worker; 0 leaves it to TensorFlow.", "threads",
         ge=0, local=True,
     )  # fmt: skip
+    OBSERVERS: NameList = setting(
+        (),
+        "Observers in addition to terminal and report: `tensorboard`, or classes of your own such as "
+        "`mypackage.watch:Watch` (helpers/monitoring/registry.py says how they are called).",
+        local=True,
+    )
 
     @model_validator(mode="after")
     def _check_clients(self) -> Self:
@@ -531,26 +548,8 @@ class Config(BaseSettings, metaclass=_ReadableDefaults):
         return self
 
     @model_validator(mode="after")
-    def _check_scaffold(self) -> Self:
-        if self.STRATEGY != "scaffold":
-            return self
-        if self.OPTIMIZER != "sgd":
-            raise ValueError(
-                f"OPTIMIZER: received {self.OPTIMIZER!r}: STRATEGY=scaffold reads mean gradients off the way "
-                "that plain SGD went; set OPTIMIZER=sgd, and BASE_LR to a rate for it, such as 0.01"
-            )
-        if self.UPDATE_DTYPE != "float32":
-            raise ValueError(
-                f"UPDATE_DTYPE: received {self.UPDATE_DTYPE!r}: with STRATEGY=scaffold clients send whole "
-                "weights; set UPDATE_DTYPE=float32"
-            )
-        return self
-
-    @model_validator(mode="after")
     def _check_strategy(self) -> Self:
-        shortage = "" if self.cohort_size is None else self.shortage(self.cohort_size)
-        if shortage:
-            raise ValueError(shortage)
+        check_strategy(self.strategy, self.cohort_size)
         return self
 
     @model_validator(mode="after")
@@ -566,7 +565,7 @@ class Config(BaseSettings, metaclass=_ReadableDefaults):
                 "it multiplies BASE_LR by a number that is not fixed",
             ),
             "UPDATE_DTYPE": (self.UPDATE_DTYPE == "int8", remembers),
-            "STRATEGY": (self.STRATEGY == "scaffold", remembers),
+            "STRATEGY": (bool(self.strategy.client_state), remembers),
             "BATCH_NORM": (self.BATCH_NORM == "local", remembers),
         }
         for name, (is_set, reason) in conflicts.items():
@@ -642,12 +641,6 @@ class Config(BaseSettings, metaclass=_ReadableDefaults):
                 f"PRECISION: received {self.PRECISION!r} with TRAIN_STEP=fast, whose layers are for float32 "
                 "on a CPU; set TRAIN_STEP=plain"
             )
-        if self.PRECISION == "mixed_float16" and self.STRATEGY == "scaffold":
-            raise ValueError(
-                "PRECISION: received 'mixed_float16' with STRATEGY=scaffold: steps whose gradients overflow "
-                "are left out, and the mean gradients that it reads off would be wrong; set "
-                "PRECISION=mixed_bfloat16"
-            )
         return self
 
     def check_input_shape(self) -> None:
@@ -680,10 +673,15 @@ class Config(BaseSettings, metaclass=_ReadableDefaults):
         """What each label means, in order of the labels."""
         return self.CLASS_NAMES or USUAL_CLASS_NAMES
 
-    @property
-    def server_learning_rate(self) -> float:
-        """Rate of the server's optimizer; the default depends on STRATEGY."""
-        return self.SERVER_LEARNING_RATE or (1.0 if self.STRATEGY == "fedavgm" else 0.01)
+    @functools.cached_property
+    def strategy(self) -> Strategy:
+        """The strategy that STRATEGY names.
+
+        Raises:
+            ValueError: this machine does not allow it, or it cannot be used.
+        """
+        values = {name: getattr(self, name) for name in type(self).model_fields}
+        return make_strategy(values | {"learning_rate": self.learning_rate})
 
     @property
     def num_clients(self) -> int | None:
@@ -711,24 +709,6 @@ class Config(BaseSettings, metaclass=_ReadableDefaults):
         """How many clients take part in a round; None where the live workers or the sites decide that."""
         number = self.num_clients
         return None if number is None else sample_size(len(self.clients_of(number)), self.CLIENT_FRACTION)
-
-    def shortage(self, num_clients: int) -> str:
-        """Why STRATEGY cannot do what it says with so many clients a round, in words; empty if it can."""
-        liars = num_tolerated(self.STRATEGY, self.TRIM_FRACTION, self.NUM_MALICIOUS, num_clients)
-        needed = updates_needed(self.STRATEGY, liars)
-        if self.STRATEGY == "trimmed_mean" and not liars:
-            return (
-                f"TRIM_FRACTION: received {self.TRIM_FRACTION}: of {num_clients} clients a round less "
-                "than one, so that nothing would be trimmed; trimmed_mean needs three clients a round, and "
-                "TRIM_FRACTION to be at least one of them"
-            )
-        if num_clients < needed:
-            return (
-                f"NUM_MALICIOUS: received {self.NUM_MALICIOUS}: STRATEGY={self.STRATEGY} needs "
-                f"2 · NUM_MALICIOUS + 3 = {needed} clients, {num_clients} take part in a round: lower it, or "
-                "have more clients"
-            )
-        return ""
 
     @property
     def learning_rate(self) -> float:
@@ -804,6 +784,7 @@ _TYPE_WORDS: dict[Any, str] = {
     "CLIENTS": "list of int",
     "CLASS_NAMES": "list of text",
     "OWN_ARCHITECTURES": "list of text",
+    "OBSERVERS": "list of text",
     "num_workers": "int or `auto`",
     int: "int",
     float: "float",

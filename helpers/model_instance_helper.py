@@ -1,4 +1,4 @@
-"""One compiled Keras model, kept between rounds: build it, fill it, make it new again."""
+"""The compiled Keras model of a process, kept and reset between rounds."""
 
 import functools
 import tempfile
@@ -23,14 +23,14 @@ class ModelInstance:
 
     Args:
         model: any; it is compiled here.
-        optimizer: what its clients train with; Adam by default. For a model of precision mixed_float16 Keras
-            puts it into an optimizer that scales the loss.
+        optimizer: of the clients; Adam by default. For a model of precision mixed_float16, Keras wraps it in
+            an optimizer that scales the loss.
         xla: whether XLA compiles the training step.
 
     Attributes:
-        model: the same, with the loss and the optimizer.
-        loss: as Keras calls it: binary_crossentropy where the model gives one probability,
-            sparse_categorical_crossentropy where it gives one a class. Labels are (B, 1) for both.
+        model: the same, compiled.
+        loss: its Keras name: binary_crossentropy where the model has one output, else
+            sparse_categorical_crossentropy. Labels are (B, 1) for both.
         schema: names, dtypes and shapes of its weights, in `get_weights()` order.
         trainable: for each of them, whether gradients change it; moving statistics are not.
         normalizing: for each of them, whether it belongs to batch normalization.
@@ -42,7 +42,7 @@ class ModelInstance:
         self.model = model
         is_binary = model.output_shape[-1] == 1
         self.loss = "binary_crossentropy" if is_binary else "sparse_categorical_crossentropy"
-        # Beside the loss, the same without class weights: what is reported.
+        # The metric is the loss without class weights, which is reported.
         self.model.compile(
             optimizer or client_optimizer("adam"), self.loss, metrics=[self.loss], jit_compile=xla
         )
@@ -53,7 +53,7 @@ class ModelInstance:
         norms = [layer for layer in all_layers(model) if isinstance(layer, keras.layers.BatchNormalization)]
         normalizing = {variable.path for layer in norms for variable in layer.weights}
         self.normalizing = tuple(name in normalizing for name in self.names)
-        # State of dropout and its like, in layers at any depth; not among the weights.
+        # Random state of dropout and similar layers, at any depth; it is not among the weights.
         self._seeds = [state for state in self.model.variables if state.name == "seed_generator_state"]
 
     @property
@@ -66,62 +66,62 @@ class ModelInstance:
         weights: Weights,
         learning_rate: float,
         seed: list[int],
-        corrections: Mapping[str, NDArray[np.generic]],
+        gradient_terms: Mapping[str, NDArray[np.generic]],
     ) -> None:
-        """Set weights, and put optimizer and dropout into the state of a newly built model.
+        """Set the weights, and reset optimizer and dropout to those of a new model.
 
         Args:
             weights: arrays that fit `schema`.
             learning_rate: of the optimizer.
-            seed: non-negative integers; the dropout masks follow from them alone.
-            corrections: what an optimizer that was made for it adds to the gradients, by name of the weights.
+            seed: non-negative integers that determine the dropout masks.
+            gradient_terms: what the strategy adds to the gradients, by name of the weights.
         """
         self.model.set_weights(weights)
         optimizer = self.model.optimizer
         for variable in optimizer.variables:
             variable.assign(np.zeros(variable.shape, variable.dtype))
         if isinstance(optimizer, keras.optimizers.LossScaleOptimizer):
-            optimizer.dynamic_scale.assign(optimizer.initial_scale)  # the one that does not begin at zero
+            optimizer.dynamic_scale.assign(optimizer.initial_scale)  # it alone does not start at zero
             optimizer = optimizer.inner_optimizer
         optimizer.learning_rate = learning_rate
         if isinstance(optimizer, GradientTerms):
-            optimizer.begin_round(self.model.trainable_variables, corrections)
+            optimizer.begin_round(self.model.trainable_variables, gradient_terms)
         for index, state in enumerate(self._seeds):
             state.assign(np.random.SeedSequence([*seed, index]).generate_state(2))
 
 
 @functools.lru_cache(maxsize=2)
 def _instance(
-    recipe: Recipe, optimizer: str, proximal_mu: float, is_corrected: bool, xla: bool
+    recipe: Recipe, optimizer: str, proximal_mu: float, has_terms: bool, xla: bool
 ) -> ModelInstance:
-    terms = client_optimizer(optimizer, proximal_mu=proximal_mu, is_corrected=is_corrected)
-    return ModelInstance(build(recipe), terms, xla=xla)
+    own = client_optimizer(optimizer, proximal_mu=proximal_mu, has_terms=has_terms)
+    return ModelInstance(build(recipe), own, xla=xla)
 
 
 def model_for(config: Config) -> ModelInstance:
-    """Return this process' model for `config`, built at the first call.
+    """Return the model of this process for `config`, built at the first call.
 
     Raises:
-        ConfigError: the network cannot be built of such images, or not here.
+        ConfigError: the network cannot be built for such images, or on this machine.
     """
     limit_threads(config.THREADS)
     choose_gpu(config.GPU)
     return _instance(
         Recipe.of(config),
         config.OPTIMIZER,
-        config.PROXIMAL_MU if config.STRATEGY == "fedprox" else 0.0,
-        config.STRATEGY == "scaffold",
+        config.strategy.proximal_mu,
+        bool(config.strategy.client_state),
         config.XLA,
     )
 
 
 def initial_weights(config: Config) -> Weights:
-    """Build a new model from `config.SEED`, fill it with PRETRAINED's weights if any, and return its weights.
+    """Return the weights of a new model: drawn from `config.SEED`, or those of PRETRAINED.
 
-    Only the start of a run needs this, so no other worker reads PRETRAINED_DIR or fetches anything.
+    Only the start of a run calls this, so other workers neither read PRETRAINED_DIR nor download anything.
 
     Raises:
-        ConfigError: PRETRAINED's weights cannot be had.
+        ConfigError: the weights of PRETRAINED are not available.
     """
     model = build(Recipe.of(config), config.SEED)
     if config.PRETRAINED != "none":
@@ -132,8 +132,8 @@ def initial_weights(config: Config) -> Weights:
 def keras_file(config: Config, weights: Weights) -> bytes:
     """Return a `.keras` file of the model with `weights`; it opens with `keras.models.load_model`.
 
-    The model in it is not compiled, as an optimizer's state would triple the file, of Keras' own layers, and
-    float32 throughout.
+    The model consists of Keras' own layers in float32. It is not compiled, as the optimizer's state would
+    triple the file.
     """
     model = build(replace(Recipe.of(config), is_fast=False, train_body=True, precision="float32"))
     model.set_weights(weights)

@@ -1,22 +1,24 @@
-"""The chord's callback: the clients' updates become the new global model, evaluated and recorded."""
+"""The chord's callback: the clients' updates become the new global model, which is evaluated and recorded."""
 
 from typing import Any
 
 from celery_app import app, worker_session
 from helpers.evaluation.metrics import Evaluation, evaluate
-from helpers.federated.messages import ClientReply, RoundOrder, RoundResult
+from helpers.federated.messages import Averaged, RoundOrder, RoundResult
+from helpers.federated.norm_clipping import clip_updates
+from helpers.federated.quorum import QuorumError
 from helpers.federated.replies import read_replies
-from helpers.federated.sites.messages import Combined
+from helpers.federated.strategies.base import ServerInputs
 from helpers.federated.weights import Weights
 from helpers.local_training.trainer import predict_scores
+from helpers.run_records.checkpoint import save_server_state
 from helpers.run_records.rows import round_row
+from helpers.run_records.run_log import server_state_before
 from helpers.weight_store.store import put_arrays
 from preprocessing.feed.input_pipeline import evaluation_batches
-from tasks.combination import combine
 from tasks.partition_log import record_partition
-from tasks.round_clock import RoundClock
 from tasks.round_record import record_round
-from tasks.run_context import RunContext
+from tasks.run_context import RoundClock, RunContext
 from tasks.update_intake import UpdateIntake
 
 
@@ -25,42 +27,80 @@ def aggregate(replies: Any, message: dict[str, Any]) -> None:
     """Aggregate a round; see `RoundOrder` and `RoundResult`.
 
     Args:
-        replies: the header tasks' results; a chord of one task hands over a single result.
+        replies: results of the header's tasks; a chord with one task passes a single result.
         message: the order.
     """
-    listed = replies if isinstance(replies, list) else [replies]
     worker_session().run_order(
-        RoundOrder,
-        message,
-        lambda order: aggregate_round(order, read_replies(order.round, order.clients, listed)).to_message(),
+        RoundOrder, message, lambda order: aggregate_round(order, as_list(replies)).to_message()
     )
 
 
-def aggregate_round(order: RoundOrder, replies: list[ClientReply]) -> RoundResult | Combined:
-    """Combine, evaluate, store and commit one round; where the sites have to evaluate it, only combine.
+def aggregate_round(order: RoundOrder, replies: list[Any]) -> RoundResult:
+    """Average, evaluate and record one round.
 
     Raises:
         QuorumError: too few updates can be used.
         RecordError: the records could not be written; the round has not happened.
     """
-    context = RunContext.of(order)
-    instance, clock = context.instance, RoundClock(order)
-    intake = UpdateIntake(context, order, replies)
-    weights, server_file = combine(context, order, intake)
-    found = None if order.sites else _evaluation(context, weights)
-    reference = put_arrays(context.store, context.key("weights", order.round), instance.names, weights)
-    row = round_row(order.round, intake.replies, clock.now(), clock.started_at)
-    combined = Combined(
-        reference.to_message(), row, intake.rows, intake.states, intake.state_files, server_file
-    )  # fmt: skip
-    if found is None:
-        return combined
+    context, clock = RunContext.of(order), RoundClock(order)
+    intake = UpdateIntake(context, order, read_replies(order.round, order.clients, replies))
+    weights, averaged = average(context, order, intake, clock)
+    evaluation = evaluate_weights(context, weights)
     record_partition(context, order)
-    return record_round(context, order, combined, weights, found)
+    return record_round(context, order, averaged, weights, evaluation)
 
 
-def _evaluation(context: RunContext, weights: Weights) -> Evaluation:
-    """How the model with these weights does on validation."""
+def average(
+    context: RunContext, order: RoundOrder, intake: UpdateIntake, clock: RoundClock
+) -> tuple[Weights, Averaged]:
+    """Return the new global weights, stored, and what is to be recorded of them.
+
+    Raises:
+        QuorumError: too few updates, for MIN_CLIENTS or for the strategy.
+        SchemaError: the server's step left the range of the weights.
+        RecordError: the server's state could not be read or written.
+    """
+    weights, server_file = combine(context, order, intake)
+    reference = put_arrays(
+        context.store, context.key("weights", order.round), context.instance.names, weights
+    )
+    row = round_row(order.round, intake.replies, clock.now(), clock.started_at)
+    return weights, Averaged(
+        reference.to_message(), row, intake.rows, intake.states, intake.state_files, server_file
+    )
+
+
+def combine(context: RunContext, order: RoundOrder, intake: UpdateIntake) -> tuple[Weights, str | None]:
+    """Return the new global weights by STRATEGY, and the file of the server's state; None where it has
+    none.
+    """
+    config, model, trainable = context.config, context.instance.schema, context.is_shared
+    state_schema = config.strategy.server_schema(model, trainable)
+    updates = intake.updates()
+    if config.MAX_UPDATE_NORM:
+        updates = clip_updates(updates, intake.global_weights, trainable, config.MAX_UPDATE_NORM)
+    server = ServerInputs(
+        schema=model,
+        trainable=trainable,
+        num_clients=order.num_clients,
+        num_participants=len(order.clients),
+        read_global_weights=lambda: intake.global_weights,
+        read_state=lambda: server_state_before(context.folders, order.round, state_schema),
+    )
+    try:
+        weights, state = config.strategy.aggregate(updates, server)
+    except QuorumError as error:
+        raise QuorumError(f"{error} ({intake.reasons})") from None
+    return weights, save_server_state(context.folders, order.round, state_schema, state) if state else None
+
+
+def evaluate_weights(context: RunContext, weights: Weights) -> Evaluation:
+    """Return the evaluation of the model with these weights on the validation images."""
     context.instance.model.set_weights(weights)
     batches = evaluation_batches(context.data.images("val"), context.config.EVALUATION_BATCH_SIZE)
     return evaluate(context.data.labels("val"), predict_scores(context.instance, batches))
+
+
+def as_list(replies: Any) -> list[Any]:
+    """Return the replies of a chord's header as a list."""
+    return replies if isinstance(replies, list) else [replies]

@@ -1,31 +1,30 @@
-"""Which client had which training image in which round: metrics/<run>/partition.csv."""
+"""The log of which client had which training image: metrics/<run>/partition.csv."""
 
 from typing import Any
 
 from helpers.federated.messages import RoundOrder
-from helpers.run_records.tables import PARTITION_COLUMNS, read_table, trimmed, write_rows
+from helpers.run_records.checkpoint import read_state
+from helpers.run_records.tables import PARTITION_COLUMNS, write_rows
 from preprocessing.feed.partitioning import partition, resolve_partition, sites_of_rows
 from tasks.run_context import RunContext
 
 
 def record_partition(context: RunContext, order: RoundOrder) -> None:
-    """Write down the division of a round that differs from the one before.
+    """Write the partition of a round that differs from the round before, that is, in its number of clients.
 
-    Doing so twice leaves the same file. What a round that is not committed leaves is dropped by a resume.
+    Repeating it leaves the same file. A resume drops the rows of rounds that were not committed.
 
     Raises:
-        RecordError: the file could not be read or written.
+        RecordError: the records could not be read or written.
     """
-    rows = _division(context, order)
-    path = context.folders.metrics / "partition.csv"
-    before = trimmed(read_table(path, PARTITION_COLUMNS), order.round - 1)
-    latest = before[before["round"] == before["round"].iloc[-1]] if len(before) else before
-    if latest[["file", "client"]].to_numpy().tolist() != [[row["file"], str(row["client"])] for row in rows]:
-        write_rows(path, PARTITION_COLUMNS, order.round, rows)
+    state, _ = read_state(context.folders)
+    if state.partition_clients != order.num_clients:
+        path = context.folders.metrics / "partition.csv"
+        write_rows(path, PARTITION_COLUMNS, order.round, _partition_rows(context, order))
 
 
-def _division(context: RunContext, order: RoundOrder) -> list[dict[str, Any]]:
-    """The rows of partition.csv, in the order of the training rows."""
+def _partition_rows(context: RunContext, order: RoundOrder) -> list[dict[str, Any]]:
+    """Return the rows of partition.csv, in the order of the training rows."""
     data, config = context.data, context.config
     shares = partition(data, config, order.num_clients)
     owner = {int(row): client for client, rows in enumerate(shares) for row in rows}

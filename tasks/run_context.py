@@ -1,21 +1,35 @@
-"""What every task needs once it knows its order: config, data, model and store of this worker."""
+"""What a task needs once it has its order: config, data, model and store of this worker, and the round's
+clock.
+"""
 
+import functools
+import time
 from dataclasses import dataclass
 from pathlib import Path
 
 from celery_app import worker_session
 from helpers.cluster import keys
+from helpers.cluster.connection import redis_time
 from helpers.federated.client_state import ClientStatePlan
-from helpers.federated.messages import Order, TrainOrder
+from helpers.federated.messages import Order, RoundOrder, TrainOrder
 from helpers.global_config import Config
 from helpers.model_instance_helper import ModelInstance, model_for
 from helpers.run_records.files import RunFolders
 from helpers.weight_store.store import WeightStore
 from preprocessing.feed.prepared_data import PreparedData
 
+RESERVE = 0.1
+"""Fraction of the time left at the start that is kept for predicting and sending the update, …"""
+LEAST_RESERVE_S = 2.0
+"""… but at least this many seconds, unless that is more than half of the time."""
+
 
 class DataDiffersError(Exception):
-    """This worker's prepared data is not the run's."""
+    """This worker's prepared data differs from the run's."""
+
+
+class StoppedError(Exception):
+    """A training ended early and its update does not count."""
 
 
 @dataclass(frozen=True)
@@ -23,13 +37,13 @@ class RunContext:
     """What a worker works with for one run.
 
     Attributes:
-        order: as it was received.
+        order: as received.
         config: the run's settings with this machine's own.
-        own_data: this machine's prepared arrays, the same as the orchestrator's or, at a site, the site's;
-            elsewhere in a run of sites the test set of TEST_DIR, None without one.
-        instance: the model, kept from task to task; of the run's PRECISION where a client trains.
-        store: where weights lie.
-        folders: where the run's records lie.
+        own_data: this machine's prepared images, the same as the orchestrator's or, at a site, the site's.
+            Where images stay at the sites, the test set of TEST_DIR elsewhere, or None without one.
+        instance: the model, kept from task to task; it has the run's PRECISION where a client trains.
+        store: the weight store.
+        folders: folders of the run's records.
         worker: name of this worker.
     """
 
@@ -43,48 +57,63 @@ class RunContext:
 
     @classmethod
     def of(cls, order: Order) -> "RunContext":
-        """Gather the context of an order.
+        """Return the context of an order.
 
         Raises:
-            UserError: the data is not there or a local setting is wrong.
-            DataDiffersError: the data is another than the run's.
+            UserError: the data does not exist or a local setting is wrong.
+            DataDiffersError: the data differs from the run's.
         """
         session = worker_session()
         config = Config.from_run(order.settings)
         data = _data_of(order, config, session.name)
+        instance = _instance_of(config, is_training=isinstance(order, TrainOrder))
         folders = RunFolders.of(config, order.run)
-        # What is evaluated is what will be saved: float32, whatever clients compute in.
-        computing = {} if isinstance(order, TrainOrder) else {"PRECISION": "float32"}
-        instance = model_for(config.model_copy(update=computing))
         return cls(order, config, data, instance, session.store, folders, session.name)
 
     @property
     def data(self) -> PreparedData:
-        """The prepared arrays.
+        """The prepared images.
 
         Raises:
-            DataDiffersError: there are none here, the images are at the sites.
+            DataDiffersError: this worker has none, because the images of the run stay at its sites.
         """
         if self.own_data is None:
-            raise DataDiffersError(f"{self.worker} has no images: those of this run are at its sites")
+            raise DataDiffersError(f"{self.worker} has no images: those of this run stay at its sites")
         return self.own_data
 
     @property
-    def memory(self) -> ClientStatePlan:
-        """What the run's clients remember."""
-        config, instance = self.config, self.instance
-        return ClientStatePlan.of(
-            instance.schema,
-            instance.trainable,
-            instance.normalizing,
-            update_dtype=config.UPDATE_DTYPE,
-            strategy=config.STRATEGY,
-            batch_norm=config.BATCH_NORM,
+    def state_plan(self) -> ClientStatePlan | None:
+        """The plan of the clients' states; None where they send plain weights and remember nothing."""
+        return _state_plan(self.config, self.instance)
+
+    @property
+    def is_shared(self) -> tuple[bool, ...]:
+        """For each array of the model, whether gradients change it and all clients have it in common."""
+        trainable = self.instance.trainable
+        if self.config.BATCH_NORM != "local":
+            return trainable
+        return tuple(
+            trains and not norm for trains, norm in zip(trainable, self.instance.normalizing, strict=True)
         )
 
     def key(self, *parts: str | int) -> str:
-        """A key of this run and session in the weight store."""
+        """Return a key of this run and session in the weight store."""
         return keys.of_session(self.order.run, self.order.session, *parts)
+
+
+@functools.lru_cache(maxsize=4)
+def _instance_of(config: Config, *, is_training: bool) -> ModelInstance:
+    """Return the model: what is evaluated is what is saved, float32, whatever clients compute in."""
+    return model_for(config if is_training else config.model_copy(update={"PRECISION": "float32"}))
+
+
+@functools.lru_cache(maxsize=4)
+def _state_plan(config: Config, instance: ModelInstance) -> ClientStatePlan | None:
+    is_private = [config.BATCH_NORM == "local" and norm for norm in instance.normalizing]
+    if config.UPDATE_DTYPE == "float32" and not config.strategy.client_state and not any(is_private):
+        return None
+    is_shared = [trains and not own for trains, own in zip(instance.trainable, is_private, strict=True)]
+    return ClientStatePlan.of(instance.schema, is_shared, is_private, config.UPDATE_DTYPE, config.strategy)
 
 
 def _data_of(order: Order, config: Config, worker: str) -> PreparedData | None:
@@ -100,3 +129,61 @@ def _data_of(order: Order, config: Config, worker: str) -> PreparedData | None:
         what = f"{folder}/manifest.json on {worker}" if folder else f"{worker} has no TEST_DIR: this"
         raise DataDiffersError(f"{what} differs from {whose}")
     return data
+
+
+class RoundClock:
+    """Seconds since a round was dispatched, on Redis' clock.
+
+    Attributes:
+        started_at: when this object was made.
+    """
+
+    def __init__(self, order: RoundOrder) -> None:
+        self.started_at = redis_time(worker_session().client) - order.sent_at
+        self._made = time.monotonic()
+
+    def now(self) -> float:
+        """Return the seconds since the dispatch."""
+        return self.started_at + time.monotonic() - self._made
+
+
+class StopCondition:
+    """Decides after every batch whether a training goes on, and reports its progress with the heartbeat.
+
+    Args:
+        order: of the training.
+        clock: of its round.
+        config: of the run.
+        num_batches: steps of a whole training.
+    """
+
+    def __init__(self, order: TrainOrder, clock: RoundClock, config: Config, num_batches: int) -> None:
+        self.num_batches = num_batches
+        self._order = order
+        self._clock = clock
+        self._partial_counts = config.PARTIAL_UPDATES
+        self._session = worker_session()
+        time_left = config.ROUND_DEADLINE_S - clock.started_at
+        reserve = min(time_left / 2, max(RESERVE * time_left, LEAST_RESERVE_S))
+        self._stop_at = config.ROUND_DEADLINE_S - reserve
+        self._closed = False
+
+    def go_on(self, num_batches: int) -> bool:
+        """Return whether to train another batch after `num_batches`."""
+        was_shown = self._session.heartbeat.show_batch(num_batches, self.num_batches)
+        if was_shown and not self._session.still_expects(self._order):
+            self._closed = True
+        return not self._closed and self._clock.now() < self._stop_at
+
+    def check(self, num_batches: int) -> None:
+        """Refuse the update of a training that ended after `num_batches` if it cannot count.
+
+        Raises:
+            StoppedError: the round was closed, or partial updates do not count.
+        """
+        if num_batches == self.num_batches:
+            return
+        if self._closed:
+            raise StoppedError("the round was closed before the training ended")
+        if not self._partial_counts:
+            raise StoppedError(f"only {num_batches} of {self.num_batches} batches before the deadline")

@@ -1,79 +1,60 @@
-"""One client's part in a round: global weights in, local weights and validation scores out."""
+"""One client's training in a round: global weights in, local weights and validation scores out."""
 
+from collections.abc import Callable
 from typing import Any
 
 import numpy as np
 from celery.exceptions import Ignore
+from numpy.typing import NDArray
 
 from celery_app import app, worker_session
-from helpers.evaluation.tallies import tally_of
-from helpers.federated.messages import ClientReply, TrainOrder
-from helpers.federated.weights import Weights
-from helpers.local_training.trainer import LocalUpdate, predict_scores, train_locally
+from helpers.federated.messages import TrainOrder
+from helpers.federated.replies import ClientReply
+from helpers.local_training.trainer import predict_scores, train_locally
+from helpers.weight_store.store import put_arrays
 from preprocessing.feed.input_pipeline import evaluation_batches, training_batches
 from preprocessing.feed.partitioning import class_weight, partition
-from tasks.client_exchange import ClientExchange
-from tasks.round_clock import RoundClock, StopCondition
-from tasks.run_context import RunContext
+from tasks.client_exchange import exchange_for
+from tasks.run_context import RoundClock, RunContext, StopCondition
+
+Rows = NDArray[np.integer[Any]]
+Scores = NDArray[np.float32]
 
 
 @app.task(name="tasks.train")
 def train(message: dict[str, Any]) -> dict[str, Any]:
     """Train one client for a round; see `TrainOrder` and `ClientReply`."""
-    answer = worker_session().run_order(TrainOrder, message, lambda order: train_client(order).to_message())
-    if answer is None:
+    reply = worker_session().run_order(TrainOrder, message, lambda order: train_client(order).to_message())
+    if reply is None:
         raise Ignore()
-    return answer
+    return reply
 
 
 def train_client(order: TrainOrder) -> ClientReply:
-    """Train on the client's rows, predict the validation split, store both and reply."""
+    """Train a client on its rows of the training images."""
+    return train_on_rows(order, _rows_of_client, _store_scores)
+
+
+def train_on_rows(
+    order: TrainOrder,
+    choose_rows: Callable[[RunContext], Rows],
+    report_scores: Callable[[RunContext, Scores], dict[str, Any]],
+) -> ClientReply:
+    """Train from the global weights, predict the validation images, store the update and reply.
+
+    Args:
+        order: the client and round.
+        choose_rows: returns the client's rows of the training images.
+        report_scores: returns the fields of the reply that report the local model's validation scores.
+    """
     clock = RoundClock(order)
     context = RunContext.of(order)
-    config, data, instance = context.config, context.data, context.instance
-    rows = (
-        np.arange(len(data.labels("train")))
-        if order.site
-        else partition(data, config, order.num_clients)[order.client]
-    )
-    batches_an_epoch = -(-len(rows) // config.TRAIN_BATCH_SIZE)
-    stop_condition = StopCondition(order, clock, config, num_batches=config.LOCAL_EPOCHS * batches_an_epoch)
-
-    exchange = ClientExchange(context, order)
-    weights = exchange.fetch()
-    update = _train(context, order, weights, exchange.corrections(), rows, stop_condition)
-    stop_condition.check(update.num_batches)
-    scores = predict_scores(instance, evaluation_batches(data.images("val"), config.EVALUATION_BATCH_SIZE))
-    told: dict[str, Any] = {}
-    if order.site:  # a client's own model is of little interest elsewhere: counts will do
-        told["tally"] = tally_of(data.labels("val"), scores).to_message()
-    delivered = exchange.deliver(update.weights, None if order.site else scores, update.num_batches)
-    whole_epochs, batches_more = divmod(update.num_batches, batches_an_epoch)
-    return ClientReply(
-        round=order.round,
-        client=order.client,
-        attempt=order.attempt,
-        worker=context.worker,
-        status="ok" if update.num_batches == stop_condition.num_batches else "partial",
-        num_examples=whole_epochs * len(rows) + min(batches_more * config.TRAIN_BATCH_SIZE, len(rows)),
-        train_loss=update.loss,
-        threads=worker_session().threads,
-        started_at=clock.started_at,
-        seconds=clock.now() - clock.started_at,
-        **delivered,
-        **told,
-    )
-
-
-def _train(
-    context: RunContext,
-    order: TrainOrder,
-    weights: Weights,
-    corrections: dict[str, np.ndarray],
-    rows: np.ndarray,
-    stop_condition: StopCondition,
-) -> LocalUpdate:
     config, data = context.config, context.data
+    rows = choose_rows(context)
+    steps_an_epoch = -(-len(rows) // config.TRAIN_BATCH_SIZE)
+    stop_condition = StopCondition(order, clock, config, num_batches=config.LOCAL_EPOCHS * steps_an_epoch)
+
+    exchange = exchange_for(context, order)
     seed = [config.SEED, order.round, order.client]
     batches = training_batches(
         data.images("train"),
@@ -84,13 +65,44 @@ def _train(
         augmentation_name=config.AUGMENTATION,
         seed=seed,
     )
-    return train_locally(
+    local = train_locally(
         context.instance,
-        weights,
+        exchange.fetch(),
         batches,
         learning_rate=config.learning_rate,
         seed=seed,
         class_weight=class_weight(config.CLASS_WEIGHT, data.labels("train"), rows, len(config.class_names)),
-        corrections=corrections,
+        gradient_terms=exchange.gradient_terms(),
         go_on=stop_condition.go_on,
     )
+    stop_condition.check(local.num_batches)
+    scores = predict_scores(
+        context.instance, evaluation_batches(data.images("val"), config.EVALUATION_BATCH_SIZE)
+    )
+    sent = {**exchange.deliver(local.weights, local.num_batches), **report_scores(context, scores)}
+    whole_epochs, further_steps = divmod(local.num_batches, steps_an_epoch)
+    return ClientReply(
+        round=order.round,
+        client=order.client,
+        attempt=order.attempt,
+        worker=context.worker,
+        status="ok" if local.num_batches == stop_condition.num_batches else "partial",
+        num_examples=whole_epochs * len(rows) + min(further_steps * config.TRAIN_BATCH_SIZE, len(rows)),
+        num_steps=local.num_batches,
+        train_loss=local.loss,
+        threads=worker_session().threads,
+        started_at=clock.started_at,
+        seconds=clock.now() - clock.started_at,
+        **sent,
+    )
+
+
+def _rows_of_client(context: RunContext) -> Rows:
+    order: Any = context.order
+    return partition(context.data, context.config, order.num_clients)[order.client]
+
+
+def _store_scores(context: RunContext, scores: Scores) -> dict[str, Any]:
+    order: Any = context.order
+    key = context.key("scores", order.round, order.client, order.attempt)
+    return {"predictions": put_arrays(context.store, key, ["scores"], [scores]).to_message()}

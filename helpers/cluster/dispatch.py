@@ -1,4 +1,4 @@
-"""How an order becomes a Celery message, and its answer comes back."""
+"""Dispatch of orders: each becomes a Celery message, and its answer comes back through the job board."""
 
 import contextlib
 import uuid
@@ -12,37 +12,22 @@ from celery.utils.nodenames import worker_direct
 from kombu.exceptions import OperationalError
 
 from helpers.cluster.job_board import JobBoard
-from helpers.cluster.jobs import Deadline, Job
 from helpers.cluster.keys import SITE_QUEUE
-from helpers.cluster.supervision import Supervisor
-from helpers.federated.messages import FinishOrder, Order, RoundOrder, StartOrder, TrainOrder
-from helpers.federated.sites.messages import FinishSitesOrder, OfferOrder, RecordOrder, ScoreOrder
+from helpers.cluster.supervision import Deadline, Job, Supervisor
+from helpers.federated.messages import Order
 
-TRAIN_QUEUE = "train"
-AGGREGATE_QUEUE = "aggregate"
-TASK_OF: dict[type[Order], tuple[str, str]] = {
-    StartOrder: ("tasks.start_run", AGGREGATE_QUEUE),
-    TrainOrder: ("tasks.train", TRAIN_QUEUE),
-    RoundOrder: ("tasks.aggregate", AGGREGATE_QUEUE),
-    FinishOrder: ("tasks.finish_run", AGGREGATE_QUEUE),
-    ScoreOrder: ("tasks.score", TRAIN_QUEUE),
-    RecordOrder: ("tasks.record", AGGREGATE_QUEUE),
-    OfferOrder: ("tasks.offer_best", AGGREGATE_QUEUE),
-    FinishSitesOrder: ("tasks.finish_sites", AGGREGATE_QUEUE),
-}
-"""Which task does what an order asks for, and the queue it is sent to unless it is for a site."""
 SENDING_POLICY = {"max_retries": 3, "interval_start": 0, "interval_step": 0.2, "interval_max": 0.5}
-"""How Celery tries again while Redis is away: for about a second, as the supervisor has the patience."""
+"""Celery's own retries while Redis does not answer, about a second: the supervisor does the waiting."""
 AWAY = (OperationalError, redis.RedisError, RuntimeError)
-"""What Celery then raises; the last when it has tried often enough."""
+"""What Celery raises then; RuntimeError after its last retry."""
 
 
 class Dispatcher:
-    """Sends orders by name through an app that is handed in.
+    """Sends orders by name.
 
     Args:
         app: the Celery app.
-        board: where the answers come.
+        board: where the answers arrive.
         supervisor: waits for them.
     """
 
@@ -53,10 +38,10 @@ class Dispatcher:
         self._board = board
         self._supervisor = supervisor
 
-    def run_order(
+    def run_orders(
         self, orders: Sequence[Order], on_failure: Callable[[Job, str], None], deadline: Deadline
     ) -> list[dict[str, Any]]:
-        """Send orders and wait for their answers, one for each; see `Supervisor.supervise`.
+        """Send orders, wait for them and return their answers, one each; see `Supervisor.supervise`.
 
         Raises:
             ClusterError: as `supervise`, and what `on_failure` and `deadline` raise.
@@ -70,35 +55,35 @@ class Dispatcher:
         return [answers[job.name] for job in jobs]
 
     def job(self, order: Order, *arguments: Any) -> Job:
-        """What an order wants done, for the supervisor; its task is called with `arguments` first."""
+        """Return the job of an order; `arguments` come first in the call of its task."""
 
         def send(attempt: int, target: str | None) -> None:
             where = worker_direct(target) if target else None
             signature = self.signature(replace(order, attempt=attempt), *arguments)
             self.send(lambda: signature.apply_async(**({"queue": where} if where else {})))
 
-        return Job(order.job, _queue_of(order), send, site=order.site)
+        return Job(order.job, order.label, _queue_of(order), send, site=order.site)
 
     def signature(self, order: Order, *arguments: Any) -> Any:
-        """The Celery signature of an order's task."""
+        """Return the Celery signature of an order's task."""
         return self._app.signature(
-            TASK_OF[type(order)][0],
+            order.task,
             args=(*arguments, order.to_message()),
             queue=_queue_of(order),
             task_id=str(uuid.uuid4()),
         )
 
     def send(self, send: Callable[[], Any]) -> None:
-        """Send; what does not get through while Redis is away is found lost and sent again."""
+        """Send; a message that does not get through while Redis is away is found lost and sent again."""
         with contextlib.suppress(*AWAY):
             send()
 
     def forget_results(self, signatures: Sequence[Any]) -> None:
-        """Delete what these tasks returned; while Redis is away, that is left to its time to live."""
+        """Delete the results of these tasks; while Redis is away, they expire by themselves."""
         with contextlib.suppress(*AWAY):
             for signature in signatures:
                 self._app.backend.forget(signature.id)
 
 
 def _queue_of(order: Order) -> str:
-    return SITE_QUEUE + order.site if order.site else TASK_OF[type(order)][1]
+    return SITE_QUEUE + order.site if order.site else order.queue

@@ -93,7 +93,7 @@ class Heartbeat:
         finally:
             self._show(None)
 
-    def tell_batch(self, batch: int, batches: int) -> bool:
+    def show_batch(self, batch: int, batches: int) -> bool:
         """Show how far the current task is, at most once a second; return whether it was shown now."""
         if self._status["task"] is not None:
             seconds = time.monotonic() - self._task_began

@@ -39,6 +39,7 @@ class JobBoard:
     def __init__(self, client: redis.Redis, run: str, session: str) -> None:
         self._client = client
         self._session = session
+        self.identity = {"run": run, "session": session}
         self._session_key = keys.session(run)
         self._attempts = keys.of_session(run, session, "attempts")
         self._answers = keys.of_session(run, session, "answers")

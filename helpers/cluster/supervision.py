@@ -1,7 +1,8 @@
-"""Jobs until they are answered: lost ones and failed ones are sent again, nothing waits for ever."""
+"""Supervises jobs until they complete: retries lost and failed ones, enforces deadlines."""
 
 import time
 from collections.abc import Callable, Sequence
+from dataclasses import dataclass, field
 from typing import Any, TypeVar
 
 import redis
@@ -10,36 +11,88 @@ from helpers.cluster import heartbeat
 from helpers.cluster.connection import address
 from helpers.cluster.errors import NoWorkers, RedisUnreachable
 from helpers.cluster.job_board import JobBoard
-from helpers.cluster.jobs import Deadline, Job
 
 TICK_S = 1.0
 """Longest time between two looks at the workers, seconds; an answer wakes the orchestrator at once."""
 PICK_UP_S = 10.0
-"""A job that is in no queue and on no worker for so long is lost, seconds."""
+"""A job that is in no queue and on no worker for this long is lost, seconds."""
 
 MOST_LOSSES = 5
-"""A job that was lost more often is given up: something takes the messages and does nothing."""
+"""A job that was lost more often fails: something takes its messages and does nothing."""
 
 Answer = TypeVar("Answer")
 Workers = dict[str, dict[str, Any]]
 
 
+@dataclass
+class Job:
+    """A unit of work, such as a client's training.
+
+    Attributes:
+        name: its name on the board.
+        label: its name in messages to people, such as `round 1, client 2`.
+        queue: where `send` puts it unless a worker is given.
+        send: sends an attempt, given its number and a worker's name or None.
+        site: the only site that can do it; empty where any worker of the queue can.
+        attempt: number of the current attempt.
+        failed, lost: how many attempts failed, and were lost.
+        sent_at: when the current attempt was sent, on `time.monotonic()`.
+        queued_at: when it was last seen waiting in its queue, on the same clock.
+        target: the worker it was sent to; None for any that serves the queue.
+        runner: the worker whose heartbeat showed it.
+        was_waited_for: whether a notice said that no worker takes it.
+        was_answered_for: whether the orchestrator answered in place of a worker.
+    """
+
+    name: str
+    label: str
+    queue: str
+    send: Callable[[int, str | None], None]
+    site: str = ""
+    attempt: int = 0
+    failed: int = 0
+    lost: int = 0
+    sent_at: float = field(default_factory=time.monotonic)
+    queued_at: float = 0.0
+    target: str | None = None
+    runner: str | None = None
+    was_waited_for: bool = False
+    was_answered_for: bool = False
+
+
+@dataclass(frozen=True)
+class Deadline:
+    """The end of waiting for jobs.
+
+    Attributes:
+        at: when, on `time.monotonic()`.
+        close: called with every job that has no answer by then; it answers in its place or raises.
+    """
+
+    at: float
+    close: Callable[[Job], None]
+
+    def seconds_left(self, at_most: float) -> float:
+        """Return the seconds to the deadline, at least a hundredth (Redis takes 0 for no limit)."""
+        return max(0.01, min(at_most, self.at - time.monotonic()))
+
+
+def ignore_progress(answers: dict[str, Any], workers: Workers) -> None:
+    """Ignore the answers so far and the live workers."""
+
+
 class Supervisor:
-    """Watches over jobs on a board.
+    """Supervises the jobs of a board.
 
     Args:
         client: connection to Redis.
         board: the run's board.
-        patience_s: how long to go on without a live worker, or without Redis, seconds.
-        notice: told in words what a person should know.
+        patience_s: how long to wait without a live worker, or without Redis, seconds.
+        notice: receives lines for the user.
     """
 
     def __init__(
-        self,
-        client: redis.Redis,
-        board: JobBoard,
-        patience_s: float,
-        notice: Callable[[str], None],
+        self, client: redis.Redis, board: JobBoard, patience_s: float, notice: Callable[[str], None]
     ) -> None:
         self._client = client
         self._board = board
@@ -55,30 +108,27 @@ class Supervisor:
         self,
         jobs: Sequence[Job],
         on_failure: Callable[[Job, str], None],
-        tell: Callable[[dict[str, Any], Workers], None] = lambda answers, workers: None,
+        on_progress: Callable[[dict[str, Any], Workers], None] = ignore_progress,
         deadline: Deadline | None = None,
     ) -> dict[str, Any]:
-        """Wait until every job is answered.
+        """Wait until every job is answered, and return the answers by job name.
 
         Args:
             jobs: jobs whose current attempt has been sent.
-            on_failure: called with a job that went wrong twice and why; answers it or raises.
-            tell: called at every look with the answers so far and the live workers.
-            deadline: when not to wait longer, and what to do then with a job without an answer.
-
-        Returns:
-            The answers by job name.
+            on_failure: called with a job that failed twice and the reason; it answers the job or raises.
+            on_progress: called at every look with the answers so far and the live workers.
+            deadline: the end of waiting.
 
         Raises:
             NoWorkers: no live worker for `patience_s`.
-            RedisUnreachable: Redis stayed away for `patience_s`.
+            RedisUnreachable: Redis did not answer for `patience_s`.
         """
         answers: dict[str, Any] = {}
         while True:
             try:
                 workers = self._look()  # before the answers: see _is_lost
                 answers |= self._board.answers([job.name for job in jobs if job.name not in answers])
-                tell(answers, workers)
+                on_progress(answers, workers)
                 if len(answers) == len(jobs):
                     return answers
                 open_jobs = [job for job in jobs if job.name not in answers]
@@ -91,16 +141,17 @@ class Supervisor:
                 self._board.wait(TICK_S if deadline is None else deadline.seconds_left(TICK_S))
                 self._redis_lost_at = None
             except (redis.ConnectionError, redis.TimeoutError) as error:
-                self._sit_out(error)
+                self._wait_for_redis(error)
 
     def wait_for_workers(self, lacking: Callable[[Workers], str] = lambda workers: "") -> Workers:
-        """Wait until there are the live workers needed, at least one; returns what all of them show.
+        """Wait until the needed workers are alive, at least one; return the status of all live ones.
 
         Args:
-            lacking: says in words what is still lacking among these; empty where nothing is.
+            lacking: returns what is still missing among the live workers; empty where nothing is.
 
         Raises:
-            NoWorkers, RedisUnreachable: as `supervise`; NoWorkers also if something is lacking for so long.
+            NoWorkers, RedisUnreachable: as `supervise`; NoWorkers also if something is missing for
+                `patience_s`.
         """
         began: float | None = None
         while True:
@@ -117,10 +168,10 @@ class Supervisor:
             time.sleep(TICK_S)
 
     def retry_redis(self, ask: Callable[[], Answer]) -> Answer:
-        """Ask something of Redis, waiting for it as long as `supervise` does.
+        """Return what `ask` gets from Redis, retrying while Redis does not answer.
 
         Raises:
-            RedisUnreachable: Redis stayed away.
+            RedisUnreachable: Redis did not answer for `patience_s`.
         """
         while True:
             try:
@@ -128,17 +179,26 @@ class Supervisor:
                 self._redis_lost_at = None
                 return answer
             except (redis.ConnectionError, redis.TimeoutError) as error:
-                self._sit_out(error)
+                self._wait_for_redis(error)
+
+    def send_again(self, job: Job, target: str | None = None) -> None:
+        """Send the next attempt of a job; answers of earlier ones are refused from now on."""
+        job.attempt += 1
+        job.target, job.runner, job.sent_at = target, None, time.monotonic()
+        self._board.expect({job.name: job.attempt})
+        job.send(job.attempt, target)
 
     def _look(self) -> Workers:
-        """What the live workers show."""
+        """Return the status of the live workers."""
         workers = heartbeat.live_workers(self._client)
-        served = {queue for status in workers.values() for queue in status["queues"]}
-        for queue in served & self._unserved_since.keys():
-            del self._unserved_since[queue]
+        if self._unserved_since:
+            served = {queue for status in workers.values() for queue in status["queues"]}
+            for queue in served & self._unserved_since.keys():
+                del self._unserved_since[queue]
         return workers
 
     def _mend(self, jobs: list[Job], workers: Workers, on_failure: Callable[[Job, str], None]) -> None:
+        """Retry failed and lost jobs."""
         failures = self._board.failures([job.name for job in jobs]) if jobs else {}
         waiting = {queue for queue in {job.queue for job in jobs} if self._client.llen(queue)}
         now = time.monotonic()
@@ -149,37 +209,38 @@ class Supervisor:
                 job.queued_at = now
             failure = failures.get(job.name)
             if failure is not None:
-                job.failed += 1
-                if job.failed > 1:
-                    on_failure(job, failure["error"])
-                else:
-                    self.notice(f"{job.name} failed on {failure['worker']}: {failure['error']}")
-                    self.send_again(job, _another(workers, job.queue, failure["worker"]))
-            elif self._has_left(job, workers):
+                self._retry_failed(job, failure, workers, on_failure)
+            elif job.site and self._has_left(job, workers):
                 on_failure(job, f"site {job.site} has had no live worker for {self._patience_s:g} s")
             elif self._is_lost(job, workers):
-                where = f" on {job.runner}, which died" if job.runner else ""
-                job.lost += 1
-                if job.lost > MOST_LOSSES:
-                    on_failure(job, f"lost {job.lost} times: no worker keeps it")
-                else:
-                    self.notice(f"{job.name} was lost{where}; it is sent again")
-                    self.send_again(job)
+                self._retry_lost(job, on_failure)
             else:
-                self._tell_if_nobody_takes(job, workers)
+                self._warn_if_not_taken(job, workers)
 
-    def send_again(self, job: Job, target: str | None = None) -> None:
-        """Send the next attempt of a job; answers of earlier ones are refused from now on."""
-        job.attempt += 1
-        job.target, job.runner, job.sent_at = target, None, time.monotonic()
-        self._board.expect({job.name: job.attempt})
-        job.send(job.attempt, target)
+    def _retry_failed(
+        self, job: Job, failure: dict[str, Any], workers: Workers, on_failure: Callable[[Job, str], None]
+    ) -> None:
+        job.failed += 1
+        if job.failed > 1:
+            on_failure(job, failure["error"])
+            return
+        self.notice(f"{job.label}: failed on {failure['worker']}: {failure['error']}; retrying")
+        self.send_again(job, _another(workers, job.queue, failure["worker"]))
+
+    def _retry_lost(self, job: Job, on_failure: Callable[[Job, str], None]) -> None:
+        job.lost += 1
+        if job.lost > MOST_LOSSES:
+            on_failure(job, f"lost {job.lost} times: no worker keeps it")
+            return
+        reason = f"worker {job.runner} died" if job.runner else "no worker has it"
+        self.notice(f"{job.label}: {reason}; retrying on another worker")
+        self.send_again(job)
 
     def _is_lost(self, job: Job, workers: Workers) -> bool:
-        """Whether nobody works on the job and nobody will.
+        """Return whether no worker has the job or will get it.
 
-        A worker gives its answer before it stops showing the task, and `workers` was read before
-        the answers: so a job without an answer that its runner no longer shows was dropped.
+        A worker answers before its heartbeat stops showing the task, and `workers` was read before the
+        answers. So a job without an answer that its runner no longer shows was dropped.
         """
         now = time.monotonic()
         if now < self._heartbeats_count_from:
@@ -193,32 +254,33 @@ class Supervisor:
             return True
         if job.target is not None:
             return now - job.sent_at >= PICK_UP_S and job.target not in workers
-        # Who takes a job out of the queue needs a moment to show it.
+        # A worker that takes a job out of the queue needs a moment to show it.
         return now - max(job.sent_at, job.queued_at) >= PICK_UP_S
 
     def _has_left(self, job: Job, workers: Workers) -> bool:
-        """Whether the one site that can do a job has been without a live worker for too long.
+        """Return whether the job's site has been without a live worker for too long.
 
-        That counts from one job to the next: who has left in a training is not waited for again to score.
+        The time counts from one job to the next: a site that left during training is not waited for again.
         """
         now = time.monotonic()
-        is_served = any(job.queue in status["queues"] for status in workers.values())
-        if not job.site or is_served or now < self._heartbeats_count_from:
+        if any(job.queue in status["queues"] for status in workers.values()) or (
+            now < self._heartbeats_count_from
+        ):
             return False
         if job.queue not in self._unserved_since:
             self._unserved_since[job.queue] = now
             self.notice(
-                f"{job.name}: site {job.site} has no live worker; waiting {self._patience_s:g} s for one"
+                f"{job.label}: site {job.site} has no live worker; waiting {self._patience_s:g} s for one"
             )
         return now - self._unserved_since[job.queue] > self._patience_s
 
-    def _tell_if_nobody_takes(self, job: Job, workers: Workers) -> None:
-        """Say once that a job stays in its queue although no worker has had anything to do for a while."""
+    def _warn_if_not_taken(self, job: Job, workers: Workers) -> None:
+        """Warn once about a job that stays in its queue while all workers are idle."""
         has_waited = time.monotonic() - max(job.sent_at, self._busy_at) >= PICK_UP_S
         if workers and job.runner is None and has_waited and not (job.was_waited_for or job.site):
             job.was_waited_for = True
             self.notice(
-                f"{job.name} waits in the queue {job.queue} and no worker takes it: "
+                f"{job.label}: waits in the queue {job.queue} and no worker takes it: "
                 "start one without -Q, or one that serves that queue"
             )
 
@@ -232,8 +294,8 @@ class Supervisor:
         elif now - self._alone_since > self._patience_s:
             raise NoWorkers(f"no live worker for {self._patience_s:g} s: {HOW_TO_START}")
 
-    def _sit_out(self, error: Exception) -> None:
-        """Redis is away: wait for it, and give the workers time to show themselves again."""
+    def _wait_for_redis(self, error: Exception) -> None:
+        """Wait for Redis, and give the workers time to renew their heartbeats."""
         now = time.monotonic()
         if self._redis_lost_at is None:
             self._redis_lost_at = now
@@ -242,7 +304,7 @@ class Supervisor:
             )
         if now - self._redis_lost_at > self._patience_s:
             raise RedisUnreachable(
-                f"Redis at {address(self._client)} stayed away for {self._patience_s:g} s ({error})"
+                f"Redis at {address(self._client)} did not answer for {self._patience_s:g} s ({error})"
             )
         self._heartbeats_count_from = now + heartbeat.LIFETIME_S
         time.sleep(TICK_S)
@@ -255,7 +317,7 @@ HOW_TO_START = (
 
 
 def _another(workers: Workers, queue: str, name: str) -> str | None:
-    """A live worker of the queue other than `name`, an idle one first."""
+    """Return a live worker of the queue other than `name`, an idle one first."""
     others = sorted(
         (status["task"] is not None, other) for other, status in workers.items() if queue in status["queues"]
     )

@@ -1,4 +1,4 @@
-"""What a worker process holds from its start to its end, and how it carries out an order."""
+"""The session of a worker process: its connections and heartbeat, and how it runs an order."""
 
 import logging
 import time
@@ -17,7 +17,7 @@ from helpers.weight_store.opening import open_store
 
 
 class VersionsDiffer(Exception):
-    """This worker's code or packages are not the run's."""
+    """This worker's code or packages differ from the run's."""
 
 
 AnyOrder = TypeVar("AnyOrder", bound=Order)
@@ -31,10 +31,10 @@ class WorkerSession:
     Args:
         name: the worker's node name.
         redis_url: where Redis is.
-        threads: TensorFlow threads the worker was given; 0 leaves it to TensorFlow.
-        weight_store: where weights lie, as the setting WEIGHT_STORE says it.
-        site: what a site's worker shows of its site, its `name` among it; None without a site.
-        gpu: which GPU the worker was given, as the setting GPU says it.
+        threads: the setting THREADS.
+        weight_store: the setting WEIGHT_STORE.
+        site: description of a site for the heartbeat, with its `name`; None without a site.
+        gpu: the setting GPU.
 
     Raises:
         ConfigError: the folder of weights cannot be used.
@@ -59,11 +59,11 @@ class WorkerSession:
         self.heartbeat = Heartbeat(self.client, name, about)
 
     def begin(self) -> None:
-        """Claim the name, waiting for Redis as long as it takes.
+        """Claim the name, waiting for Redis without a limit.
 
         Raises:
             NameTaken: a live worker has it.
-            ConfigError: Redis refuses us, or we do not trust it.
+            ConfigError: Redis refuses this worker, or its certificate is not trusted.
         """
         while True:
             try:
@@ -83,30 +83,30 @@ class WorkerSession:
         """
         if difference := explain_difference(order.versions, self.versions):
             raise VersionsDiffer(
-                f"{self.name} has {difference}; update it, restart it and its like, or start the run anew"
+                f"{self.name} has {difference}; update and restart such workers, or start a new run"
             )
 
     def check_settings(self, order: Order) -> None:
-        """Refuse an order that would set what is this machine's alone, such as where files are written.
+        """Refuse an order that sets a setting of this machine, such as where files are written.
 
         Raises:
             MessageError: naming those settings.
         """
         if wrong := sorted(set(order.settings) - set(Config.load().for_run())):
-            raise MessageError(f"{wrong} are no settings of a run")
+            raise MessageError(f"{wrong} are not settings of a run")
 
     def check_site(self, order: Order) -> None:
-        """Refuse an order for another site than this worker's, however it came here.
+        """Refuse an order for another site than this worker's.
 
         Raises:
-            MessageError: saying for which it is.
+            MessageError: naming the site of the order.
         """
         if order.site != self.site:
             here, there = (f"site {name}" if name else "no site" for name in (self.site, order.site))
             raise MessageError(f"{self.name} serves {here}, the order is for {there}")
 
     def still_expects(self, order: Order) -> bool:
-        """Whether an answer to the order would be taken; True while Redis is away."""
+        """Return whether an answer to the order would be accepted; True while Redis does not answer."""
         try:
             return JobBoard(self.client, order.run, order.session).expects(order.job, order.attempt)
         except redis.RedisError:
@@ -115,21 +115,21 @@ class WorkerSession:
     def run_order(
         self, kind: type[AnyOrder], message: Any, do: Callable[[AnyOrder], dict[str, Any]]
     ) -> dict[str, Any] | None:
-        """Do what an order asks and give the answer.
+        """Run an order and put its answer on the job board.
 
-        Never raises for what `do` raises: a header task of a chord must not. The traceback goes to
-        the worker's log and one line to the orchestrator, which decides what follows.
+        Errors of `do` are not raised, as a header task of a chord must not raise. The traceback goes to the
+        worker's log and one line to the orchestrator, which decides what follows.
 
         Args:
-            kind: which order `message` is.
-            message: what to do; shown with the heartbeat meanwhile.
-            do: does it and returns the answer, JSON-ready.
+            kind: class of the order.
+            message: the order; the heartbeat shows it as the current task.
+            do: runs the order and returns the answer, JSON-ready.
 
         Returns:
-            The answer if it was taken; None if the order is out of date, not understood or failed.
+            The answer if it was accepted; None if the order is out of date, not understood or failed.
 
         Raises:
-            redis.RedisError: Redis is out of reach; the orchestrator then finds the job lost.
+            redis.RedisError: Redis cannot be reached; the orchestrator then finds the job lost.
         """
         try:
             order = kind.from_message(message)
@@ -138,7 +138,7 @@ class WorkerSession:
             return None
         board = JobBoard(self.client, order.run, order.session)
         if not board.expects(order.job, order.attempt):
-            logger.info("%s, attempt %d: out of date, not done", order.job, order.attempt)
+            logger.info("%s, attempt %d: out of date, ignored", order.job, order.attempt)
             return None
         with self.heartbeat.working_on(run=order.run, job=order.job, attempt=order.attempt):
             try:
@@ -146,7 +146,7 @@ class WorkerSession:
                 self.check_settings(order)
                 self.check_site(order)
                 answer = do(order)
-            except Exception as error:  # whatever a training may raise
+            except Exception as error:  # a training may raise anything
                 logger.exception("%s, attempt %d, failed", order.job, order.attempt)
                 board.fail(order.job, order.attempt, self.name, f"{type(error).__name__}: {error}")
                 return None
@@ -156,7 +156,7 @@ class WorkerSession:
         return answer
 
     def _refuse(self, message: Any, error: MessageError) -> None:
-        """Report an order that is not understood, as one of another version of the project is not."""
+        """Report an order that cannot be read, such as one of another version of the project."""
         logger.error("order not understood: %s", error)
         names = ("run", "session", "job", "attempt")
         match [message.get(name) for name in names] if isinstance(message, dict) else None:

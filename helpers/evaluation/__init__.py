@@ -1,1 +1,1 @@
-"""From labels and scores to metrics, to a threshold, and how far both are to be believed."""
+"""Evaluation: metrics from labels and scores, confidence intervals and decision thresholds."""

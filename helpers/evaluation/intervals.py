@@ -1,9 +1,10 @@
-"""How far a metric is to be believed: 95 % intervals by the percentile bootstrap.
+"""Confidence intervals of metrics: 95 %, by the percentile bootstrap.
 
-Efron & Tibshirani 1993, "An Introduction to the Bootstrap", chapter 13. Whole patients are drawn, not
-images: images of one patient resemble each other, and drawn one by one they would promise too much.
+Efron & Tibshirani 1993, "An Introduction to the Bootstrap", chapter 13. The bootstrap draws patients, not
+images: images of one patient are alike, and drawing them one by one would make the intervals too narrow.
 """
 
+import math
 from collections.abc import Iterator, Sequence
 from typing import NamedTuple
 
@@ -29,7 +30,7 @@ Interval = tuple[float, float] | None
 
 
 class Intervals(NamedTuple):
-    """(low, high) of metrics by name, over all and for each of more than two classes; None: undefined."""
+    """(low, high) by metric, overall and for each of more than two classes; None if undefined."""
 
     overall: dict[str, Interval]
     by_class: list[dict[str, Interval]]
@@ -47,19 +48,19 @@ def bootstrap_intervals(
 
     Args:
         labels: (N,), 0 to k - 1.
-        scores: (N,), probability of class 1; (N, k) where there are more than two classes.
-        groups: (N,), the patient of each image; None where none is known: images are drawn.
-        threshold: of two classes, scores at or above it count as class 1.
+        scores: (N,), probability of class 1; (N, k) with more than two classes.
+        groups: (N,), the patient of each image; None if unknown: then images are drawn.
+        threshold: with two classes, scores at or above it count as class 1.
         seed: at least 0; the same seed gives the same intervals.
-        resamples: how many times the groups are drawn, with replacement, as many as there are.
+        resamples: number of times that all groups are drawn with replacement.
 
     Returns:
-        Those of METRIC_NAMES after `val_loss`, SENSITIVITY, and those of CLASS_METRIC_NAMES.
-        None where the metric is undefined, or undefined in more than 5 % of the resamples. That of
-        `calibration_error` lies high: resampling adds noise, and any noise is a calibration error.
+        Intervals of METRIC_NAMES without `val_loss`, SENSITIVITY, and CLASS_METRIC_NAMES for each class.
+        None if the metric is undefined, also in more than 5 % of the resamples. The interval of
+        `calibration_error` is biased upward, because resampling adds noise to the bins.
 
     Raises:
-        ValueError: as `evaluate`, or another number of groups than of labels.
+        ValueError: as `evaluate`, or the numbers of groups and labels differ.
     """
     parts = [
         weighted_metrics(labels, scores, weights, threshold)
@@ -77,7 +78,7 @@ def bootstrap_intervals(
 
 
 def _joined(tables: Sequence[dict[str, Values]]) -> dict[str, Values]:
-    """The values of all resamples by name."""
+    """Concatenate the values of all resamples, by name."""
     return {name: np.concatenate([table[name] for table in tables]) for name in tables[0]}
 
 
@@ -89,14 +90,14 @@ def paired_difference(
     seed: int,
     resamples: int = 2000,
 ) -> dict[str, float | None]:
-    """Compare the ROC-AUC of two models on the same images: both see the same resamples.
+    """Compare the ROC-AUC of two models on the same images, with the same resamples for both.
 
     Args:
-        labels, scores_a, scores_b: as in `bootstrap_intervals`, in the same order by either model.
+        labels, scores_a, scores_b: as in `bootstrap_intervals`, in the same order of images.
         groups, seed, resamples: as in `bootstrap_intervals`.
 
     Returns:
-        `difference`: AUC of a minus AUC of b; `low` and `high`: its 95 % interval. None where undefined.
+        `difference`: AUC of a minus AUC of b; `low` and `high`: its 95 % interval. None if undefined.
 
     Raises:
         ValueError: as `bootstrap_intervals`.
@@ -111,10 +112,20 @@ def paired_difference(
     return {"difference": observed, "low": low, "high": high}
 
 
+def auc_standard_error(auc: float, positives: int, negatives: int) -> float:
+    """Return the standard error of an AUC (Hanley & McNeil 1982, Radiology 143, equation 2).
+
+    It is too small if several images show one patient.
+    """
+    q1, q2 = auc / (2 - auc), 2 * auc**2 / (1 + auc)
+    spread = auc * (1 - auc) + (positives - 1) * (q1 - auc**2) + (negatives - 1) * (q2 - auc**2)
+    return math.sqrt(max(0.0, spread) / (positives * negatives))
+
+
 def _resampled(
     num_images: int, groups: NDArray[np.str_] | None, seed: int, resamples: int
 ) -> Iterator[Values]:
-    """How often each image counts in each resample, float64 (at most ROWS_AT_ONCE, num_images)."""
+    """Yield how often each image is drawn in each resample, float64 (up to ROWS_AT_ONCE, num_images)."""
     names = np.arange(num_images) if groups is None else np.asarray(groups)
     if len(names) != num_images:
         raise ValueError(f"{len(names)} groups and {num_images} labels")

@@ -1,4 +1,4 @@
-"""Metrics of a classifier; what is undefined is None, never 0."""
+"""Metrics of a classifier. Undefined ones are None, never 0."""
 
 import math
 from dataclasses import dataclass
@@ -33,17 +33,17 @@ METRIC_NAMES = (
     "calibration_error",
 )
 CLASS_METRIC_NAMES = (*METRIC_NAMES[2:8], SENSITIVITY)
-"""Those that each of several classes has by itself."""
+"""Metrics that are also reported for each of more than two classes."""
 
 
 @dataclass(frozen=True, eq=False)
 class Evaluation:
-    """What scores are worth.
+    """Metrics and confusion matrix of a set of images.
 
     Attributes:
-        metrics: by METRIC_NAMES and SENSITIVITY; with more than two classes the means over them, see
+        metrics: by METRIC_NAMES and SENSITIVITY; with more than two classes mostly means over them, see
             `weighted_metrics`.
-        by_class: CLASS_METRIC_NAMES of each of more than two classes; empty where there are two.
+        by_class: CLASS_METRIC_NAMES of each of more than two classes; empty with two.
         confusion: int64 (k, k), number of images by truth and decision.
     """
 
@@ -53,15 +53,15 @@ class Evaluation:
 
 
 def evaluate(labels: Labels, scores: Scores, threshold: float = 0.5) -> Evaluation:
-    """Compute the metrics, of two classes equal to scikit-learn's with `zero_division=nan`.
+    """Compute the metrics; with two classes they equal scikit-learn's with `zero_division=nan`.
 
-    Of more, scikit-learn leaves a class whose metric is undefined out of the mean. Here the mean is then
-    undefined too: that of fewer classes is another number.
+    With more, scikit-learn omits a class whose metric is undefined from the mean. Here the mean is then
+    undefined too, because a mean over fewer classes is not comparable.
 
     Args:
         labels: (N,), 0 to k - 1.
-        scores: (N,), probability of class 1; (N, k) where there are more than two classes.
-        threshold: of two classes, scores at or above it count as class 1.
+        scores: (N,), probability of class 1; (N, k) with more than two classes.
+        threshold: with two classes, scores at or above it count as class 1.
 
     Returns:
         The metrics. `val_loss` is the mean cross-entropy, `recall` the sensitivity, `brier_score` the mean
@@ -73,16 +73,16 @@ def evaluate(labels: Labels, scores: Scores, threshold: float = 0.5) -> Evaluati
     Raises:
         ValueError: as `weighted_metrics.checked`.
     """
-    found = weighted_metrics(labels, scores, np.ones((1, len(labels))), threshold)
+    weighted = weighted_metrics(labels, scores, np.ones((1, len(labels))), threshold)
     return Evaluation(
-        {name: defined(found.overall[name][0]) for name in (*METRIC_NAMES, SENSITIVITY)},
-        rows_by_class({name: found.by_class[name][0] for name in CLASS_METRIC_NAMES}),
+        {name: defined(weighted.overall[name][0]) for name in (*METRIC_NAMES, SENSITIVITY)},
+        rows_by_class({name: weighted.by_class[name][0] for name in CLASS_METRIC_NAMES}),
         confusion_of(labels, scores, threshold),
     )
 
 
 def confusion_of(labels: Labels, scores: Scores, threshold: float) -> NDArray[np.int64]:
-    """Number of images by truth and decision: (k, k), from labels and scores as in `evaluate`.
+    """Return the number of images by truth and decision, (k, k); arguments as in `evaluate`.
 
     Raises:
         ValueError: as `weighted_metrics.checked`.
@@ -94,12 +94,12 @@ def confusion_of(labels: Labels, scores: Scores, threshold: float) -> NDArray[np
 
 
 def rows_by_class(values: dict[str, Any]) -> list[Metrics]:
-    """A row for each class from a column (k,) for each name; none where a single class is reported."""
+    """Turn columns (k,) by name into a row per class; empty if only one class is reported."""
     columns = {name: [defined(value) for value in column] for name, column in values.items()}
     rows = [dict(zip(columns, row, strict=True)) for row in zip(*columns.values(), strict=True)]
     return rows if len(rows) > 1 else []
 
 
 def defined(value: float) -> float | None:
-    """The value, None for NaN."""
+    """Return the value, or None for NaN."""
     return None if math.isnan(value) else float(value)

@@ -1,4 +1,4 @@
-"""What a site can tell of its scores without giving them: counts and sums, which add up over sites."""
+"""Tallies: counts and sums that a site shares in place of its scores, and that add up over sites."""
 
 import math
 from collections.abc import Sequence
@@ -18,7 +18,7 @@ from helpers.evaluation.metrics import (
 from helpers.evaluation.weighted_metrics import SENSITIVITY, Labels, Scores, class_rates, overall_rates
 
 POOLED, MEAN = "all images", "example-weighted mean of sites"
-"""What a ROC-AUC is over, as the column `roc_auc_over` says it."""
+"""Values of the column `roc_auc_over`."""
 
 
 @dataclass(frozen=True)
@@ -29,7 +29,7 @@ class Tally:
         confusion: number of images by truth and decision, k rows of k.
         loss: sum of the cross-entropies.
         squares: sum of the squared errors.
-        roc_auc: of these images alone; None where a class has none.
+        roc_auc: of these images; None if a class has no images.
     """
 
     confusion: list[list[int]]
@@ -46,57 +46,58 @@ class Tally:
 
 
 def tally_of(labels: Labels, scores: Scores, threshold: float = 0.5) -> Tally:
-    """Count and sum.
+    """Return the tally of scored images.
 
     Raises:
         ValueError: as `evaluate`.
     """
-    found, number = evaluate(labels, scores, threshold), len(labels)
+    evaluation, number = evaluate(labels, scores, threshold), len(labels)
     return Tally(
-        confusion=found.confusion.tolist(),
-        loss=(found.metrics["val_loss"] or 0.0) * number,
-        squares=(found.metrics["brier_score"] or 0.0) * number,
-        roc_auc=found.metrics["roc_auc"],
+        confusion=evaluation.confusion.tolist(),
+        loss=(evaluation.metrics["val_loss"] or 0.0) * number,
+        squares=(evaluation.metrics["brier_score"] or 0.0) * number,
+        roc_auc=evaluation.metrics["roc_auc"],
     )
 
 
 def read_tally(data: Any, counts: Sequence[int]) -> Tally:
-    """Read what a site sent; nothing in it is trusted.
+    """Validate the tally that a site sent.
 
     Args:
-        data: `Tally.to_message()`.
-        counts: how many images of each class the site has.
+        data: `Tally.to_message()`, untrusted.
+        counts: number of images of each class at the site.
 
     Raises:
-        ValueError: it is none, or cannot be of so many images.
+        ValueError: `data` is not a tally, or contradicts `counts`.
     """
     if not isinstance(data, dict) or set(data) != {field.name for field in fields(Tally)}:
-        raise ValueError("no tally")
+        raise ValueError("not a tally")
     tally = Tally(**data)
     rows, num_classes = tally.confusion, len(counts)
     if not isinstance(rows, list) or not all(isinstance(row, list) for row in rows):
-        raise ValueError("a tally without rows of counts")
+        raise ValueError("the tally has no rows of counts")
     whole = all(type(count) is int and 0 <= count <= sum(counts) for row in rows for count in row)
     if not whole or [len(row) for row in rows] != [num_classes] * num_classes:
-        raise ValueError(f"a tally that is not {num_classes} rows of {num_classes} counts of its images")
+        raise ValueError(f"the tally is not {num_classes} rows of {num_classes} counts of its images")
     if [sum(row) for row in rows] != list(counts):
-        raise ValueError(f"tally of other images than the {list(counts)} of each class that the site has")
+        raise ValueError(f"the tally does not fit the site's {list(counts)} images of each class")
     sums = (tally.loss, tally.squares)
     if not all(type(value) in (float, int) and 0 <= value <= 17 * sum(counts) for value in sums):
-        raise ValueError("a sum of the tally is none of so many images")
+        raise ValueError(f"a sum of the tally is impossible for {sum(counts)} images")
     auc = tally.roc_auc
     if (auc is None) == all(counts):
-        raise ValueError("the tally's AUC does not fit the classes there are")
+        raise ValueError("the tally's AUC does not fit the classes of its images")
     if auc is not None and not (type(auc) in (float, int) and 0 <= auc <= 1):
         raise ValueError("the tally's AUC is not between 0 and 1")
     return tally
 
 
 def evaluation_of(tallies: Sequence[Tally], num_classes: int) -> Evaluation:
-    """What `evaluate` gives of the images of all tallies, each as if they lay at one place, but:
+    """Combine tallies into the evaluation of all their images.
 
-    `roc_auc` is the mean of the tallies' own, weighted by number of images; that of single classes,
-    `average_precision`, `calibration_error` and SENSITIVITY, which no sum gives, are None.
+    The result equals that of `evaluate` on all images, except that `roc_auc` is the mean of the tallies'
+    AUCs weighted by number of images. Metrics that sums cannot give are None: `roc_auc` by class,
+    `average_precision`, `calibration_error` and SENSITIVITY.
     """
     confusion = np.zeros((num_classes, num_classes), np.int64)
     for tally in tallies:

@@ -1,6 +1,6 @@
-"""The rule by which the decision threshold is chosen, as the setting THRESHOLD names it.
+"""Rules for choosing the decision threshold, in the syntax of the setting THRESHOLD.
 
-Standard library alone: the settings read it too, and `--help` must answer at once.
+This module needs only the standard library, so that the settings and `--help` load quickly.
 """
 
 import re
@@ -13,12 +13,12 @@ _AT_LEAST = re.compile(r"(sensitivity|specificity)\s*>=\s*(.+)")
 
 @dataclass(frozen=True)
 class Rule:
-    """A rule by which the threshold is chosen.
+    """A rule for choosing the threshold.
 
     Attributes:
         kind: `fixed`, `youden`, `sensitivity` or `specificity`.
-        value: the threshold of `fixed`, the least value of `sensitivity` and `specificity`; in (0, 1).
-            `youden` has no use for it.
+        value: in (0, 1); the threshold of `fixed`, the minimum of `sensitivity` and `specificity`;
+            unused by `youden`.
     """
 
     kind: str
@@ -26,10 +26,10 @@ class Rule:
 
 
 def parse_rule(text: str) -> Rule:
-    """Read a rule as the setting THRESHOLD names it.
+    """Parse the value of the setting THRESHOLD.
 
     Raises:
-        ValueError: none of the rules; the message lists them.
+        ValueError: it is not a rule; the message lists the rules.
     """
     text = text.strip()
     if text == "youden":
@@ -46,7 +46,7 @@ def parse_rule(text: str) -> Rule:
 
 
 def without_choice(text: str) -> float:
-    """The threshold where no scores are there to choose one by: a rule's fixed number, else 0.5.
+    """Return the threshold without scores to choose it from: a rule's fixed number, else 0.5.
 
     Raises:
         ValueError: as `parse_rule`.

@@ -1,6 +1,6 @@
-"""Every metric at once, for many weightings of the same images: one row of weights, one value.
+"""Weighted metrics: all metrics of the same images under many weightings at once.
 
-A weight says how often an image counts. One row of ones gives the metrics themselves, resampled
+A weight is the number of times an image counts. One row of ones gives the metrics themselves, resampled
 counts give their bootstrap distribution.
 """
 
@@ -11,23 +11,22 @@ from numpy.typing import NDArray
 
 CALIBRATION_BINS = 10
 SENSITIVITY, SPECIFICITY = "sensitivity_at_90_specificity", 0.9
-# Keras clips like this: a sure mistake costs 16, not infinity.
+# Keras clips like this: a confident mistake costs 16, not infinity.
 SMALLEST_CHANCE = 1e-7
-SUM_TOLERANCE = 1e-3  # of the probabilities of an image; single precision needs far less
+SUM_TOLERANCE = 1e-3  # of an image's probabilities; far more than single precision needs
 
 Labels = NDArray[np.integer]
 Scores = NDArray[np.floating]
-"""(N,), the probability of class 1 of two; or (N, k), that of each of k > 2 classes."""
+"""(N,), probability of class 1 of two; or (N, k), that of each of k > 2 classes."""
 Values = NDArray[np.float64]
 
 
 class WeightedMetrics(NamedTuple):
-    """Values for R rows of weights, NaN where undefined.
+    """Metrics for R rows of weights, NaN if undefined.
 
     Attributes:
         overall: by name (R,).
-        by_class: by name (R, k): each of k > 2 classes against all others; (R, 1), class 1, where there are
-            two.
+        by_class: by name (R, k): each of k > 2 classes against the rest; with two classes (R, 1): class 1.
     """
 
     overall: dict[str, Values]
@@ -35,22 +34,22 @@ class WeightedMetrics(NamedTuple):
 
 
 def checked(labels: Labels, scores: Scores) -> tuple[NDArray[np.int64], Values]:
-    """Return labels and scores in whole and double precision.
+    """Check labels and scores; return them as int64 and float64.
 
     Raises:
-        ValueError: no labels, shapes that do not fit, labels of no class, scores outside [0, 1], or of an
-            image that do not add up to 1.
+        ValueError: there are no labels, shapes do not fit, a label is not a class, a score is outside
+            [0, 1], or the scores of an image do not sum to 1.
     """
     labels = np.asarray(labels)
     values: Values = np.asarray(scores, np.float64)
     is_binary = values.ndim == 1
-    is_one_a_class = values.ndim == 2 and values.shape[1] > 2
-    if len(labels) == 0 or labels.shape != values.shape[:1] or not (is_binary or is_one_a_class):
+    is_score_per_class = values.ndim == 2 and values.shape[1] > 2
+    if len(labels) == 0 or labels.shape != values.shape[:1] or not (is_binary or is_score_per_class):
         raise ValueError(f"{labels.shape} labels and {values.shape} scores, expected (N,) and (N,) or (N, k)")
     num_classes = num_classes_of(values)
     if not ((labels >= 0) & (labels < num_classes) & (labels % 1 == 0)).all():
         allowed = "0 or 1" if is_binary else f"0 to {num_classes - 1}"
-        raise ValueError(f"labels beside the scores are not all {allowed}")
+        raise ValueError(f"labels of the scores are not all {allowed}")
     if not ((values >= 0) & (values <= 1)).all():
         raise ValueError("scores are not finite or not between 0 and 1")
     if not is_binary and (np.abs(values.sum(axis=1) - 1) > SUM_TOLERANCE).any():
@@ -59,17 +58,17 @@ def checked(labels: Labels, scores: Scores) -> tuple[NDArray[np.int64], Values]:
 
 
 def num_classes_of(scores: Scores) -> int:
-    """How many classes scores are of."""
+    """Return the number of classes."""
     return 2 if scores.ndim == 1 else scores.shape[1]
 
 
 def scores_shape(num_images: int, num_classes: int) -> tuple[int, ...]:
-    """The shape of the scores of so many images: (N,) for two classes, else (N, k)."""
+    """Return the shape of the scores: (N,) for two classes, else (N, k)."""
     return (num_images,) if num_classes == 2 else (num_images, num_classes)
 
 
 def decide(scores: Scores, threshold: float) -> NDArray[np.int64]:
-    """The class of each image, (N,): 1 of two at or above the threshold; of more the most probable."""
+    """Return the class of each image, (N,): with two, 1 at or above the threshold; else the most probable."""
     decisions = scores >= threshold if scores.ndim == 1 else scores.argmax(axis=1)
     return decisions.astype(np.int64)
 
@@ -77,25 +76,25 @@ def decide(scores: Scores, threshold: float) -> NDArray[np.int64]:
 def weighted_metrics(labels: Labels, scores: Scores, weights: Values, threshold: float) -> WeightedMetrics:
     """Compute every metric for every row of weights.
 
-    With more than two classes, those that need a class to look for are the mean over all classes, each
-    against the others (macro), and undefined where that of one class is. Balanced accuracy is the mean of
-    the classes' sensitivities; the squared error is summed over the classes (Brier 1950, "Verification of
-    Forecasts Expressed in Terms of Probability").
+    With more than two classes, metrics of a positive class are the macro mean over all classes, each against
+    the rest, and undefined if that of one class is. Balanced accuracy is the mean sensitivity of the classes.
+    The squared error is summed over the classes (Brier 1950, "Verification of Forecasts Expressed in Terms of
+    Probability").
 
-    Expected calibration error: the images are put into 10 bins of equal width by score; the distance
-    between mean score and fraction of cancers in a bin, averaged by the images in it (Naeini, Cooper &
+    Expected calibration error: the images are put into 10 bins of equal width by score. It is the distance
+    between mean score and fraction of cancers in a bin, averaged over the images (Naeini, Cooper &
     Hauskrecht 2015, "Obtaining Well Calibrated Probabilities Using Bayesian Binning", eq. of ECE; bins
     (low, high] as in Guo et al. 2017, "On Calibration of Modern Neural Networks", eq. 3). With more than two
-    classes, as there, between the probability of the most probable class and the fraction decided rightly.
+    classes, as there, it is the distance between the probability of the most probable class and accuracy.
 
     Args:
         labels: (N,), 0 to k - 1.
-        scores: (N,), probability of class 1; (N, k) where there are more than two classes.
+        scores: (N,), probability of class 1; (N, k) with more than two classes.
         weights: float64 (R, N), at least 0.
-        threshold: of two classes, scores at or above it count as class 1.
+        threshold: with two classes, scores at or above it count as class 1.
 
     Returns:
-        The metrics, undefined where a denominator is 0, or a ranking lacks a class.
+        The metrics, undefined if a denominator is 0 or a ranking lacks a class.
 
     Raises:
         ValueError: as `checked`.
@@ -117,21 +116,21 @@ def weighted_metrics(labels: Labels, scores: Scores, weights: Values, threshold:
 
 
 def weighted_auc(labels: Labels, scores: Scores, weights: Values) -> Values:
-    """The area under the ROC curve alone, for every row of weights; see `weighted_metrics`."""
-    found = _one_against_rest(*checked(labels, scores))
-    areas = [_ranking(truth, score, weights)[0] for truth, score in found]
+    """Compute only the area under the ROC curve, for every row of weights; see `weighted_metrics`."""
+    rankings = _one_against_rest(*checked(labels, scores))
+    areas = [_ranking(truth, score, weights)[0] for truth, score in rankings]
     mean: Values = np.mean(areas, axis=0)
     return mean
 
 
 def class_rates(confusions: Values) -> dict[str, Values]:
-    """Precision, recall, F1 and specificity of the classes that are reported: of two only class 1.
+    """Compute precision, recall, F1 and specificity of each class; with two classes, only of class 1.
 
     Args:
         confusions: (..., k, k), number of images by truth and decision.
 
     Returns:
-        (..., k), or (..., 1) where k is 2, by name; NaN where a denominator is 0.
+        (..., k), or (..., 1) if k is 2, by name; NaN if a denominator is 0.
     """
     right: Values = np.diagonal(confusions, axis1=-2, axis2=-1)
     own, said = confusions.sum(axis=-1), confusions.sum(axis=-2)
@@ -147,7 +146,7 @@ def class_rates(confusions: Values) -> dict[str, Values]:
 
 
 def overall_rates(confusions: Values) -> dict[str, Values]:
-    """Accuracy and balanced accuracy, (...), of the confusions (..., k, k) of `class_rates`."""
+    """Compute accuracy and balanced accuracy, (...), of confusions (..., k, k)."""
     right, own = np.diagonal(confusions, axis1=-2, axis2=-1), confusions.sum(axis=-1)
     return {
         "accuracy": ratio(right.sum(axis=-1), own.sum(axis=-1)),
@@ -156,7 +155,7 @@ def overall_rates(confusions: Values) -> dict[str, Values]:
 
 
 def ratio(part: Values, whole: Values) -> Values:
-    """Divide; NaN where the denominator is 0."""
+    """Divide; NaN if the denominator is 0."""
     quotient: Values = np.full(np.shape(part), np.nan)
     np.divide(part, whole, out=quotient, where=np.asarray(whole) > 0)
     return quotient
@@ -165,7 +164,7 @@ def ratio(part: Values, whole: Values) -> Values:
 def _confusions(
     labels: NDArray[np.int64], decisions: NDArray[np.int64], weights: Values, num_classes: int
 ) -> Values:
-    """Weight of the images by truth and decision: (R, k, k)."""
+    """Sum the weights of the images by truth and decision: (R, k, k)."""
     cells = np.eye(num_classes**2)[labels * num_classes + decisions]
     confusions: Values = (weights @ cells).reshape(-1, num_classes, num_classes)
     return confusions
@@ -174,7 +173,7 @@ def _confusions(
 def _of_probabilities(
     labels: NDArray[np.int64], scores: Values, decisions: NDArray[np.int64], weights: Values
 ) -> dict[str, Values]:
-    """Cross-entropy, squared error and calibration error, each (R,)."""
+    """Compute cross-entropy, squared error and calibration error, each (R,)."""
     clipped = scores.clip(SMALLEST_CHANCE, 1 - SMALLEST_CHANCE)
     if scores.ndim == 1:
         chances, hits, sure = np.where(labels == 1, clipped, 1 - clipped), labels, scores
@@ -195,20 +194,20 @@ def _of_probabilities(
 
 
 def _one_against_rest(labels: NDArray[np.int64], scores: Values) -> list[tuple[NDArray[np.int64], Values]]:
-    """For each class that is reported whether images are of it (0 or 1) and its probability."""
+    """Return for each reported class whether images belong to it (0 or 1) and its probability."""
     if scores.ndim == 1:
         return [(labels, scores)]
     return [((labels == label).astype(np.int64), scores[:, label]) for label in range(scores.shape[1])]
 
 
 def _ranking(labels: NDArray[np.int64], scores: Values, weights: Values) -> tuple[Values, Values, Values]:
-    """ROC-AUC, average precision and sensitivity at SPECIFICITY, each (R,), from one sorting.
+    """Compute ROC-AUC, average precision and sensitivity at SPECIFICITY, each (R,), from one sort.
 
-    AUC is the probability that a cancer scores higher than a non-cancer, half for equal scores (Mann
-    & Whitney 1947; Hanley & McNeil 1982), here the trapezoids under the ROC curve. Average precision
-    sums precision × gain of recall over the distinct scores, without interpolation, as scikit-learn. The
-    sensitivity is the highest of all thresholds with at least that specificity, 0 where only one above all
-    scores has it.
+    AUC is the probability that a cancer scores higher than a non-cancer, counting ties as half (Mann
+    & Whitney 1947; Hanley & McNeil 1982), computed as trapezoids under the ROC curve. Average precision
+    sums precision × gain in recall over the distinct scores, without interpolation, as in scikit-learn. The
+    sensitivity is the highest of all thresholds with at least that specificity, 0 if only a threshold above
+    all scores has it.
     """
     order = np.argsort(-scores, kind="stable")
     ends = np.flatnonzero(np.append(np.diff(scores[order]) != 0, True))  # last image of each distinct score

@@ -1,1 +1,1 @@
-"""Where a model saw what it decided by, and which decisions are worth a look."""
+"""Explanations: Grad-CAM heatmaps and the selection of the cases to show."""

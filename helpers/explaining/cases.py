@@ -1,4 +1,4 @@
-"""The decisions a model was surest of: the right ones show what it learnt, the wrong ones what it missed."""
+"""Selection of cases: the most confident correct and wrong decisions of a model."""
 
 import numpy as np
 from numpy.typing import NDArray
@@ -10,21 +10,21 @@ from helpers.evaluation.weighted_metrics import Labels, Scores, checked, decide
 def surest_cases(
     labels: Labels, scores: Scores, threshold: float | None, count: int
 ) -> tuple[NDArray[np.intp], NDArray[np.intp]]:
-    """Find the surest right and wrong decisions of every class.
+    """Select the most confident correct and wrong decisions of every class.
 
-    Each class by itself, because a model that leans to one class would fill a list with that class.
+    Each class is ranked separately, because a model biased to one class would fill the list with it.
 
     Args:
         labels: (N,), 0 to k - 1.
-        scores: (N,), probability of class 1: the surest are farthest from the threshold. (N, k) where there
-            are more than two classes: the surest have the highest probability of the decided class.
-        threshold: of two classes, scores at or above it count as class 1; None where there are more.
-        count: half the number of right, and of wrong decisions, at most.
+        scores: (N,), probability of class 1: the most confident are farthest from the threshold. (N, k) with
+            more than two classes: the most confident have the highest probability of the decided class.
+        threshold: with two classes, scores at or above it count as class 1; None with more.
+        count: half the maximum number of correct, and of wrong, decisions.
 
     Returns:
-        Positions of the right and of the wrong decisions, each (at most 2 * count,). Of two classes: cancers
-        first, at most `count`, then as many non-cancers; of either the surest first, equally sure ones in
-        order. Of more: the surest of every true class, the surest of them first, then the next of every one.
+        Indices of the correct and of the wrong decisions, each (at most 2 * count,). With two classes: up to
+        `count` cancers, then up to `count` non-cancers, each most confident first, ties in order. With more:
+        the most confident of every true class, by confidence, then the second of every class, and so on.
 
     Raises:
         ValueError: as `checked`.
@@ -32,8 +32,8 @@ def surest_cases(
     labels, scores = checked(labels, scores)
     is_right = decide(scores, WITHOUT_CHOICE if threshold is None else threshold) == labels
     if threshold is None:
-        sureness = scores.max(axis=1)
-        right, wrong = (_by_turns(labels, sureness, kind)[: 2 * count] for kind in (is_right, ~is_right))
+        confidence = scores.max(axis=1)
+        right, wrong = (_by_turns(labels, confidence, kind)[: 2 * count] for kind in (is_right, ~is_right))
         return right, wrong
     order = np.argsort(-np.abs(scores - threshold), kind="stable")
     is_cancer = (labels == 1)[order]
@@ -46,10 +46,10 @@ def surest_cases(
 
 
 def _by_turns(
-    labels: NDArray[np.int64], sureness: NDArray[np.float64], chosen: NDArray[np.bool_]
+    labels: NDArray[np.int64], confidence: NDArray[np.float64], chosen: NDArray[np.bool_]
 ) -> NDArray[np.intp]:
-    """Positions of the chosen: the surest of every class, then the next of every class, and so on."""
-    order = np.argsort(-sureness, kind="stable")
+    """Return indices of the chosen: the most confident of every class, then the second, and so on."""
+    order = np.argsort(-confidence, kind="stable")
     order = order[chosen[order]]
     turns = np.zeros(len(order), np.int64)
     for label in np.unique(labels):

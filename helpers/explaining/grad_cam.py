@@ -1,4 +1,4 @@
-"""Grad-CAM: where in an image a model saw signs of class 1, or of the class it decided for."""
+"""Grad-CAM heatmaps: image regions that support class 1, or the decided class."""
 
 from typing import Any
 
@@ -14,27 +14,27 @@ IMAGES_AT_ONCE = 16  # the activations of all layers are kept for the gradient
 
 
 class UnexplainableModelError(UserError):
-    """The model has no layer that Grad-CAM explains, or does not end in a Dense layer."""
+    """The model has no Conv2D layer, or does not end in a Dense layer."""
 
 
 def grad_cam(
     model: keras.Model, images: NDArray[np.float32], classes: NDArray[np.integer] | None = None
 ) -> NDArray[np.float32]:
-    """Compute the heat of the last convolutional layer for one class, per image.
+    """Compute the Grad-CAM heatmap of the last convolutional layer for one class per image.
 
     Selvaraju et al. 2017, "Grad-CAM: Visual Explanations from Deep Networks via Gradient-based
-    Localization", equations 1 and 2. The gradient is that of the score before the sigmoid or softmax,
-    as there; after it, a sure decision would have none.
+    Localization", equations 1 and 2. As there, the gradient is that of the score before the sigmoid or
+    softmax: after it, it vanishes for confident decisions.
 
     Args:
-        model: Sequential or functional, with a Conv2D of its own and, last, a Dense layer: one unit with a
-            sigmoid, or a unit a class with a softmax.
+        model: Sequential or functional, with a Conv2D at its top level and a final Dense layer: one unit
+            with a sigmoid, or one unit per class with a softmax.
         images: float32 (N, H, W, 3), in [0, 1].
-        classes: (N,), which unit to explain; None: that of the most probable class. A single unit is class 1.
+        classes: (N,), unit to explain; None: that of the most probable class. A single unit is class 1.
 
     Returns:
-        float32 (N, H, W), in [0, 1]; the hottest place of an image is 1. All 0 where nothing in the image
-        speaks for the class.
+        float32 (N, H, W), in [0, 1], with maximum 1 per image. All 0 if nothing in the image supports the
+        class.
 
     Raises:
         UnexplainableModelError: the model has no Conv2D, or does not end in a Dense layer.
@@ -52,16 +52,18 @@ def grad_cam(
 
 
 def _up_to_the_last_layer(model: keras.Model) -> tuple[keras.Model, Any]:
-    """The model that gives the last convolution's maps and the last layer's input; that layer."""
+    """Return a model from images to the last convolution's maps and the last layer's input, and that
+    layer.
+    """
     convolutions = [layer for layer in model.layers if isinstance(layer, keras.layers.Conv2D)]
     if not convolutions:
-        raise UnexplainableModelError(f"{model.name}: has no Conv2D, and Grad-CAM explains no other layer")
+        raise UnexplainableModelError(f"{model.name}: has no Conv2D layer, which Grad-CAM needs")
     last = model.layers[-1]
     if not isinstance(last, keras.layers.Dense):
         raise UnexplainableModelError(f"{model.name}: ends in {last.name}, expected a Dense layer")
     if not isinstance(model, keras.Sequential):
         return keras.Model(model.inputs, [convolutions[-1].output, last.input]), last
-    # Layers of a loaded Sequential have outputs of several calls, of which only the latest belong together.
+    # Layers of a loaded Sequential were called several times: their outputs may belong to different graphs.
     inputs = keras.Input(model.input_shape[1:])
     outputs = {}
     features = inputs
@@ -73,13 +75,13 @@ def _up_to_the_last_layer(model: keras.Model) -> tuple[keras.Model, Any]:
 def _heat(
     part: keras.Model, last: Any, images: NDArray[np.float32], classes: NDArray[np.integer] | None
 ) -> NDArray[np.float32]:
-    """ReLU of the maps, each weighted by its mean gradient: float32 (N, h, w), not scaled."""
+    """Return the ReLU of the sum of maps weighted by their mean gradients: float32 (N, h, w), unscaled."""
     with tf.GradientTape() as tape:
         pixels = tf.convert_to_tensor(images)
         tape.watch(pixels)
         maps, features = part(pixels, training=False)
         units = features @ last.kernel
-        if last.use_bias:  # it counts for which class is decided, not for the gradient
+        if last.use_bias:  # affects which class is decided, not the gradient
             units += last.bias
         explained = tf.one_hot(tf.argmax(units, axis=1) if classes is None else classes, last.units)
         before_softmax = units * tf.cast(explained, units.dtype)

@@ -1,16 +1,16 @@
-"""An image beside itself under heat, in colors that the color-blind can tell apart."""
+"""Overlay of a heatmap on an image, in a color map that is safe for color-blind readers."""
 
 import cv2
 import numpy as np
 from numpy.typing import NDArray
 
-# Brightness rises evenly along viridis, so it reads in gray too (Nuñez, Anderton & Renslow 2018).
-COLOURS = cv2.COLORMAP_VIRIDIS
-STRONGEST = 0.6  # so that the image still shows where the heat is greatest
+# The brightness of viridis rises evenly, so it also works in gray (Nuñez, Anderton & Renslow 2018).
+COLORS = cv2.COLORMAP_VIRIDIS
+STRONGEST = 0.6  # so that the image stays visible at the maximum
 
 
-def beside_heat(image: NDArray[np.uint8], heatmap: NDArray[np.float32]) -> NDArray[np.uint8]:
-    """Put an image and, to its right, the same under its heat into one picture.
+def with_heatmap(image: NDArray[np.uint8], heatmap: NDArray[np.float32]) -> NDArray[np.uint8]:
+    """Return an image with a copy under its heatmap to the right.
 
     Args:
         image: uint8 (H, W, 3) RGB or (H, W, 1) gray.
@@ -28,7 +28,7 @@ def beside_heat(image: NDArray[np.uint8], heatmap: NDArray[np.float32]) -> NDArr
 
 
 def overlay(image: NDArray[np.uint8], heatmap: NDArray[np.float32]) -> NDArray[np.uint8]:
-    """Lay heat over an image: none where it is 0, the more the hotter.
+    """Blend a heatmap into an image, in proportion to the heat.
 
     Args:
         image: uint8 (H, W, 3), RGB.
@@ -43,7 +43,7 @@ def overlay(image: NDArray[np.uint8], heatmap: NDArray[np.float32]) -> NDArray[n
     if image.shape != (*heatmap.shape, 3):
         raise ValueError(f"heatmap {heatmap.shape} does not fit image {image.shape}")
     levels = np.rint(heatmap.clip(0, 1) * 255).astype(np.uint8)
-    colors = cv2.cvtColor(cv2.applyColorMap(levels, COLOURS), cv2.COLOR_BGR2RGB)
+    colors = cv2.cvtColor(cv2.applyColorMap(levels, COLORS), cv2.COLOR_BGR2RGB)
     strength = STRONGEST * heatmap.clip(0, 1)[..., None]
     mixed: NDArray[np.uint8] = np.rint((1 - strength) * image + strength * colors).astype(np.uint8)
     return mixed

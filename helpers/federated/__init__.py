@@ -1,1 +1,1 @@
-"""The federated algorithms: weights, messages, averaging, the round loop. NumPy alone."""
+"""Federated algorithms: weights, messages, averaging, strategies, the round loop. NumPy only."""

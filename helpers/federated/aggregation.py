@@ -1,4 +1,4 @@
-"""How the clients' updates become one model."""
+"""Federated averaging: the weighted mean of model weights, layer by layer."""
 
 from collections.abc import Iterable, Iterator
 
@@ -11,24 +11,14 @@ CHUNK = 1 << 15
 """Numbers added at a time: their float64 products, 256 KiB, stay in the processor's cache."""
 
 
-def chunks(size: int) -> Iterator[slice]:
-    """Cut `size` numbers into parts of CHUNK, so that no float64 copy of a whole layer is needed."""
-    return (slice(start, start + CHUNK) for start in range(0, size, CHUNK))
-
-
 def weighted_mean(updates: Iterable[tuple[Weights, float]]) -> Weights:
-    """Average weights layer by layer (McMahan et al. 2017, Algorithm 1, "FedAvg").
+    """Return the mean of weights, layer by layer (McMahan et al. 2017, Algorithm 1, "FedAvg").
 
-    w = Σ_k (n_k / Σ n) · w_k, summed in float64 in the order given and rounded once to the
-    dtype of the first update. Reads one update at a time and lets go of it before it asks for the
-    next: in memory are one update and the float64 sums, at the end the sums and the mean; for
-    float32 three times the model, however many updates there are.
+    w = Σ_k (n_k / Σ n) · w_k, summed in float64 in the order given and rounded once to the dtype of the first
+    update. One update at a time is in memory, next to the sums, whatever the number of updates.
 
     Args:
         updates: pairs of weights (arrays in model order) and their factor n_k > 0.
-
-    Returns:
-        The mean, dtypes and shapes of the first update.
 
     Raises:
         ValueError: no update, a factor that is not positive, or arrays that differ in number or shape.
@@ -51,25 +41,24 @@ def weighted_mean(updates: Iterable[tuple[Weights, float]]) -> Weights:
         raise ValueError("no update to average")
     mean: Weights = []
     for shape, dtype in specs:
-        layer = sums.pop(0)  # each sum goes as its layer of the mean comes
+        layer = sums.pop(0)  # frees each sum as soon as its layer of the mean exists
         layer /= total
         mean.append(layer.astype(dtype).reshape(shape))
     return mean
 
 
 def _add(sums: list[NDArray[np.float64]], weights: Weights, factor: float) -> None:
-    """Add `factor` times the weights to the sums (flat)."""
+    """Add `factor` times the weights to the flat sums."""
     products = np.empty(CHUNK, np.float64)
     for layer_sum, array in zip(sums, weights, strict=True):
         flat = array.reshape(-1)
         for chunk in chunks(flat.size):
-            part = flat[chunk]
-            product = products[: part.size]
-            product[:] = part
+            product = products[: flat[chunk].size]
+            product[:] = flat[chunk]
             product *= factor
             layer_sum[chunk] += product
 
 
-def update_factor(strategy: str, num_examples: int) -> float:
-    """What one client's update counts in the mean under STRATEGY; robust rules do not look at it."""
-    return 1.0 if strategy in ("fedavg_unweighted", "scaffold") else float(num_examples)
+def chunks(size: int) -> Iterator[slice]:
+    """Divide `size` numbers into slices of CHUNK, so that no float64 copy of a whole layer is needed."""
+    return (slice(start, start + CHUNK) for start in range(0, size, CHUNK))

@@ -1,20 +1,21 @@
-"""Who is told what happens in a run; only observers print or draw."""
+"""Observers: objects notified of the events of a run. Only observers print or draw."""
 
 from collections.abc import Sequence
 from dataclasses import dataclass
-from typing import Any, Protocol
+from functools import partial
+from typing import Any
 
 from helpers.federated.messages import RoundResult, RunState
 
 
 @dataclass(frozen=True)
 class RoundProgress:
-    """How a round stands.
+    """Progress of the current round.
 
     Attributes:
-        round: its number.
-        replied, clients: how many clients have replied, of how many.
-        workers: what every live worker shows, by name.
+        round: its number, from 1.
+        replied, clients: number of clients that have replied, and of all that take part.
+        workers: the status that each live worker reports, by its name.
     """
 
     round: int
@@ -23,50 +24,42 @@ class RoundProgress:
     workers: dict[str, dict[str, Any]]
 
 
-class Observer(Protocol):
-    """Told of a run, in order."""
+class Observer:
+    """Base class of observers; override the methods you need.
 
-    def run_started(self, run: str, state: RunState, rounds: int) -> None: ...
-
-    def round_started(self, round_number: int, clients: list[int]) -> None: ...
-
-    def progress(self, progress: RoundProgress) -> None: ...
-
-    def round_finished(self, result: RoundResult) -> None: ...
-
-    def notice(self, text: str) -> None:
-        """Something a person should know: a worker lost, a client failed, waiting for something."""
-
-    def close(self) -> None:
-        """Nothing more will come; also called after an error."""
-
-
-class Observers:
-    """Several observers as one; each is told in turn."""
-
-    def __init__(self, observers: Sequence[Observer]) -> None:
-        self._observers = observers
+    Methods are called in the orchestrator, between its own steps: the run waits for them.
+    """
 
     def run_started(self, run: str, state: RunState, rounds: int) -> None:
-        for observer in self._observers:
-            observer.run_started(run, state, rounds)
+        """The run begins or resumes after round `state.round`, of `rounds` in all."""
 
     def round_started(self, round_number: int, clients: list[int]) -> None:
-        for observer in self._observers:
-            observer.round_started(round_number, clients)
+        """A round was dispatched to these clients."""
 
     def progress(self, progress: RoundProgress) -> None:
-        for observer in self._observers:
-            observer.progress(progress)
+        """Called about once a second during a round."""
 
     def round_finished(self, result: RoundResult) -> None:
-        for observer in self._observers:
-            observer.round_finished(result)
+        """A round was committed; `metrics` is its row of rounds.csv, `clients` its rows of clients.csv."""
 
     def notice(self, text: str) -> None:
-        for observer in self._observers:
-            observer.notice(text)
+        """An event a person should know of, such as a lost worker or a failed client."""
 
     def close(self) -> None:
-        for observer in self._observers:
-            observer.close()
+        """The session is over, also after an error; no call follows."""
+
+
+EVENTS = tuple(name for name in vars(Observer) if not name.startswith("_"))
+
+
+class Observers(Observer):
+    """Several observers as one: passes every call on to each, in order."""
+
+    def __init__(self, observers: Sequence[Observer]) -> None:
+        for event in EVENTS:
+            setattr(self, event, partial(self._pass_on, [getattr(each, event) for each in observers]))
+
+    @staticmethod
+    def _pass_on(methods: Sequence[Any], *arguments: Any) -> None:
+        for method in methods:
+            method(*arguments)

@@ -1,26 +1,70 @@
-"""Replies as they come in: nothing in them is trusted."""
+"""Replies of clients as they arrive: checked, because nothing in them is trusted."""
 
 from collections.abc import Sequence
-from typing import Any
+from dataclasses import dataclass
+from typing import Any, Literal
 
-from helpers.federated.messages import ClientReply, MessageError
+from helpers.federated.messages import Message, MessageError
 
+Status = Literal["ok", "partial", "failed", "missing"]
 USABLE = ("ok", "partial")
 STATUSES = (*USABLE, "failed", "missing")
 TOO_LARGE = 1e100
-"""No loss or time is as large; a whole number beyond what a float can hold is refused as well."""
+"""Losses and times are below this; integers beyond the range of a float are refused as well."""
+
+
+@dataclass(frozen=True)
+class ClientReply(Message):
+    """The outcome of one client's training in one round.
+
+    Attributes:
+        status: `ok`, `partial` (stopped early), `failed` (see `error`), `missing` (no answer).
+        num_examples: training images seen, each as often as it was.
+        num_steps: training steps made.
+        train_loss: mean loss over the steps, as training went on.
+        update: Reference of the client's update, as a message; None unless ok or partial.
+        predictions: Reference of the local model's validation scores, as a message.
+        tally: in their place, a site's counts and sums of them (`helpers.evaluation.tallies`).
+        threads: TensorFlow threads of the worker; 0 where TensorFlow chose.
+        bytes_down, bytes_up: bytes of global weights and shared state that this client read; of its update.
+        started_at: when the task began, seconds after the round was dispatched.
+        seconds: time in the task; `transfer_seconds` of it went into reading and writing weights.
+        state: short Reference of the client's state for its next round; None where it has none.
+        state_bytes: bytes of its state that it read and wrote.
+    """
+
+    round: int
+    client: int
+    attempt: int
+    worker: str
+    status: Status
+    error: str | None = None
+    num_examples: int = 0
+    num_steps: int = 0
+    train_loss: float | None = None
+    update: dict[str, Any] | None = None
+    predictions: dict[str, Any] | None = None
+    threads: int = 0
+    bytes_down: int = 0
+    bytes_up: int = 0
+    started_at: float = 0.0
+    seconds: float = 0.0
+    transfer_seconds: float = 0.0
+    state: dict[str, Any] | None = None
+    state_bytes: int = 0
+    tally: dict[str, Any] | None = None
 
 
 def read_replies(round_number: int, clients: Sequence[int], messages: Sequence[Any]) -> list[ClientReply]:
-    """Read the replies of a round; one that is not understood becomes `failed` with the reason.
+    """Return the replies of a round; one that cannot be read becomes `failed` with the reason.
 
     Args:
-        round_number: the round they must be of.
+        round_number: the round they must belong to.
         clients: the participants, in order.
         messages: one for each of them, in the same order.
 
     Raises:
-        MessageError: not one message a client.
+        MessageError: the numbers of messages and clients differ.
     """
     if len(messages) != len(clients):
         raise MessageError(f"{len(messages)} replies for {len(clients)} clients")
@@ -32,7 +76,7 @@ def _read(round_number: int, client: int, message: Any) -> ClientReply:
         reply = ClientReply.from_message(message)
         _check(reply)
         if (reply.round, reply.client) != (round_number, client):
-            raise MessageError(f"is of round {reply.round}, client {reply.client}")
+            raise MessageError(f"it belongs to round {reply.round}, client {reply.client}")
     except MessageError as error:
         return ClientReply(round_number, client, 0, "", "failed", f"reply not understood: {error}")
     return reply
@@ -40,17 +84,17 @@ def _read(round_number: int, client: int, message: Any) -> ClientReply:
 
 def _check(reply: ClientReply) -> None:
     num_bytes = (reply.bytes_down, reply.bytes_up, reply.state_bytes)
-    counts = (reply.attempt, reply.num_examples, reply.threads, *num_bytes)
+    counts = (reply.attempt, reply.num_examples, reply.num_steps, reply.threads, *num_bytes)
     if not all(type(count) is int and 0 <= count < 1 << 53 for count in counts):
-        raise MessageError("a count is no whole number, or negative")
+        raise MessageError("a count is negative or not an integer")
     if reply.status not in STATUSES:
         raise MessageError(f"status {reply.status!r}")
     if not isinstance(reply.worker, str) or not isinstance(reply.error, str | None):
-        raise MessageError("worker or error is no text")
+        raise MessageError("worker or error is not text")
     loss = 0.0 if reply.train_loss is None else reply.train_loss
     numbers = (reply.started_at, reply.seconds, reply.transfer_seconds, loss)
     if not all(type(number) in (float, int) and abs(number) < TOO_LARGE for number in numbers):
-        raise MessageError("loss or a time is no finite number")
+        raise MessageError("the loss or a time is not a finite number")
     scored = reply.predictions if reply.tally is None else reply.tally
     if reply.status in USABLE and None in (reply.train_loss, reply.update, scored):
-        raise MessageError(f"is {reply.status} without loss, update or predictions")
+        raise MessageError(f"it is {reply.status} without loss, update or predictions")

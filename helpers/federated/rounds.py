@@ -1,4 +1,4 @@
-"""The round loop: order, wait, take the result, go on. Who does the work is passed in."""
+"""The round loop: choose clients, run the round, take the result, go on."""
 
 from collections.abc import Callable
 from typing import Protocol
@@ -9,10 +9,11 @@ from helpers.federated.observers import Observer
 
 
 class RoundExecutor(Protocol):
-    """Runs a whole round somewhere: every client's training, then the aggregation."""
+    """Runs a whole round: every client's training, then the aggregation."""
 
-    def run_round(self, round_number: int, cohort: Cohort, weights: Reference, states: States) -> RoundResult:
-        """Return the result of a round; raises what the executor's own errors are."""
+    def run_round(
+        self, round_number: int, cohort: Cohort, weights: Reference, states: States
+    ) -> RoundResult: ...
 
 
 def run_rounds(
@@ -27,21 +28,18 @@ def run_rounds(
     observer: Observer,
     is_asked_to_stop: Callable[[], bool] = lambda: False,
 ) -> RunState:
-    """Run the rounds after `state.round` up to `rounds`, or until it is time to stop.
+    """Run the rounds after `state.round` and return the state after the last one.
 
     Args:
         state: how far the run has come.
         weights: reference of the global weights at that point.
-        states: references of what the clients remember at that point.
-        rounds: the last round's number.
-        patience: stop after so many rounds without a better one; 0 never does.
-        choose_cohort: asked at the start of every round, by the state before it, who takes part.
+        states: references of the clients' states at that point.
+        rounds: number of the last round.
+        patience: rounds without a better model after which to stop; 0 never stops early.
+        choose_cohort: called at the start of every round with the state before it.
         executor: runs one round.
-        observer: told of every round.
-        is_asked_to_stop: asked after every round.
-
-    Returns:
-        The state after the last round.
+        observer: notified of every round.
+        is_asked_to_stop: called after every round.
     """
     while has_next_round(state, rounds, patience):
         round_number = state.round + 1
@@ -58,10 +56,10 @@ def run_rounds(
 
 
 def has_next_round(state: RunState, rounds: int, patience: int) -> bool:
-    """Whether the run goes on after `state`, unless somebody asks it to stop."""
+    """Return whether a round follows `state`, unless somebody asks to stop."""
     return state.round < rounds and not has_lost_patience(state, patience)
 
 
 def has_lost_patience(state: RunState, patience: int) -> bool:
-    """Whether the last `patience` rounds brought no better model; never where `patience` is 0."""
+    """Return whether the last `patience` rounds brought no better model; never where `patience` is 0."""
     return 0 < patience <= state.round - (state.best_round or 0)

@@ -1,4 +1,4 @@
-"""A client's optimizer, and the terms that some algorithms add to its gradients inside Keras' own `fit`."""
+"""The client's optimizer, and the terms that strategies add to its gradients inside Keras' own `fit`."""
 
 from collections.abc import Mapping, Sequence
 from typing import Any
@@ -12,65 +12,63 @@ OPTIMIZERS: dict[str, type[keras.Optimizer]] = {"adam": keras.optimizers.Adam, "
 
 
 class GradientTerms:
-    """Mixin of a Keras optimizer: from a gradient g it makes g + μ (w − w₀) + correction.
+    """Mixin of a Keras optimizer that replaces a gradient g by g + μ (w − w₀) + term.
 
-    w₀ are the weights that the round began with. w₀ and correction are variables of the optimizer, so that
-    the training step, once traced, serves every round.
+    w₀ are the weights at the start of the round. w₀ and the terms are variables of the optimizer, so that the
+    training step, once traced, serves every round.
 
     Attributes:
-        proximal_mu: μ ≥ 0; at 0 there is no w₀. With it, the loss is held near w₀ by μ/2 ‖w − w₀‖²
-            (Li et al. 2020, "Federated Optimization in Heterogeneous Networks", "FedProx", Algorithm 2).
-        is_corrected: whether there are corrections (SCAFFOLD's c − c_i; see `strategies.scaffold`).
+        proximal_mu: μ ≥ 0, the weight of μ/2 ‖w − w₀‖² in the loss; at 0 there is no w₀.
+        has_terms: whether the strategy adds a term to the gradients.
     """
 
     proximal_mu = 0.0
-    is_corrected = False
+    has_terms = False
 
     def build(self, variables: Sequence[Any]) -> None:
-        """Make the variables, zero, one for each of the model's trainable ones where there is such a term."""
+        """Create the variables, zeros, for each trainable variable of the model."""
         optimizer: Any = super()
         optimizer.build(variables)
         self._anchors = self._like(variables, "anchor") if self.proximal_mu else []
-        self._corrections = self._like(variables, "correction") if self.is_corrected else []
+        self._terms = self._like(variables, "term") if self.has_terms else []
 
     def _like(self: Any, variables: Sequence[Any], name: str) -> list[Any]:
         return [self.add_variable_from_reference(variable, name) for variable in variables]
 
-    def begin_round(self, variables: Sequence[Any], corrections: Mapping[str, NDArray[np.generic]]) -> None:
-        """Take the weights as they are for w₀, and set the corrections.
+    def begin_round(self, variables: Sequence[Any], terms: Mapping[str, NDArray[np.generic]]) -> None:
+        """Set w₀ to the current weights, and set the terms.
 
         Args:
-            variables: the model's trainable ones, as `build` had them.
-            corrections: by path of the variable, of its shape; one that is not there has none.
+            variables: the model's trainable ones, as `build` received them.
+            terms: arrays by path of the variable, of its shape; a missing one is zero.
 
         Raises:
-            ValueError: a correction of no variable, or of an optimizer that was made without.
+            ValueError: a term without a variable, or an optimizer that was made without terms.
         """
-        known = {variable.path for variable in variables} if self._corrections else set()
-        if unknown := sorted(corrections.keys() - known):
-            raise ValueError(f"{len(unknown)} corrections of nothing, such as {unknown[0]!r}")
+        known = {variable.path for variable in variables} if self._terms else set()
+        if unknown := sorted(terms.keys() - known):
+            raise ValueError(f"{len(unknown)} gradient terms without a variable, such as {unknown[0]!r}")
         for variable, anchor in zip(variables, self._anchors, strict=bool(self._anchors)):
             anchor.assign(variable)
-        for variable, correction in zip(variables, self._corrections, strict=bool(self._corrections)):
-            zeros = np.zeros(variable.shape, variable.dtype)
-            correction.assign(corrections.get(variable.path, zeros))
+        for variable, term in zip(variables, self._terms, strict=bool(self._terms)):
+            term.assign(terms.get(variable.path, np.zeros(variable.shape, variable.dtype)))
 
     def apply(self, grads: Sequence[Any], trainable_variables: Sequence[Any]) -> None:
-        """As Keras' own, which every training step calls, with the terms added."""
+        """Apply the gradients with the terms added; every training step of Keras calls this."""
         if self._anchors:
             held = zip(grads, trainable_variables, self._anchors, strict=True)
             grads = [gradient + self.proximal_mu * (weight - anchor) for gradient, weight, anchor in held]
-        if self._corrections:
-            grads = [gradient + term for gradient, term in zip(grads, self._corrections, strict=True)]
+        if self._terms:
+            grads = [gradient + term for gradient, term in zip(grads, self._terms, strict=True)]
         optimizer: Any = super()
         optimizer.apply(grads, trainable_variables)
 
 
-def client_optimizer(name: str, *, proximal_mu: float = 0.0, is_corrected: bool = False) -> keras.Optimizer:
-    """Return an optimizer of OPTIMIZERS, with the terms of `GradientTerms` that are asked for, if any."""
+def client_optimizer(name: str, *, proximal_mu: float = 0.0, has_terms: bool = False) -> keras.Optimizer:
+    """Return an optimizer of OPTIMIZERS, with `GradientTerms` where the arguments need them."""
     kind = OPTIMIZERS[name]
-    if not proximal_mu and not is_corrected:
+    if not proximal_mu and not has_terms:
         return kind()
-    terms = {"proximal_mu": proximal_mu, "is_corrected": is_corrected}
-    optimizer: keras.Optimizer = type(f"Corrected{kind.__name__}", (GradientTerms, kind), terms)()
+    attributes = {"proximal_mu": proximal_mu, "has_terms": has_terms}
+    optimizer: keras.Optimizer = type(f"Corrected{kind.__name__}", (GradientTerms, kind), attributes)()
     return optimizer

@@ -1,4 +1,4 @@
-"""One local update: from the global weights to a client's own."""
+"""Local training of one client, and predictions."""
 
 import math
 from collections.abc import Callable, Mapping
@@ -12,18 +12,18 @@ from numpy.typing import NDArray
 from helpers.federated.weights import Weights
 from helpers.model_instance_helper import ModelInstance
 
-NO_CORRECTIONS: Mapping[str, NDArray[np.generic]] = {}
+NO_TERMS: Mapping[str, NDArray[np.generic]] = {}
 
 
 @dataclass(frozen=True)
 class LocalUpdate:
-    """What a local training gave.
+    """Result of a local training.
 
     Attributes:
         weights: arrays in model order.
         num_batches: training steps made.
-        loss: mean cross-entropy over the images, as training went on; without class weights, so that it
-            compares with that on validation.
+        loss: mean cross-entropy over the images, as training went on. It has no class weights, so that it can
+            be compared with the validation loss.
     """
 
     weights: Weights
@@ -31,8 +31,8 @@ class LocalUpdate:
     loss: float
 
 
-class _AskEveryBatch(keras.callbacks.Callback):
-    """Tell after every batch how many are done, and stop if the answer is no."""
+class _StopOnRequest(keras.callbacks.Callback):
+    """Calls `go_on` after every batch with the number of batches, and stops if it returns False."""
 
     def __init__(self, go_on: Callable[[int], bool]) -> None:
         super().__init__()
@@ -53,41 +53,41 @@ def train_locally(
     learning_rate: float,
     seed: list[int],
     class_weight: dict[int, float] | None = None,
-    corrections: Mapping[str, NDArray[np.generic]] = NO_CORRECTIONS,
+    gradient_terms: Mapping[str, NDArray[np.generic]] = NO_TERMS,
     go_on: Callable[[int], bool] = lambda num_batches: True,
 ) -> LocalUpdate:
-    """Train on all of `batches` from `weights` with a fresh optimizer.
+    """Train from `weights` on all of `batches` with a new optimizer.
 
     Args:
         instance: the model; its weights are overwritten.
-        weights: those to begin with, in model order.
-        batches: what Keras' `fit` takes: images float32 (B, H, W, C) in [0, 1], labels
-            float32 (B, 1), 0 to the number of classes - 1.
+        weights: to start from, in model order.
+        batches: input of Keras' `fit`: images float32 (B, H, W, C) in [0, 1], labels float32 (B, 1),
+            0 to the number of classes - 1.
         learning_rate: of the optimizer.
         seed: determines the dropout masks.
-        class_weight: what an image of each class counts in the loss; None counts all alike.
-        corrections: what SCAFFOLD adds to the gradients, by name of the weights.
-        go_on: asked after every batch, with the number of batches done; False ends the training there.
+        class_weight: weight of an image of each class in the loss; None weighs all alike.
+        gradient_terms: what the strategy adds to the gradients, by name of the weights.
+        go_on: called after every batch with the number of batches done; returning False ends the training.
 
     Raises:
         FloatingPointError: the loss is not finite.
     """
-    instance.begin_training(weights, learning_rate, seed, corrections)
-    asking = _AskEveryBatch(go_on)
+    instance.begin_training(weights, learning_rate, seed, gradient_terms)
+    counter = _StopOnRequest(go_on)
     history = instance.model.fit(
-        batches, epochs=1, shuffle=False, class_weight=class_weight, verbose=0, callbacks=[asking]
+        batches, epochs=1, shuffle=False, class_weight=class_weight, verbose=0, callbacks=[counter]
     )
     trained_on, reported = (float(history.history[name][0]) for name in ("loss", instance.loss))
     if not math.isfinite(trained_on):
         raise FloatingPointError(f"the training loss became {trained_on}; lower BASE_LR")
-    return LocalUpdate(list(instance.model.get_weights()), asking.num_batches, reported)
+    return LocalUpdate(list(instance.model.get_weights()), counter.num_batches, reported)
 
 
 def predict_scores(instance: ModelInstance, batches: Any) -> NDArray[np.float32]:
-    """Return the probabilities for every image of `batches`.
+    """Return the probabilities of every image of `batches`.
 
     Returns:
-        Of two classes that of class 1, float32 (N,); of more those of each, float32 (N, number of classes).
+        float32 (N,), of class 1, where there are two classes; else float32 (N, number of classes).
     """
     scores: NDArray[np.float32] = instance.model.predict(batches, verbose=0).astype(np.float32)
     return scores.reshape(-1) if scores.shape[-1] == 1 else scores

@@ -1,1 +1,1 @@
-"""Observers: what a person sees of a run while it goes on."""
+"""Live monitoring of a run: observers for terminal, report and TensorBoard, and Ctrl-C."""

@@ -1,4 +1,4 @@
-"""Ctrl-C: once to stop after the round, twice to stop at once."""
+"""Handling of Ctrl-C: once stops after the current round, twice stops immediately."""
 
 import signal
 from collections.abc import Callable, Iterator
@@ -8,13 +8,13 @@ from typing import Any
 
 
 class Interruption:
-    """What the person at the terminal asked for.
+    """A request to stop the run.
 
     Args:
-        notice: told in words what will happen.
+        notice: called with a message that says what will happen.
 
     Attributes:
-        is_asked_for: Ctrl-C was pressed while a round went on.
+        is_asked_for: Ctrl-C was pressed during a round.
     """
 
     def __init__(self, notice: Callable[[str], None]) -> None:
@@ -23,7 +23,7 @@ class Interruption:
 
     @contextmanager
     def finishing_the_round(self) -> Iterator[None]:
-        """While this lasts, the first Ctrl-C only sets `is_asked_for`; SIGTERM is a Ctrl-C pressed twice."""
+        """Inside this context the first Ctrl-C only sets `is_asked_for`. SIGTERM counts as two."""
         previous = {number: signal.getsignal(number) for number in (signal.SIGINT, signal.SIGTERM)}
         signal.signal(signal.SIGINT, self._ask)
         signal.signal(signal.SIGTERM, self._leave)
@@ -37,7 +37,7 @@ class Interruption:
         if self.is_asked_for:
             self._leave(number, frame)
         self.is_asked_for = True
-        self._notice("stopping after this round; Ctrl-C again stops at once and leaves the round undone")
+        self._notice("stopping after this round; press Ctrl-C again to stop now and discard the round")
 
     def _leave(self, number: int, frame: FrameType | None) -> Any:
         raise KeyboardInterrupt

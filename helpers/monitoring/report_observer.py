@@ -1,23 +1,23 @@
-"""Keeps report.html current while a run lasts."""
+"""Observer that keeps report.html up to date during a run."""
 
 import logging
 from collections.abc import Callable
 from concurrent.futures import Future, ThreadPoolExecutor
 
 from helpers.federated.messages import RoundResult, RunState
-from helpers.federated.observers import RoundProgress
+from helpers.federated.observers import Observer
 
 logger = logging.getLogger(__name__)
 
 
-class ReportObserver:
-    """Writes the report after every round, in a thread, so that the next round need not wait.
+class ReportObserver(Observer):
+    """Writes the report after every round, in a thread, so that the next round does not wait.
 
-    Rounds that end while a report is being written share the one after it. At the end of the session,
-    however it ends, a last one is written: of a run that no longer runs.
+    Rounds that end while a report is being written share the next one. When the session ends, also after
+    an error, a last report is written that shows the run as finished or stopped.
 
     Args:
-        write: writes the report from the run's files; told whether the run still goes on.
+        write: writes the report from the run's files; its argument says whether the run continues.
     """
 
     def __init__(self, write: Callable[[bool], object]) -> None:
@@ -26,29 +26,23 @@ class ReportObserver:
         self._latest: Future[None] | None = None
 
     def run_started(self, run: str, state: RunState, rounds: int) -> None:
-        self._ask()
-
-    def round_started(self, round_number: int, clients: list[int]) -> None: ...
-
-    def progress(self, progress: RoundProgress) -> None: ...
+        self._request()
 
     def round_finished(self, result: RoundResult) -> None:
-        self._ask()
-
-    def notice(self, text: str) -> None: ...
+        self._request()
 
     def close(self) -> None:
         self._thread.shutdown(cancel_futures=True)
-        if self._latest is not None:  # the run had begun: its folder is its own
+        if self._latest is not None:  # the run has begun, so the folder belongs to it
             self._try(is_running=False)
 
-    def _ask(self) -> None:
-        """Have a report written of the files as they are now; one that waits its turn will do."""
+    def _request(self) -> None:
+        """Queue a report, unless one is waiting already: it will read the same files."""
         if self._latest is None or self._latest.running() or self._latest.done():
             self._latest = self._thread.submit(self._try, is_running=True)
 
     def _try(self, *, is_running: bool) -> None:
         try:
             self._write(is_running)
-        except Exception:  # a picture that fails must not end a training
+        except Exception:  # a failed picture must not end a training
             logger.exception("the report could not be written")

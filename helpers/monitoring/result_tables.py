@@ -1,4 +1,4 @@
-"""What a training prints at its end: its rounds and its test, or the ways a budget was spent."""
+"""Tables printed at the end: rounds and test of a run, or the runs of `--compare`. They fit 80 columns."""
 
 from collections.abc import Mapping, Sequence
 from pathlib import Path
@@ -11,7 +11,29 @@ from rich.text import Text
 
 from helpers.reporting.pictures import several_shortened
 
-SHOWN = ("train_loss", "val_loss", "accuracy", "precision", "recall", "f1_score", "roc_auc")
+ROUND_HEADERS = {  # columns of rounds.csv: headers
+    "round": "round",
+    "num_clients": "clients",
+    "train_loss": "train\nloss",
+    "val_loss": "val\nloss",
+    "accuracy": "accuracy",
+    "precision": "precision",
+    "recall": "recall",
+    "f1_score": "F1",
+    "roc_auc": "AUC",
+    "seconds": "s",
+}
+DIGITS = {"round": 0, "num_clients": 0, "seconds": 1}
+TEST_METRICS = {  # columns of test.csv: names
+    "accuracy": "accuracy",
+    "precision": "precision",
+    "recall": "recall (sensitivity)",
+    "f1_score": "F1",
+    "roc_auc": "ROC-AUC",
+    "specificity": "specificity",
+    "sensitivity_at_90_specificity": "sensitivity at 90 % specificity",
+    "calibration_error": "calibration error",
+}
 NOTHING = "–"
 
 
@@ -22,58 +44,64 @@ def print_results(
     class_names: Sequence[str],
     paths: list[Path],
 ) -> None:
-    """Print the metrics of every round and of the test, and where the files lie.
+    """Print the metrics of every round and of the test, and the paths of the results.
 
     Args:
-        console: where to.
+        console: the output.
         rounds: rounds.csv.
         test: the row of test.csv.
-        class_names: in order of the labels; of two, precision and the like are of the second, of more, means.
-        paths: files and folders worth a look.
+        class_names: in order of the labels.
+        paths: files and folders to list.
     """
-    headers = [name.replace("_", " ") for name in SHOWN]
-    table = Table(
-        "round", "clients", *headers, "s", title="Validation, averaged model", box=None, pad_edge=False
-    )
+    console.print("Validation, averaged model", style="bold")
+    table = _table(*ROUND_HEADERS.values())
     for row in rounds.to_dict("records"):
-        counts = [str(row[name]) for name in ("round", "num_clients")]
-        table.add_row(*counts, *(shown(row[name]) for name in SHOWN), shown(row["seconds"], 1))
+        table.add_row(*(shown(row[name], DIGITS.get(name, 3)) for name in ROUND_HEADERS))
     console.print(table)
     title = f"Test of the best model (round {test['round']}), used once: {test['num_examples']} images"
-    table = Table("metric", "value", "95 % interval", title=title, box=None, pad_edge=False)
-    if len(class_names) == 2:
-        table.add_row("class 1, of precision and recall", Text(class_names[1]))
-        table.add_row("decision threshold, from validation", shown(test["threshold"]))
-    else:
-        names = Text(several_shortened(class_names))
-        table.add_row("means over the classes, each alone in test_classes.csv", names)
-    for name in (*SHOWN[2:], "specificity", "sensitivity_at_90_specificity", "calibration_error"):
-        table.add_row(name.replace("_", " "), shown(test[name]), _interval(test, name))
+    console.print(f"\n{title}", style="bold", highlight=False)
+    console.print(Text(_meaning(test, class_names)))
+    table = _table("metric", "value", "95 % interval")
+    for column, name in TEST_METRICS.items():
+        table.add_row(name, shown(test[column]), _interval(test, column))
     console.print(table)
-    for path in paths:
-        console.print(f"  {path}", highlight=False, soft_wrap=True)
+    _print_paths(console, paths)
+
+
+def _meaning(test: dict[str, Any], class_names: Sequence[str]) -> str:
+    """What precision, recall and the like refer to."""
+    if len(class_names) > 2:
+        return f"means over the classes (each one: test_classes.csv): {several_shortened(class_names)}"
+    return f"class 1: {class_names[1]}; decision threshold {shown(test['threshold'])}, from validation"
 
 
 def print_comparison(console: Console, table: pd.DataFrame, paths: list[Path]) -> None:
-    """Print what `compare_runs` returned, and files worth a look."""
-    title = "The same budget spent several ways: test ROC-AUC, and how much better the first is"
-    view = Table(
-        "model", "AUC", "95 % interval", "difference", "95 % interval", title=title, box=None, pad_edge=False
-    )
+    """Print the table that `compare_runs` returned, and the paths of the results."""
+    console.print("Test ROC-AUC for the same budget; difference: first model minus this one", style="bold")
+    view = _table("model", "AUC", "95 % interval", "difference", "95 % interval")
     for row in table.fillna("").to_dict("records"):
-        own, gap = (_interval(row, name) for name in ("roc_auc", "difference"))
-        view.add_row(row["model"], shown(row["roc_auc"]), own, shown(row["difference"]), gap)
+        auc, difference = (_interval(row, name) for name in ("roc_auc", "difference"))
+        view.add_row(row["model"], shown(row["roc_auc"]), auc, shown(row["difference"]), difference)
     console.print(view)
+    _print_paths(console, paths)
+
+
+def _table(*headers: str) -> Table:
+    return Table(*headers, box=None, pad_edge=False)
+
+
+def _print_paths(console: Console, paths: list[Path]) -> None:
+    """Print each path on a line of its own, unwrapped so that it can be copied."""
     for path in paths:
-        console.print(f"  {path}", highlight=False, soft_wrap=True)
+        console.print(Text(f"  {path}"), soft_wrap=True)
 
 
 def _interval(row: Mapping[Any, Any], name: str) -> str:
-    """From where to where; a dash where there is none."""
+    """The interval as text; a dash if undefined."""
     low, high = (shown(row[f"{name}_{end}"]) for end in ("low", "high"))
     return low if low == high == NOTHING else f"{low} to {high}"
 
 
 def shown(value: Any, digits: int = 3) -> str:
-    """A number with so many decimals; a dash where there is none."""
+    """Return a number with `digits` decimals; a dash if undefined."""
     return NOTHING if value in (None, "") else f"{float(value):.{digits}f}"

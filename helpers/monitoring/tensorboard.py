@@ -1,11 +1,12 @@
-"""A run for TensorBoard: scalars per round and client, augmented images, the settings as text.
+"""Observer that writes TensorBoard event files: scalars per round and client, augmented images, settings.
 
-Written with TensorBoard's own record writer: TensorFlow is not imported. To look at all runs:
+It uses TensorBoard's own record writer, so TensorFlow is not imported. To view all runs:
 `tensorboard --logdir metrics`.
 """
 
 import logging
 import time
+from collections.abc import Iterable
 from pathlib import Path
 from typing import Any
 
@@ -13,12 +14,12 @@ import numpy as np
 from numpy.typing import NDArray
 
 from helpers.federated.messages import RoundResult, RunState
-from helpers.federated.observers import RoundProgress
+from helpers.federated.observers import Observer
 
 logger = logging.getLogger(__name__)
 
 AVERAGED = "averaged"
-ROUND_TAGS = {  # columns of rounds.csv: tags; a client's curve of the same tag lies in the same diagram
+ROUND_TAGS = {  # columns of rounds.csv: tags; curves of the same tag share a diagram
     "train_loss": "loss/training",
     "val_loss": "loss/validation",
     "roc_auc": "validation/roc_auc",
@@ -44,16 +45,18 @@ CLIENT_TAGS = {
 }
 
 
-class TensorBoardObserver:
-    """Writes a run's event files; the averaged model and every client are a run of TensorBoard each.
+class TensorBoardObserver(Observer):
+    """Writes a run's event files; TensorBoard shows the averaged model and each client as separate runs.
 
     Args:
-        folder: made when needed, such as metrics/<run>/tensorboard.
+        folder: such as metrics/<run>/tensorboard; created when needed.
         settings: the run's settings, shown as text.
-        examples: augmented training images, shown once; as `show_images` takes them.
+        examples: augmented training images, shown once; see `show_images`.
     """
 
-    def __init__(self, folder: Path, settings: dict[str, Any], examples: NDArray[np.generic]) -> None:
+    def __init__(
+        self, folder: Path, settings: dict[str, Any], examples: Iterable[NDArray[np.generic]]
+    ) -> None:
         self._folder = folder
         self._settings = settings
         self._examples = examples
@@ -67,39 +70,31 @@ class TensorBoardObserver:
         self._write(AVERAGED, state.round, [_text("settings", table)])
         self.show_images("augmented", self._examples, state.round)
 
-    def round_started(self, round_number: int, clients: list[int]) -> None: ...
-
-    def progress(self, progress: RoundProgress) -> None: ...
-
     def round_finished(self, result: RoundResult) -> None:
         step = int(result.metrics["round"])
         self._write(AVERAGED, step, _scalars(result.metrics, ROUND_TAGS))
         for row in result.clients:
             self._write(f"client-{row['client']}", step, _scalars(row, CLIENT_TAGS))
 
-    def notice(self, text: str) -> None: ...
-
-    def show_images(self, name: str, images: NDArray[np.generic], step: int = 0) -> None:
+    def show_images(self, name: str, images: Iterable[NDArray[np.generic]], step: int = 0) -> None:
         """Write images, such as an augmented batch.
 
         Args:
             name: the tag, such as `augmented/client-0`.
-            images: uint8 0-255 or float 0-1, (N, H, W, 3) RGB or (N, H, W, 1) gray.
+            images: each uint8 0-255 or float 0-1, (H, W, 3) RGB or (H, W, 1) gray.
             step: the round.
         """
         self._write(AVERAGED, step, [_image(f"{name}/{index}", image) for index, image in enumerate(images)])
 
-    def close(self) -> None: ...
-
     def _write(self, part: str, step: int, values: list[Any]) -> None:
-        """Append values to the event file of a part; what cannot be written must not end a training."""
+        """Append values to the event file of a part; log a failure, as it must not end a training."""
         try:
             self._append(part, step, values)
         except OSError:
             logger.exception("TensorBoard's files could not be written")
 
     def _append(self, part: str, step: int, values: list[Any]) -> None:
-        """The file is not kept open: there may be thousands of clients."""
+        """Append to the file and close it: thousands of clients would be too many open files."""
         from tensorboard.compat.proto.event_pb2 import Event, SessionLog
         from tensorboard.compat.proto.summary_pb2 import Summary
         from tensorboard.summary.writer.record_writer import RecordWriter
@@ -109,7 +104,7 @@ class TensorBoardObserver:
         path = self._begun.get(part) or self._folder / part / f"events.out.tfevents.{now:.6f}"
         if part not in self._begun:
             path.parent.mkdir(parents=True, exist_ok=True)
-            # From here on, what an interrupted session wrote about these rounds no longer counts.
+            # TensorBoard then drops what an interrupted session wrote about these rounds.
             restart = SessionLog(status=SessionLog.START)
             begin = Event(wall_time=now, step=self._first_round, session_log=restart)
             events = [Event(wall_time=now, file_version="brain.Event:2"), begin, *events]
@@ -122,7 +117,7 @@ class TensorBoardObserver:
 
 
 def _scalars(row: dict[str, Any], tags: dict[str, str]) -> list[Any]:
-    """What is defined of a row."""
+    """Return the defined values of a row as scalars."""
     from tensorboard.compat.proto.summary_pb2 import Summary
 
     known = {tag: row.get(name) for name, tag in tags.items()}

@@ -1,4 +1,4 @@
-"""A run in the terminal while it lasts: a live view, and a line a round."""
+"""Terminal view of a run: a live table of the workers, and one line per round. Fits 80 columns."""
 
 import time
 from collections import deque
@@ -11,30 +11,38 @@ from rich.table import Table
 from rich.text import Text
 
 from helpers.federated.messages import RoundResult, RunState
-from helpers.federated.observers import RoundProgress
+from helpers.federated.observers import Observer, RoundProgress
 from helpers.monitoring.result_tables import shown
 
 LATE = 1.5
-"""A client that takes so many times as long as is usual is called late. Usual is the slowest of the round
-before; in a session's first round, what it took until half of the clients had replied."""
+"""A client is late after this multiple of the usual time: that of the slowest client of the round before;
+in a session's first round, the time until half of the clients had replied."""
 BLOCKS = "▁▂▃▄▅▆▇█"
+ACTIVITIES = {
+    "start": "starting",
+    "offer": "announcing",
+    "aggregate": "averaging",
+    "score": "scoring",
+    "record": "recording",
+    "finish": "testing",
+}
+"""What a worker does in a job other than a client's training, by the first word of the job's name."""
 
 
-class TerminalObserver:
-    """Prints a run to `console`; the live view is only there where that is a terminal.
+class TerminalObserver(Observer):
+    """Prints a run to `console`; the live table is shown only if that is a terminal.
 
     Args:
-        console: where to.
-        batch_size: images per batch, to tell the speed of a worker.
+        console: the output.
+        batch_size: images per batch, for the speed of a worker.
     """
 
     def __init__(self, console: Console, batch_size: int) -> None:
         self._console = console
         self._batch_size = batch_size
         self._rounds = 0
-        self._first_round = 1
-        self._round = 0
-        self._started = self._round_began = time.monotonic()
+        self._round_began = time.monotonic()
+        self._round_seconds: list[float] = []
         self._usual_s = float("inf")
         self._aucs: deque[float | None] = deque(maxlen=60)
         self._seen: set[str] = set()
@@ -43,15 +51,14 @@ class TerminalObserver:
         )
 
     def run_started(self, run: str, state: RunState, rounds: int) -> None:
-        self._rounds, self._first_round = rounds, state.round + 1
-        self._started = time.monotonic()
+        self._rounds = rounds
         done = f", {state.round} of them done" if state.round else ""
-        self._console.print(f"Run [bold]{run}[/]: {rounds} rounds{done}")
+        title = Text("Run ").append(run, style="bold").append(f": {rounds} rounds{done}")
+        self._console.print(title, soft_wrap=True)
         if self._live is not None:
             self._live.start()
 
     def round_started(self, round_number: int, clients: list[int]) -> None:
-        self._round = round_number
         self._round_began = time.monotonic()
 
     def progress(self, progress: RoundProgress) -> None:
@@ -64,12 +71,12 @@ class TerminalObserver:
         row = result.metrics
         self._usual_s = max((client["seconds"] for client in result.clients), default=self._usual_s)
         self._aucs.append(row["roc_auc"])
-        best = "  [green]best so far[/]" if result.state["best_round"] == row["round"] else ""
-        left = f"{row['seconds']:.1f} s, {self._left_s(row['round']):.0f} s left"
+        self._round_seconds.append(row["seconds"])
+        best = " [green]best[/]" if result.state["best_round"] == row["round"] else ""
+        loss, val_loss, auc = (shown(row[name]) for name in ("train_loss", "val_loss", "roc_auc"))
         self._console.print(
-            f"Round {row['round']}/{self._rounds}  loss {shown(row['train_loss'])}  "
-            f"validation: loss {shown(row['val_loss'])}  accuracy {shown(row['accuracy'])}  "
-            f"AUC {shown(row['roc_auc'])}  {left}{best}",
+            f"Round {row['round']}/{self._rounds}  loss {loss}, val {val_loss}  AUC {auc}{best}  "
+            f"{_seconds(row['seconds'])}{self._left(row['round'])}",
             highlight=False,
             soft_wrap=True,
         )
@@ -82,35 +89,60 @@ class TerminalObserver:
         if self._live is not None:
             self._live.stop()
 
-    def _left_s(self, rounds_done: int) -> float:
-        done = rounds_done - self._first_round + 1
-        return (time.monotonic() - self._started) / done * (self._rounds - rounds_done)
+    def _left(self, rounds_done: int) -> str:
+        """The time left, from the mean seconds of this session's rounds; empty if unknown or over."""
+        rounds_left = self._rounds - rounds_done
+        if not self._round_seconds or not rounds_left:
+            return ""
+        seconds = sum(self._round_seconds) / len(self._round_seconds) * rounds_left
+        return f", {_duration(seconds)} left"
 
     def _view(self, progress: RoundProgress) -> RenderableType:
-        head = Text(
+        head = (
             f"Round {progress.round}/{self._rounds}, {progress.replied} of {progress.clients} clients done"
+            f"{self._left(progress.round - 1)}"
         )
-        if progress.round > self._first_round:
-            head.append(f", {self._left_s(progress.round - 1):.0f} s left")
         table = Table(box=None, pad_edge=False, show_header=False)
         for name, status in progress.workers.items():
-            table.add_row(Text(name), *self._of_worker(status["task"]))
+            table.add_row(_worker_name(name), *self._of_worker(status["task"]))
         self._seen.update(progress.workers)
         for name in sorted(self._seen - progress.workers.keys()):
-            table.add_row(Text(name), "[red]no sign of life[/]")
+            table.add_row(_worker_name(name), Text("no sign of life", style="red"))
         curve = Text("validation AUC " + "".join(_block(auc) for auc in self._aucs), style="cyan")
-        return Group(head, table, *([curve] if self._aucs else []))
+        return Group(Text(head), table, *([curve] if self._aucs else []))
 
     def _of_worker(self, task: dict[str, Any] | None) -> tuple[RenderableType, ...]:
         if task is None:
             return ("idle",)
         batch, batches, seconds = task.get("batch", 0), task.get("batches", 0), task.get("seconds", 0.0)
-        what = task["job"].replace("train:", "client ").replace(f"client {self._round}:", "client ")
+        kind, *numbers = task["job"].split(":")
+        kind = kind.partition("-")[0]  # score-val, score-test
+        activity = f"client {numbers[-1]}" if kind == "train" else ACTIVITIES.get(kind, kind)
         if not batches:
-            return (what,)
+            return (activity,)
         speed = f"{batch * self._batch_size / seconds:.0f} images/s" if seconds > 0 and batch else ""
         late = "[yellow]late[/]" if seconds > LATE * self._usual_s else ""
-        return (what, ProgressBar(batches, batch, width=20), f"batch {batch}/{batches}", speed, late)
+        return (activity, ProgressBar(batches, batch, width=8), f"batch {batch}/{batches}", speed, late)
+
+
+def _worker_name(name: str) -> Text:
+    """A worker's name, which gives way if the line is too long."""
+    return Text(name, no_wrap=True, overflow="ellipsis")
+
+
+def _seconds(seconds: float) -> str:
+    return f"{seconds:.1f} s" if seconds < 10 else f"{seconds:.0f} s"
+
+
+def _duration(seconds: float) -> str:
+    """A duration in its two largest units, or in the largest alone from ten of it on."""
+    minutes, rest = divmod(round(seconds), 60)
+    hours, minutes = divmod(minutes, 60)
+    units = [(hours, "h"), (minutes, "min"), (rest, "s")]
+    while len(units) > 1 and not units[0][0]:
+        del units[0]
+    shown_units = units[:1] if units[0][0] >= 10 else units[:2]
+    return " ".join(f"{number} {unit}" for number, unit in shown_units)
 
 
 def _block(auc: float | None) -> str:

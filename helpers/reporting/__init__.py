@@ -1,1 +1,1 @@
-"""A run as pages to read: plots and words from the run's files alone."""
+"""Report, model card and comparison page, made from a run's files alone."""

@@ -1,4 +1,4 @@
-"""Whether scores are probabilities: the reliability diagram, with how many images stand behind it."""
+"""Reliability diagram: do scores match observed frequencies, and on how many images."""
 
 import numpy as np
 
@@ -11,15 +11,15 @@ BINS = 10
 
 
 def draw_calibration(split: SplitScores, name: str, class_names: tuple[str, ...]) -> Picture:
-    """Share of class 1 by mean score in ten equal bins; below, the number of images of each class.
+    """Draw the share of class 1 by mean score in ten equal bins, above the number of images of each class.
 
-    With more than two classes: share of right decisions by the mean probability of the decided class.
+    With more than two classes: the share of correct decisions by mean probability of the decided class.
     """
     if split.is_binary:
         scores, outcomes, (negative, positive), axis = split.scores, split.labels, class_names, "score"
     else:
         scores, outcomes = split.scores.max(axis=1), split.labels == decide(split.scores, WITHOUT_CHOICE)
-        negative, positive, axis = "wrong", "right", "probability of the decided class"
+        negative, positive, axis = "wrong", "correct", "probability of the decided class"
     bins = np.minimum((scores * BINS).astype(int), BINS - 1)
     counts = np.bincount(bins, minlength=BINS)
     positives = np.bincount(bins, weights=outcomes, minlength=BINS)

@@ -1,4 +1,4 @@
-"""What a reader should know before believing the numbers, in words."""
+"""Cautions: sentences on why the numbers of a run may mislead."""
 
 import math
 from collections.abc import Iterator
@@ -6,51 +6,52 @@ from typing import Any
 
 import pandas as pd
 
+from helpers.evaluation.intervals import auc_standard_error, bootstrap_intervals
 from helpers.evaluation.tallies import MEAN
-from helpers.reporting.auc_error import auc_error_by_bootstrap, auc_standard_error
-from helpers.reporting.run_files import EACH_SITE, RunFiles
+from helpers.reporting.run_files import EACH_SITE, RunFiles, SplitScores
 from helpers.reporting.tables import SPLITS
 
 FEW_ROUNDS = 5
+RESAMPLES = 500
 WIDE_INTERVAL = 0.1
 COARSE_AUC = 0.03
 POOR_CALIBRATION = 0.1
 FEW_IMAGES = 20
-"""Of a class; with fewer, one image moves its recall by more than 5 %."""
-WHAT_A_CLIENT_DID = {
+"""With fewer images of a class, one image changes its recall by more than 5 %."""
+CLIENT_FAILURES = {
     "failed": "failed",
-    "missing": "did not answer",
-    "partial": "ran out of time and counted with only a part of its images",
+    "missing": "did not reply",
+    "partial": "reached the deadline and counted with only part of its images",
 }
 
 
 def cautions(files: RunFiles) -> list[str]:
-    """The sentences, gravest first: the data, then the clients, then the numbers."""
+    """Return the cautions, most serious first: on the data, then the clients, then the numbers."""
     parts = (_about_data, _about_clients, _about_classes, _about_validation, _about_rounds, _about_test)
     return [*files.unreadable, *(sentence for part in parts for sentence in part(files))]
 
 
 def _about_data(files: RunFiles) -> Iterator[str]:
     data = files.data
-    found = data.get("audit") or {}
-    if count := int(found.get("split_copies") or 0):
-        text = "1 copy lies" if count == 1 else f"{count} copies lie"
-        yield f"{text} in another split than the original: the test flatters the model."
-    if found.get("split_patients"):
-        text = _number(found["split_patients"], "patient")
-        yield f"{text} with images in more than one split: the test flatters the model."
-    if count := int(found.get("label_conflicts") or 0):
-        text = "1 image lies" if count == 1 else f"{count} images lie"
+    audit = data.get("audit") or {}
+    if count := int(audit.get("split_copies") or 0):
+        text = "1 copy is" if count == 1 else f"{count} copies are"
+        yield f"{text} in another split than the original: the test overstates the model."
+    if audit.get("split_patients"):
+        text = _number(audit["split_patients"], "patient")
+        yield f"{text} with images in more than one split: the test overstates the model."
+    if count := int(audit.get("label_conflicts") or 0):
+        text = "1 image is" if count == 1 else f"{count} images are"
         yield f"{text} in two classes: one of the labels is wrong."
-    if found.get("exact_duplicates"):
-        yield f"{_number(found['exact_duplicates'], 'exact duplicate')} found among the images."
-    if found.get("near_duplicates"):
-        text = _number(found["near_duplicates"], "near duplicate")
-        yield f"{text} found among the images: the data hold less than their number says."
+    if audit.get("exact_duplicates"):
+        yield f"{_number(audit['exact_duplicates'], 'exact duplicate')} found among the images."
+    if audit.get("near_duplicates"):
+        text = _number(audit["near_duplicates"], "near duplicate")
+        yield f"{text} found among the images: they add less information than their number suggests."
     if data and not data.get("patients") and data.get("split_by") != EACH_SITE:
         yield (
-            "Patients are unknown: images of one patient may be in training and in test, and the test then "
-            "flatters the model."
+            "Patients are unknown: images of one patient may be in both training and test, and the test then "
+            "overstates the model."
         )
     one_class = [name for name, counts in files.partition.items() if sum(map(bool, counts.values())) < 2]
     if one_class:
@@ -58,18 +59,18 @@ def _about_data(files: RunFiles) -> Iterator[str]:
 
 
 def _about_clients(files: RunFiles) -> Iterator[str]:
-    bad = files.clients[files.clients["status"].isin(WHAT_A_CLIENT_DID)]
+    bad = files.clients[files.clients["status"].isin(CLIENT_FAILURES)]
     for (client, status), rows in bad.groupby(["client", "status"], sort=True):
         rounds = [f"{number:.0f}" for number in rows["round"]]
         shown = ", ".join(rounds[:8]) + (" …" if len(rounds) > 8 else "")
         error = next((text for text in rows["error"] if text), "")
         reason = f": {error[:200]}" if error else "."
-        did = WHAT_A_CLIENT_DID[str(status)]
+        did = CLIENT_FAILURES[str(status)]
         yield f"Client {client} {did} in round{'s' * (len(rounds) > 1)} {shown}{reason}"
 
 
 def _about_classes(files: RunFiles) -> Iterator[str]:
-    """Of more than two classes: those with so few images that their metrics, and the means, are coarse."""
+    """With more than two classes, name those whose metrics, and so the means, rest on few images."""
     if files.is_binary:
         return
     for split in ("val", "test"):
@@ -77,13 +78,13 @@ def _about_classes(files: RunFiles) -> Iterator[str]:
         few = [f"{count} of {name}" for name, count in counts if count < FEW_IMAGES]
         if few:
             yield (
-                f"Few {SPLITS[split]} images: {', '.join(few)}; the metrics of these classes, and every mean "
-                "over the classes, rest on little."
+                f"Few {SPLITS[split]} images: {', '.join(few)}. The metrics of these classes, and all means "
+                "over the classes, are imprecise."
             )
 
 
 def _counts(files: RunFiles, split: str) -> list[int]:
-    """Images of each class, by the scores where there are any."""
+    """Return the number of images of each class, from the scores if there are any."""
     labels = range(len(files.class_names))
     if split in files.scores:
         return [int((files.scores[split].labels == label).sum()) for label in labels]
@@ -94,35 +95,44 @@ def _counts(files: RunFiles, split: str) -> list[int]:
 def _about_validation(files: RunFiles) -> Iterator[str]:
     if not files.is_binary:
         return
-    known = files.scores.get("val")
+    split = files.scores.get("val")
     negatives, positives = _counts(files, "val")
     auc = files.rounds["roc_auc"].max()
     if not positives or not negatives or math.isnan(auc):
         return
-    if known is not None:
-        error = auc_error_by_bootstrap(known)
-        how = f"bootstrap over {'patients' if files.data.get('patients') else 'images'}"
-    else:  # the scores come with the test
+    if split is not None:
+        error = _auc_error(split)
+        method = f"bootstrap over {'patients' if files.data.get('patients') else 'images'}"
+    else:  # scores are written with the test
         error = 1.96 * auc_standard_error(float(auc), positives, negatives)
-        how = "Hanley & McNeil 1982, as if every image showed another patient"
+        method = "Hanley & McNeil 1982, assuming one image per patient"
     if error >= COARSE_AUC:
         yield (
             f"Validation has {positives + negatives} images ({positives} {files.class_names[1]}): its AUC is "
-            f"known to ± {error:.2f} (95 %, {how}); rounds that differ by less cannot be told apart."
+            f"known to ± {error:.2f} (95 %, {method}). Smaller differences between rounds may be chance."
         )
+
+
+def _auc_error(split: SplitScores) -> float:
+    """Half the width of the AUC's 95 % interval from a bootstrap over patients; 0 if undefined."""
+    intervals = bootstrap_intervals(
+        split.labels, split.scores, split.patients, 0.5, seed=0, resamples=RESAMPLES
+    )
+    interval = intervals.overall["roc_auc"]
+    return (interval[1] - interval[0]) / 2 if interval else 0.0
 
 
 def _about_sites(rounds: pd.DataFrame) -> Iterator[str]:
     means = int((rounds["roc_auc_over"] == MEAN).sum())
     if means:
         yield (
-            f"In {_number(means, 'round')} not all sites gave their scores: the AUC is then the {MEAN}, "
-            "which is not that of all images together."
+            f"In {_number(means, 'round')} not all sites shared their scores. The AUC is then the "
+            f"{MEAN}, which differs from that of all images together."
         )
     if rounds[["num_scored", "roc_auc_over"]].drop_duplicates().shape[0] > 1:
         yield (
-            "Not all rounds were scored by as many sites in the same way: their AUCs, by which the best "
-            "round is chosen, do not quite compare."
+            "The number of sites that scored, or how their AUCs were combined, changed between rounds: the "
+            "AUCs by which the best round is chosen are not fully comparable."
         )
 
 
@@ -131,7 +141,7 @@ def _about_rounds(files: RunFiles) -> Iterator[str]:
     if not len(rounds):
         return
     if files.is_finished and len(rounds) < FEW_ROUNDS:
-        yield f"Only {_number(len(rounds), 'round')}: the curves may not have settled."
+        yield f"Only {_number(len(rounds), 'round')}: the curves may not have converged."
     elif files.is_finished and files.best_round == rounds["round"].max():
         yield "The best round is the last one: more rounds might give a better model."
     if count := _lopsided(files):
@@ -142,21 +152,21 @@ def _about_rounds(files: RunFiles) -> Iterator[str]:
     threshold = _value(files.test, "threshold")
     if threshold is not None and threshold != 0.5:
         yield (
-            "Accuracy, precision, recall and F1 of the rounds are at threshold 0.5, while the test uses the "
-            f"threshold chosen on validation, {threshold:.3f}: the two cannot be compared."
+            "Accuracy, precision, recall and F1 of the rounds are at threshold 0.5, those of the test at the "
+            f"threshold chosen on validation, {threshold:.3f}: the two are not comparable."
         )
 
 
 def _lopsided(files: RunFiles) -> int:
-    """Rounds whose model decides for one class alone."""
+    """Return the number of rounds whose model assigns every image to one class."""
     rounds = files.rounds
     if files.is_binary:
-        none = rounds["precision"].isna() & (rounds["recall"] == 0)
-        every = (rounds["specificity"] == 0) & (rounds["recall"] == 1)
-        return int((none | every).sum())
-    decided = files.classes.dropna(subset="precision")  # only a class that was decided has a precision
-    found = decided.groupby("round")["recall"].agg(["size", "max"])
-    return int(((found["size"] == 1) & (found["max"] == 1)).sum())
+        all_negative = rounds["precision"].isna() & (rounds["recall"] == 0)
+        all_positive = (rounds["specificity"] == 0) & (rounds["recall"] == 1)
+        return int((all_negative | all_positive).sum())
+    decided = files.classes.dropna(subset="precision")  # undefined for classes that were never decided
+    per_round = decided.groupby("round")["recall"].agg(["size", "max"])
+    return int(((per_round["size"] == 1) & (per_round["max"] == 1)).sum())
 
 
 def _about_test(files: RunFiles) -> Iterator[str]:
@@ -164,28 +174,28 @@ def _about_test(files: RunFiles) -> Iterator[str]:
     auc, low, high = (_value(test, name) for name in ("roc_auc", "roc_auc_low", "roc_auc_high"))
     if auc is not None and low is not None and high is not None:
         if low <= 0.5 <= high:
-            yield f"The test AUC's interval, {low:.3f} to {high:.3f}, holds 0.5: this may be guessing."
+            yield f"The test AUC's interval, {low:.3f} to {high:.3f}, includes 0.5: this may be chance."
         elif high - low > WIDE_INTERVAL:
             yield f"The test AUC is {auc:.3f}, but its 95 % interval is wide: {low:.3f} to {high:.3f}."
         best = files.rounds["roc_auc"].max()
         if best > high:
             yield (
-                f"The best validation AUC, {best:.3f}, lies above the test's interval: the best of many "
-                "rounds looks better than it is. Believe the test."
+                f"The best validation AUC, {best:.3f}, is above the test's interval: as the best of many "
+                "rounds it is too optimistic. Rely on the test."
             )
     if files.is_binary and test.get("recall") == 0:
         positive = files.class_names[1]
-        yield f"At the threshold {files.threshold:.3f} the model finds none of the {positive} test images."
-    unfound = files.test_classes[files.test_classes["recall"] == 0]["name"]
-    if len(unfound):
-        yield f"The model finds none of the test images of: {', '.join(unfound)}."
+        yield f"At the threshold {files.threshold:.3f} the model detects none of the {positive} test images."
+    undetected = files.test_classes[files.test_classes["recall"] == 0]["name"]
+    if len(undetected):
+        yield f"The model detects none of the test images of: {', '.join(undetected)}."
     error = _value(test, "calibration_error")
     if error is not None and error > POOR_CALIBRATION:
-        yield f"Calibration error {error:.2f}: the scores rank images, but are no probabilities."
+        yield f"Calibration error {error:.2f}: the scores rank images, but are not reliable probabilities."
 
 
 def _value(row: dict[str, Any], name: str) -> float | None:
-    """A number of a table's row; None where there is none."""
+    """Return a number of a row; None if it is undefined or absent."""
     value = row.get(name)
     return None if value is None or isinstance(value, str) or math.isnan(value) else float(value)
 

@@ -1,4 +1,4 @@
-"""Curves over the rounds: one run with its clients, or several runs beside each other."""
+"""Curves over the rounds, of one run with its clients or of several runs."""
 
 from collections.abc import Mapping
 from typing import TYPE_CHECKING
@@ -22,7 +22,7 @@ if TYPE_CHECKING:
 def draw_auc(
     rounds: pd.DataFrame, clients: pd.DataFrame, best_round: int | None, *, is_binary: bool
 ) -> Picture:
-    """Validation AUC of the averaged model, and between which values the clients' own models lie."""
+    """Draw the validation AUC of the averaged model, and the range of the clients' own models."""
     figure, axes = new_axes("round", "validation AUC" if is_binary else "validation AUC, mean over classes")
     _draw_band(axes, clients, "val_roc_auc", "clients, lowest to highest")
     _plot(axes, rounds["round"], rounds["roc_auc"], SERIES[0], "averaged model")
@@ -36,7 +36,7 @@ def draw_auc(
 
 
 def draw_losses(rounds: pd.DataFrame, clients: pd.DataFrame, *, is_binary: bool) -> Picture:
-    """Training and validation loss, and between which values the clients' own models lie on validation."""
+    """Draw training and validation loss, and the range of the clients' own models on validation."""
     figure, axes = new_axes("round", "binary cross-entropy" if is_binary else "cross-entropy")
     _draw_band(axes, clients, "val_loss", "clients, validation")
     _plot(axes, rounds["round"], rounds["train_loss"], SERIES[2], "training", "--")
@@ -48,7 +48,7 @@ def draw_losses(rounds: pd.DataFrame, clients: pd.DataFrame, *, is_binary: bool)
 
 
 def draw_rates(rounds: pd.DataFrame) -> Picture:
-    """Sensitivity and specificity at the threshold 0.5."""
+    """Draw sensitivity and specificity at threshold 0.5."""
     figure, axes = new_axes("round", "validation, at threshold 0.5")
     _plot(axes, rounds["round"], rounds["recall"], SERIES[1], "sensitivity (recall)")
     _plot(axes, rounds["round"], rounds["specificity"], SERIES[0], "specificity", "--")
@@ -58,7 +58,7 @@ def draw_rates(rounds: pd.DataFrame) -> Picture:
 
 
 def draw_class_recalls(rounds: pd.DataFrame, classes: pd.DataFrame) -> Picture:
-    """The recall of each of more than two classes."""
+    """Draw the recall of each of more than two classes."""
     labels = classes["class"].drop_duplicates()
     figure, axes = new_axes("round", "validation, recall of each class", lines_below=len(labels))
     for number, label in enumerate(labels):
@@ -74,7 +74,7 @@ def draw_class_recalls(rounds: pd.DataFrame, classes: pd.DataFrame) -> Picture:
 
 
 def draw_calibration_errors(rounds: pd.DataFrame) -> Picture:
-    """How far scores are from being probabilities."""
+    """Draw Brier score and calibration error."""
     figure, axes = new_axes("round", "validation, lower is better")
     _plot(axes, rounds["round"], rounds["brier_score"], SERIES[0], "Brier score")
     _plot(axes, rounds["round"], rounds["calibration_error"], SERIES[3], "calibration error", "--")
@@ -84,7 +84,7 @@ def draw_calibration_errors(rounds: pd.DataFrame) -> Picture:
 
 
 def draw_runs(tables: Mapping[str, pd.DataFrame], column: str, label: str) -> Picture:
-    """One column of rounds.csv for several runs, by name."""
+    """Draw one column of rounds.csv for several runs."""
     figure, axes = new_axes("round", label)
     for number, (run, rounds) in enumerate(tables.items()):
         color, dashes = line_style(number)
@@ -94,7 +94,7 @@ def draw_runs(tables: Mapping[str, pd.DataFrame], column: str, label: str) -> Pi
 
 
 def _draw_band(axes: "Axes", clients: pd.DataFrame, column: str, label: str) -> None:
-    """From the lowest to the highest client of every round; nothing where it is not recorded."""
+    """Shade the range from the lowest to the highest client per round, if recorded."""
     local = clients.groupby("round")[column].agg(["min", "max"]).dropna()
     if len(local):
         low, high = local["min"], local["max"]
@@ -111,7 +111,7 @@ def _plot(
 
 
 def _finish(axes: "Axes", rounds: "pd.Series[float]") -> None:
-    """Whole rounds below, the legend above the curves; a sentence where there is no value at all."""
+    """Format the axes and put the legend above the curves; write a note if no value is recorded."""
     from matplotlib.ticker import MaxNLocator
 
     axes.xaxis.set_major_locator(MaxNLocator(integer=True))

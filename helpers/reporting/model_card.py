@@ -1,7 +1,7 @@
-"""models/<run>/model_card.md: what the best model is, what it learnt from and what its test found.
+"""Model card of the best model: models/<run>/model_card.md, made from the run's files alone.
 
-The headings are those of Mitchell et al. 2019, "Model Cards for Model Reporting". Everything is from the
-run's files alone; what they do not hold is called not recorded.
+The headings are those of Mitchell et al. 2019, "Model Cards for Model Reporting". Facts that the files do
+not contain are stated as not recorded.
 """
 
 import json
@@ -15,7 +15,7 @@ from helpers.evaluation.weighted_metrics import decide
 from helpers.global_config import Config, describe
 from helpers.reporting import tables
 from helpers.reporting.cautions import cautions
-from helpers.reporting.markdown import render_markdown
+from helpers.reporting.page import render_markdown
 from helpers.reporting.run_files import RunFiles, read_run
 from helpers.run_records.files import write_whole
 
@@ -30,17 +30,17 @@ AUDITED = {
 
 
 def write_model_card(metrics_dir: Path, models_dir: Path, run: str) -> Path:
-    """Make the card of a tested run from its files, in place of an earlier one.
+    """Write the card of a tested run; an earlier one is replaced.
 
     Args:
-        metrics_dir, models_dir: hold a folder for each run.
-        run: its name.
+        metrics_dir, models_dir: folders with a folder per run.
+        run: name of the run.
 
     Returns:
         The path of the card.
 
     Raises:
-        RecordError: it could not be written.
+        RecordError: the card could not be written.
     """
     files = read_run(metrics_dir, models_dir, run)
     path = models_dir / run / NAME
@@ -49,7 +49,7 @@ def write_model_card(metrics_dir: Path, models_dir: Path, run: str) -> Path:
 
 
 def card(files: RunFiles) -> dict[str, Any]:
-    """What the template is filled with."""
+    """Return the values of the template."""
     settings, data, test = files.settings, files.data, files.test
     digest = files.facts.get("data_digest")
     is_tested_apart = bool(files.sites and digest)
@@ -80,7 +80,7 @@ def card(files: RunFiles) -> dict[str, Any]:
         "how_divided": tables.how_divided(files.facts, settings),
         "audit": _audit(data),
         "left_out": len(data.get("left_out") or []),
-        "license": data.get("license") or "not recorded: see where the images come from",
+        "license": data.get("license") or "not recorded; see the source of the images",
         "metrics": tables.test_metrics(test),
         "drawn": _drawn(test, at_sites=bool(files.sites) and not is_tested_apart),
         "is_of_tallies": test.get("roc_auc_over") == MEAN,
@@ -94,25 +94,25 @@ def card(files: RunFiles) -> dict[str, Any]:
 
 
 def _drawn(test: dict[str, Any], *, at_sites: bool) -> str:
-    """What the bootstrap of the test's intervals drew, in words."""
+    """Describe what the bootstrap of the test's intervals draws."""
     if at_sites:
-        return "patients, or over images where a site does not know whom they show"
+        return "patients, or images at sites where patients are unknown"
     patients = test.get("num_patients")
     is_known = patients is not None and not math.isnan(patients)
-    return "patients" if is_known else "images, copies together, as patients are not known"
+    return "patients" if is_known else "images (copies together), as patients are unknown"
 
 
 def _changed(settings: dict[str, Any]) -> list[tuple[str, str, str]]:
-    """Name, value and default of every setting that is not at its default, as JSON.
+    """Return name, value and default, as JSON, of every setting that is not at its default.
 
-    Without the names of the classes, which every run has and the card says elsewhere.
+    CLASS_NAMES is omitted, because the card lists the classes elsewhere.
     """
-    found = []
+    changed = []
     for name in Config.model_fields:
         default = describe(name)["default"]
         if name in settings and name != "CLASS_NAMES" and (value := json.dumps(settings[name])) != default:
-            found.append((name, value, default))
-    return found
+            changed.append((name, value, default))
+    return changed
 
 
 def _python(files: RunFiles) -> dict[str, Any]:
@@ -121,13 +121,13 @@ def _python(files: RunFiles) -> dict[str, Any]:
 
 
 def _audit(data: dict[str, Any]) -> list[tuple[str, int]] | None:
-    """What the audit counted, in words; None where there was none."""
+    """Return the counts of the audit with their descriptions; None if there was no audit."""
     counts = data.get("audit")
     return [(words, counts[name]) for name, words in AUDITED.items() if name in counts] if counts else None
 
 
 def _how_chosen(files: RunFiles) -> str:
-    """Where the threshold comes from, in words."""
+    """Describe how the threshold was chosen."""
     rule = str(files.best.get("threshold_rule") or files.settings.get("THRESHOLD") or "")
     if not rule:
         return "how it was chosen is not recorded"
@@ -135,16 +135,16 @@ def _how_chosen(files: RunFiles) -> str:
         return "set before the training"
     validation = files.scores.get("val")
     if validation is None:
-        return f"not chosen, as there were no validation scores by which the rule {rule} could choose"
+        return f"not chosen: the rule {rule} needs validation scores, and there were none"
     if len(set(validation.labels)) < 2:
-        return f"not chosen, as validation has images of one class alone and the rule {rule} needs both"
+        return f"not chosen: the rule {rule} needs both classes, and validation has only one"
     return f"chosen on the validation images by the rule {rule}"
 
 
 def _operating_points(files: RunFiles) -> list[dict[str, Any]]:
-    """Decisions at the chosen threshold and at 0.5, as far as the scores of the test are here.
+    """Return the decisions at the chosen threshold and at 0.5, from the scores of the test.
 
-    None where there are more than two classes, and so no threshold.
+    Empty without scores, or with more than two classes, which have no threshold.
     """
     split = files.scores.get("test")
     if split is None or not files.is_binary:
@@ -159,9 +159,9 @@ def _operating_points(files: RunFiles) -> list[dict[str, Any]]:
                 "threshold": threshold,
                 "sensitivity": sensitivity,
                 "specificity": specificity,
-                "found": true_positives,
+                "detected": true_positives,
                 "missed": false_negatives,
-                "called_so": true_negatives,
+                "correct": true_negatives,
                 "false_alarms": false_positives,
             }
         )
@@ -169,7 +169,7 @@ def _operating_points(files: RunFiles) -> list[dict[str, Any]]:
 
 
 def _decisions(files: RunFiles) -> list[tuple[str, list[tuple[int, float | None]]]]:
-    """Of more than two classes, truth against decision on the test images, as far as scores are here."""
+    """Return truth against decision on the test images, with more than two classes and known scores."""
     split = files.scores.get("test")
     if split is None or files.is_binary:
         return []
@@ -177,10 +177,10 @@ def _decisions(files: RunFiles) -> list[tuple[str, list[tuple[int, float | None]
 
 
 def _score_facts(files: RunFiles) -> dict[str, Any] | None:
-    """Images of each class, and what is on average said and true; None where the scores are not here.
+    """Return the images of each class and, for calibration, mean score and share; None without scores.
 
-    That is the score and the share of class 1; of more than two classes, the probability of the decided
-    class and the share of right decisions.
+    They are the score and the share of class 1; with more than two classes, the probability of the decided
+    class and the share of correct decisions.
     """
     split = files.scores.get("test")
     if split is None:

@@ -17,10 +17,10 @@ Floats = NDArray[np.float64]
 
 @dataclass(frozen=True, eq=False)
 class RankedScores:
-    """Scores from the highest down, sorted once for all resamples.
+    """Scores in descending order, sorted once for all resamples.
 
     Attributes:
-        order: int (N,), indices that sort.
+        order: int (N,), sorting indices.
         labels: float (N,), in that order.
         ends: the last index of every group of equal scores.
     """
@@ -37,19 +37,19 @@ class RankedScores:
         return cls(order, split.labels[order].astype(np.float64), ends)
 
     def counts(self, weights: Floats) -> tuple[Floats, Floats]:
-        """True and false positives at every threshold, the strictest first, each (T + 1,) from 0."""
+        """Return true and false positives at every threshold, strictest first: each (T + 1,), from 0."""
         true = np.cumsum(weights * self.labels)[self.ends]
         false = np.cumsum(weights * (1 - self.labels))[self.ends]
         return np.append(0.0, true), np.append(0.0, false)
 
 
 def roc(true: Floats, false: Floats) -> tuple[Floats, Floats]:
-    """False positive rate and sensitivity."""
+    """Return false positive rate and sensitivity."""
     return false / false[-1], true / true[-1]
 
 
 def precision_recall(true: Floats, false: Floats) -> tuple[Floats, Floats]:
-    """Recall and precision."""
+    """Return recall and precision."""
     return (true / true[-1])[1:], (true / (true + false).clip(1e-12))[1:]
 
 
@@ -68,16 +68,16 @@ def roc_on_grid(true: Floats, false: Floats) -> Floats:
 
 
 def precision_on_grid(true: Floats, false: Floats) -> Floats:
-    """Precision at the first threshold that reaches each recall of GRID."""
+    """Return the precision at the first threshold that reaches each recall of GRID."""
     recall, precision = precision_recall(true, false)
     curve: Floats = precision[np.searchsorted(recall, GRID).clip(max=len(recall) - 1)]
     return curve
 
 
 def band(split: SplitScores, on_grid: Callable[[Floats, Floats], Floats]) -> tuple[Floats, Floats]:
-    """The 2.5th and 97.5th percentile of a curve over GRID when patients are drawn with replacement.
+    """Return the 2.5th and 97.5th percentile of a curve over GRID, from a bootstrap over patients.
 
-    Resamples without both classes are left out.
+    Resamples that lack a class are skipped.
     """
     ranked = RankedScores.of(split)
     names, patient_of = np.unique(split.patients, return_inverse=True)
@@ -93,11 +93,11 @@ def band(split: SplitScores, on_grid: Callable[[Floats, Floats], Floats]) -> tup
 
 
 def draw_roc(split: SplitScores, name: str, test: Mapping[str, float]) -> Picture:
-    """The ROC curve of a split that has both classes; of the test, with the interval in its row."""
+    """Draw the ROC curve of a split with both classes; for the test, with the interval of test.csv."""
     figure, axes = new_axes("1 − specificity", "sensitivity")
     ranked = RankedScores.of(split)
     x, y = roc(*ranked.counts(np.ones(len(split.labels))))
-    axes.plot([0, 1], [0, 1], ":", color=MUTED, linewidth=1, label="guessing")
+    axes.plot([0, 1], [0, 1], ":", color=MUTED, linewidth=1, label="chance")
     axes.fill_between(GRID, *band(split, roc_on_grid), color=SERIES[0], alpha=0.2, linewidth=0)
     auc = area_under_roc(x, y)
     area = f"{auc:.3f}{_interval(name, test, 'roc_auc')}"
@@ -108,12 +108,12 @@ def draw_roc(split: SplitScores, name: str, test: Mapping[str, float]) -> Pictur
 
 
 def draw_precision_recall(split: SplitScores, name: str, test: Mapping[str, float]) -> Picture:
-    """The precision-recall curve of a split that has both classes; see `draw_roc`."""
+    """Draw the precision-recall curve of a split with both classes; see `draw_roc`."""
     figure, axes = new_axes("recall (sensitivity)", "precision")
     ranked = RankedScores.of(split)
     x, y = precision_recall(*ranked.counts(np.ones(len(split.labels))))
     share = float(split.labels.mean())
-    axes.axhline(share, linestyle=":", color=MUTED, linewidth=1, label=f"guessing, {share:.2f}")
+    axes.axhline(share, linestyle=":", color=MUTED, linewidth=1, label=f"chance, {share:.2f}")
     axes.fill_between(
         GRID, *band(split, precision_on_grid), color=SERIES[0], alpha=0.2, linewidth=0, step="pre"
     )
@@ -126,13 +126,13 @@ def draw_precision_recall(split: SplitScores, name: str, test: Mapping[str, floa
 
 
 def _interval(name: str, test: Mapping[str, float], metric: str) -> str:
-    """The 95 % interval of test.csv, the one the page shows elsewhere too; nothing on another split."""
+    """Return the 95 % interval of test.csv as text; empty for another split."""
     low, high = (test.get(f"{metric}_{end}", np.nan) for end in ("low", "high"))
     return f" ({low:.3f} to {high:.3f})" if name == "test" and low <= high else ""
 
 
 def draw_class_rocs(split: SplitScores, name: str, class_names: tuple[str, ...]) -> Picture:
-    """A ROC curve for each of more than two classes that the split has, against the rest."""
+    """Draw a ROC curve for each of more than two classes against the rest."""
     figure, axes = new_axes("1 − specificity", "sensitivity", lines_below=len(class_names))
     axes.plot([0, 1], [0, 1], ":", color=MUTED, linewidth=1)
     areas = []
@@ -148,7 +148,7 @@ def draw_class_rocs(split: SplitScores, name: str, class_names: tuple[str, ...])
 
 
 def draw_class_precision_recalls(split: SplitScores, name: str, class_names: tuple[str, ...]) -> Picture:
-    """A precision-recall curve for each of more than two classes; see `draw_class_rocs`."""
+    """Draw a precision-recall curve for each of more than two classes; see `draw_class_rocs`."""
     figure, axes = new_axes("recall (sensitivity)", "precision", lines_below=len(class_names))
     averages = []
     for label, (true, false) in _counts_by_class(split).items():
@@ -163,7 +163,7 @@ def draw_class_precision_recalls(split: SplitScores, name: str, class_names: tup
 
 
 def _counts_by_class(split: SplitScores) -> dict[int, tuple[Floats, Floats]]:
-    """True and false positives of every class that the split has, at every threshold."""
+    """Return true and false positives at every threshold, for each class present in the split."""
     once = np.ones(len(split.labels))
     return {
         int(label): RankedScores.of(split.one_against_rest(label)).counts(once)
@@ -172,7 +172,7 @@ def _counts_by_class(split: SplitScores) -> dict[int, tuple[Floats, Floats]]:
 
 
 def draw_roc_of_runs(splits: dict[str, SplitScores]) -> Picture:
-    """The test ROC curves of several runs, by name."""
+    """Draw the test ROC curves of several runs."""
     figure, axes = new_axes("1 − specificity", "sensitivity")
     for number, (run, split) in enumerate(splits.items()):
         x, y = roc(*RankedScores.of(split).counts(np.ones(len(split.labels))))

@@ -1,6 +1,6 @@
-"""Matplotlib figures as inline SVG that takes its colors from the page: dark and light from one picture.
+"""Matplotlib figures as inline SVG with the colors of the page, so that one picture fits dark and light mode.
 
-Everything is drawn in stand-in colors; in the SVG each becomes a CSS variable of `templates/style.css`.
+Figures are drawn in placeholder colors; in the SVG each becomes a CSS variable of `templates/style.css`.
 """
 
 import io
@@ -23,13 +23,13 @@ DASHES = ("-", "--", "-.", ":")
 VARIABLES = {INK: "--ink", MUTED: "--muted", GRID: "--grid", PAPER: "--paper"} | {
     color: f"--series-{number}" for number, color in enumerate(SERIES, 1)
 }
-HALF = (4.4, 3.3)  # inches; two fit beside each other
+HALF = (4.4, 3.3)  # inches; two fit next to each other
 LEGEND_LINE = 0.19  # inches
 LONGEST_NAME = 30  # letters
 MOST_NAMES = 8
 STYLE: Any = {
     "svg.fonttype": "none",
-    "text.parse_math": False,  # names of workers and files are no formulas
+    "text.parse_math": False,  # names of workers and files are not formulas
     "font.size": 9,
     "text.color": INK,
     "axes.labelcolor": MUTED,
@@ -58,11 +58,11 @@ STYLE: Any = {
 
 @dataclass(frozen=True)
 class Picture:
-    """A drawing for the page.
+    """A picture of a page.
 
     Attributes:
-        svg: the element, safe to insert.
-        is_wide: takes the whole width and scrolls on a phone.
+        svg: the SVG element, safe to insert.
+        is_wide: takes the full width and scrolls on a phone.
     """
 
     svg: Markup
@@ -71,18 +71,18 @@ class Picture:
 
 @contextmanager
 def drawing() -> Iterator[None]:
-    """While this lasts, figures have the style of the page."""
+    """Use the style of the page for figures drawn in this context."""
     import matplotlib as mpl
 
     with mpl.rc_context(STYLE), warnings.catch_warnings():
-        warnings.simplefilter("ignore", UserWarning)  # letters the measuring font lacks; the browser has them
+        warnings.simplefilter("ignore", UserWarning)  # about glyphs that only the browser has
         yield
 
 
 def new_figure(
     size: tuple[float, float] = HALF, left: float = 0.62, bottom: float = 0.5, top: float = 0.3
 ) -> "Figure":
-    """An empty figure without pyplot; `size` and the margins for labels in inches."""
+    """Return an empty figure without pyplot; `size` and the margins for labels are in inches."""
     from matplotlib.figure import Figure
 
     figure = Figure(size)
@@ -94,7 +94,7 @@ def new_figure(
 
 
 def new_axes(xlabel: str, ylabel: str, lines_below: int = 0) -> "tuple[Figure, Axes]":
-    """A figure of half the page's width with one pair of axes, and below it room for lines of a legend."""
+    """Return a figure of half the page's width with axes, and room below for lines of a legend."""
     room = lines_below * LEGEND_LINE
     figure = new_figure((HALF[0], HALF[1] + room), bottom=0.5 + room)
     axes = figure.add_subplot()
@@ -103,28 +103,28 @@ def new_axes(xlabel: str, ylabel: str, lines_below: int = 0) -> "tuple[Figure, A
 
 
 def line_style(number: int) -> tuple[str, str]:
-    """Color and dashes of one of several curves."""
+    """Return color and dashes of one of several curves."""
     return SERIES[number % len(SERIES)], DASHES[number % len(DASHES)]
 
 
 def shortened(name: str) -> str:
-    """A name that a legend has room for."""
+    """Shorten a name to the room in a legend."""
     return name if len(name) <= LONGEST_NAME else f"{name[: LONGEST_NAME - 1]}…"
 
 
 def several_shortened(names: Sequence[str]) -> str:
-    """Names that a cell of a table has room for: the first of many, and how many there are."""
+    """Shorten a list of names to the room in a table cell: the first names, and the number of all."""
     shown = ", ".join(map(shortened, names[:MOST_NAMES]))
     return shown if len(names) <= MOST_NAMES else f"{shown}, … ({len(names)})"
 
 
 def to_picture(figure: "Figure", name: str, alt: str, *, is_wide: bool = False) -> Picture:
-    """Write a figure as SVG; the same figure always gives the same text.
+    """Render a figure as SVG; equal figures give equal text.
 
     Args:
         figure: drawn within `drawing()`.
-        name: differs for every picture of a page; keeps their ids apart.
-        alt: what the picture shows, for those who do not see it.
+        name: unique among the pictures of a page, because SVG ids derive from it.
+        alt: text alternative for the picture.
         is_wide: see Picture.
     """
     import matplotlib as mpl
@@ -136,7 +136,7 @@ def to_picture(figure: "Figure", name: str, alt: str, *, is_wide: bool = False) 
     svg = buffer.getvalue()
     svg = svg[svg.index("<svg") :]
     svg = re.sub(r"<metadata>.*?</metadata>", "", svg, flags=re.DOTALL)
-    svg = re.sub(r' id="[A-Za-z0-9.]+_\d+"', "", svg)  # of groups; what is referred to has no underscore
+    svg = re.sub(r' id="[A-Za-z0-9.]+_\d+"', "", svg)  # of groups; referenced ids have no underscore
     svg = re.sub(r"\n\s*", "\n", svg)
     for color, variable in VARIABLES.items():
         svg = svg.replace(color, f"var({variable})")

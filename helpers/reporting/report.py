@@ -1,4 +1,4 @@
-"""metrics/<run>/report.html: one page with everything a run has to show."""
+"""Report of a run: metrics/<run>/report.html, one self-contained page."""
 
 from pathlib import Path
 
@@ -14,22 +14,22 @@ REFRESH_S = 10
 def write_report(
     metrics_dir: Path, models_dir: Path, run: str, audit_csv: Path | None = None, *, is_running: bool = False
 ) -> Path:
-    """Make the report of a run from its files, in place of an earlier one.
+    """Write the report of a run from its files; an earlier one is replaced.
 
-    Files may be missing, of an older version or damaged: their sections then say so.
+    Sections whose files are missing, damaged or of an older version say so.
 
     Args:
-        metrics_dir, models_dir: hold a folder for each run.
-        run: its name.
-        audit_csv: what the leakage guard listed, beside the prepared images.
-        is_running: a session works on the run: until the test the page loads itself again every few
-            seconds. Otherwise a run without a test is shown as stopped.
+        metrics_dir, models_dir: folders with a folder per run.
+        run: name of the run.
+        audit_csv: findings of the audit of the prepared images.
+        is_running: whether the run continues: the page then reloads itself every few seconds until the
+            test. Otherwise a run without a test is shown as stopped.
 
     Returns:
-        The path of the page.
+        The path of the report.
 
     Raises:
-        RecordError: it could not be written.
+        RecordError: the report could not be written.
     """
     files = read_run(metrics_dir, models_dir, run, audit_csv)
     with drawing():

@@ -1,8 +1,9 @@
-"""The files of a run, read so that a page can be made whatever is there: missing ones are empty."""
+"""Files of a run, read tolerantly: missing ones are empty, unreadable ones are listed."""
 
 import json
 import math
 import zipfile
+from collections.abc import Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
@@ -13,41 +14,28 @@ from numpy.typing import NDArray
 
 from helpers.evaluation.weighted_metrics import checked, num_classes_of
 from helpers.global_config import USUAL_CLASS_NAMES
+from helpers.run_records.tables import CLASS_COLUMNS, CLIENT_COLUMNS, PARTITION_COLUMNS, ROUND_COLUMNS
 
-WORDS = (
+TEXT_COLUMNS = (
     "client", "worker", "site", "roc_auc_over", "status", "error", "model", "kind", "file", "other", "detail",
-    "name",
-)  # fmt: skip
-ROUND_COLUMNS = (
-    "round", "num_clients", "num_examples", "train_loss", "val_loss", "accuracy", "precision", "recall",
-    "f1_score", "roc_auc", "seconds", "bytes_down", "bytes_up", "average_precision", "specificity",
-    "balanced_accuracy", "brier_score", "calibration_error", "aggregation_started_at", "state_bytes",
-    "num_scored", "roc_auc_over",
-)  # fmt: skip
-CLIENT_COLUMNS = (
-    "round", "client", "worker", "status", "num_examples", "train_loss", "val_accuracy", "val_roc_auc",
-    "seconds", "started_at", "transfer_seconds", "attempt", "threads", "error", "state_bytes", "val_loss",
-    "val_recall", "val_specificity",
+    "name", "patient",
 )  # fmt: skip
 EACH_SITE = "each site"
-"""In place of who split the images, where each site split its own."""
-TEST_COLUMNS = (
+"""Value of `split_by` if each site split its own images."""
+TEST_COLUMNS = (  # those that the pages need; others of test.csv are shown if they exist
     "round", "threshold", "num_examples", "num_patients", "recall", "specificity", "roc_auc", "roc_auc_low",
     "roc_auc_high",
 )  # fmt: skip
-CLASS_METRICS = ("precision", "recall", "f1_score", "specificity", "roc_auc", "average_precision")
-CLASS_COLUMNS = ("round", "class", "name", "num_examples", *CLASS_METRICS)
-PARTITION_COLUMNS = ("round", "client", "label")
 AUDIT_COLUMNS = ("kind", "file", "other", "detail")
 
 
 @dataclass(frozen=True, eq=False)
 class SplitScores:
-    """What the best model said about a split.
+    """Scores of the best model on a split.
 
     Attributes:
         labels: int (N,), 0 to k - 1.
-        scores: float (N,), probability of class 1; (N, k), of each class, where there are more than two.
+        scores: float (N,), probability of class 1; with more than two classes (N, k), of each class.
         patients: str (N,).
     """
 
@@ -60,27 +48,27 @@ class SplitScores:
         return self.scores.ndim == 1
 
     def one_against_rest(self, label: int) -> "SplitScores":
-        """One of several classes as class 1, all others as class 0."""
+        """Return scores with one of several classes as class 1 and all others as class 0."""
         return SplitScores((self.labels == label).astype(np.int64), self.scores[:, label], self.patients)
 
 
 @dataclass(frozen=True, eq=False)
 class RunFiles:
-    """A run as its files tell it.
+    """The contents of a run's files.
 
     Attributes:
-        run: its name.
-        rounds, clients: the tables, all known columns, NaN where a value is missing.
-        test: the row of test.csv, NaN where a value is missing; empty before the end.
-        classes, test_classes: classes.csv and test_classes.csv; empty where there are two classes.
+        run: name of the run.
+        rounds, clients: rounds.csv and clients.csv, with all known columns; missing values are NaN.
+        test: the row of test.csv; missing values are NaN; empty before the test.
+        classes, test_classes: classes.csv and test_classes.csv; empty with two classes.
         scores: by split.
-        cases: the arrays of cases.npz; empty before the end.
+        cases: the arrays of cases.npz; empty before the test.
         facts: run.json.
         state: `state` of models/<run>/state.json.
         best: models/<run>/best.json.
-        audit: what the leakage guard listed.
-        division: partition.csv, where run.json does not tell how the images are divided.
-        unreadable: a sentence for each file that is there but could not be read.
+        audit: the audit's findings.
+        division: partition.csv, if run.json does not record the partition.
+        unreadable: one sentence per file that exists but could not be read.
     """
 
     run: str
@@ -108,14 +96,14 @@ class RunFiles:
 
     @property
     def class_names(self) -> tuple[str, ...]:
-        """What each label means, in order of the labels; their numbers where no names are recorded."""
+        """Names of the classes in order of the labels; the labels themselves if no names are recorded."""
         num_classes = next((num_classes_of(split.scores) for split in self.scores.values()), 2)
         unnamed = USUAL_CLASS_NAMES if num_classes == 2 else tuple(map(str, range(num_classes)))
         return _recorded_names(self.facts, self.best) or unnamed
 
     @property
     def is_binary(self) -> bool:
-        """Whether there are two classes: one score an image, a threshold, and metrics of class 1."""
+        """Whether there are two classes: one score per image, a threshold, and metrics of class 1."""
         return len(self.class_names) == 2
 
     @property
@@ -125,7 +113,7 @@ class RunFiles:
         return _names_and_values(self.facts.get("data"))
 
     def _site_counts(self) -> dict[str, dict[str, int]]:
-        """Images of each class by split, of all sites together."""
+        """Return the images of each class by split, summed over the sites."""
         sites = self.state["sites"]
         return {
             split: _by_label([sum(counts) for counts in zip(*(site[split] for site in sites), strict=True)])
@@ -134,12 +122,12 @@ class RunFiles:
 
     @property
     def partition(self) -> dict[str, Any]:
-        """Images of each class by client; the latest division, where that follows the live workers."""
-        if self.state.get("sites"):  # each with its own
+        """Images of each class by client; of the last round if the partition follows the live workers."""
+        if self.state.get("sites"):
             return {str(client): _by_label(site["train"]) for client, site in enumerate(self.state["sites"])}
-        known = self.facts.get("partition")
-        if known is not None:
-            return _names_and_values(known)
+        recorded = self.facts.get("partition")
+        if recorded is not None:
+            return _names_and_values(recorded)
         latest = self.division[self.division["round"] == self.division["round"].max()]
         counts: dict[str, dict[str, int]] = {}
         for (client, label), count in latest.groupby(["client", "label"]).size().items():
@@ -148,7 +136,7 @@ class RunFiles:
 
     @property
     def sites(self) -> list[str]:
-        """Name of every client, where each is a site."""
+        """Names of the clients, if each is a site."""
         if self.state.get("sites"):
             return [str(site["name"]) for site in self.state["sites"]]
         names = self.facts.get("sites")
@@ -160,24 +148,24 @@ class RunFiles:
 
     @property
     def best_round(self) -> int | None:
-        """The round of the tested model; before the test, the one with the highest validation AUC so far."""
+        """The round of the tested model; before the test, that of the highest validation AUC so far."""
         tested = self.test.get("round")
         if tested is not None and not math.isnan(tested):
             return int(tested)
-        known = self.rounds.dropna(subset="roc_auc")
-        return int(known["round"].iloc[int(known["roc_auc"].argmax())]) if len(known) else None
+        defined = self.rounds.dropna(subset="roc_auc")
+        return int(defined["round"].iloc[int(defined["roc_auc"].argmax())]) if len(defined) else None
 
     @property
     def threshold(self) -> float:
-        """Of two classes, scores at or above it count as class 1; 0.5 before one is chosen."""
-        for known in (self.test.get("threshold"), self.best.get("threshold")):
-            if known is not None and not math.isnan(known):
-                return float(known)
+        """With two classes, scores at or above it count as class 1; 0.5 before it is chosen."""
+        for threshold in (self.test.get("threshold"), self.best.get("threshold")):
+            if threshold is not None and not math.isnan(threshold):
+                return float(threshold)
         return 0.5
 
 
 def read_run(metrics_dir: Path, models_dir: Path, run: str, audit_csv: Path | None = None) -> RunFiles:
-    """Read whatever a run has left so far; nothing here raises because of a file."""
+    """Read the files that a run has written so far. Damaged files do not raise."""
     unreadable: list[str] = []
     metrics, models = metrics_dir / run, models_dir / run
     test = _table(metrics / "test.csv", TEST_COLUMNS, unreadable)
@@ -206,7 +194,7 @@ def read_run(metrics_dir: Path, models_dir: Path, run: str, audit_csv: Path | No
 
 
 def _recorded_names(facts: dict[str, Any], best: dict[str, Any]) -> tuple[str, ...]:
-    """What run.json or best.json says that each label means; empty where neither does."""
+    """Return the class names in run.json or best.json; empty if neither has them."""
     for names in (facts.get("classes"), best.get("classes")):
         if isinstance(names, list) and len(names) > 1:
             return tuple(map(str, names))
@@ -214,17 +202,17 @@ def _recorded_names(facts: dict[str, Any], best: dict[str, Any]) -> tuple[str, .
 
 
 def _by_label(counts: list[int]) -> dict[str, int]:
-    """As JSON has them."""
+    """Return counts by label, as in JSON files."""
     return {str(label): count for label, count in enumerate(counts)}
 
 
 def _names_and_values(content: Any) -> dict[str, Any]:
-    """What a JSON file holds, if it is an object; otherwise it counts as not recorded."""
+    """Return a JSON object; empty for any other content."""
     return content if isinstance(content, dict) else {}
 
 
-def _table(path: Path | None, columns: tuple[str, ...], unreadable: list[str]) -> pd.DataFrame:
-    """A CSV file with at least `columns`: text where the column says words, otherwise float."""
+def _table(path: Path | None, columns: Sequence[str], unreadable: list[str]) -> pd.DataFrame:
+    """Read a CSV file with at least `columns`: TEXT_COLUMNS as text, others as float."""
     table = pd.DataFrame(dtype=str)
     if path is not None and path.exists():
         try:
@@ -234,7 +222,7 @@ def _table(path: Path | None, columns: tuple[str, ...], unreadable: list[str]) -
     names = [*table.columns, *(name for name in columns if name not in table.columns)]
     table = table.reindex(columns=names, fill_value="")
     for name in table.columns:
-        if name not in WORDS:
+        if name not in TEXT_COLUMNS:
             table[name] = pd.to_numeric(table[name], errors="coerce").astype(float)
     return table
 
@@ -248,7 +236,7 @@ def _json(path: Path, unreadable: list[str]) -> dict[str, Any]:
         unreadable.append(f"{path.name} could not be read: {error}")
         return {}
     if not isinstance(content, dict):
-        unreadable.append(f"{path.name} holds no names and values")
+        unreadable.append(f"{path.name} is not a JSON object")
         return {}
     return content
 
@@ -267,11 +255,11 @@ def _arrays(path: Path, unreadable: list[str]) -> dict[str, NDArray[Any]]:
 def _scores(
     arrays: dict[str, NDArray[Any]], num_classes: int, unreadable: list[str]
 ) -> dict[str, SplitScores]:
-    """By split, where labels and scores are there and fit each other; older runs know no patients.
+    """Return the scores by split, if labels and scores fit each other; older runs lack patients.
 
-    They must also be of `num_classes`; 0: of any number, both splits of the same.
+    They must have `num_classes` classes; with 0, any number, the same in both splits.
     """
-    found = {}
+    usable = {}
     for split in ("val", "test"):
         labels, scores = arrays.get(f"{split}_labels"), arrays.get(f"{split}_scores")
         if labels is None or scores is None or len(labels) == 0:
@@ -289,5 +277,5 @@ def _scores(
                 f"scores.npz: labels, scores and patients of {split} do not fit each other or the classes"
             )
             continue
-        found[split] = SplitScores(labels, scores, patients.astype(str))
-    return found
+        usable[split] = SplitScores(labels, scores, patients.astype(str))
+    return usable

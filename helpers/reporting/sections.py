@@ -1,4 +1,4 @@
-"""What stands in each section of a run's report, or the sentence that says why nothing does."""
+"""Sections of a run's report: the values of each, or a sentence on why it is empty."""
 
 from collections.abc import Callable
 from typing import Any
@@ -12,7 +12,7 @@ from helpers.reporting.shares import draw_shares
 from helpers.reporting.timeline import draw_timeline
 
 MOST_FINDINGS = 50
-KINDS = {  # of findings, the gravest first
+KINDS = {  # of findings, most serious first
     "copy_in_two_splits": "copy in another split",
     "patient_in_two_splits": "patient in two splits",
     "label_conflict": "in two classes",
@@ -20,17 +20,17 @@ KINDS = {  # of findings, the gravest first
     "near_duplicate": "near duplicate",
     "cropped": "cropped to the breast",
 }
-LATER = "comes with the test, when the last round is done."
+LATER = "is added with the test, after the last round."
 
 Section = dict[str, Any]
 
 
 class NothingToShow(Exception):
-    """The files hold nothing for a section; the message is the sentence to show instead."""
+    """A section has no data; the message is shown instead."""
 
 
 def all_sections(files: RunFiles) -> dict[str, Section]:
-    """Every section by name; one whose files are missing or damaged has just a sentence, `missing`."""
+    """Return every section by name. One without usable files has only the sentence `missing`."""
     return {name: _built(build, files) for name, build in BUILDERS.items()}
 
 
@@ -79,10 +79,10 @@ def rounds(files: RunFiles) -> Section:
 
 
 def decisions(files: RunFiles) -> Section:
-    """ROC, precision-recall, calibration, and the confusion matrix."""
+    """Return ROC, precision-recall and calibration curves, and the confusion matrix."""
     name, split = _scored_split(files)
     if len(set(split.labels)) < 2:
-        raise NothingToShow(f"The {name} images are all of one class: there is no curve to draw.")
+        raise NothingToShow(f"The {name} images are all of one class: no curve can be drawn.")
     if files.is_binary:
         pictures = [
             operating_curves.draw_roc(split, name, files.test),
@@ -106,7 +106,7 @@ def _scored_split(files: RunFiles) -> tuple[str, SplitScores]:
     for split in ("test", "val"):
         if split in files.scores:
             return tables.SPLITS[split], files.scores[split]
-    raise NothingToShow(f"This {LATER}" if not files.is_finished else "scores.npz holds no scores.")
+    raise NothingToShow(f"This {LATER}" if not files.is_finished else "scores.npz contains no scores.")
 
 
 def test(files: RunFiles) -> Section:
@@ -127,21 +127,21 @@ def clients(files: RunFiles) -> Section:
 
 def timeline(files: RunFiles) -> Section:
     if not len(files.rounds) or not files.clients["started_at"].notna().any():
-        raise NothingToShow("When each client began is not recorded in this run.")
+        raise NothingToShow("The start times of the clients are not recorded in this run.")
     picture, first = draw_timeline(files.rounds, files.clients)
     return {"pictures": [picture], "first": first, "is_cut": first > files.rounds["round"].min()}
 
 
 def cases(files: RunFiles) -> Section:
     if not files.cases:
-        raise NothingToShow(f"This {LATER}" if not files.is_finished else "This run kept no cases.")
-    found = panels(files.cases, files.class_names)
-    return {kind: [panel for panel in found if panel.kind == kind] for kind in ("right", "wrong")}
+        raise NothingToShow(f"This {LATER}" if not files.is_finished else "This run has no recorded cases.")
+    shown = panels(files.cases, files.class_names)
+    return {kind: [panel for panel in shown if panel.kind == kind] for kind in ("right", "wrong")}
 
 
 def data(files: RunFiles) -> Section:
     if not files.data:
-        raise NothingToShow("What the data were is not recorded in this run.")
+        raise NothingToShow("The data are not recorded in this run.")
     shares = [draw_shares(files.partition, files.class_names, files.sites)] if files.partition else []
     return {
         "source": files.data.get("source"),
@@ -157,11 +157,11 @@ def data(files: RunFiles) -> Section:
 def audit(files: RunFiles) -> Section:
     counts = files.data.get("audit")
     if not counts and not len(files.audit):
-        raise NothingToShow("The images were not audited for duplicates, or the audit found nothing to list.")
-    gravest_first = [*KINDS]
+        raise NothingToShow("The images were not audited for duplicates, or the audit has no findings.")
+    by_severity = [*KINDS]
     findings = sorted(
         files.audit.to_dict("records"),
-        key=lambda item: gravest_first.index(item["kind"]) if item["kind"] in KINDS else len(KINDS),
+        key=lambda item: by_severity.index(item["kind"]) if item["kind"] in KINDS else len(KINDS),
     )[:MOST_FINDINGS]
     for finding in findings:
         finding["kind"] = KINDS.get(finding["kind"], finding["kind"])
@@ -176,7 +176,7 @@ def settings(files: RunFiles) -> Section:
 
 def versions(files: RunFiles) -> Section:
     if not files.versions:
-        raise NothingToShow("The versions this run was made with are not recorded.")
+        raise NothingToShow("The versions of this run are not recorded.")
     environment = files.facts.get("environment") or {}
     return {"rows": sorted({**files.versions, **environment}.items())}
 

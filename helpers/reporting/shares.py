@@ -1,4 +1,4 @@
-"""Which classes lie with which client."""
+"""Bar chart of the images of each class at each client."""
 
 from collections.abc import Sequence
 from typing import TYPE_CHECKING
@@ -25,12 +25,12 @@ ROOM_FOR_NUMBERS = 0.06  # of the longest bar
 def draw_shares(
     partition: dict[str, dict[str, int]], class_names: tuple[str, ...], sites: Sequence[str] = ()
 ) -> Picture:
-    """A bar for each client: its images of class 0, then of class 1 and so on.
+    """Draw one bar per client: its images of class 0, then of class 1 and so on.
 
     Args:
-        partition: images by client and class.
-        class_names: what each label means, in their order.
-        sites: what to call the clients, where each is a site.
+        partition: number of images by client and class.
+        class_names: in order of the labels.
+        sites: names of the clients, if each is a site.
     """
     clients = list(partition)
     names = sites if len(sites) == len(clients) else [f"client {client}" for client in clients]

@@ -1,4 +1,4 @@
-"""All runs at a glance, and several beside each other."""
+"""Summaries of all runs, and side-by-side rows for several runs."""
 
 import time
 from dataclasses import dataclass
@@ -10,29 +10,29 @@ from helpers.reporting.run_files import RunFiles, read_run
 from helpers.reporting.tables import NAMES
 
 MARKS = ("rounds.csv", "test.csv", "run.json")
-"""Files of which a run has at least one."""
-OF_MEANS = (
+"""Files that identify a run's folder: it has at least one of them."""
+CLASS_MEANS = (
     "Precision, recall, F1, specificity and AUC of {runs} are means over the classes, "
-    "each one against the rest."
+    "each class against the rest."
 )
 
 
 class UnknownRun(UserError):
-    """No run of that name is there."""
+    """A run of that name does not exist."""
 
 
 @dataclass(frozen=True)
 class Summary:
-    """A run in one row.
+    """One row of the table of runs.
 
     Attributes:
         run: its name.
-        test_auc, best_validation_auc: NaN where there is none yet.
-        rounds, planned: done, and how many were asked for (None where not recorded).
-        clients: of the last round.
-        changed: when its files last changed, seconds since the epoch.
-        is_finished: it was tested.
-        is_binary: of two classes; of more, an AUC is the mean over them.
+        test_auc, best_validation_auc: NaN if not yet known.
+        rounds, planned: number of rounds done, and planned (None if not recorded).
+        clients: number of clients in the last round.
+        changed: time at which its files last changed, seconds since the epoch.
+        is_finished: whether the run was tested.
+        is_binary: whether there are two classes; with more, an AUC is a mean over them.
     """
 
     run: str
@@ -46,8 +46,8 @@ class Summary:
     is_binary: bool
 
     @property
-    def when(self) -> str:
-        return time.strftime("%Y-%m-%d %H:%M", time.localtime(self.changed))
+    def date(self) -> str:
+        return time.strftime("%Y-%m-%d", time.localtime(self.changed))
 
     @property
     def state(self) -> str:
@@ -55,7 +55,7 @@ class Summary:
 
 
 def known_runs(metrics_dir: Path) -> list[str]:
-    """Names of the folders that hold a run, sorted."""
+    """Return the names of the folders that hold a run, sorted."""
     if not metrics_dir.is_dir():
         return []
     folders = [path for path in metrics_dir.iterdir() if any((path / mark).is_file() for mark in MARKS)]
@@ -63,20 +63,20 @@ def known_runs(metrics_dir: Path) -> list[str]:
 
 
 def check_known(metrics_dir: Path, runs: list[str]) -> None:
-    """Refuse names of which there is no run.
+    """Check that these runs exist.
 
     Raises:
-        UnknownRun: says which, and which there are.
+        UnknownRun: some do not; the message lists those that do.
     """
     known = known_runs(metrics_dir)
     unknown = [run for run in runs if run not in known]
     if unknown:
-        there = ", ".join(known) if known else "none yet"
-        raise UnknownRun(f"no run {', '.join(unknown)} in {metrics_dir}; there are: {there}")
+        existing = ", ".join(known) if known else "none yet"
+        raise UnknownRun(f"no run {', '.join(unknown)} in {metrics_dir}; existing runs: {existing}")
 
 
 def summarize(metrics_dir: Path, models_dir: Path) -> list[Summary]:
-    """Every run, best first: by test AUC, then those without a test by validation AUC."""
+    """Summarize every run: tested ones by test AUC, then the others by validation AUC, best first."""
     summaries = [
         _summary(metrics_dir, read_run(metrics_dir, models_dir, run)) for run in known_runs(metrics_dir)
     ]
@@ -105,8 +105,8 @@ def _summary(metrics_dir: Path, files: RunFiles) -> Summary:
     )
 
 
-def metrics_beside(runs: list[RunFiles]) -> list[tuple[str, list[dict[str, Any]]]]:
-    """For each metric any run was tested on: its name, and value and interval of every run."""
+def metrics_of_runs(runs: list[RunFiles]) -> list[tuple[str, list[dict[str, Any]]]]:
+    """Return the test metrics: for each its name, and every run's value and interval."""
     nothing = float("nan")
     rows = []
     for name, text in NAMES.items():
@@ -119,22 +119,22 @@ def metrics_beside(runs: list[RunFiles]) -> list[tuple[str, list[dict[str, Any]]
 
 
 def settings_that_differ(runs: list[RunFiles]) -> list[tuple[str, list[str]]]:
-    """Settings that are not the same in all runs, with what each run has."""
+    """Return the settings that are not equal in all runs, with the value of each run."""
     names = sorted({name for run in runs for name in run.settings})
     rows = [(name, [str(run.settings.get(name, "–")) for run in runs]) for name in names]
     return [row for row in rows if len(set(row[1])) > 1]
 
 
 def doubts(runs: list[RunFiles]) -> list[str]:
-    """Why the runs may not be comparable, in words."""
+    """Return sentences on why the runs may not be comparable."""
     sentences = []
     if len({run.facts.get("data_digest") for run in runs}) > 1:
-        sentences.append("The runs’ images differ, or are not recorded: their numbers cannot be compared.")
+        sentences.append("The runs’ images differ or are not recorded: their metrics cannot be compared.")
     several = [run.run for run in runs if not run.is_binary]
     if several:
-        sentences.append(OF_MEANS.format(runs=", ".join(several)))
+        sentences.append(CLASS_MEANS.format(runs=", ".join(several)))
     unfinished = [run.run for run in runs if not run.is_finished]
     if unfinished:
         sentences.append(f"Not tested yet: {', '.join(unfinished)}.")
-    sentences.append("Choosing the best of several runs by their test values makes the test flatter it.")
+    sentences.append("Do not choose a run by its test metrics: those of the chosen run would be too good.")
     return sentences

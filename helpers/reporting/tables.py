@@ -1,4 +1,4 @@
-"""The tables of a page, as rows of plain values."""
+"""Table rows of report and model card, as plain values."""
 
 from dataclasses import dataclass
 from typing import Any
@@ -23,11 +23,11 @@ NAMES = {  # of metrics, in the order they are shown
 }
 SPLIT_SETTINGS = ("TEST_FRACTION", "VALIDATION_FRACTION", "SEED")
 DIVISIONS = {
-    "iid": "by lot",
+    "iid": "at random",
     "patient": "by patient",
     "site": "by site",
-    "dirichlet": "with unlike shares of the classes (Dirichlet, α = {DIRICHLET_ALPHA})",
-    "quantity": "with sizes that follow a power law",
+    "dirichlet": "with different class shares (Dirichlet, α = {DIRICHLET_ALPHA})",
+    "quantity": "with sizes following a power law",
 }
 SPLITS = {"train": "training", "val": "validation", "test": "test"}
 
@@ -35,7 +35,7 @@ SPLITS = {"train": "training", "val": "validation", "test": "test"}
 def confusion_rows(
     split: SplitScores, threshold: float, class_names: tuple[str, ...]
 ) -> list[tuple[str, list[tuple[int, float | None]]]]:
-    """Truth by name, then for each decision its count and its share of that truth."""
+    """Return for each true class, by name, the count and share of each decision."""
     counts = confusion_of(split.labels, split.scores, threshold)
     return [
         (truth, [(count, count / sum(row) if sum(row) else None) for count in row])
@@ -45,7 +45,7 @@ def confusion_rows(
 
 @dataclass(frozen=True)
 class Metric:
-    """A test metric with its 95 % interval, where known."""
+    """A test metric with its 95 % interval; NaN if undefined."""
 
     name: str
     value: float
@@ -54,7 +54,7 @@ class Metric:
 
 
 def test_metrics(test: dict[str, Any]) -> list[Metric]:
-    """Every metric that test.csv, or a row of test_classes.csv, has a column for."""
+    """Return the metrics in a row of test.csv or test_classes.csv."""
     missing = float("nan")
     return [
         Metric(text, test[name], test.get(f"{name}_low", missing), test.get(f"{name}_high", missing))
@@ -64,7 +64,7 @@ def test_metrics(test: dict[str, Any]) -> list[Metric]:
 
 
 def class_rows(table: pd.DataFrame) -> list[dict[str, Any]]:
-    """For each class of test_classes.csv: its name, images and metrics, each one against the rest."""
+    """Return name, images and metrics of each class of test_classes.csv, against the rest."""
     return [
         {"name": row["name"], "num_examples": row["num_examples"], "metrics": test_metrics(dict(row))}
         for _, row in table.iterrows()
@@ -72,7 +72,7 @@ def class_rows(table: pd.DataFrame) -> list[dict[str, Any]]:
 
 
 def client_rows(files: RunFiles) -> list[dict[str, Any]]:
-    """For each client: its images, how its rounds went, and its own model on validation."""
+    """Return for each client its images, statuses and times, and its own model's AUC on validation."""
     rows = []
     for client, table in files.clients.groupby("client", sort=False):
         auc = table["val_roc_auc"].dropna()
@@ -94,41 +94,42 @@ def client_rows(files: RunFiles) -> list[dict[str, Any]]:
 
 
 def how_split(data: dict[str, Any]) -> str:
-    """By whom the images were split, what keeps them together, and what was permitted, in words."""
+    """Describe how the images were split, which stay together, and which checks were waived."""
     if data.get("split_by") == EACH_SITE:
         return "split at each site"
     if data.get("split_by") is None:  # of an older run
-        return f"kept together in a split by: {data.get('grouped_by') or 'not recorded'}"
+        return f"images kept together by: {data.get('grouped_by') or 'not recorded'}"
     settings = data.get("settings") or {}
     drawn_by = [f"{name} {settings[name]}" for name in SPLIT_SETTINGS if name in settings]
     by = "given in manifest.csv" if data["split_by"] == "given" else f"drawn ({', '.join(drawn_by)})"
     allowed = [f"--allow-{name.replace('_', '-')}" for name in data.get("allowed") or []]
-    return f"splits {by}; kept together in a split by: {data.get('grouped_by') or 'nothing'}" + (
+    return f"splits {by}; images kept together by: {data.get('grouped_by') or 'nothing'}" + (
         f"; prepared with {' and '.join(allowed)}" if allowed else ""
     )
 
 
 def how_divided(facts: dict[str, Any], settings: dict[str, Any]) -> str:
-    """How the training images are divided among clients, in words; empty for an older run."""
+    """Describe how the training images are divided among clients; empty for an older run."""
     if facts.get("divided_by") == "own":
         return "Every client is a site and trains on its own images, which never leave it."
-    how = DIVISIONS.get(str(facts.get("divided_by")))
-    if how is None:
+    division = DIVISIONS.get(str(facts.get("divided_by")))
+    if division is None:
         return ""
     number = facts.get("num_clients")
-    clients = f"{number} clients" if number else "as many clients as live workers, see partition.csv"
-    return f"Training images divided among {clients} {how.format_map({'DIRICHLET_ALPHA': '?', **settings})}."
+    clients = f"{number} clients" if number else "one client per live worker (see partition.csv)"
+    division = division.format_map({"DIRICHLET_ALPHA": "?", **settings})
+    return f"Training images divided among {clients} {division}."
 
 
 def split_rows(data: dict[str, Any], num_classes: int) -> list[dict[str, Any]]:
-    """Images, those of each class, and patients of every split, training first."""
-    patients, known = data.get("patients") or {}, data.get("counts") or {}
+    """Return the images, images of each class, and patients of every split, training first."""
+    patients, counts_of = data.get("patients") or {}, data.get("counts") or {}
     rows = []
     for split in [
-        *(name for name in SPLITS if name in known),
-        *(name for name in known if name not in SPLITS),
+        *(name for name in SPLITS if name in counts_of),
+        *(name for name in counts_of if name not in SPLITS),
     ]:
-        counts = [int(known[split].get(str(label), 0)) for label in range(num_classes)]
+        counts = [int(counts_of[split].get(str(label), 0)) for label in range(num_classes)]
         rows.append(
             {
                 "split": SPLITS.get(split, split),
@@ -141,6 +142,6 @@ def split_rows(data: dict[str, Any], num_classes: int) -> list[dict[str, Any]]:
 
 
 def round_rows(rounds: pd.DataFrame) -> tuple[list[str], list[list[float]]]:
-    """Headers and rows of the table of rounds: columns without any value are left out."""
+    """Return headers and rows of the table of rounds, without columns that have no value."""
     shown = rounds.drop(columns="roc_auc_over").dropna(axis="columns", how="all")
     return [name.replace("_", " ") for name in shown.columns], shown.to_numpy().tolist()

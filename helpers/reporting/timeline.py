@@ -1,4 +1,4 @@
-"""Who trained when, in every round: waiting, transfer, training, aggregation."""
+"""Timeline of the rounds: when each client waited, transferred weights and trained."""
 
 import math
 from collections import defaultdict
@@ -12,7 +12,7 @@ if TYPE_CHECKING:
     from matplotlib.axes import Axes
 
 MOST_LANES = 600
-ACTIVITIES = {  # what: color, opacity, hatch
+ACTIVITIES = {  # name: color, opacity, hatch
     "waiting": (MUTED, 0.22, ""),
     "transfer": (SERIES[4], 1.0, ""),
     "training": (SERIES[0], 1.0, ""),
@@ -24,12 +24,12 @@ Bar = tuple[float, float, float, float]
 
 
 def client_bars(row: "pd.Series[Any]", end: float, lane: float) -> list[tuple[str, Bar]]:
-    """The bars of one client in one round.
+    """Return the bars of one client in one round.
 
     Args:
-        row: of clients.csv; of `transfer_seconds`, half is drawn before the training and half after.
-        end: when the aggregation began.
-        lane: upper end.
+        row: of clients.csv; half of `transfer_seconds` is drawn before the training and half after.
+        end: start of the aggregation, seconds after dispatch.
+        lane: upper end of the bars.
     """
     if math.isnan(row["started_at"]) or row["status"] == "missing":
         return [("failed or missing", (0, end, lane, lane + 0.8))]
@@ -45,7 +45,7 @@ def client_bars(row: "pd.Series[Any]", end: float, lane: float) -> list[tuple[st
 
 
 def round_end(row: "pd.Series[Any]", clients: pd.DataFrame) -> tuple[float, float]:
-    """When a round's aggregation began and ended; the last client's end where that is not recorded."""
+    """Return start and end of a round's aggregation; the start defaults to the last client's end."""
     last = float((clients["started_at"] + clients["seconds"]).max())
     begin = row["aggregation_started_at"]
     begin = last if math.isnan(begin) else float(begin)
@@ -53,7 +53,7 @@ def round_end(row: "pd.Series[Any]", clients: pd.DataFrame) -> tuple[float, floa
 
 
 def draw_timeline(rounds: pd.DataFrame, clients: pd.DataFrame) -> tuple[Picture, int]:
-    """Draw the rounds below each other; returns the picture and the first round in it."""
+    """Draw the last rounds below each other; return the picture and the first round in it."""
     per_round = max(1, int(clients.groupby("round").size().max()))
     first = int(rounds["round"].max() - max(1, MOST_LANES // per_round) + 1)
     first = max(first, int(rounds["round"].min()))
@@ -107,7 +107,7 @@ def _draw(axes: "Axes", bars: dict[str, list[Bar]], bottom: float) -> None:
 
 
 def _label(axes: "Axes", lanes: dict[float, str], heads: dict[float, str]) -> None:
-    """Clients beside their lanes while there is room, rounds left of them."""
+    """Label rounds and, while there is room, clients to the left of their lanes."""
     has_room = len(lanes) <= 60
     axes.set_yticks(list(lanes) if has_room else [], list(lanes.values()) if has_room else [], fontsize=8)
     axes.tick_params(axis="y", length=0)

@@ -107,6 +107,8 @@ def read_state(folders: RunFolders) -> tuple[RunState, dict[str, Any]]:
         if content.pop("format") != STATE_FORMAT:
             raise RecordError(f"{folders.state}: written by another version of this project")
         # Before there were clients' and server's states and sites, a run's state did not name any.
-        return RunState.from_message({**NO_STATES, "sites": [], **content.pop("state")}), content
+        return RunState.from_message(
+            {**NO_STATES, "sites": [], "partition_clients": None, **content.pop("state")}
+        ), content
     except (OSError, ValueError, KeyError, TypeError, AttributeError) as error:
         raise RecordError(f"{folders.state} could not be read: {error}") from error

@@ -53,6 +53,12 @@ class RunFolders:
         return cls(config.METRICS_DIR / run, config.MODELS_DIR / run)
 
     @property
+    def results(self) -> list[Path]:
+        """Files and folders of a finished run that a person wants to see."""
+        files = [self.models / name for name in ("best.keras", "model_card.md")]
+        return [self.metrics, self.metrics / "report.html", *files]
+
+    @property
     def state(self) -> Path:
         return self.models / "state.json"
 

@@ -4,8 +4,7 @@ from collections.abc import Sequence
 from typing import Any
 
 from helpers.evaluation.metrics import Evaluation, Metrics
-from helpers.federated.messages import ClientReply
-from helpers.federated.replies import USABLE
+from helpers.federated.replies import USABLE, ClientReply
 
 
 def round_row(

@@ -5,7 +5,7 @@ from collections.abc import Sequence
 from dataclasses import replace
 from typing import Any
 
-from helpers.federated.messages import Order, RoundOrder, RunState
+from helpers.federated.messages import Averaged, Order, RoundOrder, RunState
 from helpers.federated.weights import Schema, Weights
 from helpers.run_records import checkpoint
 from helpers.run_records.files import RecordError, RunFolders
@@ -58,6 +58,8 @@ def resume_run(folders: RunFolders, order: Order, schema: Schema) -> tuple[RunSt
     trim_table(folders.metrics / "classes.csv", CLASS_COLUMNS, state.round)
     trim_table(folders.metrics / "partition.csv", PARTITION_COLUMNS, state.round)
     before = facts.get("settings", {})
+    if facts != facts_of(order):  # by force: the partition may differ as well
+        state = replace(state, partition_clients=None)
     if any(before.get(name) != order.settings.get(name) for name in DECIDE_WHAT_IS_REMEMBERED):
         # By force: what was remembered for others would mislead it.
         state = replace(state, **checkpoint.NO_STATES)
@@ -71,12 +73,11 @@ def commit_round(
     schema: Schema,
     weights: Weights,
     metrics: dict[str, Any],
-    clients: list[dict[str, Any]],
-    state_files: dict[str, str],
-    server_file: str | None = None,
+    averaged: Averaged,
     classes: Sequence[dict[str, Any]] = (),
+    sites: list[dict[str, Any]] | None = None,
 ) -> RunState:
-    """Write a finished round: weights, CSV rows and, last, the state.
+    """Write a finished round: weights, CSV rows and, last, the state; return the state.
 
     Committing the same round twice leaves the same records.
 
@@ -86,10 +87,9 @@ def commit_round(
         schema: of the model.
         weights: the new global weights.
         metrics: the row of rounds.csv.
-        clients: the rows of clients.csv.
-        state_files: the files of those clients' states that are new, by client id as text.
-        server_file: the file of what the server remembers after the round; None where nothing.
+        averaged: names the rows of clients.csv and the files of new states.
         classes: the rows of classes.csv without their round; none where there are two classes.
+        sites: Site messages of the run, where its clients are sites.
 
     Raises:
         RecordError: something could not be written, or the records are not at the round before.
@@ -99,14 +99,20 @@ def commit_round(
         raise RecordError(f"{folders.state} is at round {state.round}, not before {order.round}")
     file = checkpoint.save_weights(folders, order.round, schema, weights)
     write_rows(folders.metrics / "rounds.csv", ROUND_COLUMNS, order.round, [metrics])
-    write_rows(folders.metrics / "clients.csv", CLIENT_COLUMNS, order.round, clients)
+    write_rows(folders.metrics / "clients.csv", CLIENT_COLUMNS, order.round, averaged.clients)
     if classes:
         rows = [{"round": order.round, **row} for row in classes]
         write_rows(folders.metrics / "classes.csv", CLASS_COLUMNS, order.round, rows)
-    state_files = {**state.state_files, **state_files}
-    before = _server_file_before(state, order.round)
-    state = replace(state, round=order.round, weights_file=file, state_files=state_files)
-    state = replace(state, server_file=server_file, server_file_before=before, sites=order.sites)
+    state = replace(
+        state,
+        round=order.round,
+        weights_file=file,
+        state_files={**state.state_files, **averaged.state_files},
+        server_file=averaged.server_file,
+        server_file_before=_server_file_before(state, order.round),
+        sites=sites or [],
+        partition_clients=None if sites else order.num_clients,
+    )
     auc = metrics["roc_auc"]
     if auc is not None and (state.best_roc_auc is None or auc > state.best_roc_auc):
         state = replace(state, best_round=order.round, best_roc_auc=auc, best_weights_file=file)

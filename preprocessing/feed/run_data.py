@@ -2,11 +2,37 @@
 
 from pathlib import Path
 
+import numpy as np
+
 from helpers.global_config import Config, ConfigError
 from preprocessing.errors import COMMAND
+from preprocessing.feed import augment_images
 from preprocessing.feed.prepared_data import MANIFEST, PreparedData
 from preprocessing.load_and_create_dataset import prepare
 from preprocessing.terminal_output import print_summary, progress_bar
+
+
+def data_and_config(config: Config) -> tuple[PreparedData | None, Config]:
+    """Return the images that the orchestrator sees, and the config of the run on them.
+
+    With `DATA_AT=sites` these are the test images of TEST_DIR, or None without it.
+
+    Raises:
+        UserError: the images cannot be prepared, or contradict a setting.
+    """
+    data = test_set(config) if config.DATA_AT == "sites" else prepared_data(config)
+    names = data.class_names if data else config.class_names
+    config = config.model_copy(update={"CLASS_NAMES": names})
+    config.check_input_shape()
+    config.check_threshold()
+    return data, config
+
+
+def augmented_examples(data: PreparedData, config: Config) -> np.ndarray:
+    """Return augmented training images, none where the images stay at the sites."""
+    if config.DATA_AT == "sites":
+        return np.empty((0, *data.image_shape), np.float32)
+    return augment_images.augmented_examples(data.images("train"), config.AUGMENTATION, config.SEED)
 
 
 def prepared_data(config: Config) -> PreparedData:

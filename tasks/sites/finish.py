@@ -21,12 +21,12 @@ from tasks.sites.site_scores import SiteScores, read_site_scores
 
 @app.task(name="tasks.offer_best", ignore_result=True)
 def offer_best(message: dict[str, Any]) -> None:
-    """Let the sites have the best weights; the answer is {weights, round}."""
+    """Offer the best weights to the sites; the answer is {weights, round}."""
     worker_session().run_order(OfferOrder, message, offer)
 
 
 def offer(order: OfferOrder) -> dict[str, Any]:
-    """Put the best weights into the store."""
+    """Put the best weights into the weight store."""
     context = RunContext.of(order)
     state, weights = best_model(context)
     reference = put_arrays(context.store, context.key("weights", "best"), context.instance.names, weights)
@@ -40,43 +40,43 @@ def finish_sites(message: dict[str, Any]) -> None:
 
 
 def finish(order: FinishSitesOrder) -> dict[str, Any]:
-    """Write what `tasks.run_task.finish` writes, as far as the sites let it."""
+    """Write the results that `tasks.run_task.finish` writes, as far as the sites share what they need."""
     context = RunContext.of(order)
     state, weights = best_model(context)
-    found = {
+    scores = {
         split: read_site_scores(context, order.round, split, order.clients, order.sites, messages)
         for split, messages in order.scores.items()
     }
-    arrays, test = site_test(context, weights, order.round, found)
+    arrays, test = site_test(context, weights, order.round, scores)
     write_results(context, state, weights, test, arrays)
     context.store.delete([context.key("weights", "best")])
     row = test.row
-    notes = [reason for scores in found.values() for reason in scores.left_out]
-    if "test" not in found:
-        notes.append(f"tested on the images of TEST_DIR={context.config.TEST_DIR}, not on the sites'")
-    if row["threshold"] is not None and not found["val"].are_shared:
-        notes.append(f"the threshold is {row['threshold']:g}: not all sites give scores to choose one by")
+    notes = [reason for of_split in scores.values() for reason in of_split.left_out]
+    if "test" not in scores:
+        notes.append(f"the test used the images of TEST_DIR={context.config.TEST_DIR}, not the sites'")
+    if row["threshold"] is not None and not scores["val"].are_shared:
+        notes.append(f"the threshold is {row['threshold']:g}: not all sites share scores to choose one")
     if row["roc_auc_over"] == MEAN:
-        notes.append(f"the test's AUC is the {MEAN}: not all of them give their scores")
+        notes.append(f"the test's AUC is the {MEAN}, because not all of them share their scores")
     return {"test": row, "notes": notes}
 
 
 def site_test(
-    context: RunContext, weights: Weights, round_number: int, found: dict[str, SiteScores]
+    context: RunContext, weights: Weights, round_number: int, scores: dict[str, SiteScores]
 ) -> tuple[dict[str, np.ndarray], FinalTest]:
-    """The test by what the sites said: scores.npz, as far as scores are shared, and what the test says.
+    """Return the content of scores.npz, as far as scores are shared, and the test by the sites' scores.
 
     Args:
         context: of the run.
-        weights: the best model's.
-        round_number: after which it was the best.
-        found: of `val` and, unless we have a test set of our own, `test`.
+        weights: of the best model.
+        round_number: the best round.
+        scores: of `val` and, unless the run has a test set of its own, `test`.
 
     Raises:
         QuorumError: no site tested the model.
     """
-    test = found.get("test")
-    arrays = found["val"].named("val") if found["val"].are_shared else {}
+    test = scores.get("test")
+    arrays = scores["val"].named("val") if scores["val"].are_shared else {}
     if test is None:
         arrays |= score_splits(context, weights, ("test",))
         return arrays, _over(POOLED, final_test(context, arrays, round_number))

@@ -1,4 +1,4 @@
-"""Beside training the one thing that a site does: score the global model on its own images."""
+"""A site's scoring of the global model on its own images."""
 
 from typing import Any
 
@@ -22,7 +22,7 @@ def score(message: dict[str, Any]) -> None:
 
 
 def score_here(order: ScoreOrder) -> ScoreReply:
-    """Score this site's images of a split; the scores themselves leave it only by SHARE_SCORES."""
+    """Score this site's images of a split; scores of single images leave it only with SHARE_SCORES."""
     context = RunContext.of(order)
     data, split = context.data, order.split
     weights = get_arrays(context.store, Reference.from_message(order.weights), context.instance.schema)

@@ -1,4 +1,4 @@
-"""The sites' scores of a model, fetched and checked; a site whose scores cannot be used is left out."""
+"""The sites' scores of a model, fetched and checked; a site with unusable scores is left out."""
 
 from collections.abc import Sequence
 from dataclasses import dataclass
@@ -22,13 +22,13 @@ ARRAYS = ("labels", "scores", "patients")
 
 @dataclass(frozen=True)
 class SiteScores:
-    """What the sites said of a model on a split of theirs.
+    """The sites' scores of a model on one split of their images.
 
     Attributes:
-        num_classes: that the run has.
-        tallies: by site's name, of those that answered well.
-        arrays: by site's name, labels, scores and patients' numbers of those that gave them.
-        left_out: why the others are not there, a sentence each.
+        num_classes: of the run.
+        tallies: counts by site's name, of the sites with usable answers.
+        arrays: labels, scores and patients' numbers by site's name, of the sites that share them.
+        left_out: why the other sites are missing, a sentence each.
     """
 
     num_classes: int
@@ -38,22 +38,24 @@ class SiteScores:
 
     @property
     def are_shared(self) -> bool:
-        """Whether every site that answered gave its scores."""
+        """Whether every site that answered shares its scores."""
         return bool(self.tallies) and self.arrays.keys() == self.tallies.keys()
 
     def evaluation(self) -> Evaluation:
-        """Over all images, at the threshold of the tallies where not all scores are shared, else at 0.5."""
+        """Return the metrics over all images, at 0.5 if all scores are shared, else at the threshold of
+        the tallies.
+        """
         if self.are_shared:
             return evaluate(self._joined("labels"), self._joined("scores"))
         return evaluation_of(list(self.tallies.values()), self.num_classes)
 
     @property
     def roc_auc_over(self) -> str | None:
-        """Of what `evaluation` gives the AUC; None where no site answered."""
+        """Whether the AUC of `evaluation` is pooled or a mean over sites; None where no site answered."""
         return (POOLED if self.are_shared else MEAN) if self.tallies else None
 
     def named(self, split: str) -> dict[str, NDArray[Any]]:
-        """All scores as scores.npz holds them; images and patients by site and number, not by name."""
+        """Return all scores as scores.npz holds them, with images and patients as site and number."""
         own = {name: arrays["patients"] for name, arrays in self.arrays.items()}
         return {
             f"{split}_labels": self._joined("labels"),
@@ -74,21 +76,21 @@ def read_site_scores(
     sites: Sequence[Any],
     messages: Sequence[Any],
 ) -> SiteScores:
-    """Read what the sites answered to their ScoreOrders.
+    """Return the sites' answers to their ScoreOrders.
 
     Args:
         context: of the run.
-        round_number, split: what was asked.
-        clients: ids of the sites that were asked.
+        round_number, split: of the orders.
+        clients: ids of the sites that received one.
         sites: Site messages by id.
         messages: ScoreReply messages, one for each of `clients`.
 
     Raises:
-        MessageError: not one message a site, or a site is none.
+        MessageError: the numbers of messages and sites differ, or a Site message is invalid.
     """
     if len(messages) != len(clients):
         raise MessageError(f"{len(messages)} scores for {len(clients)} sites")
-    found = SiteScores(len(context.config.class_names), {}, {}, [])
+    site_scores = SiteScores(len(context.config.class_names), {}, {}, [])
     for client, message in zip(clients, messages, strict=True):
         reply, site = ScoreReply.read(round_number, client, message), Site.from_message(sites[client])
         key = context.key(f"scores-{split}", round_number, client, reply.attempt)
@@ -96,18 +98,20 @@ def read_site_scores(
         if reply.status == "ok":
             try:
                 arrays = _fetch(context, key, reply, getattr(site, split))
-                found.tallies[site.name] = read_tally(reply.tally, getattr(site, split))
+                site_scores.tallies[site.name] = read_tally(reply.tally, getattr(site, split))
                 if arrays:
-                    found.arrays[site.name] = arrays
+                    site_scores.arrays[site.name] = arrays
                 continue
             except (StoreError, SchemaError, ValueError, TypeError) as reason:
                 error = f"scores refused: {reason}"
-        found.left_out.append(f"site {site.name} is left out of the metrics: {error}")
-    return found
+        site_scores.left_out.append(f"site {site.name} is left out of the metrics: {error}")
+    return site_scores
 
 
 def score_schema(num_images: int, num_classes: int) -> Schema:
-    """Of what a site gives of so many images; patients are numbers without meaning elsewhere."""
+    """Return the schema of the arrays that a site shares for this many images; patients are arbitrary
+    numbers.
+    """
     return (
         ArraySpec("labels", "int32", (num_images,)),
         ArraySpec("scores", "float32", scores_shape(num_images, num_classes)),
@@ -116,19 +120,19 @@ def score_schema(num_images: int, num_classes: int) -> Schema:
 
 
 def _fetch(context: RunContext, key: str, reply: ScoreReply, counts: Sequence[int]) -> dict[str, Any]:
-    """Labels, scores and patients' numbers of a site that has so many images of the classes.
+    """Return labels, scores and patients' numbers of a site with these counts of images per class.
 
     Raises:
-        StoreError, ValueError: they are not there or cannot be these.
+        StoreError, ValueError: they are missing or do not fit the counts.
     """
     if reply.scores is None:
         return {}
     schema = score_schema(sum(counts), len(counts))
     reference = Reference.from_short(reply.scores, schema)
     if reference.key != key:
-        raise StoreError(f"{reference.key}: not the place of this site's scores")
+        raise StoreError(f"{reference.key}: not the key of this site's scores")
     arrays: dict[str, Any] = dict(zip(ARRAYS, get_arrays(context.store, reference, schema), strict=True))
     checked(arrays["labels"], arrays["scores"])
     if np.bincount(arrays["labels"], minlength=len(counts)).tolist() != list(counts):
-        raise ValueError("labels are not as many of each class as the site has")
+        raise ValueError("the labels differ from the site's counts of images per class")
     return arrays

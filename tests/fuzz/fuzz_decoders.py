@@ -31,7 +31,6 @@ sys.path.insert(0, str(Path(__file__).resolve().parents[2]))
 
 with atheris.instrument_imports(include=["helpers"]):
     from helpers.federated.messages import (
-        ClientReply,
         FinishOrder,
         MessageError,
         Reference,
@@ -39,7 +38,7 @@ with atheris.instrument_imports(include=["helpers"]):
         StartOrder,
         TrainOrder,
     )
-    from helpers.federated.replies import read_replies
+    from helpers.federated.replies import ClientReply, read_replies
     from helpers.federated.weights import schema_of
     from helpers.weight_store.codec import CodecError, decode, encode
 

@@ -15,7 +15,7 @@ from sklearn import metrics
 from helpers.cluster.versions import ROOT
 from helpers.evaluation.weighted_metrics import SENSITIVITY
 from tests.integration.conftest import Cluster, places, running_cluster
-from tests.integration.test_client_memory import assert_same_runs
+from tests.integration.test_client_state import assert_same_runs
 
 NAMES = ["normal", "benign", "malignant"]
 PREPARE = [sys.executable, "preprocessing/load_and_create_dataset.py", "--input-shape", "16,16"]

@@ -17,7 +17,7 @@ from helpers.cluster.versions import ROOT
 from helpers.evaluation.tallies import MEAN
 from helpers.launcher.worker_processes import WorkerProcesses
 from tests.integration.conftest import Cluster, places, running_cluster, write_images
-from tests.integration.test_client_memory import assert_same_runs
+from tests.integration.test_client_state import assert_same_runs
 
 SITES = {"north": 90, "south": 60, "west": 40}
 SETTINGS = ("--data-at", "sites", "--min-clients", "2", "--worker-timeout-s", "4", "--local-epochs", "4")

@@ -1,11 +1,39 @@
-"""What orchestrator, aggregation and sites say to each other beyond a training; see `messages`."""
+"""Messages of a run whose images stay at the sites, in addition to those of `federated.messages`."""
 
 from dataclasses import dataclass, field
 from typing import Any, Self
 
-from helpers.federated.messages import Message, MessageError, Order, RoundOrder, States, Status
+from helpers.federated.messages import Message, MessageError, Order, RoundOrder, TrainOrder
+from helpers.federated.replies import Status
 
 SPLITS = ("val", "test")
+
+
+@dataclass(frozen=True)
+class SiteRoundOrder(RoundOrder):
+    """Average a round whose clients are sites; only they can evaluate it.
+
+    Attributes:
+        sites: Site messages, by client id.
+    """
+
+    task = "tasks.average_sites"
+
+    sites: list[dict[str, Any]] = field(kw_only=True)
+
+
+@dataclass(frozen=True)
+class SiteTrainOrder(TrainOrder):
+    """Train a site on its own images."""
+
+    task = "tasks.train_site"
+
+    @classmethod
+    def at(cls, order: SiteRoundOrder, client: int) -> Self:
+        """Make the order for one site of a round; it does not name the other sites."""
+        site = order.sites[client]
+        plain = TrainOrder.of(RoundOrder(**{k: v for k, v in vars(order).items() if k != "sites"}), client)
+        return cls(**{**vars(plain), "site": site["name"], "data_digest": site["data_digest"]})
 
 
 @dataclass(frozen=True)
@@ -13,12 +41,14 @@ class ScoreOrder(Order):
     """Score the global weights on a site's own images.
 
     Attributes:
-        round: after which they are the global weights.
+        round: the round that gave these weights.
         client: id of the site.
         split: of its images.
-        weights: Reference of them, as a message.
-        threshold: of two classes, scores at or above it count as class 1 in the counts.
+        weights: Reference of the weights, as a message.
+        threshold: with two classes, scores at or above it count as class 1 in the counts.
     """
+
+    task = "tasks.score"
 
     round: int
     client: int
@@ -28,9 +58,9 @@ class ScoreOrder(Order):
 
     @classmethod
     def for_all(
-        cls, order: "RoundOrder | FinishSitesOrder", split: str, weights: dict[str, Any], threshold: float
+        cls, order: "SiteRoundOrder | FinishSitesOrder", split: str, weights: dict[str, Any], threshold: float
     ) -> "list[ScoreOrder]":
-        """What each of the order's clients is asked; it is told of no other site."""
+        """Make an order for each of the order's clients; it does not name the other sites."""
         return [
             cls(
                 order.run, order.session, order.settings, order.sites[client]["data_digest"], order.versions,
@@ -43,7 +73,7 @@ class ScoreOrder(Order):
     def from_message(cls, data: Any) -> Self:
         order = super().from_message(data)
         if order.split not in SPLITS:
-            raise MessageError(f"ScoreOrder: split {order.split!r} is none of {SPLITS}")
+            raise MessageError(f"ScoreOrder: split {order.split!r} is not one of {SPLITS}")
         if type(order.threshold) not in (float, int) or not 0 <= order.threshold <= 1:
             raise MessageError(f"ScoreOrder: threshold {order.threshold!r} is not between 0 and 1")
         return order
@@ -52,15 +82,20 @@ class ScoreOrder(Order):
     def job(self) -> str:
         return f"score-{self.split}:{self.round}:{self.client}"
 
+    @property
+    def label(self) -> str:
+        return f"round {self.round}, scores of site {self.site}"
+
 
 @dataclass(frozen=True)
 class ScoreReply(Message):
-    """How the global weights do on a site's images.
+    """The outcome of scoring the global weights on a site's images.
 
     Attributes:
         status: `ok`, `failed` (see `error`), `missing` (no answer).
         tally: counts and sums, see `helpers.evaluation.tallies`; None unless ok.
-        scores: Reference of labels, scores and patients' numbers, as a message; None if they stay there.
+        scores: Reference of labels, scores and patients' numbers, as a message; None if they stay at the
+            site.
     """
 
     round: int
@@ -74,7 +109,7 @@ class ScoreReply(Message):
 
     @classmethod
     def read(cls, round_number: int, client: int, message: Any) -> "ScoreReply":
-        """Read what came; one that is not understood is `failed`, with the reason."""
+        """Return the reply; one that cannot be read becomes `failed` with the reason."""
         try:
             reply = cls.from_message(message)
             reply._check(round_number, client)
@@ -84,7 +119,7 @@ class ScoreReply(Message):
 
     def _check(self, round_number: int, client: int) -> None:
         if (self.round, self.client) != (round_number, client):
-            raise MessageError(f"is of round {self.round}, client {self.client}")
+            raise MessageError(f"it belongs to round {self.round}, client {self.client}")
         if type(self.attempt) is not int or not 0 <= self.attempt < 1 << 53:
             raise MessageError("attempt is no count")
         if self.status not in ("ok", "failed", "missing"):
@@ -94,45 +129,33 @@ class ScoreReply(Message):
 
 
 @dataclass(frozen=True)
-class Combined(Message):
-    """A round that is averaged but not yet in the records, as its new model has not been scored.
+class RecordOrder(SiteRoundOrder):
+    """Evaluate an averaged round by the sites' scores and record it.
 
     Attributes:
-        weights: Reference of the new global weights, as a message.
-        row: of rounds.csv, without the metrics.
-        clients: the rows of clients.csv.
-        states, state_files: what the clients whose updates count remember, by id as text.
-        server_file: what the server remembers.
-    """
-
-    weights: dict[str, Any]
-    row: dict[str, Any]
-    clients: list[dict[str, Any]]
-    states: States
-    state_files: dict[str, str]
-    server_file: str | None
-
-
-@dataclass(frozen=True)
-class RecordOrder(RoundOrder):
-    """Put a round into the records.
-
-    Attributes:
-        combined: what the aggregation answered.
+        averaged: the Averaged message of the round.
         scores: ScoreReply messages, one for each of `clients`.
     """
 
-    combined: dict[str, Any] = field(kw_only=True)
+    task = "tasks.record"
+
+    averaged: dict[str, Any] = field(kw_only=True)
     scores: list[Any] = field(kw_only=True)
 
     @property
     def job(self) -> str:
         return f"record:{self.round}"
 
+    @property
+    def label(self) -> str:
+        return f"round {self.round}, record"
+
 
 @dataclass(frozen=True)
 class OfferOrder(Order):
-    """Put the best weights into the store, for the sites to score."""
+    """Put the best weights into the weight store, for the sites to score."""
+
+    task = "tasks.offer_best"
 
     @property
     def job(self) -> str:
@@ -144,11 +167,14 @@ class FinishSitesOrder(Order):
     """Test the best model by the sites' scores, and write the models of a run.
 
     Attributes:
-        round: after which it was the best.
-        clients: ids of the sites that were asked.
+        round: the best round.
+        clients: ids of the sites that scored it.
         sites: Site messages of all, by id.
-        scores: by split, ScoreReply messages, one for each of `clients`; no `test` where the test is here.
+        scores: by split, ScoreReply messages, one for each of `clients`; without `test` where the run has a
+            test set of its own.
     """
+
+    task = "tasks.finish_sites"
 
     round: int
     clients: list[int]

@@ -1,8 +1,8 @@
 """SCAFFOLD (Karimireddy et al. 2020, "Stochastic Controlled Averaging for Federated Learning", Algorithm 1).
 
-Every client corrects its gradients by how its own usual direction c_i differs from that of all clients, c.
-What the clients send is averaged as FedAvg does, every client alike. Control variates have the shapes of the
-trainable arrays; those of a client that has not trained yet, and c before the first round, are 0.
+A client corrects its gradients by c − c_i: c_i is its own usual gradient and c the mean over all clients.
+Updates are averaged, every client alike. These control variates have the shapes of the trainable arrays and
+start at 0.
 """
 
 from collections.abc import Iterator
@@ -10,42 +10,38 @@ from collections.abc import Iterator
 import numpy as np
 
 from helpers.federated.aggregation import weighted_mean
-from helpers.federated.weights import Schema, Weights
+from helpers.federated.strategies.fedavg import FedAvgUnweighted
+from helpers.federated.strategies.requirements import mean_gradient_from_sgd, whole_weights
+from helpers.federated.weights import Weights
 
 
-def zero_control(schema: Schema) -> Weights:
-    """The control variate before anything was learnt."""
-    return [np.zeros(spec.shape, spec.dtype) for spec in schema]
+class Scaffold(FedAvgUnweighted):
+    """Clients remember c_i and receive c."""
 
+    client_state = "control"
+    shares_state = True
 
-def correction(client: Weights, server: Weights) -> Weights:
-    """What is added to every gradient (line 10): c − c_i."""
-    return [np.subtract(c, c_i) for c, c_i in zip(server, client, strict=True)]
+    def check(self) -> str:
+        return mean_gradient_from_sgd(self.settings) or whole_weights(self.settings)
 
+    def gradient_term(self, own: Weights, shared: Weights) -> Weights:
+        """Return c − c_i (line 10)."""
+        return [np.subtract(c, c_i) for c, c_i in zip(shared, own, strict=True)]
 
-def next_control(
-    client: Weights, server: Weights, began: Weights, ended: Weights, *, num_steps: int, learning_rate: float
-) -> Weights:
-    """A client's control variate after its training (line 12, option II): c_i − c + (x − y_i) / (K η).
+    def next_client_state(
+        self, own: Weights, shared: Weights, began: Weights, ended: Weights, *, num_steps: int
+    ) -> Weights:
+        """Return c_i − c + (x − y_i) / (K η) (line 12, option II), with η the rate of plain SGD."""
+        steps = np.float32(num_steps * self.settings["learning_rate"])
+        return [
+            np.subtract(c_i, c, dtype=np.float32) + np.subtract(x, y, dtype=np.float32) / steps
+            for c_i, c, x, y in zip(own, shared, began, ended, strict=True)
+        ]
 
-    Args:
-        client, server: c_i and c, as they were during the training.
-        began, ended: x and y_i, the weights before and after it.
-        num_steps: K > 0, the steps that were made.
-        learning_rate: η of plain SGD.
-    """
-    steps = np.float32(num_steps * learning_rate)
-    arrays = zip(client, server, began, ended, strict=True)
-    return [
-        np.subtract(c_i, c, dtype=np.float32) + np.subtract(x, y, dtype=np.float32) / steps
-        for c_i, c, x, y in arrays
-    ]
+    def shared_state(self, client_states: Iterator[Weights]) -> Weights:
+        """Return c = Σ c_i / N over all N clients.
 
-
-def server_control(clients: Iterator[Weights]) -> Weights:
-    """The server's control variate: c = Σ c_i / N over all N clients, those not seen yet with 0.
-
-    Algorithm 1 reaches it step by step, c ← c + Σ Δc_i / N (line 17); the sum says the same, and leaves the
-    server nothing to remember that the clients do not.
-    """
-    return weighted_mean((control, 1.0) for control in clients)
+        Algorithm 1 reaches it step by step, c ← c + Σ Δc_i / N (line 17). The sum needs no state at the
+        server.
+        """
+        return weighted_mean((control, 1.0) for control in client_states)

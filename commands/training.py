@@ -1,0 +1,78 @@
+"""The command of a training: settings, errors and exit status around `run_training`."""
+
+import argparse
+import sys
+import time
+from collections.abc import Callable
+
+from helpers.global_config import Config, ConfigError, UserError, config_from_arguments
+
+RunTraining = Callable[[argparse.Namespace, Config, str], None]
+
+
+def run_command(options: argparse.Namespace, run_training: RunTraining) -> int:
+    """Train as the command line says; return the exit status."""
+    from helpers.cluster.errors import ClusterError
+
+    try:
+        config = config_of(options)
+    except UserError as error:
+        print(f"error: {error}", file=sys.stderr)
+        return 2
+    run = options.resume or options.run or time.strftime("%Y-%m-%d_%H-%M-%S")
+    try:
+        train(options, config, run, run_training)
+    except UserError as error:
+        print(f"error: {error}", file=sys.stderr)
+        return 2
+    except ClusterError as error:
+        print(f"error: {error}{_how_to_resume(config, run, options)}", file=sys.stderr)
+        return error.exit_status
+    except KeyboardInterrupt:
+        print(f"stopped{_how_to_resume(config, run, options)}", file=sys.stderr)
+        return 130
+    return 0
+
+
+def config_of(options: argparse.Namespace) -> Config:
+    """Return the settings of a command line.
+
+    Raises:
+        ConfigError: a setting is wrong.
+    """
+    from helpers.global_config import AUGMENTATION_PRESETS
+
+    config = config_from_arguments(options)
+    if config.AUGMENTATION not in AUGMENTATION_PRESETS:
+        from preprocessing.feed.custom_augmentation import embed_custom_augmentation
+
+        config = embed_custom_augmentation(config)
+    return config
+
+
+def train(options: argparse.Namespace, config: Config, run: str, run_training: RunTraining) -> None:
+    """Run one training, or with `--compare` all that are compared.
+
+    Raises:
+        UserError, ClusterError, KeyboardInterrupt: as `run_training`.
+    """
+    if not options.compare:
+        run_training(options, config, run)
+        return
+    if config.DATA_AT == "sites":
+        raise ConfigError(
+            "--compare with DATA_AT=sites: no machine has the images of all sites to train pooled"
+        )
+    from commands.budgets import compare_budgets
+
+    compare_budgets(options, config, run, run_training)
+
+
+def _how_to_resume(config: Config, run: str, options: argparse.Namespace) -> str:
+    """Return the command that continues the run, if there is something to continue."""
+    from helpers.run_records.files import RunFolders
+
+    if not RunFolders.of(config, run).state.exists():
+        return ""
+    comparing = " --compare" if options.compare else ""
+    return f"\nto continue: python distributed_training_index.py --resume {run}{comparing}"

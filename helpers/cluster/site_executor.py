@@ -1,0 +1,89 @@
+"""Runs rounds whose clients are sites: they alone can evaluate the average, so a round has two more steps."""
+
+from typing import Any
+
+from helpers.cluster.chord_executor import ChordExecutor
+from helpers.cluster.supervision import Deadline, Job, Workers
+from helpers.evaluation.threshold_rule import without_choice
+from helpers.federated.cohort import Cohort
+from helpers.federated.messages import Reference, RoundOrder, RoundResult, RunState, States, TrainOrder
+from helpers.federated.sites.cohort import SiteChooser
+from helpers.federated.sites.messages import (
+    FinishSitesOrder,
+    OfferOrder,
+    RecordOrder,
+    ScoreOrder,
+    ScoreReply,
+    SiteRoundOrder,
+    SiteTrainOrder,
+)  # fmt: skip
+
+
+class SiteExecutor(ChordExecutor):
+    """Sends the orders of a run of sites and waits for their answers; arguments as for `ChordExecutor`."""
+
+    def wait_for_workers(self, lacking: Any) -> Workers:
+        """Return the status of the live workers, once nothing is lacking; see
+        `Supervisor.wait_for_workers`.
+        """
+        return self._supervisor.wait_for_workers(lacking)
+
+    def finish_run(self, state: RunState, cohorts: SiteChooser) -> dict[str, Any]:
+        """Have the best model tested by the live sites and the models written; return {test, notes}.
+
+        The sites test it only where the run has no test set of its own.
+        """
+        cohort = cohorts.live(state, "test")
+        offered = self._run_order(OfferOrder(**self._facts, attempt=0))
+        order = FinishSitesOrder(
+            **self._facts, attempt=0, round=offered["round"], clients=cohort.clients, sites=cohort.sites,
+            scores={},
+        )  # fmt: skip
+        threshold = without_choice(self._facts["settings"]["THRESHOLD"])
+        for split in ("val",) if self._facts["data_digest"] else ("val", "test"):
+            order.scores[split] = self._scores(order, split, offered["weights"], threshold)
+        answer = self._run_order(order)
+        for note in answer["notes"]:
+            self._supervisor.notice(note)
+        return answer
+
+    def _round_order(
+        self, round_number: int, cohort: Cohort, weights: Reference, states: States, sent_at: float
+    ) -> SiteRoundOrder:
+        plain = super()._round_order(round_number, cohort, weights, states, sent_at)
+        return SiteRoundOrder(**vars(plain), sites=cohort.sites)
+
+    def _train_order(self, order: RoundOrder, client: int) -> TrainOrder:
+        assert isinstance(order, SiteRoundOrder)  # made above
+        return SiteTrainOrder.at(order, client)
+
+    def _result_of(self, order: RoundOrder, answer: dict[str, Any]) -> RoundResult:
+        """Have the sites score the average, and the round recorded."""
+        assert isinstance(order, SiteRoundOrder)  # made above
+        scores = self._scores(order, "val", answer["weights"])
+        recorded = self._run_order(RecordOrder(**vars(order), averaged=answer, scores=scores))
+        result = RoundResult.from_message(recorded)
+        for reason in result.left_out:
+            self._supervisor.notice(f"round {order.round}: {reason}")
+        return result
+
+    def _scores(
+        self, order: SiteRoundOrder | FinishSitesOrder, split: str, weights: Any, threshold: float = 0.5
+    ) -> list[dict[str, Any]]:
+        """Return the sites' ScoreReply messages in order; missing ones say so."""
+        orders = ScoreOrder.for_all(order, split, weights, threshold)
+        deadline = Deadline(self.round_deadline().at, self._mark_score_missing)
+        return self._dispatcher.run_orders(orders, self._mark_score_failed, deadline)
+
+    def _mark_score_failed(self, job: Job, error: str) -> None:
+        self._answer_score(job, "failed", error)
+
+    def _mark_score_missing(self, job: Job) -> None:
+        self._answer_score(job, "missing", f"no reply within {self._terms.deadline_s:g} s")
+
+    def _answer_score(self, job: Job, status: Any, error: str) -> None:
+        """Put a reply on the board in place of a site; the record of the round reports the reason."""
+        _, round_number, client = job.name.split(":")
+        reply = ScoreReply(int(round_number), int(client), job.attempt, job.runner or "", status, error)
+        if self._board.answer(job.name, job.attempt, reply.to_message()):
+            job.was_answered_for = True

@@ -1,0 +1,152 @@
+"""Registry of observers: the built-in ones by name, and users' own classes named in OBSERVERS.
+
+`OBSERVERS=package.module:Class` constructs `Class(config, folders)` with the run's Config and RunFolders
+(`folders.metrics` is metrics/<run>, `folders.models` is models/<run>). Derive the class from
+`helpers.federated.observers.Observer` and override the methods you need.
+"""
+
+import importlib
+import logging
+import sys
+from collections.abc import Callable, Iterable
+from dataclasses import dataclass
+from functools import partial
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+from rich.console import Console
+
+from helpers.federated.observers import EVENTS, Observer, Observers
+from helpers.global_config import Config, ConfigError
+from helpers.monitoring.report_observer import ReportObserver
+from helpers.monitoring.tensorboard import TensorBoardObserver
+from helpers.monitoring.terminal import TerminalObserver
+from helpers.reporting.report import write_report
+from helpers.run_records.files import RunFolders
+
+PROJECT = Path(__file__).resolve().parents[2]
+FORM = "package.module:Class"
+EVERY_RUN = ("terminal", "report")
+
+logger = logging.getLogger(__name__)
+
+
+@dataclass(frozen=True)
+class ObservedRun:
+    """What the built-in observers are made from.
+
+    Attributes:
+        config: the run's settings.
+        folders: the run's folders.
+        console: the terminal.
+        examples: returns augmented training images, each (H, W, C).
+    """
+
+    config: Config
+    folders: RunFolders
+    console: Console
+    examples: Callable[[], Iterable[NDArray[np.generic]]]
+
+
+def _terminal(run: ObservedRun) -> Observer:
+    return TerminalObserver(run.console, run.config.TRAIN_BATCH_SIZE)
+
+
+def _report(run: ObservedRun) -> Observer:
+    config = run.config
+    audit = None if config.DATA_AT == "sites" else config.PREPROCESSED_DIR / "audit.csv"
+    write = partial(write_report, config.METRICS_DIR, config.MODELS_DIR, run.folders.metrics.name, audit)
+    return ReportObserver(lambda is_running: write(is_running=is_running))
+
+
+def _tensorboard(run: ObservedRun) -> Observer:
+    folder = run.folders.metrics / "tensorboard"
+    return TensorBoardObserver(folder, run.config.for_run(), run.examples())
+
+
+BUILT_IN: dict[str, Callable[[ObservedRun], Observer]] = {
+    "terminal": _terminal,
+    "report": _report,
+    "tensorboard": _tensorboard,
+}
+
+
+def make_observers(
+    config: Config,
+    folders: RunFolders,
+    console: Console,
+    *,
+    examples: Callable[[], Iterable[NDArray[np.generic]]] = tuple,
+    with_tensorboard: bool = False,
+) -> Observer:
+    """Return the observers of a run as one: terminal, report, those of OBSERVERS and, if asked, TensorBoard.
+
+    Args:
+        config, folders: of the run.
+        console: the terminal.
+        examples: returns augmented training images for TensorBoard, each (H, W, C); called only if needed.
+        with_tensorboard: as `OBSERVERS=tensorboard`.
+
+    Raises:
+        ConfigError: an observer is unknown, or cannot be imported or constructed.
+    """
+    run = ObservedRun(config, folders, console, examples)
+    names = dict.fromkeys((*EVERY_RUN, *["tensorboard"] * with_tensorboard, *config.OBSERVERS))
+    observers: list[Observer] = [BUILT_IN[name](run) for name in names if name in BUILT_IN]
+    notice = observers[0].notice
+    custom = [_CustomObserver(name, config, folders, notice) for name in names if name not in BUILT_IN]
+    return Observers([*observers, *custom])
+
+
+class _CustomObserver(Observer):
+    """A user's own observer. Its first error is reported in one line; no error ends the run."""
+
+    def __init__(
+        self, reference: str, config: Config, folders: RunFolders, notice: Callable[[str], None]
+    ) -> None:
+        self._reference = reference
+        self._notice = notice
+        self._has_failed = False
+        observer = _constructed(reference, config, folders)
+        for event in EVENTS:  # a class that is not derived from Observer may lack some
+            if method := getattr(observer, event, None):
+                setattr(self, event, partial(self._call, event, method))
+
+    def _call(self, event: str, method: Callable[..., object], *arguments: Any) -> None:
+        try:
+            method(*arguments)
+        except (Exception, SystemExit) as error:  # a user's class may raise anything
+            logger.debug("observer %s", self._reference, exc_info=True)
+            if not self._has_failed:
+                self._notice(
+                    f"observer {self._reference} failed in {event}: {_in_one_line(error)}; "
+                    "the run continues, and further errors of this observer are not shown"
+                )
+            self._has_failed = True
+
+
+def _constructed(reference: str, config: Config, folders: RunFolders) -> Any:
+    """Import a user's class and construct it.
+
+    Raises:
+        ConfigError: the name, the import or the construction is wrong.
+    """
+    module, separator, name = reference.partition(":")
+    if not (separator and module and name):
+        known = ", ".join(BUILT_IN)
+        raise ConfigError(f"OBSERVERS: received {reference!r}; use one of {known}, or {FORM}")
+    if str(PROJECT) not in sys.path:  # a console command lacks it
+        sys.path.append(str(PROJECT))
+    try:
+        return getattr(importlib.import_module(module), name)(config, folders)
+    except Exception as error:  # a user's module may raise anything
+        raise ConfigError(
+            f"OBSERVERS: {reference} failed: {_in_one_line(error)}; the module must be in the project's "
+            f"folder or installed, and {name}(config, folders) must return an observer"
+        ) from error
+
+
+def _in_one_line(error: BaseException) -> str:
+    return " ".join(f"{type(error).__name__}: {error}".split())

@@ -1,0 +1,59 @@
+"""The strategy of a run, made from its settings and checked against them."""
+
+from collections.abc import Mapping
+from typing import Any
+
+from helpers.federated.strategies import STRATEGIES, Strategy
+from helpers.settings.own_code import REFERENCE, import_own
+
+
+def check_name(name: str) -> str:
+    """Return a strategy's name: one of STRATEGIES, or a class of the user's own as package.module:Class.
+
+    Raises:
+        ValueError: it is neither; lists the valid names.
+    """
+    if name not in STRATEGIES and not REFERENCE.fullmatch(name):
+        raise ValueError(
+            f"received {name!r}: expected {', '.join(STRATEGIES)}, or a class of your own as "
+            "package.module:Class"
+        )
+    return name
+
+
+def make_strategy(settings: Mapping[str, Any]) -> Strategy:
+    """Return the strategy that the settings name.
+
+    Args:
+        settings: values by name, and `learning_rate`, the clients' rate after LR_SCALING.
+
+    Raises:
+        ValueError: this machine does not allow the user's own class, or it cannot be used.
+    """
+    name = settings["STRATEGY"]
+    if name in STRATEGIES:
+        return STRATEGIES[name](settings)
+    if name not in settings["OWN_STRATEGIES"]:
+        raise ValueError(
+            f"STRATEGY: received {name!r}, which this machine does not allow; if you trust it, set "
+            f"DT_OWN_STRATEGIES={name} here and at every worker"
+        )
+    own = import_own("STRATEGY", name)
+    if not isinstance(own, type) or not issubclass(own, Strategy):
+        raise ValueError(f"STRATEGY: {name} is not a subclass of helpers.federated.strategies.Strategy")
+    return own(settings)
+
+
+def check_strategy(strategy: Strategy, cohort_size: int | None) -> None:
+    """Refuse settings that do not fit a strategy.
+
+    Args:
+        strategy: of the run.
+        cohort_size: clients a round; None where the live workers or sites decide.
+
+    Raises:
+        ValueError: naming the setting, its value and what to do.
+    """
+    reason = strategy.check() or ("" if cohort_size is None else strategy.shortage(cohort_size))
+    if reason:
+        raise ValueError(reason)

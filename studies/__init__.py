@@ -1,0 +1,1 @@
+"""Studies of federated learning, built from many runs; see README.md."""

@@ -1,0 +1,139 @@
+"""Makes the runs of the study; what is finished is skipped, what was begun goes on."""
+
+import json
+import os
+import shutil
+import sys
+import time
+from collections.abc import Callable, Mapping, Sequence
+from pathlib import Path
+
+from benchmarks.pipeline import Pipeline
+from benchmarks.watching import CommandFailed
+from commands import training_options
+from helpers.global_config import UserError, config_from_arguments
+from helpers.launcher.child_processes import start_apart, stop_all
+from helpers.run_records.files import RunFolders
+from studies.cases import COMMON, Case
+from studies.images import Images
+from studies.lies import APP, VARIABLE
+from studies.outcomes import Outcome, read_outcome
+
+MOST_WORKERS = 4
+TAIL_LINES = 15
+LAST_FILE = "test.csv"
+"""What a run writes last, in its folder of metrics."""
+
+
+class Study:
+    """Runs in one folder.
+
+    Args:
+        folder: gets metrics/, models/, logs/ and workers/.
+        images: what all train on.
+        rounds: of every run.
+        tell: receives one line.
+
+    Attributes:
+        folder, images, rounds: as given.
+    """
+
+    def __init__(self, folder: Path, images: Images, rounds: int, tell: Callable[[str], None]) -> None:
+        self.folder = folder.resolve()
+        self.images = images
+        self.rounds = rounds
+        self._tell = tell
+        self._expected = self._finished = 0
+
+    def expect(self, count: int) -> None:
+        """Say how many runs there will be in all, so that progress can be told."""
+        self._expected, self._finished = count, 0
+
+    def run_cases(self, seed: int, cases: Sequence[Case]) -> None:
+        """Make what is missing of these runs, with fresh workers for each lie.
+
+        Raises:
+            UserError: a finished run has other settings.
+            CommandFailed: a training ended with an error; the runs before it are kept.
+        """
+        missing = [case for case in cases if not self._is_finished(seed, case)]
+        self._finished += len(cases) - len(missing)
+        for lie in dict.fromkeys(case.lie for case in missing):
+            workers = self.folder / "workers" / f"seed-{seed}-{lie or 'honest'}"
+            shutil.rmtree(workers, ignore_errors=True)
+            places = {"DT_METRICS_DIR": self._places.metrics, "DT_MODELS_DIR": self._places.models}
+            environment = {name: str(place) for name, place in places.items()}
+            environment |= {VARIABLE: lie} if lie else {}
+            app = APP if lie else "celery_app"
+            count = min(MOST_WORKERS, os.cpu_count() or 1)
+            place = self.images.prepared(seed).folder
+            with Pipeline(workers, place, count, app=app, more=environment) as pipeline:
+                for case in (case for case in missing if case.lie == lie):
+                    self._train(pipeline.environment, seed, case)
+
+    def _is_finished(self, seed: int, case: Case) -> bool:
+        folders, run = self._folders(seed, case), run_name(seed, case)
+        if not (folders.metrics / LAST_FILE).exists():
+            return False
+        before = json.loads((folders.metrics / "run.json").read_bytes())["settings"]
+        asked = config_from_arguments(training_options.parse(self._options(seed, case))).for_run()
+        changes = [
+            f"{name} was {before.get(name)!r}, is {value!r}"
+            for name, value in asked.items()
+            if before.get(name) != value
+        ]
+        if changes:
+            raise UserError(
+                f"run {run} is finished, but {'; '.join(changes)}; set it back, remove {folders.metrics} and "
+                f"{folders.models}, or name another --out"
+            )
+        return True
+
+    def _options(self, seed: int, case: Case) -> list[str]:
+        """Of the training command, without the name of the run."""
+        shape = ",".join(map(str, self.images.input_shape))
+        common = [*COMMON, "--epochs", str(self.rounds), "--input-shape", shape, "--seed", str(seed)]
+        return [*common, *case.options]
+
+    def _train(self, environment: Mapping[str, str], seed: int, case: Case) -> None:
+        """One training to its end, from where it stopped if it was begun."""
+        run, began = run_name(seed, case), time.monotonic()
+        is_begun = self._folders(seed, case).state.exists()
+        begin = ["--resume", run] if is_begun else ["--run", run, "--overwrite"]
+        command = [sys.executable, "distributed_training_index.py", *begin, *self._options(seed, case)]
+        log = self.folder / "logs" / f"{run}.log"
+        log.parent.mkdir(parents=True, exist_ok=True)
+        with log.open("ab") as output:
+            process = start_apart(command, output, environment)
+            try:
+                status = process.wait()
+            finally:  # Ctrl-C: the command leaves the round undone and can be resumed
+                stop_all([process])
+        if status:
+            last = "\n".join(log.read_text(errors="replace").splitlines()[-TAIL_LINES:])
+            raise CommandFailed(f"{run}: status {status}; {log} ends with\n{last}")
+        validation = self.outcome(seed, case).best_validation
+        self._finished += 1
+        took = f"{time.monotonic() - began:.0f} s, validation AUC {validation:.3f}"
+        self._tell(f"{time.strftime('%H:%M')} {self._finished} of {self._expected}  {run}: {took}")
+
+    def outcome(self, seed: int, case: Case) -> Outcome:
+        """What a finished run says.
+
+        Raises:
+            RecordError: it is not finished.
+        """
+        return read_outcome(self._places.metrics, self._places.models, run_name(seed, case), seed, case.title)
+
+    @property
+    def _places(self) -> RunFolders:
+        """Under which every run has its folders."""
+        return RunFolders(self.folder / "metrics", self.folder / "models")
+
+    def _folders(self, seed: int, case: Case) -> RunFolders:
+        run = run_name(seed, case)
+        return RunFolders(self._places.metrics / run, self._places.models / run)
+
+
+def run_name(seed: int, case: Case) -> str:
+    return f"seed-{seed}-{case.name}"

@@ -1,0 +1,303 @@
+"""Job board and supervisor on a real Redis: what is taken, what is refused, what is sent again."""
+
+import contextlib
+import threading
+import time
+from collections.abc import Iterator
+from types import SimpleNamespace
+from typing import Any
+
+import pytest
+import redis
+from celery import Celery, chord
+from helpers.cluster.jobs import Deadline, Job
+
+from helpers.cluster import keys, supervision
+from helpers.cluster.chord_executor import ChordExecutor, RoundTerms
+from helpers.cluster.connection import connect
+from helpers.cluster.dispatch import Dispatcher
+from helpers.cluster.errors import NoWorkers, TaskFailed
+from helpers.cluster.heartbeat import Heartbeat
+from helpers.cluster.job_board import JobBoard
+from helpers.cluster.supervision import Supervisor
+from helpers.cluster.worker_session import WorkerSession
+from helpers.federated.messages import TrainOrder
+from helpers.launcher.embedded_redis import find_binary, start_server
+
+
+@pytest.fixture(scope="module")
+def client(tmp_path_factory: pytest.TempPathFactory) -> Iterator[redis.Redis]:
+    with start_server(find_binary(), tmp_path_factory.mktemp("redis")) as server:
+        yield connect(server.url)
+
+
+@pytest.fixture
+def board(client: redis.Redis) -> JobBoard:
+    client.flushall()
+    board = JobBoard(client, "run", "session")
+    board.take_over()
+    board.expect({"train:1:0": 0})
+    return board
+
+
+def test_the_first_answer_counts_and_the_second_has_no_effect(board: JobBoard) -> None:
+    assert board.expects("train:1:0", 0)
+    assert board.answer("train:1:0", 0, {"first": 1})
+    assert not board.expects("train:1:0", 0)
+    assert not board.answer("train:1:0", 0, {"second": 2})
+    assert board.answers(["train:1:0"]) == {"train:1:0": {"first": 1}}
+
+
+def test_answers_of_another_attempt_round_run_or_session_have_no_effect(
+    client: redis.Redis, board: JobBoard
+) -> None:
+    board.expect({"train:1:0": 1})
+    before = {key: client.dump(key) for key in client.scan_iter("*")}
+    strangers = [
+        (board, "train:1:0", 0),
+        (board, "train:1:0", 2),
+        (board, "train:2:0", 1),
+        (JobBoard(client, "run", "earlier session"), "train:1:0", 1),
+        (JobBoard(client, "other run", "session"), "train:1:0", 1),
+    ]
+    for stranger, job, attempt in strangers:
+        assert not stranger.expects(job, attempt)
+        assert not stranger.answer(job, attempt, {})
+        stranger.fail(job, attempt, "w", "error")
+    assert {key: client.dump(key) for key in client.scan_iter("*")} == before
+    assert board.answer("train:1:0", 1, {})
+
+
+def test_a_new_session_takes_the_run_over(client: redis.Redis, board: JobBoard) -> None:
+    other = JobBoard(client, "run", "later session")
+    other.take_over()
+    assert not board.expects("train:1:0", 0)
+    assert not board.answer("train:1:0", 0, {})
+
+
+def test_what_is_forgotten_is_refused(board: JobBoard) -> None:
+    board.forget(["train:1:0"])
+    assert not board.answer("train:1:0", 0, {})
+
+
+def test_every_key_has_a_time_to_live(client: redis.Redis, board: JobBoard) -> None:
+    board.fail("train:1:0", 0, "w", "error")
+    board.answer("train:1:0", 0, {})
+    found = sorted(key.decode() for key in client.scan_iter("*"))
+    assert len(found) == 5
+    assert all(0 < client.ttl(key) <= keys.LIFETIME_S for key in found)
+    board.close()
+    assert not list(client.scan_iter("*"))
+
+
+class Sent:
+    """A job whose attempts are written down instead of sent."""
+
+    def __init__(self, board: JobBoard, answer_at: int | None = None, fail: bool = False) -> None:
+        self.attempts: list[tuple[int, str | None]] = []
+        self._board, self._answer_at, self._fail = board, answer_at, fail
+        self.job = Job("train:1:0", "train", self.send)
+        self.send(0, None)
+
+    def send(self, attempt: int, target: str | None) -> None:
+        self.attempts.append((attempt, target))
+        if attempt == self._answer_at:
+            self._board.answer("train:1:0", attempt, {"attempt": attempt})
+        elif self._fail:
+            self._board.fail("train:1:0", attempt, "here@host", f"error {attempt}")
+
+
+def live(client: redis.Redis, name: str) -> Heartbeat:
+    heartbeat = Heartbeat(client, name, {})
+    heartbeat.claim()
+    heartbeat.show_ready(["train"])
+    return heartbeat
+
+
+@pytest.fixture
+def notices() -> list[str]:
+    return []
+
+
+@pytest.fixture
+def supervisor(client: redis.Redis, board: JobBoard, notices: list[str]) -> Supervisor:
+    return Supervisor(client, board, 2.0, notices.append)
+
+
+def refuse(job: Job, error: str) -> None:
+    raise RuntimeError(f"gave up: {error}")
+
+
+def test_a_failed_job_is_tried_once_elsewhere(
+    client: redis.Redis, board: JobBoard, supervisor: Supervisor, notices: list[str]
+) -> None:
+    live(client, "here@host")
+    live(client, "there@host")
+    sent = Sent(board, answer_at=1, fail=True)
+    assert supervisor.supervise([sent.job], refuse) == {"train:1:0": {"attempt": 1}}
+    assert sent.attempts == [(0, None), (1, "there@host")]
+    assert notices == ["train:1:0 failed on here@host: error 0"]
+
+
+def test_a_job_that_fails_twice_is_given_up(
+    client: redis.Redis, board: JobBoard, supervisor: Supervisor
+) -> None:
+    live(client, "here@host")
+    sent = Sent(board, fail=True)
+    with pytest.raises(RuntimeError, match="gave up: error 1"):
+        supervisor.supervise([sent.job], refuse)
+    assert len(sent.attempts) == 2
+
+
+def test_a_job_nobody_has_is_sent_again(
+    client: redis.Redis, board: JobBoard, supervisor: Supervisor, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(supervision, "PICK_UP_S", 0.3)
+    live(client, "here@host")
+    sent = Sent(board, answer_at=1)
+    assert supervisor.supervise([sent.job], refuse) == {"train:1:0": {"attempt": 1}}
+
+
+def test_a_job_that_was_just_taken_out_of_its_queue_is_not_lost(
+    client: redis.Redis,
+    board: JobBoard,
+    supervisor: Supervisor,
+    notices: list[str],
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    monkeypatch.setattr(supervision, "PICK_UP_S", 1.0)
+    monkeypatch.setattr(supervision, "TICK_S", 0.05)
+    worker, other_job = live(client, "here@host"), contextlib.ExitStack()
+    other_job.enter_context(worker.working_on(job="train:1:1", attempt=0))
+    client.lpush("train", "its message")
+    sent = Sent(board)
+    sent.job.sent_at -= 100  # it has waited behind many others
+    looks = []
+
+    def take(answers: object, workers: object) -> None:
+        looks.append(1)
+        if len(looks) == 3:
+            other_job.close()
+            client.delete("train")
+        if len(looks) == 8:  # before the worker has shown it
+            board.answer("train:1:0", 0, {})
+
+    supervisor.supervise([sent.job], refuse, take)
+    assert sent.attempts == [(0, None)]
+    assert notices == []
+
+
+def test_a_job_that_may_be_queued_is_waited_for_until_the_deadline(
+    client: redis.Redis, board: JobBoard, supervisor: Supervisor, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(supervision, "PICK_UP_S", 0.3)
+    live(client, "here@host")
+    client.lpush("train", "some message")
+    sent = Sent(board)
+    deadline = Deadline(time.monotonic() + 1.5, lambda job: board.answer(job.name, job.attempt, {"late": 1}))
+    assert supervisor.supervise([sent.job], refuse, deadline=deadline) == {"train:1:0": {"late": 1}}
+    assert sent.attempts == [(0, None)]
+
+
+def test_a_job_whose_runner_is_gone_is_sent_again(
+    client: redis.Redis, board: JobBoard, supervisor: Supervisor, notices: list[str]
+) -> None:
+    runner = live(client, "here@host")
+    live(client, "there@host")
+    sent = Sent(board, answer_at=1)
+    with runner.working_on(job="train:1:0", attempt=0):
+
+        def kill(answers: object, workers: dict) -> None:
+            if sent.job.runner is not None:
+                client.delete(keys.worker("here@host"))  # as if the heartbeat had lapsed
+
+        supervisor.supervise([sent.job], refuse, kill)
+    assert sent.attempts == [(0, None), (1, None)]
+    assert notices == ["train:1:0 was lost on here@host, which died; it is sent again"]
+
+
+def test_without_workers_it_says_so_at_once_and_gives_up_later(
+    board: JobBoard, supervisor: Supervisor, notices: list[str]
+) -> None:
+    began = time.monotonic()
+    with pytest.raises(NoWorkers, match="no live worker for 2 s"):
+        supervisor.supervise([Sent(board).job], refuse)
+    assert 2 <= time.monotonic() - began < 5
+    assert "start workers with" in notices[0]
+
+
+def test_an_answer_wakes_the_orchestrator(
+    client: redis.Redis, board: JobBoard, supervisor: Supervisor
+) -> None:
+    live(client, "here@host")
+    sent = Sent(board)
+    threading.Timer(0.2, board.answer, ("train:1:0", 0, {})).start()
+    began = time.monotonic()
+    supervisor.supervise([sent.job], refuse)
+    assert time.monotonic() - began < supervision.TICK_S / 2
+
+
+def test_a_worker_refuses_an_order_it_does_not_understand_by_name(
+    client: redis.Redis, board: JobBoard, supervisor: Supervisor, notices: list[str]
+) -> None:
+    address = f"redis://127.0.0.1:{client.connection_pool.connection_kwargs['port']}/0"
+    session = WorkerSession("old@host", address, 0)
+    session.heartbeat.claim()
+    session.heartbeat.show_ready()
+    order = TrainOrder("run", "session", {}, "digest", {}, 0, 1, [0], {}, 0.0, 0, num_clients=1)
+    message = order.to_message() | {"field of a later version": 1}
+
+    def send(attempt: int, target: str | None) -> None:
+        session.run_order(TrainOrder, message | {"attempt": attempt}, lambda order: {})
+
+    job = Job(order.job, "train", send)
+    job.send(0, None)
+    with pytest.raises(RuntimeError, match="gave up: not understood: TrainOrder: expected the fields"):
+        supervisor.supervise([job], refuse)
+    assert "failed on old@host" in notices[0]
+
+
+def test_a_job_that_is_lost_again_and_again_is_given_up(
+    client: redis.Redis, board: JobBoard, supervisor: Supervisor, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(supervision, "PICK_UP_S", 0.0)
+    monkeypatch.setattr(supervision, "TICK_S", 0.01)
+    live(client, "here@host")
+    sent = Sent(board)
+    with pytest.raises(RuntimeError, match="no worker keeps it"):
+        supervisor.supervise([sent.job], refuse)
+    assert len(sent.attempts) == supervision.MOST_LOSSES + 1
+
+
+def test_a_task_that_no_worker_serves_is_named_and_not_waited_for_for_ever(
+    client: redis.Redis,
+    board: JobBoard,
+    supervisor: Supervisor,
+    notices: list[str],
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    monkeypatch.setattr(supervision, "PICK_UP_S", 0.3)
+    monkeypatch.setattr(supervision, "TICK_S", 0.1)
+    live(client, "serves-only-train@host")
+    url = f"redis://127.0.0.1:{client.connection_pool.connection_kwargs['port']}/0"
+    facts = {"run": "run", "session": "session", "settings": {}, "data_digest": "", "versions": {}}
+    executor = ChordExecutor(
+        Celery(broker=url), client, board, supervisor, facts, RoundTerms(9.0, 1, 1.0), lambda progress: None
+    )
+    with pytest.raises(TaskFailed, match="start: no answer within 1 s; it is in the queue aggregate"):
+        executor.start_run(resume=False)
+    assert [text.partition(":")[0] for text in notices] == [
+        "start waits in the queue aggregate and no worker takes it"
+    ]
+
+
+def test_sending_does_not_outlast_the_supervisors_patience_while_redis_is_away() -> None:
+    nowhere = "redis://127.0.0.1:1/0"
+    app = Celery(broker=nowhere, backend=nowhere)
+    app.conf.result_backend_transport_options = {"retry_policy": {"max_retries": 60, "interval_max": 5}}
+    no_one: Any = None
+    dispatcher = Dispatcher(app, no_one, no_one)
+    began = time.monotonic()
+    dispatcher.send(lambda: chord([app.signature("t"), app.signature("t")], app=app)(app.signature("t")))
+    dispatcher.forget_results([SimpleNamespace(id="t")])
+    assert time.monotonic() - began < 10

@@ -1,0 +1,159 @@
+"""A round's updates combined by STRATEGY: what the aggregation reads, writes and refuses."""
+
+from dataclasses import replace
+from pathlib import Path
+from types import SimpleNamespace
+from typing import Any
+
+import numpy as np
+import pytest
+from tasks.combination import ROBUST, combine
+
+from helpers.federated.messages import RoundOrder
+from helpers.federated.quorum import QuorumError
+from helpers.federated.replies import ClientReply
+from helpers.federated.weights import Weights, schema_of
+from helpers.global_config import Config
+from helpers.run_records.files import RunFolders
+from helpers.run_records.run_log import begin_run, commit_round
+from helpers.weight_store.store import MemoryStore, put_arrays
+from tasks.update_intake import UpdateIntake
+
+NAMES = ["kernel", "variance"]
+GLOBAL: Weights = [np.zeros((2, 2), np.float32), np.ones(1, np.float32)]
+SCHEMA = schema_of(NAMES, GLOBAL)
+LABELS = np.array([0, 1, 0, 1], np.int32)
+SCORES = np.array([0.2, 0.6, 0.1, 0.9], np.float32)
+VALUES = [1.0, 2.0, 3.0, 4.0, 1000.0]
+"""What every number of a client's kernel is; the last one lies."""
+
+
+def make_context(folder: Path, **settings: Any) -> Any:
+    return SimpleNamespace(
+        config=Config(**{"num_workers": 5, "MIN_CLIENTS": 1, **settings}),
+        data=SimpleNamespace(
+            has_patients=False, labels=lambda split: np.zeros(50, np.int32) if split == "train" else LABELS
+        ),
+        instance=SimpleNamespace(schema=SCHEMA),
+        memory=SimpleNamespace(schema=(), is_shared=(True, False)),
+        store=MemoryStore(),
+        folders=RunFolders(folder / "metrics", folder / "models"),
+        key=lambda *parts: ":".join(str(part) for part in ("dt:run", *parts)),
+    )
+
+
+def reply_of(context: Any, client: int, round_number: int = 1) -> ClientReply:
+    """Client 0 saw 10 images, client 1 only 1, the others 5."""
+    update = [np.full((2, 2), VALUES[client], np.float32), np.full(1, client, np.float32)]
+    references = [
+        put_arrays(context.store, context.key(kind, round_number, client, 0), names, arrays).to_message()
+        for kind, names, arrays in (("update", NAMES, update), ("scores", ["scores"], [SCORES]))
+    ]
+    num_examples = {0: 10, 1: 1}.get(client, 5)
+    return ClientReply(round_number, client, 0, "w", "ok", None, num_examples, 0.5, *references)
+
+
+def begin(context: Any) -> tuple[RoundOrder, list[ClientReply]]:
+    """A run before its first round, and the replies of it."""
+    weights = put_arrays(context.store, "dt:run:weights:0", NAMES, GLOBAL).to_message()
+    clients = context.config.clients_of(context.config.num_clients)
+    order = RoundOrder("r", "s", {}, "", {}, 0, 1, clients, weights, 0.0, num_clients=len(clients))
+    begin_run(context.folders, order, SCHEMA, GLOBAL)
+    return order, [reply_of(context, client) for client in clients]
+
+
+def combined(folder: Path, *missing: int, **settings: Any) -> Weights:
+    """What a round without the missing clients gives."""
+    context = make_context(folder, **settings)
+    order, replies = begin(context)
+    for client in missing:
+        replies[client] = ClientReply(1, client, 0, "w", "missing", "no answer")
+    return combine(context, order, UpdateIntake(context, order, replies))[0]
+
+
+@pytest.mark.parametrize(
+    ("settings", "kernel", "variance"),
+    [
+        ({"STRATEGY": "fedavg"}, (10 + 2 + 15 + 20 + 5000) / 26, (1 + 10 + 15 + 20) / 26),
+        ({"STRATEGY": "fedavg_unweighted"}, 1010 / 5, 2),
+        ({"STRATEGY": "median"}, 3, 2),
+        ({"STRATEGY": "trimmed_mean"}, 3, 2),
+        ({"STRATEGY": "krum"}, 2, 2),
+        ({"STRATEGY": "multi_krum"}, 2.5, 2),
+        ({"STRATEGY": "fedavgm", "SERVER_MOMENTUM": 0.5}, 5047 / 26, 46 / 26),
+        ({"STRATEGY": "fedavgm", "SERVER_LEARNING_RATE": 0.1}, 504.7 / 26, 46 / 26),
+        # m = 0.1 Δ, v = 1e-6 + 0.01 Δ² ≈ (0.1 Δ)²: a step of about the rate.
+        ({"STRATEGY": "fedadam", "SERVER_LEARNING_RATE": 0.1}, 0.1, 46 / 26),
+        # A change of all four numbers by x has the norm 2 x; the lie becomes (3, 3, 3, 3).
+        ({"STRATEGY": "fedavg_unweighted", "MAX_UPDATE_NORM": 6}, (1 + 2 + 3 + 3 + 3) / 5, 2),
+        ({"STRATEGY": "median", "MAX_UPDATE_NORM": 4}, 2, 2),
+    ],
+)
+def test_what_a_strategy_makes_of_a_round(
+    tmp_path: Path, settings: dict[str, Any], kernel: float, variance: float
+) -> None:
+    weights = combined(tmp_path, **settings)
+    np.testing.assert_allclose(weights[0], np.full((2, 2), kernel), rtol=1e-4)
+    np.testing.assert_allclose(weights[1], [variance], rtol=1e-6)
+    assert {array.dtype for array in weights} == {np.dtype(np.float32)}
+
+
+@pytest.mark.parametrize("strategy", ["fedavg", *ROBUST])
+def test_without_an_optimizer_at_the_server_it_remembers_nothing(tmp_path: Path, strategy: str) -> None:
+    context = make_context(tmp_path, STRATEGY=strategy)
+    order, replies = begin(context)
+    assert combine(context, order, UpdateIntake(context, order, replies))[1] is None
+    assert not list(context.folders.models.glob("server-*"))
+
+
+@pytest.mark.parametrize("strategy", ["fedavgm", "fedadam"])
+def test_an_aggregation_repeated_after_its_commit_gives_the_same(tmp_path: Path, strategy: str) -> None:
+    context = make_context(tmp_path, STRATEGY=strategy)
+    order, _ = begin(context)
+    for number in (1, 2):
+        replies = [reply_of(context, client, number) for client in order.clients]
+        outcomes, states = [], []
+        for _ in range(2):
+            weights, file = combine(context, order, UpdateIntake(context, order, replies))
+            outcomes.append(b"".join(array.tobytes() for array in weights))
+            row = {"round": number, "roc_auc": None}
+            states.append(commit_round(context.folders, order, SCHEMA, weights, row, [], {}, file))
+        assert outcomes[0] == outcomes[1]
+        assert states[0] == states[1]
+        reference = put_arrays(context.store, f"dt:run:weights:{number}", NAMES, weights)
+        order = replace(order, round=number + 1, weights=reference.to_message())
+    assert states[0].server_file.startswith("server-0002-")
+    assert states[0].server_file_before.startswith("server-0001-")
+
+
+@pytest.mark.parametrize(
+    ("settings", "missing", "said"),
+    [
+        (
+            {"STRATEGY": "krum"},
+            (2,),
+            r"4 usable updates of 5 clients; NUM_MALICIOUS=1: krum needs 5 against 1 liars",
+        ),
+        (
+            {"STRATEGY": "multi_krum"},
+            (0, 1),
+            r"3 usable .*\(client 0: no answer; client 1: no answer\)\. Lower",
+        ),
+        (
+            {"STRATEGY": "trimmed_mean", "TRIM_FRACTION": 0.4},
+            (3,),
+            r"TRIM_FRACTION=0.4: trimmed_mean needs 5",
+        ),
+    ],
+)
+def test_too_few_updates_for_a_rule_name_its_setting(
+    tmp_path: Path, settings: dict[str, Any], missing: tuple[int, ...], said: str
+) -> None:
+    with pytest.raises(QuorumError, match=said):
+        combined(tmp_path, *missing, **settings)
+
+
+def test_a_client_that_does_not_answer_makes_no_liar_honest(tmp_path: Path) -> None:
+    """One of five is trimmed at each end even where four answered: a fifth of four is less than one."""
+    weights = combined(tmp_path, 0, STRATEGY="trimmed_mean")
+    np.testing.assert_array_equal(weights[0], np.full((2, 2), 3.5, np.float32))

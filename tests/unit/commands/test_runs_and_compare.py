@@ -1,0 +1,146 @@
+"""`run.py runs` and `run.py compare`."""
+
+import json
+import re
+from io import StringIO
+from pathlib import Path
+
+import numpy as np
+import pytest
+from rich.console import Console
+
+import run
+from commands.compare import compare
+from commands.runs import CAUTION, runs
+from helpers.global_config import Config
+from helpers.reporting.compare_page import LONGEST_NAME
+
+ROUNDS = "round,num_clients,val_loss,roc_auc,seconds\n1,3,0.7,0.6,2\n2,3,0.6,{auc},2\n"
+
+
+def write_run(root: Path, name: str, auc: float, test: float | None = None, **settings: object) -> None:
+    folder = root / "metrics" / name
+    folder.mkdir(parents=True)
+    (folder / "rounds.csv").write_text(ROUNDS.format(auc=auc))
+    facts = {"settings": {"EPOCHS": 2, **settings}, "data_digest": "d"}
+    (folder / "run.json").write_text(json.dumps(facts))
+    if test is not None:
+        row = f"best,2,0.5,40,{test},{test - 0.1},{test + 0.05}"
+        header = "model,round,threshold,num_examples,roc_auc,roc_auc_low,roc_auc_high"
+        (folder / "test.csv").write_text(f"{header}\n{row}\n")
+        labels, scores = np.array([0, 1, 0, 1]), np.array([0.1, 0.9, 0.6, 0.4])
+        np.savez(folder / "scores.npz", test_labels=labels, test_scores=scores)
+
+
+@pytest.fixture
+def root(tmp_path, monkeypatch) -> Path:
+    monkeypatch.setenv("DT_METRICS_DIR", str(tmp_path / "metrics"))
+    monkeypatch.setenv("DT_MODELS_DIR", str(tmp_path / "models"))
+    return tmp_path
+
+
+def printed(command, *arguments) -> str:
+    console = Console(file=StringIO(), width=110)
+    command(Config.load(), *arguments, console)
+    return console.file.getvalue()
+
+
+def test_runs_come_best_first(root):
+    write_run(root, "middle", 0.9, 0.7)
+    write_run(root, "[best]", 0.6, 0.8)
+    write_run(root, "open-good", 0.95)
+    write_run(root, "open-bad", 0.55)
+    (root / "metrics" / "no-run").mkdir()
+    lines = [line.split() for line in printed(runs).splitlines() if re.search(r"\d/\d", line)]
+    assert [line[0] for line in lines] == ["[best]", "middle", "open-good", "open-bad"]
+    assert lines[0][1:5] == ["0.800", "0.600", "2/2", "3"]
+    assert [line[-1] for line in lines] == ["finished", "finished", "unfinished", "unfinished"]
+
+
+def test_a_choice_by_test_is_warned_of_once_there_is_one(root):
+    write_run(root, "tested", 0.9, 0.7)
+    write_run(root, "open", 0.9)
+    assert CAUTION not in printed(runs)
+    write_run(root, "tested-too", 0.9, 0.7)
+    assert CAUTION in printed(runs)
+
+
+def test_no_run_yet_is_said_with_what_to_do(root):
+    assert "python distributed_training_index.py" in printed(runs)
+
+
+def test_compare_prints_a_table_and_writes_a_page(root):
+    write_run(root, "a", 0.9, 0.7, SEED=1)
+    write_run(root, "b", 0.8, 0.75, SEED=2)
+    text = printed(compare, ["a", "b", "a"])
+    assert re.search(r"test ROC-AUC +0\.700 \[0\.600, 0\.750\] +0\.750 \[0\.650, 0\.800\]", text)
+    assert re.search(r"SEED +1 +2", text)
+    assert "EPOCHS" not in text
+    page = (root / "metrics" / "compare-a-b.html").read_text()
+    assert page.count("<svg ") == 3
+    assert 'http-equiv="refresh"' not in page
+    assert "cannot be compared" not in page
+
+
+def test_compare_says_when_the_images_differ_or_a_test_is_missing(root):
+    write_run(root, "a", 0.9, 0.7)
+    write_run(root, "b", 0.8)
+    (root / "metrics" / "b" / "run.json").write_text("{}")
+    text = printed(compare, ["a", "b"])
+    assert "their numbers cannot be compared" in " ".join(text.split())
+    assert "Not tested yet: b" in text
+
+
+def test_names_are_no_markup_and_no_html(root):
+    write_run(root, "[red]<b>", 0.9, 0.7)
+    write_run(root, "$x_{", 0.9, 0.7)
+    assert "[red]<b>" in printed(compare, ["[red]<b>", "$x_{"])
+    (page,) = (root / "metrics").glob("compare-*.html")
+    assert "<b>" not in page.read_text()
+
+
+def test_many_long_names_still_make_a_file(root):
+    names = [letter * 90 for letter in "abc"]
+    for name in names:
+        write_run(root, name, 0.9)
+    printed(compare, names)
+    (page,) = (root / "metrics").glob("compare-*.html")
+    assert len(page.name) < LONGEST_NAME + 30
+
+
+@pytest.mark.parametrize(("there", "said"), [((), "none yet"), (("first", "second"), "first, second")])
+def test_an_unknown_run_is_refused_with_one_line_that_lists_the_known(root, capsys, there, said):
+    for name in there:
+        write_run(root, name, 0.9)
+    options, further = run.parse(["compare", "frist", "second" if there else "x"])
+    assert run.work(options, further) == 2
+    error = capsys.readouterr().err
+    assert error.startswith("error: no run frist")
+    assert error.endswith(f"there are: {said}\n")
+    assert error.count("\n") == 1
+
+
+def test_runs_through_run_py(root, capsys):
+    write_run(root, "first", 0.9)
+    assert run.work(*run.parse(["runs"])) == 0
+    assert "first" in capsys.readouterr().out
+
+
+@pytest.mark.parametrize("way", ["option", "file"])
+def test_the_runs_of_another_place_are_found(tmp_path, way, capsys, monkeypatch):
+    monkeypatch.setenv("DT_MODELS_DIR", str(tmp_path / "models"))
+    for name in ("first", "second"):
+        write_run(tmp_path, name, 0.9, 0.7)
+    (tmp_path / "best.toml").write_text(f"METRICS_DIR = {str(tmp_path / 'metrics')!r}\n")
+    where = ["--metrics-dir", str(tmp_path / "metrics")]
+    if way == "file":
+        where = ["--config", str(tmp_path / "best.toml")]
+    assert run.work(*run.parse(["runs", *where])) == 0
+    assert "second" in capsys.readouterr().out
+    assert run.work(*run.parse(["compare", "first", "second", *where])) == 0
+    assert (tmp_path / "metrics" / "compare-first-second.html").exists()
+
+
+def test_a_settings_file_that_is_not_there_is_refused_with_one_line(root, capsys):
+    assert run.work(*run.parse(["runs", "--config", str(root / "no.toml")])) == 2
+    assert capsys.readouterr().err == f"error: settings file {root / 'no.toml'}: not found\n"

@@ -1,0 +1,212 @@
+"""The model card: what the records say, nothing that they do not, and nothing that reads as markup."""
+
+import itertools
+import json
+import re
+from pathlib import Path
+
+import numpy as np
+import pandas as pd
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from helpers.evaluation.tallies import MEAN
+from helpers.global_config import Config
+from helpers.reporting.model_card import write_model_card
+from helpers.reporting.page import MARKUP, code, text
+from tests.unit.helpers.reporting.test_report import write_run
+
+HEADINGS = [  # Mitchell et al. 2019, figure 1
+    "Model details", "Intended use", "Factors", "Metrics", "Evaluation data", "Training data",
+    "Quantitative analyses", "Ethical considerations", "Caveats and recommendations",
+]  # fmt: skip
+
+
+def card(root: Path) -> str:
+    """The card on one line, as files break lines where they like."""
+    path = write_model_card(root / "metrics", root / "models", "first")
+    assert path == root / "models" / "first" / "model_card.md"
+    return " ".join(path.read_text(encoding="utf-8").split())
+
+
+def change(path: Path, **values: object) -> None:
+    """Change names of a JSON file, made where there is none."""
+    content = json.loads(path.read_text()) if path.exists() else {}
+    path.write_text(json.dumps(content | values))
+
+
+def change_test(root: Path, **values: object) -> None:
+    path = root / "metrics/first/test.csv"
+    pd.read_csv(path).assign(**values).to_csv(path, index=False)
+
+
+@pytest.fixture
+def root(tmp_path) -> Path:
+    """A finished run with what its last task writes beside the test."""
+    write_run(tmp_path)
+    settings = Config(EPOCHS=4, TRAIN_BATCH_SIZE=16).for_run()
+    change(tmp_path / "metrics/first/run.json", settings=settings, classes=["benign", "malignant"])
+    change(tmp_path / "models/first/best.json", value=0.75, threshold_rule="youden")
+    return tmp_path
+
+
+def test_has_the_headings_of_the_paper_in_their_order(root):
+    write_model_card(root / "metrics", root / "models", "first")
+    lines = (root / "models/first/model_card.md").read_text(encoding="utf-8").splitlines()
+    assert lines[0] == "# Model card: first"
+    assert [line[3:] for line in lines if line.startswith("## ")] == HEADINGS
+    assert max(line == before == "" for before, line in itertools.pairwise(lines)) == 0
+
+
+def test_says_what_the_records_say(root):
+    said = card(root)
+    for sentence in (
+        "the model after round 3 of 3, the one with the highest ROC-AUC on validation images, 0.750.",
+        "Input: float32 (N, 128, 128, 3), pixel values / 255.",
+        "Classes: 0 = benign, 1 = malignant.",
+        "Training: 3 rounds, strategy `fedavg`.",
+        "In the round of this model 2 clients counted, with 60 training images seen",
+        "| `EPOCHS` | `4` | `10` | | `TRAIN_BATCH_SIZE` | `16` | `2` | Versions:",
+        "Threshold: 0.4000 (all digits in `best.json`), chosen on the validation images by the rule youden.",
+        "a bootstrap over patients.",
+        "80 test images of 80 patients: 40 benign, 40 malignant.",
+        "License: not recorded: see where the images come from.",
+        "1 unreadable image left out.",
+        "| split | images | benign | malignant | patients |",
+        "| training | 60 | 40 | 20 | unknown | | validation | 40 | 20 | 20 | unknown |",
+        "exact copies 0, near copies 1, images in two classes 0, patients in more than one split 0.",
+        "| ROC-AUC | 0.900 | 0.800 to 0.950 |",
+        "and 0.500 of them are malignant",
+        "- Patients are unknown",
+        "- Client 1 failed in round 2: worker1@host",
+        "no medical device",
+    ):
+        assert sentence in said
+    change(root / "metrics/first/run.json", data={"license": "CC BY 4.0", "source": "x"})
+    said = card(root)
+    assert "License: CC BY 4.0." in said
+    assert "No audit for copies and leaks is recorded." in said
+
+
+def test_operating_points_by_hand(root):
+    labels, scores = np.array([0, 0, 0, 1, 1]), np.array([0.1, 0.45, 0.9, 0.42, 0.8])
+    np.savez(root / "metrics/first/scores.npz", test_labels=labels, test_scores=scores)
+    said = card(root)
+    assert (
+        "| 0.4000, of this model | 1.000 | 0.333 | 2, 0 | 1, 2 | | 0.5000 | 0.500 | 0.667 | 1, 1 | 2, 1 |"
+        in said
+    )
+    assert "The mean score of the test images is 0.534, and 0.400 of them are malignant" in said
+    change_test(root, threshold=0.5)
+    assert "| 0.5000, of this model | 0.500 | 0.667 | 1, 1 | 2, 1 | ### Calibration" in card(root)
+
+
+def test_what_is_not_defined_is_called_so_and_never_0(root):
+    change_test(root, roc_auc=None, roc_auc_low=None, roc_auc_high=None, precision=None, precision_low=None)
+    change(root / "models/first/best.json", value=None)
+    np.savez(root / "metrics/first/scores.npz", test_labels=np.zeros(2), test_scores=np.array([0.1, 0.2]))
+    said = card(root)
+    assert "| ROC-AUC | not defined | not defined |" in said
+    assert "| precision | not defined | not defined |" in said
+    assert "| 0.4000, of this model | not defined | 1.000 | 0, 0 | 2, 0 |" in said
+    assert "the last one: no round has a ROC-AUC on validation images to choose by" in said
+
+
+@pytest.mark.parametrize(
+    ("rule", "labels", "said"),
+    [
+        ("0.3", [0, 1], "set before the training"),
+        ("sensitivity>=0.90", [0, 1], r"chosen on the validation images by the rule sensitivity\>=0.90"),
+        ("youden", [1, 1], "not chosen, as validation has images of one class alone"),
+        (
+            "youden",
+            None,
+            "not chosen, as there were no validation scores by which the rule youden could choose",
+        ),
+    ],
+)
+def test_says_how_the_threshold_was_chosen(root, rule, labels, said):
+    change(root / "models/first/best.json", threshold_rule=rule)
+    arrays = {} if labels is None else {"val_labels": labels, "val_scores": [0.1, 0.2]}
+    np.savez(root / "metrics/first/scores.npz", **arrays)
+    assert f"(all digits in `best.json`), {said}" in card(root)
+
+
+def at_sites(root: Path, digest: str) -> None:
+    """Turn the run into one of two sites that keep their scores."""
+    counts = {"train": [4, 3], "val": [2, 1], "test": [1, 2]}
+    sites = [{"name": name, **counts} for name in ("Graz", "Linz")]
+    change(root / "models/first/state.json", state={"sites": sites})
+    change(root / "metrics/first/run.json", data={}, data_digest=digest, partition=None, divided_by="own")
+    (root / "metrics/first/scores.npz").unlink()
+
+
+def test_of_sites_it_tells_sums_and_no_names(root):
+    at_sites(root, "")
+    change_test(root, num_patients=None, num_examples=6, precision=None, roc_auc_over=MEAN)
+    said = card(root)
+    assert "Graz" not in said
+    for sentence in (
+        "2 sites trained on images of their own",
+        "Digest of the prepared images: at the sites.",
+        "| training | 14 | 8 | 6 | unknown | | validation | 6 | 4 | 2 | unknown |",
+        "| test | 6 | 2 | 4 | unknown |",
+        "- 6 test images.",
+        "| precision | – | – |",
+        "The ROC-AUC is the example-weighted mean of sites. A dash: not defined, or not known",
+        "the scores of the test images are not in the records",
+        "patients, or over images where a site does not know whom they show",
+    ):
+        assert sentence in said
+
+
+def test_a_test_set_apart_is_not_told_as_the_sites(root):
+    at_sites(root, "f" * 64)
+    change_test(root, num_patients=None)
+    said = card(root)
+    assert "They are a test set apart (TEST_DIR), not the sites' own test images." in said
+    assert "Digest of the prepared test set: ffffffffffffffff." in said
+    assert "| validation | 6 | 4 | 2 | unknown |" in said
+    assert "| test |" not in said
+    assert "images, copies together, as patients are not known" in said
+
+
+def test_an_older_run_has_a_card_too(tmp_path):
+    metrics = tmp_path / "metrics/first"
+    metrics.mkdir(parents=True)
+    (metrics / "test.csv").write_text("model,round,threshold,num_examples,roc_auc\nbest,1,0.5,4,0.5\n")
+    said = card(tmp_path)
+    assert "The settings are not recorded." in said
+    assert "Source: not recorded" in said
+    assert "Input: float32 (N, H, W, 3)" in said
+    assert "| ROC-AUC | 0.500 | not defined |" in said
+
+
+def test_the_same_files_give_the_same_bytes(root):
+    assert card(root) == card(root)
+
+
+def test_what_files_say_is_no_markup(tmp_path):
+    hostile = "<script>x</script> [click](http://x) |`*_a_*"
+    write_run(tmp_path, name=hostile)
+    change(tmp_path / "metrics/first/run.json", classes=[hostile, "y\n\n# y"], settings={"EPOCHS": hostile})
+    said = card(tmp_path)
+    outside_code = re.sub(r"`[^`]*`", "", said.replace(r"\`", ""))
+    assert re.findall(r"(?<!\\)[<\[]", outside_code) == []
+    assert r"\<script\>x\</script\> \[click\](http://x) \|" in said
+    assert r"1 = y \# y." in said
+    assert r"""| `EPOCHS` | `"<script>x</script> [click](http://x) \|'*_a_*"` | `10` |""" in said
+
+
+@given(st.text())
+def test_escaped_text_reads_as_it_was(words):
+    escaped = str(text(words))
+    assert re.sub(r"\\(.)", r"\1", escaped).split() == words.split()
+    assert "\n" not in escaped
+    assert MARKUP.search(re.sub(r"\\.", "", escaped)) is None
+
+
+@given(st.text())
+def test_code_ends_where_it_should(words):
+    assert re.fullmatch(r"`[^`\n]*`", code(words))
