@@ -1,15 +1,18 @@
-"""The Celery app: its settings, its queues, and what a worker does when it starts and stops."""
+"""Celery app: settings, queues, and what a worker does when it starts and stops."""
 
+import logging
 import sys
 from typing import Any
 
 from celery import Celery
-from celery.signals import celeryd_init, worker_ready, worker_shutdown
+from celery.signals import after_setup_logger, celeryd_init, import_modules, worker_ready, worker_shutdown
+from click import ClickException
 from kombu.entity import Exchange, Queue
 
 from helpers.cluster.errors import NameTaken
 from helpers.cluster.keys import SITE_QUEUE
-from helpers.cluster.process_tuning import tune_process
+from helpers.cluster.process_tuning import tune_process, without_remarks
+from helpers.cluster.worker_logging import LOG_FORMAT, quiet_logging
 from helpers.cluster.worker_session import WorkerSession
 from helpers.federated.messages import AGGREGATE_QUEUE, TRAIN_QUEUE
 from helpers.global_config import Config, ConfigError, UserError
@@ -19,8 +22,15 @@ DAY_S = 86_400
 
 
 def _settings() -> dict[str, Any]:
-    """Celery's settings; called when they are first needed, not at import."""
-    config = Config.load()
+    """Return Celery's settings; called when they are first needed, not at import.
+
+    Raises:
+        ClickException: a setting is wrong; the command `celery` prints it in one line.
+    """
+    try:
+        config = Config.load()
+    except ConfigError as error:
+        raise ClickException(str(error)) from error
     url = config.REDIS_URL.get_secret_value()
     served = [TRAIN_QUEUE, AGGREGATE_QUEUE]
     known = ["train_task", "aggregate_task", "run_task", "sites.average", "sites.record", "sites.finish"]
@@ -32,7 +42,7 @@ def _settings() -> dict[str, Any]:
         "include": [f"tasks.{name}" for name in known],
         # TensorFlow hangs after a fork, so the pool is solo also without --pool.
         "worker_pool": "solo",
-        # Each with its own exchange: a shared one would copy every message to both.
+        # One exchange per queue: on a shared default one, every message would go to both.
         "task_queues": [Queue(name, Exchange(name), routing_key=name) for name in served],
         "task_default_queue": served[0],
         "worker_direct": True,
@@ -47,6 +57,7 @@ def _settings() -> dict[str, Any]:
         "result_expires": DAY_S,
         "timezone": "UTC",
         "worker_hijack_root_logger": False,
+        "worker_log_format": LOG_FORMAT,
         # A solo worker acknowledges when the task ends; a shorter time would run long tasks twice.
         "broker_transport_options": {
             "visibility_timeout": DAY_S,
@@ -82,14 +93,27 @@ def worker_session() -> WorkerSession:
     return _session
 
 
+@import_modules.connect
+def _load_tasks(sender: Celery, **_: Any) -> None:
+    """Import the tasks, and with them TensorFlow, which a worker does first of all."""
+    tune_process()
+    with without_remarks():
+        for module in sender.conf.include:
+            sender.loader.import_task_module(module)
+
+
+@after_setup_logger.connect
+def _quiet_logging(logger: logging.Logger, loglevel: int, format: str, colorize: bool, **_: Any) -> None:
+    quiet_logging(logger, loglevel, format, colorize)
+
+
 @celeryd_init.connect
 def _claim_name(sender: str, options: dict[str, Any], **_: Any) -> None:
     global _session
-    tune_process()  # before the tasks import TensorFlow
     try:
         config = Config.load()
         if config.SITE and options.get("queues"):
-            raise ConfigError(f"-Q: with DT_SITE={config.SITE} a worker serves that site alone; leave -Q out")
+            raise ConfigError(f"-Q: with DT_SITE={config.SITE} a worker serves that site alone; leave out -Q")
         url = config.REDIS_URL.get_secret_value()
         _session = WorkerSession(
             sender, url, config.THREADS, config.WEIGHT_STORE, _site(config), config.GPU

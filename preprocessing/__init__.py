@@ -1,1 +1,1 @@
-"""From images on disk to the arrays that training reads."""
+"""Preprocessing: image files to NumPy splits (prepare), and splits to training batches (feed)."""

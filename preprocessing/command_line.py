@@ -1,4 +1,4 @@
-"""The options of the command that prepares images, and what its --help teaches."""
+"""Command-line options of the preparation of images, and its --help."""
 
 import argparse
 from collections.abc import Sequence
@@ -6,83 +6,86 @@ from pathlib import Path
 from typing import Any
 
 from helpers.global_config import Config, add_settings
-from preprocessing.prepare.sources.choice import SOURCES, SourceOptions
-from preprocessing.prepare.sources.medmnist_sets import SETS
+from preprocessing.errors import COMMAND
+from preprocessing.prepare.sources import DEFAULT_SOURCE, SOURCES, get_source
+from preprocessing.prepare.sources.source import Source
 
 SETTINGS = ("INPUT_SHAPE", "INPUT_DIM", "SEED", "TEST_FRACTION", "VALIDATION_FRACTION")
-"""Those that manifest.json records; the classes have a place of their own there."""
-DEMO_DIR = Path("demo/images")
-MEDMNIST_DIR = Path("medmnist")
+"""The settings recorded in manifest.json, where CLASS_NAMES has a separate entry."""
 HELP = """\
-Reads the images under --data-dir, resizes them to INPUT_SHAPE, divides them into training, validation and
+Reads the images under --data-dir, resizes them to INPUT_SHAPE, splits them into training, validation and
 test, and writes x_train.npy, y_train.npy, x_val.npy, …, audit.csv and manifest.json to --out. Copies of an
 image, exact or near, stay in one split.
 """
-EXAMPLES = """\
-your own images (docs/data.md has more):
-  Put them in two folders; PNG, JPEG, BMP, TIFF and PGM are read, gray or color, 8 or 16 bit:
+OWN_IMAGES = """\
+your own images (more in docs/data.md):
+  Put them in two folders. PNG, JPEG, BMP, TIFF and PGM are read, gray or color, 8 or 16 bit:
       vanitha_mam_breast_cancer_dataset/0/…   non-cancerous
       vanitha_mam_breast_cancer_dataset/1/…   cancerous
-  or in two folders named by class, such as benign/ and malignant/; where it is not clear which is cancerous,
-  --positive-class says it. More classes have more folders: 0/, 1/, 2/, … or one named for each; --class-names
-  says what the numbers mean, or the order of the names, which else is alphabetical. With several images of a
-  patient, add manifest.csv there, with the columns file (0/image.png) and patient: then no patient is in two
-  splits. A column split (train, val, test) gives the splits yourself. With a column label the images may lie
-  anywhere below --data-dir.
-
-examples:
-  python preprocessing/load_and_create_dataset.py
-  python preprocessing/load_and_create_dataset.py --data-dir my_images --input-shape 64,64 --input-dim 1
-  python preprocessing/load_and_create_dataset.py --data-dir my_images --positive-class carcinoma
-  python preprocessing/load_and_create_dataset.py --data-dir my_images --class-names normal,benign,malignant
-  python preprocessing/load_and_create_dataset.py --source dicom --data-dir mammograms --crop-breast
-  python preprocessing/load_and_create_dataset.py --source medmnist --dataset breastmnist --size 64
-  python preprocessing/load_and_create_dataset.py --source medmnist --dataset bloodmnist --size 64
-  python preprocessing/load_and_create_dataset.py --source demo --input-shape 64,64
-
-exit status: 0 done; 2 bad input or setting, earlier output untouched; 130 interrupted
+  Or name the folders by class, such as benign/ and malignant/. If the names leave open which is cancerous,
+  --positive-class NAME decides. More classes need more folders: 0/, 1/, 2/, … or one per name, whose order
+  is alphabetical unless --class-names gives another.
+  If a patient has several images, add manifest.csv with the columns file (0/image.png) and patient: then no
+  patient is in two splits. A column split (train, val, test) sets the splits. With a column label, the images
+  may be anywhere below --data-dir.
 """
+EXIT_STATUS = "exit status: 0 done; 2 bad input or setting, earlier output untouched; 130 interrupted"
 
 
 def parse(arguments: Sequence[str] | None) -> argparse.Namespace:
-    """The command's options; DATA_DIR is there where one is given or the source has its own."""
+    """Parse the command line.
+
+    Returns:
+        The options. `DATA_DIR` is set if it was given or the source has a default folder; `source_options`
+        has the options of the source that were given.
+
+    Raises:
+        PreprocessingError: as `get_source`.
+    """
+    first = argparse.ArgumentParser(add_help=False, allow_abbrev=False)
+    first.add_argument("--source", default=DEFAULT_SOURCE)
+    name = first.parse_known_args(arguments)[0].source
+    sources = {**SOURCES, name: get_source(name)}  # a user's own source may have options too
     parser = argparse.ArgumentParser(
-        description=HELP, epilog=EXAMPLES, formatter_class=argparse.RawDescriptionHelpFormatter
+        description=HELP, epilog=_epilog(), formatter_class=argparse.RawDescriptionHelpFormatter
     )
     add = parser.add_argument
-    kinds = (
-        "folder: your images; dicom: your DICOM files; medmnist: a set of MedMNIST; demo: makes some first"
-    )
-    add("--source", choices=SOURCES, default="folder", help=kinds)
-    places = f"with --source demo {DEMO_DIR}, with medmnist {MEDMNIST_DIR}/DATASET_SIZE"
+    summaries = "; ".join(f"{name}: {each.summary}" for name, each in sources.items())
+    add("--source", default=DEFAULT_SOURCE, metavar="NAME", help=f"{summaries} [{DEFAULT_SOURCE}]")
+    places = ", ".join(f"{each.data_dir} for {name}" for name, each in sources.items() if each.data_dir)
     data_dir = f"folder of the images [{Config.DATA_DIR}; {places}]"
     add("--data-dir", dest="DATA_DIR", type=Path, metavar="DIR", default=argparse.SUPPRESS, help=data_dir)
     out = f"folder to write to [{Config.PREPROCESSED_DIR}]"
     add("--out", dest="PREPROCESSED_DIR", type=Path, metavar="DIR", default=argparse.SUPPRESS, help=out)
-    add("--skip-unreadable", action="store_true", help="leave out images that cannot be read, and list them")
+    add("--skip-unreadable", action="store_true", help="leave out unreadable images, and list them")
     allow: dict[str, Any] = {"dest": "allow", "action": "append_const", "default": []}
-    leaks = "keep a given split although it parts a patient or copies"
+    leaks = "keep splits of manifest.csv that separate a patient's images or copies"
     add("--allow-leaks", const="leaks", help=leaks, **allow)
-    add("--allow-label-conflicts", const="label_conflicts", help="keep one image in two classes", **allow)
-    positive = "with folder and dicom, which of two folders or labels is cancerous (1)"
-    add("--positive-class", metavar="NAME", default="", help=positive)
-    crop = "with dicom, cut mammograms down to the breast: no black border, no letters; audit.csv lists it"
-    add("--crop-breast", action="store_true", help=crop)
-    add("--dataset", metavar="NAME", default="", help=f"with medmnist, one of {', '.join(SETS)}")
-    size = f"with medmnist, pixels of a side: 28, 64, 128 or 224 [{SourceOptions.size}]"
-    add("--size", type=int, metavar="PIXELS", default=SourceOptions.size, help=size)
-    npz = "with medmnist, the set's file if it is here already; else it is downloaded"
-    add("--npz", type=Path, metavar="FILE", help=npz)
+    add("--allow-label-conflicts", const="label_conflicts", help="keep an image in two classes", **allow)
+    _add_source_options(parser, sources)
     add_settings(parser, only=(*SETTINGS, "CLASS_NAMES"))
     options = parser.parse_args(arguments)
-    if "DATA_DIR" not in options:  # never among the user's own images, which the settings may name
-        if options.source == "demo":
-            options.DATA_DIR = DEMO_DIR
-        elif options.source == "medmnist":
-            options.DATA_DIR = MEDMNIST_DIR / f"{options.dataset}_{options.size}"
+    names = {option.name for each in sources.values() for option in each.options}
+    options.source_options = {key: value for key, value in vars(options).items() if key in names}
+    # A source that writes images never uses DATA_DIR of the settings, the user's own images.
+    if "DATA_DIR" not in options and (
+        folder := get_source(options.source).default_dir(options.source_options)
+    ):
+        options.DATA_DIR = folder
     return options
 
 
-def source_options(options: argparse.Namespace) -> SourceOptions:
-    """What the source is told."""
-    return SourceOptions(**{name: getattr(options, name) for name in vars(SourceOptions())})
+def _add_source_options(parser: argparse.ArgumentParser, sources: dict[str, Source]) -> None:
+    for option in {option.name: option for each in sources.values() for option in each.options}.values():
+        owners = ", ".join(name for name, each in sources.items() if option in each.options)
+        default = f" [{option.default}]" if option.default else ""
+        text = f"for {owners}: {option.help}{default}"
+        value = {"type": option.type, "metavar": option.metavar}
+        how: dict[str, Any] = {"action": "store_true"} if option.default is False else value
+        parser.add_argument(option.flag, dest=option.name, default=argparse.SUPPRESS, help=text, **how)
+
+
+def _epilog() -> str:
+    examples = ["", *(f" --source {name} {text}" for name, each in SOURCES.items() for text in each.examples)]
+    lines = [f"  {COMMAND}{example}" for example in examples]
+    return "\n".join([OWN_IMAGES, "examples:", *lines, "", EXIT_STATUS])

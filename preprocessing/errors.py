@@ -1,7 +1,7 @@
-"""The one exception of preprocessing, and the words its messages share.
+"""The exception of preprocessing, and helpers for its messages.
 
 UserError                    (helpers.global_config)
-└── PreprocessingError       images or prepared arrays are not as needed: says which and what to do
+└── PreprocessingError       unsuitable images or prepared arrays
 """
 
 from collections.abc import Sequence
@@ -13,15 +13,15 @@ NAMES_SHOWN = 10
 
 
 class PreprocessingError(UserError):
-    """Images or prepared arrays are not as needed; the message says which and what to do."""
+    """Unsuitable images or prepared arrays; the message says which, and what to do."""
 
 
 def counted(number: int, noun: str) -> str:
-    """`1 image`, `2 images`."""
+    """Return a number with its noun: `1 image`, `2 images`."""
     return f"{number} {noun}{'' if number == 1 else 's'}"
 
 
 def name_some(names: Sequence[str]) -> str:
-    """The first ten names, and how many more there are."""
+    """Join the first ten names, followed by the number of the others."""
     more = len(names) - NAMES_SHOWN
     return ", ".join(names[:NAMES_SHOWN]) + (f" and {more} more" if more > 0 else "")

@@ -1,22 +1,23 @@
-"""Images on disk → training, validation and test arrays: `prepare`, and the command around it."""
+"""Preparation of images: files on disk to training, validation and test arrays; also the command."""
 
 import shlex
 import shutil
 import signal
 import sys
 import tempfile
-from collections.abc import Callable, Collection, Sequence
+from collections.abc import Collection, Mapping, Sequence
 from functools import partial
 from pathlib import Path
+from types import MappingProxyType
 from typing import Any
 
-if __package__ in (None, ""):  # run as a script, where Python looks for modules beside it only
+if __package__ in (None, ""):  # run as a script: Python then looks for modules in this folder only
     sys.path.insert(0, str(Path(__file__).resolve().parents[1]))
 
 import numpy as np
 
 from helpers.global_config import Config, UserError, config_from_arguments
-from preprocessing.command_line import SETTINGS, parse, source_options
+from preprocessing.command_line import SETTINGS, parse
 from preprocessing.errors import COMMAND, PreprocessingError, name_some
 from preprocessing.feed.prepared_data import PreparedData
 from preprocessing.prepare.audit import (
@@ -30,45 +31,44 @@ from preprocessing.prepare.audit import (
 from preprocessing.prepare.dataset_writer import Example, write_dataset
 from preprocessing.prepare.duplicates import find_copies, make_thumbnails
 from preprocessing.prepare.image_reader import Reading, read_images
-from preprocessing.prepare.sources.choice import SourceOptions, find_source
+from preprocessing.prepare.sources import DEFAULT_SOURCE, list_images
 from preprocessing.prepare.sources.records import ImageRecord, ImageSet
+from preprocessing.prepare.sources.source import Progress
 from preprocessing.prepare.splitting import split_rows, use_given_splits
 from preprocessing.terminal_output import print_summary, progress_bar
 
 PIXELS = "all.npy"
-NO_OPTIONS = SourceOptions()
-Progress = Callable[[str, int, int], None]
+NO_OPTIONS: Mapping[str, Any] = MappingProxyType({})
 
 
 def prepare(
     config: Config,
-    source: str = "folder",
+    source: str = DEFAULT_SOURCE,
     skip_unreadable: bool = False,
     progress: Progress = lambda step, done, total: None,
     allow: Collection[str] = (),
-    options: SourceOptions = NO_OPTIONS,
+    options: Mapping[str, Any] = NO_OPTIONS,
     command: str = COMMAND,
 ) -> PreparedData:
     """Write the splits of the images under `config.DATA_DIR` to `config.PREPROCESSED_DIR`.
 
     Args:
         config: uses DATA_DIR, PREPROCESSED_DIR, CLASS_NAMES and SETTINGS.
-        source: one of SOURCES; `medmnist` and `demo` first write their images to DATA_DIR.
-        skip_unreadable: leave unreadable images out and list them in the manifest, instead of refusing.
-        progress: called with the step, the number of images done and of all.
-        allow: `leaks`, `label_conflicts`: what the audit finds of these is kept instead of refused.
-        options: for the source.
-        command: what a refusal tells the user to call again, with one option more.
+        source: name of a source; see `get_source`.
+        skip_unreadable: list unreadable images in the manifest and leave them out, instead of refusing them.
+        progress: called with the step, the number of images done and the total.
+        allow: `leaks`, `label_conflicts`: kinds of findings to keep instead of refusing them.
+        options: options of the source.
+        command: the command that error messages suggest, with one more option.
 
     Raises:
-        PreprocessingError: the input does not fit or the output cannot be written; the arrays in the
-            output folder are then as they were before. Beside them, audit-refused.csv lists what was
-            found, if that is the reason.
+        PreprocessingError: unsuitable input, or unwritable output. Earlier arrays in the output folder are
+            unchanged. If findings are refused, audit-refused.csv next to them lists them all.
     """
     try:
-        images = find_source(source, options, config, progress)
+        images = list_images(source, options, config, progress)
         records = images.records
-        # What cannot be split is refused before anything is read.
+        # Refuse images that cannot be split before reading any.
         _split(records, group_images(records, ()), config, images.classes)
         config.PREPROCESSED_DIR.mkdir(parents=True, exist_ok=True)
         scratch = Path(tempfile.mkdtemp(prefix=".preparing-", dir=config.PREPROCESSED_DIR))
@@ -76,21 +76,21 @@ def prepare(
             readings = _read(scratch, images, config, progress)
             if not skip_unreadable:
                 _refuse_unreadable(records, readings, config, command)
-            about = {
+            metadata = {
                 "source": source,
                 "data_dir": config.DATA_DIR.resolve().name,
                 "classes": list(images.classes),
                 "settings": config.model_dump(mode="json", include=set(SETTINGS)),
                 "allowed": sorted(set(allow)),
-                **images.about,
+                **images.metadata,
             }
-            _fill(scratch, images, readings, config, about, command, progress)
+            _write_splits(scratch, images, readings, config, metadata, command, progress)
         finally:
             shutil.rmtree(scratch, ignore_errors=True)
     except OSError as error:
         raise PreprocessingError(
             f"{error.filename or config.PREPROCESSED_DIR}: {error.strerror or error}; "
-            "free disk space or permit access, or name other folders with --data-dir and --out"
+            "free disk space, permit access, or name other folders with --data-dir and --out"
         ) from error
     return PreparedData.open(config.PREPROCESSED_DIR)
 
@@ -106,8 +106,8 @@ def _read(scratch: Path, images: ImageSet, config: Config, progress: Progress) -
 def _refuse_unreadable(
     records: Sequence[ImageRecord], readings: Sequence[Reading], config: Config, command: str
 ) -> None:
-    named = zip(records, readings, strict=True)
-    problems = [f"{record.file} ({reading.problem})" for record, reading in named if reading.problem]
+    pairs = zip(records, readings, strict=True)
+    problems = [f"{record.file} ({reading.problem})" for record, reading in pairs if reading.problem]
     if problems:
         raise PreprocessingError(
             f"{config.DATA_DIR}: {len(problems)} of {len(records)} images cannot be read: "
@@ -115,16 +115,16 @@ def _refuse_unreadable(
         )
 
 
-def _fill(
+def _write_splits(
     scratch: Path,
     images: ImageSet,
     readings: Sequence[Reading],
     config: Config,
-    about: dict[str, Any],
+    metadata: dict[str, Any],
     command: str,
     progress: Progress,
 ) -> None:
-    """Audit what was read, split it and put the splits in place."""
+    """Audit the readable images, split them and write the splits to the output folder."""
     pixels = scratch / PIXELS
     rows = [row for row, reading in enumerate(readings) if not reading.problem]
     records = [images.records[row] for row in rows]
@@ -133,45 +133,45 @@ def _fill(
     copies = find_copies(checksums, thumbnails, partial(progress, "Comparing images"))
     findings = audit_images(records, copies)
     try:
-        refuse_findings(findings, about["allowed"], command)
+        refuse_findings(findings, metadata["allowed"], command)
     except PreprocessingError as error:
         write_audit(scratch / REFUSED_AUDIT, findings)
         listed = (scratch / REFUSED_AUDIT).replace(config.PREPROCESSED_DIR / REFUSED_AUDIT)
-        raise PreprocessingError(f"{error}; {listed} lists all") from None
+        raise PreprocessingError(f"{error}; all are listed in {listed}") from None
     findings += [
         Finding("cropped", record.file, "", readings[row].cut)
         for record, row in zip(records, rows, strict=True)
         if readings[row].cut
     ]
     groups = group_images(records, copies)
-    about["left_out"] = [
+    metadata["left_out"] = [
         {"file": record.file, "reason": reading.problem}
         for record, reading in zip(images.records, readings, strict=True)
         if reading.problem
     ]
     examples = [Example(*each) for each in zip(records, rows, checksums, groups.tolist(), strict=True)]
     splits = _split(records, groups, config, images.classes)
-    write_dataset(config.PREPROCESSED_DIR, scratch, pixels, splits, examples, findings, about)
+    write_dataset(config.PREPROCESSED_DIR, scratch, pixels, splits, examples, findings, metadata)
 
 
 def _split(
     records: Sequence[ImageRecord], groups: np.ndarray, config: Config, classes: Sequence[str]
 ) -> dict[str, np.ndarray]:
     labels = np.array([record.label for record in records], dtype=np.int64)
-    given = [record.split for record in records if record.split is not None]
-    if given:
-        return use_given_splits(labels, given, classes)
+    splits = [record.split for record in records if record.split is not None]
+    if splits:
+        return use_given_splits(labels, splits, classes)
     alone = len(np.unique(groups)) == len(groups)
     fractions = config.TEST_FRACTION, config.VALIDATION_FRACTION
     return split_rows(labels, None if alone else groups, *fractions, config.SEED, classes)
 
 
 def main(arguments: Sequence[str] | None = None) -> int:
-    """The command; returns its exit status."""
+    """Run the command and return its exit status."""
     arguments = sys.argv[1:] if arguments is None else arguments
-    options = parse(arguments)
-    signal.signal(signal.SIGTERM, lambda number, frame: sys.exit(128 + number))  # cleans up on the way out
+    signal.signal(signal.SIGTERM, lambda number, frame: sys.exit(128 + number))  # so that clean-up runs
     try:
+        options = parse(arguments)
         config = config_from_arguments(options)
         with progress_bar() as progress:
             prepared = prepare(
@@ -180,7 +180,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
                 options.skip_unreadable,
                 progress,
                 options.allow,
-                source_options(options),
+                options.source_options,
                 " ".join([COMMAND, shlex.join(arguments)]).strip(),
             )
         print_summary(prepared)

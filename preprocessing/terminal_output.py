@@ -1,4 +1,4 @@
-"""What preprocessing shows in the terminal."""
+"""Terminal output of preprocessing: a progress bar and the summary of prepared images."""
 
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
@@ -15,7 +15,7 @@ from preprocessing.prepare.audit import AUDIT
 
 @contextmanager
 def progress_bar() -> Iterator[Callable[[str, int, int], None]]:
-    """A progress bar on standard error, to be handed to `prepare`; nothing where that is no terminal."""
+    """Show a progress bar on standard error, if that is a terminal; yield the `progress` of `prepare`."""
     console = Console(stderr=True)
     columns = (TextColumn("{task.description}"), BarColumn(), MofNCompleteColumn(), TimeRemainingColumn())
     with Progress(*columns, console=console, disable=not console.is_terminal) as bar:
@@ -24,25 +24,23 @@ def progress_bar() -> Iterator[Callable[[str, int, int], None]]:
 
 
 def print_summary(prepared: PreparedData) -> None:
-    """Print what is to be known of the source, images and patients per split, what the audit found, what was
-    left out, where the files lie.
-    """
+    """Print notes of the source, images and patients per split, audit, images left out, and folder."""
     console = Console(highlight=False, soft_wrap=True)
     for note in prepared.manifest.get("notes", ()):
         console.print(note, style="bold", markup=False)
     patients = prepared.manifest["patients"]
     classes = [f"{label} {escape(name)}" for label, name in enumerate(prepared.class_names)]
-    lines = [["split", *classes, "images", *(["patients"] if patients else [])]]
+    rows = [["split", *classes, "images", *(["patients"] if patients else [])]]
     for name, counts in prepared.counts_by_split().items():
         numbers = [*counts, sum(counts), *([patients[name]] if patients else [])]
-        lines.append([name, *map(str, numbers)])
-    if len(classes) > 2:  # a line for each: side by side there is no room for many
-        lines = [list(line) for line in zip(*lines, strict=True)]
-    table = Table(*lines[0])
-    for line in lines[1:]:
-        table.add_row(*line)
+        rows.append([name, *map(str, numbers)])
+    if len(classes) > 2:  # one row per class: many columns would not fit
+        rows = [list(row) for row in zip(*rows, strict=True)]
+    table = Table(*rows[0])
+    for row in rows[1:]:
+        table.add_row(*row)
     console.print(table)
-    console.print(_audit_in_words(prepared.manifest["audit"]))
+    console.print(_describe_audit(prepared.manifest["audit"]))
     left_out = [f"{entry['file']} ({entry['reason']})" for entry in prepared.manifest["left_out"]]
     if left_out:
         console.print(f"Left out, unreadable: {name_some(left_out)}", markup=False)
@@ -53,7 +51,7 @@ def print_summary(prepared: PreparedData) -> None:
         console.print(f"License of the images: {license}", markup=False)
 
 
-def _audit_in_words(counts: dict[str, int]) -> str:
+def _describe_audit(counts: dict[str, int]) -> str:
     names = {
         "exact_duplicates": "exact copies",
         "near_duplicates": "near copies",
@@ -61,5 +59,7 @@ def _audit_in_words(counts: dict[str, int]) -> str:
         "split_copies": "copies in another split",
         "split_patients": "patients in two splits",
     }
-    found = ", ".join(f"{words} {counts[key]}" for key, words in names.items() if counts[key])
-    return f"Audit: {found}; listed in {AUDIT}" if found else "Audit: no copies, no patient in two splits"
+    findings = ", ".join(f"{words} {counts[key]}" for key, words in names.items() if counts[key])
+    if not findings:
+        return "Audit: no copies, no patient in two splits"
+    return f"Audit: {findings}; listed in {AUDIT}"

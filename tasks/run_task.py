@@ -7,7 +7,7 @@ from typing import Any
 import numpy as np
 
 from celery_app import app, worker_session
-from helpers.cluster.environment import environment_here
+from helpers.cluster.versions import environment_here
 from helpers.federated.messages import FinishOrder, RunState, StartOrder
 from helpers.federated.weights import Weights
 from helpers.model_instance_helper import initial_weights, keras_file

@@ -1,4 +1,4 @@
-"""One way to connect to Redis, with time limits, and to speak of its address without the password."""
+"""Connections to Redis with timeouts, and its address without the password."""
 
 import ipaddress
 import re
@@ -10,10 +10,10 @@ from helpers.global_config import ConfigError
 
 
 def connect(url: str) -> redis.Redis:
-    """Make a client for `url`; values come back as bytes. The connection opens at the first command.
+    """Return a client for `url` that returns bytes. It connects at the first command.
 
     Raises:
-        ConfigError: `url` is not an address of Redis.
+        ConfigError: `url` is not a Redis address.
     """
     try:
         return redis.Redis.from_url(
@@ -23,22 +23,22 @@ def connect(url: str) -> redis.Redis:
             socket_connect_timeout=10,
             health_check_interval=30,
         )
-    except ValueError:  # its text may hold a part of the password
+    except ValueError:  # its text may contain part of the password
         raise ConfigError(
             f"REDIS_URL: received {redact(url)!r}; expected redis://host:port/0 or "
-            "rediss://user:password@host:port/0, in the password %2F for /, %40 for @, %3A for :, %23 for #, "
-            "%3F for ?, %25 for %"
+            "rediss://user:password@host:port/0; in the password write %2F for /, %40 for @, %3A for :, "
+            "%23 for #, %3F for ?, %25 for %"
         ) from None
 
 
 def redact(url: str) -> str:
-    """The same address, be it well formed or not, with every password in it replaced by `***`."""
+    """Return the address, well formed or not, with every password replaced by `***`."""
     url = re.sub(r"(?<=://)([^:/@?#]*):.*@", r"\1:***@", url, flags=re.DOTALL)
     return re.sub(r"(?<=password=)[^&]*", "***", url)
 
 
 def answers(client: redis.Redis) -> bool:
-    """Whether Redis answers a PING."""
+    """Return whether Redis answers a PING."""
     try:
         return bool(client.ping())
     except redis.RedisError:
@@ -46,17 +46,17 @@ def answers(client: redis.Redis) -> bool:
 
 
 def redis_time(client: redis.Redis) -> float:
-    """Seconds since the epoch on Redis' clock, the one clock that all machines of a run share."""
+    """Return seconds since the epoch on Redis' clock, the only clock that all machines of a run share."""
     seconds, microseconds = client.time()
     return float(seconds + microseconds / 1e6)
 
 
 def check_reachable(client: redis.Redis) -> None:
-    """Make sure that Redis answers.
+    """Check that Redis answers.
 
     Raises:
-        ConfigError: it refuses us, or we do not trust it.
-        RedisUnreachable: saying where it was looked for, why it failed and what to start.
+        ConfigError: Redis refuses the credentials, or its certificate is not trusted.
+        RedisUnreachable: names the address, the reason and what to start.
     """
     try:
         client.ping()
@@ -66,12 +66,12 @@ def check_reachable(client: redis.Redis) -> None:
         raise RedisUnreachable(
             f"Redis at {address(client)} does not answer ({error}). Start it (`redis-server`, or "
             "`python run.py up --workers 3` for Redis and workers together), or set REDIS_URL"
-            + (" (does it speak TLS, and do the certificates fit? See docs/security.md)" if tls else "")
+            + (" (does the server use TLS, and do the certificates fit? See docs/security.md)" if tls else "")
         ) from None
 
 
 def check_not_refused(client: redis.Redis, error: redis.RedisError) -> None:
-    """Tell a Redis that is away, and may come back, from one that REDIS_URL will never open.
+    """Raise for an error that waiting cannot fix; a Redis that is only away may come back.
 
     Raises:
         ConfigError: user, password, permissions or certificates are wrong.
@@ -79,22 +79,22 @@ def check_not_refused(client: redis.Redis, error: redis.RedisError) -> None:
     refusals = redis.AuthenticationError | redis.exceptions.NoPermissionError
     if isinstance(error, refusals) or "certificate verify failed" in str(error):
         raise ConfigError(
-            f"REDIS_URL: no admittance to Redis at {address(client)} ({error}). Check the user, password and "
-            "certificates there; docs/security.md sets them out"
+            f"REDIS_URL: access denied by Redis at {address(client)} ({error}). Check the user, password and "
+            "certificates in it; docs/security.md describes them"
         ) from None
 
 
 def address(client: redis.Redis) -> str:
-    """Host and port (or socket) a client talks to, without user and password."""
+    """Return the host and port (or socket) of a client, without user and password."""
     settings = client.connection_pool.connection_kwargs
     return settings.get("path") or f"{settings.get('host', 'localhost')}:{settings.get('port', 6379)}"
 
 
 def is_on_this_machine(client: redis.Redis) -> bool:
-    """Whether a client talks to a socket or a loopback address."""
+    """Return whether a client connects to a socket or a loopback address."""
     settings = client.connection_pool.connection_kwargs
     host = settings.get("host", "localhost")
     try:
         return "path" in settings or host == "localhost" or ipaddress.ip_address(host).is_loopback
-    except ValueError:  # a name
+    except ValueError:  # a host name
         return False

@@ -1,9 +1,9 @@
-"""What can go wrong between processes; errors of Redis and Celery are translated into these.
+"""Errors between processes; those of Redis and Celery are translated into these.
 
 ClusterError              the cluster could not finish; exit status 3
 ├── RedisUnreachable      Redis does not answer
-├── ServerNotFound        no Redis runs and none is installed that could be started
-├── WorkerDied            a worker process ended before it was told to
+├── ServerNotFound        Redis does not run and is not installed
+├── WorkerDied            a worker process ended unexpectedly
 ├── NameTaken             a live worker has this name
 ├── TaskFailed            a task of the run failed on every worker that tried it
 ├── NoWorkers             no live worker within the time allowed
@@ -12,7 +12,7 @@ ClusterError              the cluster could not finish; exit status 3
 
 
 class ClusterError(Exception):
-    """The cluster could not do its part; the message says which part, why and what to do."""
+    """The cluster could not finish; the message says which part, why and what to do."""
 
     exit_status = 3
 
@@ -22,11 +22,11 @@ class RedisUnreachable(ClusterError):
 
 
 class ServerNotFound(ClusterError):
-    """No Redis runs, and none is installed that could be started."""
+    """Redis does not run and is not installed."""
 
 
 class WorkerDied(ClusterError):
-    """A worker process ended before it was told to."""
+    """A worker process ended unexpectedly."""
 
 
 class NameTaken(ClusterError):

@@ -1,4 +1,4 @@
-"""How workers show that they live: a key each, renewed while the process runs."""
+"""Heartbeats: one key per worker, renewed while its process runs."""
 
 import contextlib
 import json
@@ -17,11 +17,11 @@ from helpers.cluster import keys
 from helpers.cluster.errors import NameTaken
 
 LIFETIME_S = 15
-"""A worker that has not renewed its key for so long is dead, seconds."""
+"""A worker that has not renewed its key for this long is dead, seconds."""
 INTERVAL_S = 5.0
-"""Time between two renewals, seconds."""
+"""Time between renewals, seconds."""
 PROGRESS_INTERVAL_S = 1.0
-"""Least time between two renewals that batch progress causes, seconds."""
+"""Least time between renewals caused by batch progress, seconds."""
 
 logger = logging.getLogger(__name__)
 
@@ -32,15 +32,15 @@ class Heartbeat:
     Args:
         client: connection to Redis.
         name: the worker's node name, such as worker1@host.
-        about: facts that do not change (threads, …), shown to the orchestrator.
+        facts: what does not change (threads, …), shown to the orchestrator.
     """
 
-    def __init__(self, client: redis.Redis, name: str, about: dict[str, Any]) -> None:
+    def __init__(self, client: redis.Redis, name: str, facts: dict[str, Any]) -> None:
         self._client = client
         self._key = keys.worker(name)
         self._name = name
         self._status: dict[str, Any] = {
-            **about,
+            **facts,
             "token": secrets.token_hex(8),
             "pid": os.getpid(),
             "host": socket.gethostname(),
@@ -54,10 +54,10 @@ class Heartbeat:
         self._stop = threading.Event()
 
     def claim(self) -> None:
-        """Take the name, or refuse to share it.
+        """Claim the name.
 
         Raises:
-            NameTaken: a live worker has it.
+            NameTaken: a live worker has this name.
         """
         if not self._client.set(self._key, self._encoded(), nx=True, ex=LIFETIME_S):
             holder = _decoded(self._client.get(self._key)) or {}
@@ -68,16 +68,16 @@ class Heartbeat:
             )
 
     def start(self) -> None:
-        """Renew the claim from now on, in a daemon thread."""
+        """Start to renew the claim, in a daemon thread."""
         threading.Thread(target=self._run, name="heartbeat", daemon=True).start()
 
     def show_ready(self, queues: Sequence[str] = ()) -> None:
-        """From now on the worker takes tasks from these queues."""
+        """Show that the worker takes tasks from these queues."""
         self._status |= {"ready": True, "queues": list(queues)}
         self._renew()
 
     def stop(self) -> None:
-        """Give the name back."""
+        """Release the name."""
         self._stop.set()
         with self._lock, contextlib.suppress(redis.RedisError):
             if self._is_mine():
@@ -85,7 +85,7 @@ class Heartbeat:
 
     @contextlib.contextmanager
     def working_on(self, **task: Any) -> Iterator[None]:
-        """Show that a task runs, from its start to its end."""
+        """Show a task while it runs."""
         self._task_began = time.monotonic()
         self._show(task)
         try:
@@ -94,7 +94,7 @@ class Heartbeat:
             self._show(None)
 
     def show_batch(self, batch: int, batches: int) -> bool:
-        """Show how far the current task is, at most once a second; return whether it was shown now."""
+        """Show the progress of the current task, at most once a second; return whether it was shown now."""
         if self._status["task"] is not None:
             seconds = time.monotonic() - self._task_began
             progress = {"batch": batch, "batches": batches, "seconds": round(seconds, 2)}
@@ -122,7 +122,7 @@ class Heartbeat:
                 logger.warning("heartbeat not sent: %s", error)
 
     def _is_mine(self) -> bool:
-        """Whether nobody else took the name while this process slept."""
+        """Return whether no other process took the name while this one was suspended."""
         holder = _decoded(self._client.get(self._key))
         if holder is None or holder.get("token") == self._status["token"]:
             return True
@@ -138,13 +138,13 @@ def _decoded(value: Any) -> dict[str, Any] | None:
 
 
 def live_workers(client: redis.Redis) -> dict[str, dict[str, Any]]:
-    """Return what every live worker that takes tasks shows, by node name.
+    """Return the status of every live worker that takes tasks, by node name.
 
     Raises:
-        redis.RedisError: Redis is out of reach.
+        redis.RedisError: Redis cannot be reached.
     """
     prefix = keys.worker("")
     names = sorted(key.decode() for key in client.scan_iter(prefix + "*", count=1000))
     values = client.mget(names) if names else []
-    found = {name.removeprefix(prefix): _decoded(value) for name, value in zip(names, values, strict=True)}
-    return {name: status for name, status in found.items() if status and status["ready"]}
+    statuses = {name.removeprefix(prefix): _decoded(value) for name, value in zip(names, values, strict=True)}
+    return {name: status for name, status in statuses.items() if status and status["ready"]}

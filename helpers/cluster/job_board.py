@@ -1,9 +1,9 @@
-"""Where a run's jobs and their answers are written down, so that every job counts exactly once.
+"""Job board in Redis: expected attempts and accepted answers, so that every job counts exactly once.
 
-A *job* is one thing a run needs done: a client's training in a round, an aggregation, the start or
-the end of the run. It may be attempted more than once; the board holds which attempt is expected,
-and takes the first answer of that attempt alone. Answers of an earlier attempt, another round or an
-orchestrator that has been replaced are refused.
+A *job* is one unit of work: a client's training in a round, an aggregation, the start or the end of the
+run. It may be attempted more than once. The board holds the expected attempt and accepts only the first
+answer of that attempt. Answers of an earlier attempt, another round or a replaced orchestrator are
+refused.
 """
 
 import json
@@ -26,14 +26,14 @@ return 1
 
 
 class JobBoard:
-    """The board of one run and one orchestrator process (session).
+    """Job board of one run and one orchestrator process (session).
 
     Args:
         client: connection to Redis.
         run: name of the run.
         session: id of the orchestrator process.
 
-    Every method raises redis.RedisError when Redis is out of reach.
+    Every method raises redis.RedisError when Redis cannot be reached.
     """
 
     def __init__(self, client: redis.Redis, run: str, session: str) -> None:
@@ -47,14 +47,14 @@ class JobBoard:
         self._events = keys.of_session(run, session, "events")
         self._answer_script = client.register_script(_ANSWER)
 
-    # The orchestrator's side
+    # For the orchestrator
 
     def take_over(self) -> None:
-        """Make this session the one that owns the run; an earlier one has no effect any more."""
+        """Make this session the owner of the run; an earlier session no longer has any effect."""
         self._client.set(self._session_key, self._session, ex=keys.LIFETIME_S)
 
     def expect(self, jobs: dict[str, int]) -> None:
-        """Wait for these attempts: job -> attempt."""
+        """Expect these attempts from now on: job -> attempt."""
         with self._client.pipeline() as pipe:
             pipe.expire(self._session_key, keys.LIFETIME_S)
             pipe.hset(self._attempts, mapping={job: str(attempt) for job, attempt in jobs.items()})
@@ -63,34 +63,34 @@ class JobBoard:
             pipe.execute()
 
     def answers(self, jobs: list[str]) -> dict[str, Any]:
-        """The accepted answers so far, by job."""
+        """Return the accepted answers so far, by job."""
         values = self._client.hmget(self._answers, jobs)
         return {job: json.loads(value) for job, value in zip(jobs, values, strict=True) if value}
 
     def failures(self, jobs: list[str]) -> dict[str, Any]:
-        """What went wrong in the current attempts, by job: {worker, error}."""
+        """Return the failures of the current attempts, by job: {worker, error}."""
         values = self._client.hmget(self._failures, jobs)
         return {job: json.loads(value) for job, value in zip(jobs, values, strict=True) if value}
 
     def wait(self, seconds: float) -> None:
-        """Return as soon as something was answered or failed, or after `seconds`."""
+        """Wait for an answer or a failure, at most `seconds`."""
         self._client.blpop([self._events], timeout=seconds)
 
     def forget(self, jobs: Iterable[str]) -> None:
-        """Drop jobs that are over; what still comes for them is refused."""
+        """Drop finished jobs; later answers to them are refused."""
         with self._client.pipeline() as pipe:
             for key in (self._attempts, self._answers, self._failures):
                 pipe.hdel(key, *jobs)
             pipe.execute()
 
     def close(self) -> None:
-        """Drop the board: the run is over or given up."""
+        """Delete the board when the run has ended."""
         self._client.delete(self._session_key, self._attempts, self._answers, self._failures, self._events)
 
-    # The workers' side
+    # For workers
 
     def expects(self, job: str, attempt: int) -> bool:
-        """Whether an answer to this attempt would be taken."""
+        """Return whether an answer to this attempt would be accepted."""
         with self._client.pipeline() as pipe:
             pipe.get(self._session_key)
             pipe.hget(self._attempts, job)
@@ -99,7 +99,7 @@ class JobBoard:
         return session == self._session.encode() and expected == str(attempt).encode() and not answered
 
     def answer(self, job: str, attempt: int, message: dict[str, Any]) -> bool:
-        """Give the answer of an attempt; False if it was refused."""
+        """Store the answer of an attempt; return whether it was accepted."""
         accepted = self._answer_script(
             keys=[self._session_key, self._attempts, self._answers, self._events],
             args=[self._session, job, attempt, json.dumps(message), keys.LIFETIME_S],
@@ -107,7 +107,7 @@ class JobBoard:
         return bool(accepted)
 
     def fail(self, job: str, attempt: int, worker: str, error: str) -> None:
-        """Report that an attempt went wrong; the orchestrator decides what follows."""
+        """Report that an attempt failed; the orchestrator decides what follows."""
         if not self.expects(job, attempt):
             return
         with self._client.pipeline() as pipe:

@@ -1,21 +1,21 @@
-"""The name of every key the project writes into Redis (the broker's own apart). Each has a time to live.
+"""Names of all keys the project writes into Redis, next to the broker's own. Each has a time to live.
 
 dt:worker:{name}                        a live worker: JSON, renewed by its heartbeat
-dt:run:{run}:session                    id of the orchestrator process that owns the run
-dt:run:{run}:{session}:attempts         hash: job -> the attempt whose answer counts
-dt:run:{run}:{session}:answers          hash: job -> its one accepted answer
-dt:run:{run}:{session}:failures         hash: job -> what went wrong in its current attempt
+dt:run:{run}:session                    id of the orchestrator process of the run
+dt:run:{run}:{session}:attempts         hash: job -> the expected attempt
+dt:run:{run}:{session}:answers          hash: job -> its accepted answer
+dt:run:{run}:{session}:failures         hash: job -> the error of its current attempt
 dt:run:{run}:{session}:events           list that wakes the orchestrator
 dt:run:{run}:{session}:weights:{round}                     global weights after a round
-dt:run:{run}:{session}:update:{round}:{client}:{attempt}   what one client sends of its weights
-dt:run:{run}:{session}:scores:{round}:{client}:{attempt}   its model's validation scores
-dt:run:{run}:{session}:scores-{split}:{round}:{client}:{attempt}   a site's scores of the global weights
-dt:run:{run}:{session}:state:{round}:{client}:{attempt}    what it remembers for its next round
-dt:unfinished:{token}                   one of the last five while it is written
+dt:run:{run}:{session}:update:{round}:{client}:{attempt}   a client's update
+dt:run:{run}:{session}:scores:{round}:{client}:{attempt}   the validation scores of its model
+dt:run:{run}:{session}:scores-{split}:{round}:{client}:{attempt}   a site's scores of the global model
+dt:run:{run}:{session}:state:{round}:{client}:{attempt}    its state for its next round
+dt:unfinished:{token}                   an array blob while it is written
 """
 
 SITE_QUEUE = "site."
-"""A queue of one site's workers is called so, and by the site's name."""
+"""Prefix of the queue of a site's workers; the site's name follows."""
 
 LIFETIME_S = 24 * 3600
 """Time to live of the bookkeeping keys, seconds; renewed by every write."""

@@ -1,8 +1,11 @@
-"""What makes a training process faster, and has to be set before TensorFlow is loaded."""
+"""Process settings that must be made before TensorFlow is loaded, and quiet loading."""
 
+import contextlib
 import ctypes
 import os
+import subprocess
 import sys
+from collections.abc import Iterator
 
 M_TRIM_THRESHOLD = -1
 M_TOP_PAD = -2
@@ -10,23 +13,35 @@ M_MMAP_THRESHOLD = -3
 M_ARENA_MAX = -8
 KEPT = {M_ARENA_MAX: 1, M_TOP_PAD: 64 << 20, M_TRIM_THRESHOLD: 256 << 20, M_MMAP_THRESHOLD: 1 << 30}
 """Options of glibc's mallopt(3) and their values, bytes."""
+ENVIRONMENT = {"TF_ENABLE_ONEDNN_OPTS": "1", "TF_CPP_MIN_LOG_LEVEL": "2"}
+"""oneDNN on every processor (by default only on some), and no remarks once TensorFlow is loaded."""
+REMARKS = (
+    rb"[IW]\d{4} |WARNING: All log messages before absl::InitializeLog"
+    rb"|E\d{4} .*failed call to cuInit: .*\(303\)"  # from the stub that stands in for a missing driver
+)
+_FILTER = f"""
+import re, signal, sys
+signal.signal(signal.SIGINT, signal.SIG_IGN)
+for line in sys.stdin.buffer:
+    if not re.match({REMARKS!r}, line):
+        sys.stdout.buffer.write(line)
+        sys.stdout.buffer.flush()
+"""
 
 
 def tune_process() -> None:
-    """Keep freed memory, and let TensorFlow use oneDNN on every processor: by default only on some.
-
-    A variable TF_ENABLE_ONEDNN_OPTS that is set already stays.
-    """
+    """Keep freed memory and set ENVIRONMENT; variables that are set already stay."""
     keep_freed_memory()
-    os.environ.setdefault("TF_ENABLE_ONEDNN_OPTS", "1")
+    for name, value in ENVIRONMENT.items():
+        os.environ.setdefault(name, value)
 
 
 def keep_freed_memory() -> bool:
-    """Let glibc keep freed memory for the next training step; return whether it could be told.
+    """Make glibc keep freed memory for the next training step; return whether it accepted that.
 
-    TensorFlow frees the activations of every step. By default glibc gives them back to the kernel and
-    gets them again, zeroed page by page: in a worker about a fifth of the processor's time. All threads use
-    the main heap, as the others give back what is above 64 MiB. Elsewhere nothing is done.
+    TensorFlow frees the activations of every step. By default glibc returns them to the kernel and
+    gets them back zeroed, page by page, which costs a worker about a fifth of its processor time. All
+    threads use the main heap, as the other heaps return what is above 64 MiB. Only glibc has this option.
     """
     if not sys.platform.startswith("linux"):
         return False
@@ -35,3 +50,25 @@ def keep_freed_memory() -> bool:
     except AttributeError:  # another C library, such as musl
         return False
     return all(mallopt(option, value) for option, value in KEPT.items())
+
+
+@contextlib.contextmanager
+def without_remarks() -> Iterator[None]:
+    """Drop TensorFlow's remarks from standard error; errors pass.
+
+    TF_CPP_MIN_LOG_LEVEL alone does not: TensorFlow writes most remarks before it has read it. The
+    filter is another process, so that the last words of a process that dies get through as well.
+    """
+    sys.stderr.flush()
+    terminal = os.dup(2)
+    with subprocess.Popen(
+        [sys.executable, "-ISc", _FILTER], stdin=subprocess.PIPE, stdout=terminal
+    ) as passing:
+        assert passing.stdin is not None
+        os.dup2(passing.stdin.fileno(), 2)
+        try:
+            yield
+        finally:
+            sys.stderr.flush()
+            os.dup2(terminal, 2)
+            os.close(terminal)

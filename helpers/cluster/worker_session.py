@@ -11,9 +11,10 @@ from helpers.cluster.connection import address, check_not_refused, connect
 from helpers.cluster.heartbeat import Heartbeat
 from helpers.cluster.job_board import JobBoard
 from helpers.cluster.versions import explain_difference, versions_here
+from helpers.cluster.worker_logging import describe_outcome, title
 from helpers.federated.messages import MessageError, Order
 from helpers.global_config import Config
-from helpers.weight_store.opening import open_store
+from helpers.weight_store.store import open_store
 
 
 class VersionsDiffer(Exception):
@@ -138,7 +139,7 @@ class WorkerSession:
             return None
         board = JobBoard(self.client, order.run, order.session)
         if not board.expects(order.job, order.attempt):
-            logger.info("%s, attempt %d: out of date, ignored", order.job, order.attempt)
+            logger.info("%s: skipped, no longer wanted", title(order))
             return None
         with self.heartbeat.working_on(run=order.run, job=order.job, attempt=order.attempt):
             try:
@@ -146,13 +147,14 @@ class WorkerSession:
                 self.check_settings(order)
                 self.check_site(order)
                 answer = do(order)
-            except Exception as error:  # a training may raise anything
-                logger.exception("%s, attempt %d, failed", order.job, order.attempt)
+            except Exception as error:  # whatever a training may raise
+                logger.exception("%s: failed", title(order))
                 board.fail(order.job, order.attempt, self.name, f"{type(error).__name__}: {error}")
                 return None
             if not board.answer(order.job, order.attempt, answer):
-                logger.warning("%s, attempt %d: the answer came too late", order.job, order.attempt)
+                logger.warning("%s: finished too late, the result is not used", title(order))
                 return None
+            logger.info("%s", describe_outcome(order, answer))
         return answer
 
     def _refuse(self, message: Any, error: MessageError) -> None:

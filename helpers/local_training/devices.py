@@ -1,15 +1,16 @@
-"""The processors that TensorFlow may use in this process; to be said before it has computed anything."""
+"""Processors that TensorFlow may use in this process; set before it has computed anything."""
 
 import functools
 
 import tensorflow as tf
 
+from helpers.cluster.process_tuning import without_remarks
 from helpers.global_config import ConfigError
 
 
 @functools.cache
 def limit_threads(threads: int) -> None:
-    """Give TensorFlow so many threads; 0 leaves it to TensorFlow."""
+    """Set the number of TensorFlow's threads; 0 leaves it to TensorFlow."""
     if threads:
         tf.config.threading.set_intra_op_parallelism_threads(threads)
         tf.config.threading.set_inter_op_parallelism_threads(threads)
@@ -17,22 +18,23 @@ def limit_threads(threads: int) -> None:
 
 @functools.cache
 def choose_gpu(gpu: str) -> None:
-    """Let TensorFlow see one GPU, all or none, and take their memory as it needs it, not all at once.
+    """Let TensorFlow see one GPU, all or none, and take GPU memory as needed instead of all at once.
 
     Args:
         gpu: an index, `none`, or empty for all.
 
     Raises:
-        ConfigError: there is no such GPU.
+        ConfigError: TensorFlow does not see this GPU.
     """
-    found = tf.config.list_physical_devices("GPU")
-    if gpu.isdecimal() and int(gpu) >= len(found):
+    with without_remarks():  # the first look loads the driver, which prints
+        gpus = tf.config.list_physical_devices("GPU")
+    if gpu.isdecimal() and int(gpu) >= len(gpus):
         raise ConfigError(
-            f"GPU: received {gpu}: TensorFlow sees {len(found)} GPUs, the first is 0; "
-            "`python run.py doctor` says what is missing, GPU=none computes on the CPU"
+            f"GPU: received {gpu}: TensorFlow sees {len(gpus)} GPUs, numbered from 0; "
+            "`python run.py doctor` shows what is missing, GPU=none computes on the CPU"
         )
-    chosen = [found[int(gpu)]] if gpu.isdecimal() else [] if gpu == "none" else found
-    if found:
+    chosen = [gpus[int(gpu)]] if gpu.isdecimal() else [] if gpu == "none" else gpus
+    if gpus:
         tf.config.set_visible_devices(chosen, "GPU")
     for device in chosen:
         tf.config.experimental.set_memory_growth(device, True)

@@ -80,7 +80,7 @@ def card(files: RunFiles) -> dict[str, Any]:
         "how_divided": tables.how_divided(files.facts, settings),
         "audit": _audit(data),
         "left_out": len(data.get("left_out") or []),
-        "license": data.get("license") or "not recorded; see the source of the images",
+        "license": data.get("license") or data.get("licence") or "not recorded; see the source of the images",
         "metrics": tables.test_metrics(test),
         "drawn": _drawn(test, at_sites=bool(files.sites) and not is_tested_apart),
         "is_of_tallies": test.get("roc_auc_over") == MEAN,

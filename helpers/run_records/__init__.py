@@ -1,1 +1,1 @@
-"""What a run leaves on disk: CSV files, weights, models, and the state a resume starts from."""
+"""Records of a run on disk: CSV files, weights, models, and the state a resume starts from."""

@@ -1,4 +1,4 @@
-"""Weights, clients' and server's states and state of a run on disk: what a resume starts from."""
+"""Checkpoints: weights, client and server states, and state.json, from which a run resumes."""
 
 import json
 from typing import Any
@@ -6,16 +6,15 @@ from typing import Any
 from helpers.federated.messages import RunState
 from helpers.federated.weights import Schema, Weights
 from helpers.run_records.files import RecordError, RunFolders, write_whole
+from helpers.weight_store.blobs import Buffers, start_digest
 from helpers.weight_store.codec import CodecError, decode, encode
-from helpers.weight_store.digest import start_digest
-from helpers.weight_store.pieces import Buffers
 
 STATE_FORMAT = 1
 NO_STATES: dict[str, Any] = {"state_files": {}, "server_file": None, "server_file_before": None}
 
 
 def save_weights(folders: RunFolders, round_number: int, schema: Schema, weights: Weights) -> str:
-    """Write the global weights after a round; returns the file's name.
+    """Write the global weights after a round; return the file's name.
 
     Raises:
         RecordError: the file could not be written.
@@ -26,7 +25,7 @@ def save_weights(folders: RunFolders, round_number: int, schema: Schema, weights
 def save_client_state(
     folders: RunFolders, round_number: int, client: int, schema: Schema, state: Weights
 ) -> str:
-    """Write what a client remembers after a round; returns the file's name.
+    """Write a client's state after a round; return the file's name.
 
     Raises:
         RecordError: the file could not be written.
@@ -35,7 +34,7 @@ def save_client_state(
 
 
 def save_server_state(folders: RunFolders, round_number: int, schema: Schema, state: Weights) -> str:
-    """Write what the server remembers after a round; returns the file's name.
+    """Write the server's state after a round; return the file's name.
 
     Raises:
         RecordError: the file could not be written.
@@ -51,20 +50,20 @@ def _save(folders: RunFolders, stem: str, schema: Schema, arrays: Weights) -> st
 
 
 def _digest(data: Buffers) -> str:
-    """As a Reference of the weight store has it."""
+    """Return the digest as in a Reference of the weight store."""
     return start_digest(data).hexdigest()
 
 
 def holds(name: str, sha256: str) -> bool:
-    """Whether the bytes of a file that was saved here have this digest (a Reference's), by its name."""
+    """Return whether a saved file has this digest (that of a Reference), judged by its name."""
     return name.endswith(f"-{sha256[:12]}.safetensors")
 
 
 def load_arrays(folders: RunFolders, name: str, schema: Schema) -> Weights:
-    """Read what one of the `save_…` functions wrote.
+    """Read arrays that one of the `save_…` functions wrote.
 
     Raises:
-        RecordError: the file is missing, damaged, or of another model.
+        RecordError: the file is missing, damaged, or from another model.
     """
     path = folders.models / name
     try:
@@ -77,15 +76,15 @@ def load_arrays(folders: RunFolders, name: str, schema: Schema) -> Weights:
 
 
 def commit(folders: RunFolders, state: RunState, facts: dict[str, Any]) -> None:
-    """Write state.json, the last step of a round, then drop files of arrays that nothing names any more.
+    """Write state.json, the last step of a round, then delete array files that it no longer names.
 
     Args:
         folders: of the run.
         state: after the round.
-        facts: what else a resume has to know: settings, data_digest.
+        facts: what a resume checks: settings, data_digest, versions.
 
     Raises:
-        RecordError: the file could not be written; the round has not happened.
+        RecordError: the file could not be written, so the round is not committed.
     """
     content = {"format": STATE_FORMAT, "state": state.to_message(), **facts}
     write_whole(folders.state, json.dumps(content, indent=1, sort_keys=True).encode())
@@ -97,18 +96,17 @@ def commit(folders: RunFolders, state: RunState, facts: dict[str, Any]) -> None:
 
 
 def read_state(folders: RunFolders) -> tuple[RunState, dict[str, Any]]:
-    """Read state.json: the state and the facts.
+    """Read state.json; return the state and the facts.
 
     Raises:
-        RecordError: there is none, or it is not understood.
+        RecordError: it is missing or not understood.
     """
     try:
         content = json.loads(folders.state.read_bytes())
         if content.pop("format") != STATE_FORMAT:
             raise RecordError(f"{folders.state}: written by another version of this project")
-        # Before there were clients' and server's states and sites, a run's state did not name any.
-        return RunState.from_message(
-            {**NO_STATES, "sites": [], "partition_clients": None, **content.pop("state")}
-        ), content
+        # Runs of early versions have no client states, server states or sites.
+        defaults = {**NO_STATES, "sites": [], "partition_clients": None}
+        return RunState.from_message({**defaults, **content.pop("state")}), content
     except (OSError, ValueError, KeyError, TypeError, AttributeError) as error:
         raise RecordError(f"{folders.state} could not be read: {error}") from error

@@ -1,4 +1,4 @@
-"""Files written whole or not at all, and where a run keeps its own."""
+"""Atomic file writing, and the folders of a run."""
 
 import contextlib
 import os
@@ -9,14 +9,14 @@ from helpers.global_config import Config, UserError
 
 
 class RecordError(UserError):
-    """A record of a run could not be read or written; the earlier file is as it was."""
+    """A record of a run could not be read or written; an earlier file is unchanged."""
 
 
 def write_whole(path: Path, *data: bytes | memoryview) -> None:
     """Write a file under a temporary name, flush it to the disk, then rename it.
 
     Args:
-        path: where it will be; the folder is made if absent.
+        path: its final path; the folder is created if missing.
         *data: its bytes, one buffer after another.
 
     Raises:

@@ -1,4 +1,4 @@
-"""Whether a run may begin or go on: under a free name, or as the run it was."""
+"""Checks before a run starts or resumes: its name, settings, data and versions."""
 
 from collections.abc import Mapping
 from typing import Any
@@ -10,43 +10,43 @@ from helpers.run_records.files import RunFolders
 
 
 def check_name(run: str, folders: RunFolders, *, resume: bool = False, overwrite: bool = False) -> None:
-    """Refuse a name that a run cannot have, and to begin a run that is there or resume one that is not.
+    """Check that the name is valid, free for a new run, and present for a resumed one.
 
     Raises:
-        ConfigError: says which names and options there are.
+        ConfigError: names the options.
     """
     if not RUN_NAME.fullmatch(run):
-        raise ConfigError(f"--run {run!r}: use letters, digits, `.`, `_`, `-`, at most 100")
+        raise ConfigError(f"--run {run!r}: use at most 100 letters, digits, `.`, `_`, `-`")
     if resume and not folders.exist():
-        raise ConfigError(f"--resume {run}: there is no such run")
+        raise ConfigError(f"--resume {run}: no run has this name; `python run.py runs` lists them")
     if folders.exist() and not (resume or overwrite):
         raise ConfigError(
-            f"--run {run}: exists already; take another name, or --resume {run} to go on, "
+            f"--run {run}: already exists; choose another name, or --resume {run} to continue it, "
             "or --overwrite to replace it"
         )
 
 
 def config_to_resume(folders: RunFolders, config: Config) -> Config:
-    """Return the config of an earlier run, for what was not set this time; set values win.
+    """Return the config of an earlier run, with the values that are set now in place of its own.
 
     Raises:
         RecordError: the run's state cannot be read.
     """
     _, facts = read_state(folders)
-    given = {name: getattr(config, name) for name in config.model_fields_set}
-    return Config.load(**(facts["settings"] | given))
+    set_now = {name: getattr(config, name) for name in config.model_fields_set}
+    return Config.load(**(facts["settings"] | set_now))
 
 
 def check_same(folders: RunFolders, facts: Mapping[str, Any], *, force: bool) -> None:
-    """Refuse to go on with other settings, data, code or packages.
+    """Check that settings, data, code and packages are those of the earlier run.
 
     Args:
         folders: of the run.
         facts: `settings`, `data_digest` and `versions` as they are now.
-        force: go on all the same.
+        force: ignore differences.
 
     Raises:
-        ConfigError: naming every difference.
+        ConfigError: names every difference.
         RecordError: the run's state cannot be read.
     """
     _, before = read_state(folders)
@@ -56,11 +56,11 @@ def check_same(folders: RunFolders, facts: Mapping[str, Any], *, force: bool) ->
         for name, old, new in _changed(before.get(part, {}), facts[part])
     ]
     if before.get("data_digest") != facts["data_digest"]:
-        differences.append("the prepared images are others (manifest.json)")
+        differences.append("the prepared images differ (manifest.json)")
     if differences and not force:
         raise ConfigError(
-            f"--resume {folders.models.name}: {'; '.join(differences)}. Set it back, or go on all the same "
-            "with --force: the numbers are then not those of an uninterrupted run"
+            f"--resume {folders.models.name}: {'; '.join(differences)}. Change it back, or continue with "
+            "--force: the numbers then differ from those of an uninterrupted run"
         )
 
 

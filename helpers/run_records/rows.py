@@ -1,4 +1,4 @@
-"""From replies and metrics to the rows of a run's tables."""
+"""Rows of a run's tables, made from replies and metrics."""
 
 from collections.abc import Sequence
 from typing import Any
@@ -13,16 +13,16 @@ def round_row(
     seconds: float,
     aggregation_started_at: float,
 ) -> dict[str, Any]:
-    """The row of a round without metrics of the averaged model: sums over the clients that count.
+    """Return the row of a round without the metrics of the averaged model: sums over the usable replies.
 
-    `train_loss` is the mean over all training images; both times are seconds after the dispatch.
+    `train_loss` is the mean over all training images. Both times are in seconds after the dispatch.
     """
-    counted = [reply for reply in replies if reply.status in USABLE]
-    num_examples = sum(reply.num_examples for reply in counted)
-    loss = sum((reply.train_loss or 0.0) * reply.num_examples for reply in counted)
+    usable = [reply for reply in replies if reply.status in USABLE]
+    num_examples = sum(reply.num_examples for reply in usable)
+    loss = sum((reply.train_loss or 0.0) * reply.num_examples for reply in usable)
     return {
         "round": round_number,
-        "num_clients": len(counted),
+        "num_clients": len(usable),
         "num_examples": num_examples,
         "train_loss": loss / num_examples if num_examples else None,
         "seconds": round(seconds, 3),
@@ -34,7 +34,7 @@ def round_row(
 
 
 def client_row(reply: ClientReply, metrics: Metrics, site: str | None = None) -> dict[str, Any]:
-    """The row of a client: its reply, how its own model does on validation (empty if unknown), its site."""
+    """Return a client's row: its reply, its own model's validation metrics (empty if unknown), its site."""
     return {
         "round": reply.round,
         "client": reply.client,
@@ -58,11 +58,11 @@ def client_row(reply: ClientReply, metrics: Metrics, site: str | None = None) ->
     }
 
 
-def class_rows(found: Evaluation, class_names: Sequence[str]) -> list[dict[str, Any]]:
-    """The rows of classes.csv or test_classes.csv but for their keys; none where there are two classes."""
-    counts = found.confusion.sum(axis=1).tolist()
-    about = zip(class_names, counts, found.by_class, strict=bool(found.by_class))
+def class_rows(evaluation: Evaluation, class_names: Sequence[str]) -> list[dict[str, Any]]:
+    """Return the rows of classes.csv or test_classes.csv without their keys; none with two classes."""
+    counts = evaluation.confusion.sum(axis=1).tolist()
+    classes = zip(class_names, counts, evaluation.by_class, strict=bool(evaluation.by_class))
     return [
         {"class": label, "name": name, "num_examples": number, **metrics}
-        for label, (name, number, metrics) in enumerate(about)
+        for label, (name, number, metrics) in enumerate(classes)
     ]

@@ -1,4 +1,4 @@
-"""How a run's records begin, go on after each round, and are picked up again."""
+"""Log of a run: its records are started, extended by each round, and resumed."""
 
 import shutil
 from collections.abc import Sequence
@@ -18,16 +18,17 @@ from helpers.run_records.tables import (
     write_rows,
 )
 
-DECIDE_WHAT_IS_REMEMBERED = ("STRATEGY", "UPDATE_DTYPE", "BATCH_NORM")
+STATE_SETTINGS = ("STRATEGY", "UPDATE_DTYPE", "BATCH_NORM")
+"""Settings that decide what clients and server keep between rounds."""
 
 
 def facts_of(order: Order) -> dict[str, Any]:
-    """What has to be the same for a run to go on: its settings and its data."""
+    """Return what must stay the same for a run to resume: settings, data and versions."""
     return {"settings": order.settings, "data_digest": order.data_digest, "versions": order.versions}
 
 
 def begin_run(folders: RunFolders, order: Order, schema: Schema, weights: Weights) -> RunState:
-    """Start the records of a run, in place of whatever its folders held.
+    """Start the records of a run; earlier content of its folders is deleted.
 
     Raises:
         RecordError: the folders cannot be written.
@@ -46,7 +47,7 @@ def begin_run(folders: RunFolders, order: Order, schema: Schema, weights: Weight
 
 
 def resume_run(folders: RunFolders, order: Order, schema: Schema) -> tuple[RunState, Weights]:
-    """Return the state and global weights after the last finished round; drop rows of later ones.
+    """Return the state and global weights after the last committed round; drop rows of later rounds.
 
     Raises:
         RecordError: the records are missing or damaged.
@@ -58,12 +59,12 @@ def resume_run(folders: RunFolders, order: Order, schema: Schema) -> tuple[RunSt
     trim_table(folders.metrics / "classes.csv", CLASS_COLUMNS, state.round)
     trim_table(folders.metrics / "partition.csv", PARTITION_COLUMNS, state.round)
     before = facts.get("settings", {})
-    if facts != facts_of(order):  # by force: the partition may differ as well
+    if facts != facts_of(order):  # only with --force: the partition may differ as well
         state = replace(state, partition_clients=None)
-    if any(before.get(name) != order.settings.get(name) for name in DECIDE_WHAT_IS_REMEMBERED):
-        # By force: what was remembered for others would mislead it.
+    if any(before.get(name) != order.settings.get(name) for name in STATE_SETTINGS):
+        # Only with --force: states kept under other settings would mislead this run.
         state = replace(state, **checkpoint.NO_STATES)
-    checkpoint.commit(folders, state, facts_of(order))  # they may have been changed by force
+    checkpoint.commit(folders, state, facts_of(order))  # --force may have changed them
     return state, weights
 
 
@@ -79,7 +80,7 @@ def commit_round(
 ) -> RunState:
     """Write a finished round: weights, CSV rows and, last, the state; return the state.
 
-    Committing the same round twice leaves the same records.
+    Committing a round twice leaves the same records.
 
     Args:
         folders: of the run.
@@ -92,11 +93,11 @@ def commit_round(
         sites: Site messages of the run, where its clients are sites.
 
     Raises:
-        RecordError: something could not be written, or the records are not at the round before.
+        RecordError: a file could not be written, or the records are not at the previous round.
     """
     state, facts = checkpoint.read_state(folders)
     if state.round not in (order.round - 1, order.round):
-        raise RecordError(f"{folders.state} is at round {state.round}, not before {order.round}")
+        raise RecordError(f"{folders.state} is at round {state.round}, expected {order.round - 1}")
     file = checkpoint.save_weights(folders, order.round, schema, weights)
     write_rows(folders.metrics / "rounds.csv", ROUND_COLUMNS, order.round, [metrics])
     write_rows(folders.metrics / "clients.csv", CLIENT_COLUMNS, order.round, averaged.clients)
@@ -121,14 +122,14 @@ def commit_round(
 
 
 def server_state_before(folders: RunFolders, round_number: int, schema: Schema) -> Weights:
-    """Return what the server remembered when a round began; empty where nothing, as before the first.
+    """Return the server's state at the start of a round; empty without one, as before the first round.
 
-    An aggregation that is done again after its round was committed finds the same as the first time.
+    An aggregation that is repeated after its round was committed gets the same state as the first time.
 
     Args:
         folders: of the run.
-        round_number: the round that is aggregated.
-        schema: of what the server remembers.
+        round_number: the round to aggregate.
+        schema: of the server's state.
 
     Raises:
         RecordError: the records are missing or damaged.
@@ -139,5 +140,5 @@ def server_state_before(folders: RunFolders, round_number: int, schema: Schema) 
 
 
 def _server_file_before(state: RunState, round_number: int) -> str | None:
-    """`state` is at the round before, or already at the round."""
+    """Return the file from before the round; `state` is at the previous round or already at this one."""
     return state.server_file if state.round < round_number else state.server_file_before

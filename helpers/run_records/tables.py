@@ -1,4 +1,4 @@
-"""The CSV files of a run."""
+"""CSV files of a run: columns, reading and writing."""
 
 import io
 from collections.abc import Sequence
@@ -76,7 +76,7 @@ TEST_CLASS_COLUMNS = [
 
 
 def read_table(path: Path, columns: list[str]) -> pd.DataFrame:
-    """Read a CSV file as text; without the file, an empty table with `columns`.
+    """Read a CSV file as text; return an empty table with `columns` if it is missing.
 
     Raises:
         RecordError: the file cannot be read.
@@ -90,16 +90,16 @@ def read_table(path: Path, columns: list[str]) -> pd.DataFrame:
 
 
 def write_rows(path: Path, columns: list[str], round_number: int, rows: list[dict[str, Any]]) -> None:
-    """Add the rows of a round to a CSV file, in place of any rows of that round or a later one.
+    """Add the rows of a round to a CSV file; replace any rows of that round or a later one.
 
     Args:
-        path: the file, made when absent.
-        columns: names, in order; what else a row has is left out.
+        path: the file; created if missing.
+        columns: names, in order; other values of a row are dropped.
         round_number: the round of `rows`.
-        rows: values by column; None is written empty.
+        rows: values by column; None is written as empty.
 
     Raises:
-        RecordError: the file cannot be read or written; it is as it was.
+        RecordError: the file cannot be read or written; it is unchanged.
     """
     kept = trimmed(read_table(path, columns), round_number - 1)
     table = pd.concat([kept, pd.DataFrame(rows, columns=columns, dtype=object)])
@@ -107,7 +107,7 @@ def write_rows(path: Path, columns: list[str], round_number: int, rows: list[dic
 
 
 def trim_table(path: Path, columns: list[str], last_round: int) -> None:
-    """Drop the rows after `last_round`: what the run's state does not name has not happened."""
+    """Drop the rows after `last_round`, which the run's state does not contain."""
     if path.exists():
         write_whole(path, to_csv(trimmed(read_table(path, columns), last_round)))
 
@@ -117,14 +117,14 @@ def trimmed(table: pd.DataFrame, last_round: int) -> pd.DataFrame:
 
 
 def confusion_table(confusion: NDArray[np.int64], class_names: Sequence[str]) -> pd.DataFrame:
-    """The content of confusion.csv: a row a true class, a column for what its images were decided to be."""
+    """Return the content of confusion.csv: one row per true class, one column per predicted class."""
     table = pd.DataFrame(confusion, columns=list(class_names))
     table.insert(0, "true", list(class_names), allow_duplicates=True)
     return table
 
 
 def to_csv(table: pd.DataFrame) -> bytes:
-    """UTF-8, one line a row, floats with as many digits as it takes to read them back exactly."""
+    """Return UTF-8 text, one line per row; floats have enough digits to be read back exactly."""
     buffer = io.StringIO()
     table.to_csv(buffer, index=False, lineterminator="\n")
     return buffer.getvalue().encode()

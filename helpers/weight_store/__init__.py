@@ -1,1 +1,1 @@
-"""Where weights, updates and predictions lie between tasks: bytes under a key, checked on read."""
+"""Storage of weights, updates and predictions between tasks: bytes under a key, verified when read."""

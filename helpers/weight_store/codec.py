@@ -1,4 +1,4 @@
-"""Named arrays to bytes and back, in the safetensors format: data only, nothing to execute."""
+"""Codec between named arrays and bytes in the safetensors format, which holds data only and no code."""
 
 import json
 import struct
@@ -19,33 +19,33 @@ _DTYPES = {
     "I8": "int8",
     "U8": "uint8",
 }
-"""What safetensors calls NumPy's dtypes, in the order in which its own writer lays arrays down."""
+"""NumPy's dtypes by their safetensors names, in the order in which its own writer stores arrays."""
 HEADER_LIMIT = 1 << 20
-"""Largest header accepted, bytes: far above what any registered network needs."""
+"""Largest header accepted, bytes; no registered network comes near it."""
 
 
 class CodecError(ValueError):
-    """Bytes that are not the arrays they should be; the reason is cut, as it may quote them."""
+    """The bytes are not the expected arrays. The reason is cut, as it may quote them."""
 
     def __init__(self, reason: str) -> None:
         super().__init__(reason[:500])
 
 
 def encode(names: Sequence[str], arrays: Sequence[NDArray[np.generic]]) -> list[memoryview]:
-    """Serialise arrays under their names, byte for byte as safetensors' own `save` does.
+    """Serialize arrays under their names, byte for byte as safetensors' own `save` does.
 
     Returns:
-        The header and the arrays' own memory: buffers of bytes which, one after another, are the file.
-        Nothing is copied; an array that is changed later changes them.
+        The header and the arrays' own memory: buffers that, one after another, form the file.
+        Nothing is copied, so changing an array later changes its buffer.
 
     Raises:
-        CodecError: two arrays share a name, or one has a dtype that is not among those of `decode`.
+        CodecError: two arrays share a name, or an array has a dtype that cannot be read back.
     """
     if len(set(names)) != len(names):
         raise CodecError("array names are not unique")
-    kinds = {dtype: (place, kind) for place, (kind, dtype) in enumerate(_DTYPES.items())}
+    kinds = {dtype: (position, kind) for position, (kind, dtype) in enumerate(_DTYPES.items())}
     if wrong := sorted({str(array.dtype) for array in arrays} - set(kinds)):
-        raise CodecError(f"arrays of {', '.join(wrong)}; possible are {', '.join(kinds)}")
+        raise CodecError(f"arrays of {', '.join(wrong)} cannot be stored, only {', '.join(kinds)}")
     by_name = dict(zip(names, arrays, strict=True))
     header: dict[str, Any] = {}
     buffers: list[memoryview] = []
@@ -61,24 +61,24 @@ def encode(names: Sequence[str], arrays: Sequence[NDArray[np.generic]]) -> list[
 
 
 def decode(data: bytes | memoryview, schema: Schema) -> Weights:
-    """Read arrays back, in the order of `schema`, without copying.
+    """Read arrays back in the order of `schema`, without copying.
 
-    The header is checked against the schema and the length before any array is made, so a
-    hostile length or shape costs nothing.
+    The header is checked against the schema and the length before any array is created, so a
+    hostile length or shape uses no memory.
 
     Args:
-        data: what `encode` made, in one piece.
-        schema: names, dtypes and shapes that must be there, no more and no fewer.
+        data: the output of `encode`, joined.
+        schema: names, dtypes and shapes that must be there, exactly.
 
     Returns:
         Read-only arrays that share memory with `data`.
 
     Raises:
-        CodecError: saying what differs.
+        CodecError: names what differs.
     """
     offsets, start = _read_header(data)
     if wrong := sorted(set(offsets) ^ {spec.name for spec in schema}):
-        raise CodecError(f"{len(wrong)} names missing or unexpected, such as {wrong[0]!r}")
+        raise CodecError(f"{len(wrong)} names are missing or unexpected, such as {wrong[0]!r}")
     arrays = []
     for spec in schema:
         begin, end = offsets[spec.name][1]

@@ -1,4 +1,4 @@
-"""The weight store in a folder that all workers of a run share."""
+"""Weight store in a folder that all workers of a run share."""
 
 import contextlib
 import mmap
@@ -10,22 +10,20 @@ from pathlib import Path
 from urllib.parse import quote
 
 from helpers.global_config import ConfigError
-from helpers.weight_store.digest import Digest
-from helpers.weight_store.pieces import Buffers
-from helpers.weight_store.store import LIFETIME_S, StoreError
+from helpers.weight_store.blobs import LIFETIME_S, Buffers, Digest, StoreError
 
 WHOLE, UNFINISHED = ".weights", ".unfinished"
 
 
 class FileStore:
-    """Blobs as files, mapped into memory when they are read; nothing is copied then.
+    """Blobs as files, read by mapping them into memory without a copy.
 
-    A file is in use as long as its time of modification is renewed by reading. What has not been used
-    for LIFETIME_S is deleted when a store on the folder is opened.
+    Reading a file renews its modification time. Files not used for LIFETIME_S are deleted when a store
+    on the folder is opened.
 
     Args:
-        folder: in memory (`/dev/shm`), on a disk or on a network file system; made, for its owner
-            alone, if it is absent.
+        folder: in memory (`/dev/shm`), on a disk or on a network file system; created with access for its
+            owner alone if missing.
 
     Raises:
         ConfigError: the folder cannot be made, read or written.
@@ -39,8 +37,8 @@ class FileStore:
             tempfile.TemporaryFile(dir=folder).close()
         except OSError as error:
             raise ConfigError(
-                f"WEIGHT_STORE: the folder {folder} cannot be used ({error.strerror}); name one that this "
-                "user can write, or redis"
+                f"WEIGHT_STORE: the folder {folder} cannot be used ({error.strerror}); set a folder that "
+                "this user can write, or redis"
             ) from None
 
     def put(self, key: str, data: Buffers) -> None:
@@ -56,7 +54,7 @@ class FileStore:
                 raise
         except OSError as error:
             raise StoreError(
-                f"{key}: not stored in {self._folder}: {error.strerror}; mend that, or start every worker "
+                f"{key}: not stored in {self._folder}: {error.strerror}; fix that, or start every worker "
                 "with DT_WEIGHT_STORE=redis"
             ) from error
 
@@ -66,12 +64,12 @@ class FileStore:
             with path.open("rb") as file:
                 if os.fstat(file.fileno()).st_size > limit:
                     raise StoreError(f"{key}: more bytes than the {limit} expected")
-                os.utime(path)  # in use: live on
+                os.utime(path)  # renews its lifetime
                 data = memoryview(mmap.mmap(file.fileno(), 0, access=mmap.ACCESS_READ))
         except FileNotFoundError:
             raise StoreError(
-                f"{key}: not in the store {self._folder} (there for {LIFETIME_S} s after the last use; every "
-                "worker of a run needs the same WEIGHT_STORE)"
+                f"{key}: not in the store {self._folder} (kept for {LIFETIME_S} s after the last use; all "
+                "workers of a run need the same WEIGHT_STORE)"
             ) from None
         except (OSError, ValueError) as error:  # ValueError: an empty file
             raise StoreError(f"{key}: not read from {self._folder}: {error}") from error
@@ -87,12 +85,12 @@ class FileStore:
             raise StoreError(f"keys not deleted from {self._folder}: {error.strerror}") from error
 
     def _path(self, key: str) -> Path:
-        """The file of a key: a name of letters, digits and `_.-~%` with an ending, so never a way out."""
+        """Return the file of a key: only letters, digits and `_.-~%`, so it stays in the folder."""
         return self._folder / (quote(key.encode(errors="surrogatepass"), safe="") + WHOLE)
 
     def _sweep(self) -> None:
         oldest = time.time() - LIFETIME_S
         for file in self._folder.iterdir():
-            with contextlib.suppress(FileNotFoundError):  # another worker sweeps as well
+            with contextlib.suppress(FileNotFoundError):  # another worker may sweep at the same time
                 if file.suffix in (WHOLE, UNFINISHED) and file.stat().st_mtime < oldest:
                     file.unlink()

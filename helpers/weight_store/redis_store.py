@@ -1,4 +1,4 @@
-"""The weight store in Redis."""
+"""Weight store in Redis."""
 
 import contextlib
 import secrets
@@ -9,16 +9,14 @@ import numpy as np
 import redis
 from redis.client import Pipeline
 
-from helpers.weight_store.digest import Digest
-from helpers.weight_store.pieces import PIECE_BYTES, Buffers, pieces
-from helpers.weight_store.store import LIFETIME_S, StoreError
+from helpers.weight_store.blobs import LIFETIME_S, PIECE_BYTES, Buffers, Digest, StoreError, pieces
 
 
 class RedisStore:
     """Blobs as Redis hashes of numbered pieces, each hash with a time to live.
 
-    In pieces, because then Redis and its client work side by side, nobody else waits for one huge
-    command, and a blob may be longer than the 512 MB at which a plain value of Redis ends.
+    With pieces, Redis and its client work in parallel, other clients do not wait for one huge command,
+    and a blob may exceed the 512 MB limit of a plain Redis value.
 
     Args:
         client: a client that returns bytes (`decode_responses=False`).
@@ -37,7 +35,7 @@ class RedisStore:
                     if number == 0:
                         pipeline.expire(unfinished, LIFETIME_S)
                 _answers(pipeline)
-            self._client.rename(unfinished, key)  # whole from now on
+            self._client.rename(unfinished, key)  # complete and visible from here on
         except redis.RedisError as error:
             with contextlib.suppress(redis.RedisError):
                 self._client.unlink(unfinished)
@@ -61,7 +59,7 @@ class RedisStore:
         return whole.toreadonly()
 
     def _lengths(self, key: str, limit: int) -> list[int]:
-        """Bytes of every piece, at most `limit` together; the key lives on, as it is in use."""
+        """Return the length of every piece, at most `limit` in total; renew the key's time to live."""
         most = -(-limit // PIECE_BYTES)
         with self._client.pipeline(transaction=False) as pipeline:
             pipeline.hlen(key)
@@ -71,8 +69,8 @@ class RedisStore:
             count, *lengths, _ = _answers(pipeline)
         if count == 0:
             raise StoreError(
-                f"{key}: not in the store (in Redis for {LIFETIME_S} s after the last use; every worker of a "
-                "run needs the same WEIGHT_STORE)"
+                f"{key}: not in the store (kept for {LIFETIME_S} s after the last use; all workers of a "
+                "run need the same WEIGHT_STORE)"
             )
         if count > most or sum(lengths) > limit:
             raise StoreError(f"{key}: more bytes than the {limit} expected")
@@ -88,10 +86,10 @@ class RedisStore:
 
 
 def _answers(pipeline: Pipeline) -> list[Any]:
-    """Send the commands and return what Redis says to each.
+    """Send the commands and return Redis' answer to each.
 
     Raises:
-        redis.RedisError: the first error among them; redis-py's own would quote the weights.
+        redis.RedisError: the first error; redis-py's own exception would quote the weights.
     """
     answers: list[Any] = pipeline.execute(raise_on_error=False)
     for answer in answers:

@@ -1,44 +1,95 @@
-"""The weight store: bytes under a key for a limited time, and references to them."""
+"""The weight store: arrays under a key for a limited time, and verified references to them."""
 
 from collections.abc import Sequence
+from pathlib import Path
 from typing import Protocol
+from urllib.parse import urlsplit
+from urllib.request import url2pathname
 
 import numpy as np
+import redis
 from numpy.typing import NDArray
 
 from helpers.federated.messages import Reference
 from helpers.federated.weights import Schema, Weights, num_bytes, schema_of
+from helpers.weight_store.blobs import Buffers, Digest, StoreError, start_digest
 from helpers.weight_store.codec import HEADER_LIMIT, CodecError, decode, encode
-from helpers.weight_store.digest import Digest, start_digest
-from helpers.weight_store.pieces import Buffers
+from helpers.weight_store.file_store import FileStore
+from helpers.weight_store.redis_store import RedisStore
 
-LIFETIME_S = 24 * 3600
-"""Seconds a blob lives after its last use: as long as a round may last (the broker's visibility timeout)."""
-
-
-class StoreError(Exception):
-    """The store could not be reached, or does not hold what a reference names."""
+__all__ = ["MemoryStore", "StoreError", "WeightStore", "get_arrays", "open_store", "put_arrays"]
 
 
 class WeightStore(Protocol):
     """Bytes under keys. Implementations: RedisStore, FileStore, MemoryStore."""
 
     def put(self, key: str, data: Buffers) -> None:
-        """Keep the bytes of `data`, one buffer after another, under `key`: whole or not at all.
+        """Store the bytes of `data`, one buffer after another, under `key`: all or nothing.
 
         Raises:
-            StoreError: it could not be kept.
+            StoreError: they could not be stored.
         """
 
     def get(self, key: str, limit: int, digest: Digest | None = None) -> bytes | memoryview:
-        """Return what lies under `key`; it cannot be written to. `digest` is given the bytes as they come.
+        """Return the bytes under `key`, read-only; add them to `digest` while they arrive.
 
         Raises:
-            StoreError: nothing there, more than `limit` bytes, or out of reach.
+            StoreError: the key is missing, holds more than `limit` bytes, or the store is out of reach.
         """
 
     def delete(self, keys: Sequence[str]) -> None:
-        """Forget keys; absent ones are no error."""
+        """Delete keys; missing ones are ignored."""
+
+
+def open_store(address: str, client: redis.Redis) -> WeightStore:
+    """Open the store at `address`.
+
+    Args:
+        address: a valid WEIGHT_STORE: `redis`, or `file:///folder`.
+        client: the connection that `redis` stands for.
+
+    Raises:
+        ConfigError: the folder cannot be made, read or written.
+    """
+    if address == "redis":
+        return RedisStore(client)
+    return FileStore(Path(url2pathname(urlsplit(address).path)))
+
+
+def put_arrays(
+    store: WeightStore, key: str, names: Sequence[str], arrays: Sequence[NDArray[np.generic]]
+) -> Reference:
+    """Store arrays under `key` and return the reference that locates and verifies them."""
+    data = encode(names, arrays)
+    digest = start_digest(data)
+    store.put(key, data)  # while threads hash
+    return Reference(key, sum(map(len, data)), digest.hexdigest(), schema_of(names, arrays))
+
+
+def get_arrays(store: WeightStore, reference: Reference, schema: Schema) -> Weights:
+    """Fetch arrays by reference and verify them.
+
+    Args:
+        reference: as a peer sent it; nothing in it is trusted.
+        schema: names, dtypes and shapes that the arrays must have.
+
+    Raises:
+        StoreError: the bytes are missing, or their length, digest or schema is wrong.
+    """
+    if reference.schema != schema:
+        raise StoreError(f"{reference.key}: other names, shapes or dtypes than the model's")
+    if reference.length > num_bytes(schema) + HEADER_LIMIT:
+        raise StoreError(f"{reference.key}: {reference.length} bytes are more than the model can have")
+    digest = Digest()
+    data = store.get(reference.key, reference.length, digest)
+    if len(data) != reference.length:
+        raise StoreError(f"{reference.key}: {len(data)} bytes, {reference.length} announced")
+    if digest.hexdigest() != reference.sha256:
+        raise StoreError(f"{reference.key}: sha256 differs from the announced one")
+    try:
+        return decode(data, schema)
+    except CodecError as error:
+        raise StoreError(f"{reference.key}: {error}") from None
 
 
 class MemoryStore:
@@ -62,39 +113,3 @@ class MemoryStore:
     def delete(self, keys: Sequence[str]) -> None:
         for key in keys:
             self.blobs.pop(key, None)
-
-
-def put_arrays(
-    store: WeightStore, key: str, names: Sequence[str], arrays: Sequence[NDArray[np.generic]]
-) -> Reference:
-    """Store arrays under `key` and return the reference that finds and verifies them."""
-    data = encode(names, arrays)
-    digest = start_digest(data)
-    store.put(key, data)  # meanwhile
-    return Reference(key, sum(map(len, data)), digest.hexdigest(), schema_of(names, arrays))
-
-
-def get_arrays(store: WeightStore, reference: Reference, schema: Schema) -> Weights:
-    """Fetch arrays by reference and verify them.
-
-    Args:
-        reference: as a peer sent it; nothing in it is trusted.
-        schema: what the arrays must be here.
-
-    Raises:
-        StoreError: the bytes are missing, or their length, digest or schema is not as it must be.
-    """
-    if reference.schema != schema:
-        raise StoreError(f"{reference.key}: other names, shapes or dtypes than the model's")
-    if reference.length > num_bytes(schema) + HEADER_LIMIT:
-        raise StoreError(f"{reference.key}: {reference.length} bytes are more than the model can have")
-    digest = Digest()
-    data = store.get(reference.key, reference.length, digest)
-    if len(data) != reference.length:
-        raise StoreError(f"{reference.key}: {len(data)} bytes, {reference.length} announced")
-    if digest.hexdigest() != reference.sha256:
-        raise StoreError(f"{reference.key}: sha256 differs from the announced one")
-    try:
-        return decode(data, schema)
-    except CodecError as error:
-        raise StoreError(f"{reference.key}: {error}") from None

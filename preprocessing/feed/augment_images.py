@@ -1,4 +1,4 @@
-"""The Albumentations pipelines for training images."""
+"""Augmentation pipelines of Albumentations for training images."""
 
 import random
 from collections.abc import Callable
@@ -9,17 +9,17 @@ import numpy as np
 from numpy.typing import NDArray
 
 from helpers.global_config import ConfigError
-from preprocessing.feed.custom_augmentation import own_transforms
+from preprocessing.feed.custom_augmentation import custom_transforms
 
 Augment = Callable[[NDArray[np.uint8]], NDArray[np.float32]]
-"""From an image uint8 (H, W, C), RGB or gray, to float32 (H, W, C) in [0, 1]."""
+"""Maps an image uint8 (H, W, C), RGB or gray, to float32 (H, W, C) in [0, 1]."""
 
 
 def _readme_transforms(height: int, width: int) -> list[A.BasicTransform | A.OneOf]:
     return [
         A.Resize(height, width),
         A.RandomRotate90(p=0.5),
-        *([] if height == width else [A.Resize(height, width)]),  # a quarter turn exchanges the sides
+        *([] if height == width else [A.Resize(height, width)]),  # a quarter turn swaps the sides
         A.HorizontalFlip(p=0.5),
         A.VerticalFlip(p=0.5),
         A.OneOf([A.GaussianBlur(), A.MotionBlur()], p=0.3),
@@ -29,7 +29,7 @@ def _readme_transforms(height: int, width: int) -> list[A.BasicTransform | A.One
 
 
 def _light_transforms(height: int, width: int) -> list[A.BasicTransform | A.OneOf]:
-    """What leaves an ultrasound image plausible: its depth runs downwards, so it is never turned."""
+    """Return transforms that keep ultrasound images plausible: depth runs downwards, so no rotation."""
     return [
         A.Resize(height, width),
         A.HorizontalFlip(p=0.5),
@@ -39,18 +39,18 @@ def _light_transforms(height: int, width: int) -> list[A.BasicTransform | A.OneO
 
 
 def _strong_transforms(height: int, width: int) -> list[A.BasicTransform | A.OneOf]:
-    """For few images of mammography or ultrasound: never upside down, turned by 15 degrees at most.
+    """Return transforms for small sets of mammograms or ultrasound: never upside down, at most 15 degrees.
 
-    Shifted, scaled, sheared and bent a little, as breasts are compressed and probes held differently;
-    brighter, darker, noisier or less sharp, as devices differ (the multiplicative noise is like speckle);
-    small patches blackened, so that no single place decides.
+    Shift, scale, shear and elastic deformation imitate compression of the breast and position of the probe.
+    Brightness, noise and sharpness imitate devices; multiplicative noise resembles speckle. Small black
+    patches keep a single place from deciding.
     """
     side = min(height, width)
     return [
         A.Resize(height, width),
         A.HorizontalFlip(p=0.5),
         A.Affine(scale=(0.85, 1.15), translate_percent=(-0.08, 0.08), rotate=(-15, 15), shear=(-5, 5), p=0.8),
-        # By some 1 % of the side.
+        # By about 1 % of the side.
         A.ElasticTransform(alpha=0.005 * side**2, sigma=max(1.0, 0.08 * side), p=0.2),
         A.OneOf([A.RandomBrightnessContrast(0.3, 0.3), A.RandomGamma((70, 140))], p=0.5),
         A.OneOf(
@@ -79,26 +79,26 @@ AUGMENTATIONS = {
 
 
 def augmentation(name: str, input_shape: tuple[int, int], seed: int) -> Augment:
-    """Return a pipeline; the n-th image it is given is changed in a way that follows from `seed`.
+    """Return a pipeline; `seed` determines how the n-th image is changed.
 
     Args:
-        name: a key of AUGMENTATIONS, or the content of a file of one's own, which `own_augmentation` carries.
-        input_shape: height and width of what comes out.
+        name: a key of AUGMENTATIONS, or the content of a user's file from `embed_custom_augmentation`.
+        input_shape: height and width of the result.
         seed: any non-negative integer below 2**32.
 
     Raises:
-        ConfigError: neither; the name of a file is none, as nobody but the orchestrator reads it.
+        ConfigError: neither; the name of a file is refused, because only the orchestrator reads files.
     """
-    cv2.setNumThreads(1)  # the images are small; OpenCV's threads would fight TensorFlow's
+    cv2.setNumThreads(1)  # the images are small; OpenCV's threads would compete with TensorFlow's
     if name.startswith("{"):
-        transforms = own_transforms(name, *input_shape)
+        transforms = custom_transforms(name, *input_shape)
     elif name in AUGMENTATIONS:
         transforms = AUGMENTATIONS[name](*input_shape)
     else:
         raise ConfigError(f"AUGMENTATION: received {name!r}: expected {', '.join(AUGMENTATIONS)}")
     pipeline = A.Compose(transforms)
-    # Not Compose(seed=…): that gives every transform a generator of the same seed, so that a horizontal
-    # flip would always come with a vertical one. One generator shared by all keeps them independent.
+    # Not Compose(seed=…): that seeds every transform equally, so that a horizontal flip would always come
+    # with a vertical one. A shared generator keeps transforms independent.
     pipeline.set_random_state(np.random.default_rng(seed), random.Random(seed))
 
     def augment(image: NDArray[np.uint8]) -> NDArray[np.float32]:
@@ -111,13 +111,13 @@ def augmentation(name: str, input_shape: tuple[int, int], seed: int) -> Augment:
 def augmented_examples(
     images: NDArray[np.uint8], name: str, seed: int, count: int = 16
 ) -> NDArray[np.float32]:
-    """Some training images as the model sees them: float32 (count, H, W, C) in [0, 1].
+    """Return training images as the model sees them: float32 (count, H, W, C) in [0, 1].
 
     Args:
         images: (N, H, W, C), 0-255.
-        name: a key of AUGMENTATIONS.
-        seed: decides which images, and how they are changed.
-        count: how many, at most N.
+        name: as in `augmentation`.
+        seed: determines the images and their changes.
+        count: number of images, reduced to N if larger.
     """
     generator = np.random.default_rng(seed)
     rows = generator.choice(len(images), min(count, len(images)), replace=False)

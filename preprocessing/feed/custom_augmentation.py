@@ -1,4 +1,4 @@
-"""An Albumentations pipeline of one's own, from a file of `A.save`: read once, carried as text, checked."""
+"""A user's Albumentations pipeline from a file of `A.save`: read once, sent as text, checked before use."""
 
 import functools
 import json
@@ -20,14 +20,14 @@ REFUSED = frozenset(
         *("Lambda", "Mosaic", "OverlayElements", "ReplayCompose"),
     }
 )
-"""Transforms that read files, hold code, or need more than the image."""
+"""Transforms that read files, contain code, or need more than the image."""
 
 
 def embed_custom_augmentation(config: Config) -> Config:
-    """Put the content of the file that AUGMENTATION names in place of its name; so it travels with a run.
+    """Replace the file name in AUGMENTATION with the file's content, which then travels with the run.
 
     Raises:
-        ConfigError: the file cannot be read, or is no pipeline that can be used at INPUT_SHAPE.
+        ConfigError: the file cannot be read, or its pipeline does not work at INPUT_SHAPE.
     """
     name = config.AUGMENTATION
     if name in AUGMENTATION_PRESETS or name.startswith("{"):
@@ -40,71 +40,70 @@ def embed_custom_augmentation(config: Config) -> Config:
     return config.model_copy(update={"AUGMENTATION": text})
 
 
-def own_transforms(text: str, height: int, width: int) -> list[A.BasicTransform | A.BaseCompose]:
-    """Make the pipeline of a file's content, resizing before it and, if it does not do that itself, scaling
-    to [0, 1] after it.
+def custom_transforms(text: str, height: int, width: int) -> list[A.BasicTransform | A.BaseCompose]:
+    """Return a resize, the pipeline of a file's content and, unless it ends in one, a scaling to [0, 1].
 
     Args:
-        text: JSON as `A.save` writes it; not trusted.
-        height, width: of an image, pixels.
+        text: JSON from `A.save`, untrusted.
+        height, width: size of the images, pixels.
 
     Raises:
-        ConfigError: it is no pipeline of Albumentations' own transforms, or its arguments are wrong.
+        ConfigError: not a pipeline of Albumentations' built-in transforms, or wrong arguments.
     """
     try:
         saved = json.loads(text)["transform"]
         _check_names(saved)
         with warnings.catch_warnings():
-            warnings.simplefilter("error", UserWarning)  # so Albumentations tells of arguments it ignores
+            warnings.simplefilter("error", UserWarning)  # Albumentations only warns of unknown arguments
             pipeline = A.from_dict({"transform": saved})
     except ConfigError:
         raise
     except Exception as error:  # a constructor may raise anything for wrong arguments
         reason = " ".join(str(error).split())
         raise ConfigError(
-            f"AUGMENTATION: no pipeline that A.save wrote: {type(error).__name__}: {reason}"
+            f"AUGMENTATION: not a pipeline that A.save wrote: {type(error).__name__}: {reason}"
         ) from error
     scale = [] if _ends_in_float(saved) else [A.ToFloat(max_value=255)]
     return [A.Resize(height, width), pipeline, *scale]
 
 
 def _read(file: Path) -> Any:
-    """The content of a file of `A.save`, JSON or YAML.
+    """Return the content of a file of `A.save`, JSON or YAML.
 
     Raises:
-        ConfigError: not there, too large or neither.
+        ConfigError: missing, too large, or neither.
     """
     try:
         if file.stat().st_size > MOST_BYTES:
-            raise ConfigError(f"AUGMENTATION: {file} has over {MOST_BYTES} bytes; it travels with every task")
+            raise ConfigError(f"AUGMENTATION: {file} has over {MOST_BYTES} bytes; every task carries it")
         content = yaml.safe_load(file.read_text(encoding="utf-8"))  # JSON is YAML
     except (OSError, UnicodeDecodeError, yaml.YAMLError) as error:
         reason = " ".join(str(error).split())
         raise ConfigError(f"AUGMENTATION: {file} cannot be read: {reason}") from None
     if not isinstance(content, dict) or "transform" not in content:
-        raise ConfigError(f"AUGMENTATION: {file} is not what A.save writes: expected an entry `transform`")
+        raise ConfigError(f"AUGMENTATION: {file} is not a file of A.save: expected an entry `transform`")
     return {"transform": content["transform"]}
 
 
 @functools.cache
 def _permitted() -> frozenset[str]:
-    """Names of Albumentations' own transforms and compositions that a file may name."""
-    kinds = {name: kind for name, kind in vars(A).items() if isinstance(kind, type)}
-    own = {name for name, kind in kinds.items() if issubclass(kind, A.BasicTransform | A.BaseCompose)}
-    return frozenset(own - REFUSED)
+    """Return the names of Albumentations' built-in transforms and compositions that a file may use."""
+    classes = {name: value for name, value in vars(A).items() if isinstance(value, type)}
+    built_in = {name for name, each in classes.items() if issubclass(each, A.BasicTransform | A.BaseCompose)}
+    return frozenset(built_in - REFUSED)
 
 
 def _check_names(saved: Any) -> None:
-    """Refuse what is not Albumentations' own, before anything is made of it.
+    """Check the names of all transforms before any is constructed.
 
     Raises:
-        ConfigError: naming it.
+        ConfigError: a transform is not built into Albumentations, or is in REFUSED.
     """
     name = saved.get("__class_fullname__") if isinstance(saved, dict) else None
     if not isinstance(name, str) or name not in _permitted():
         raise ConfigError(
-            f"AUGMENTATION: {name!r} may not come from a file: only Albumentations' own transforms that need "
-            "nothing but the image"
+            f"AUGMENTATION: {name!r} is not allowed in a file; use Albumentations' built-in transforms that "
+            "need only the image"
         )
     for part in saved.get("transforms", ()):
         _check_names(part)
@@ -118,30 +117,30 @@ def _ends_in_float(saved: dict[str, Any]) -> bool:
 
 
 def _try(text: str, shape: tuple[int, int, int]) -> None:
-    """Change some noise, and refuse a pipeline that does not give what a network expects.
+    """Apply the pipeline to noise, and check that the results are what a network expects.
 
     Raises:
-        ConfigError: saying what it gives.
+        ConfigError: another shape, type or range.
     """
-    pipeline = A.Compose(own_transforms(text, *shape[:2]))
+    pipeline = A.Compose(custom_transforms(text, *shape[:2]))
     generator = np.random.default_rng(0)
     for _ in range(TRIALS):
         image = generator.integers(0, 256, shape, np.uint8)
         try:
             changed = pipeline(image=image)["image"]
-        except Exception as error:  # a transform may raise anything for an image it cannot take
+        except Exception as error:  # a transform may raise anything for an unsuitable image
             reason = " ".join(str(error).split())
             raise ConfigError(
                 f"AUGMENTATION: the pipeline fails on an image {shape}: {type(error).__name__}: {reason}"
             ) from error
         if changed.shape != shape:
             raise ConfigError(
-                f"AUGMENTATION: the pipeline gives images {changed.shape}, expected {shape}; end it with "
+                f"AUGMENTATION: the pipeline returns images {changed.shape}, expected {shape}; end it with "
                 f"A.Resize({shape[0]}, {shape[1]})"
             )
         if changed.dtype != np.float32 or changed.min() < 0 or changed.max() > 1:
             raise ConfigError(
-                f"AUGMENTATION: the pipeline gives {changed.dtype} from {changed.min():g} to "
+                f"AUGMENTATION: the pipeline returns {changed.dtype} from {changed.min():g} to "
                 f"{changed.max():g}, expected values from 0 to 255, or to 1 after A.ToFloat; leave "
-                "A.Normalize out, networks scale for themselves"
+                "A.Normalize out, because networks scale their input"
             )

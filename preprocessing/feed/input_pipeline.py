@@ -1,4 +1,4 @@
-"""Rows of the prepared arrays to batches for Keras, made ahead in a thread."""
+"""Batches for Keras from rows of the prepared arrays, made ahead of time in a thread."""
 
 from collections.abc import Callable, Iterator
 from typing import Any
@@ -10,7 +10,7 @@ from numpy.typing import NDArray
 from preprocessing.feed.augment_images import Augment, augmentation
 
 PREFETCHED_BATCHES = 4
-PREFETCHED_BYTES = 2**28  # if that is less; one batch is made ahead anyway
+PREFETCHED_BYTES = 2**28  # upper limit; at least one batch is prefetched
 
 
 def training_batches(
@@ -23,17 +23,17 @@ def training_batches(
     augmentation_name: str,
     seed: list[int],
 ) -> tf.data.Dataset:
-    """Shuffle and augment rows of the training split, anew in each of some epochs, one after another.
+    """Return shuffled and augmented batches of training rows for several epochs, one after the other.
 
-    The same arguments give the same batches, in any process.
+    Every epoch shuffles and augments again. The same arguments give the same batches in any process.
 
     Args:
         images: (N, H, W, C), 0-255, usually memory-mapped.
         labels: (N,), 0 to k - 1.
         rows: the client's rows.
-        batch_size: images per batch; the last one of an epoch may be smaller.
-        epochs: how often every row comes.
-        augmentation_name: a key of AUGMENTATIONS.
+        batch_size: images per batch; the last batch of an epoch may be smaller.
+        epochs: number of times that every row occurs.
+        augmentation_name: as in `augmentation`.
         seed: non-negative integers, such as (seed, round, client).
 
     Returns:
@@ -54,7 +54,7 @@ def training_batches(
 
 
 def evaluation_batches(images: NDArray[np.uint8], batch_size: int) -> tf.data.Dataset:
-    """Batches of all images in order, unchanged but for the scale: float32 (B, H, W, C) in [0, 1]."""
+    """Return batches of all images in order, only scaled: float32 (B, H, W, C) in [0, 1]."""
 
     def batches() -> Iterator[NDArray[np.float32]]:
         for start in range(0, len(images), batch_size):
@@ -88,7 +88,7 @@ def _dataset(
 
 
 def _prefetched(batch_size: int, images: NDArray[np.uint8]) -> int:
-    """How many batches to make ahead: few where images are large."""
+    """Return the number of batches to prefetch, fewer for large images."""
     batch_bytes = batch_size * int(np.prod(images.shape[1:])) * np.dtype(np.float32).itemsize
     return max(1, min(PREFETCHED_BATCHES, PREFETCHED_BYTES // batch_bytes))
 
@@ -96,26 +96,26 @@ def _prefetched(batch_size: int, images: NDArray[np.uint8]) -> int:
 def _ahead(
     batches: Callable[[], Iterator[Any]], signature: Any, num_batches: int, ahead: int = PREFETCHED_BATCHES
 ) -> tf.data.Dataset:
-    """Run a generator of `num_batches` batches in a thread of its own, `ahead` batches before the training.
+    """Run a generator in a thread, `ahead` batches before training.
 
-    One iteration at a time; other than so many batches are an error.
+    The dataset allows one iteration at a time. A number of batches other than `num_batches` is an error.
 
-    Not by `from_generator`: with Python 3.11 that sets glibc's mmap threshold to 128 KiB for the whole
-    process, and then every activation of every step is fetched from the kernel and given back to it.
-    Nothing is left to tf.data's tuning: its thread tunes nothing here, sleeps ever longer (5 s, 10 s), and
-    now and then the end of an epoch waits until it wakes.
+    `from_generator` is avoided: with Python 3.11 it sets glibc's mmap threshold to 128 KiB for the whole
+    process, so that every activation of every step is allocated from the kernel and returned to it.
+    tf.data's autotuning is off: its thread has nothing to tune here, sleeps ever longer (5 s, 10 s), and
+    sometimes the end of an epoch waits until it wakes.
     """
     options = tf.data.Options()
     options.autotune.enabled = False
-    going: Iterator[Any] = iter(())
+    iteration: Iterator[Any] = iter(())
 
     def next_batch(index: np.int64) -> Any:
-        nonlocal going
+        nonlocal iteration
         if index == 0:
-            going = zip(range(num_batches), batches(), strict=True)
-        _, batch = next(going)
+            iteration = zip(range(num_batches), batches(), strict=True)
+        _, batch = next(iteration)
         if index == num_batches - 1:
-            next(going, None)  # raises if there are more
+            next(iteration, None)  # raises if there are more
         return batch
 
     structure = tf.nest.flatten(signature)

@@ -1,4 +1,7 @@
-"""Which training rows each client owns: a function of data, settings and the number of clients."""
+"""Partition of the training rows among clients: a function of data, settings and number of clients."""
+
+from functools import lru_cache
+from typing import NamedTuple
 
 import numpy as np
 
@@ -16,19 +19,44 @@ from preprocessing.feed.prepared_data import PreparedData
 
 
 def partition(data: PreparedData, config: Config, num_clients: int) -> list[Rows]:
-    """Divide the training rows among clients as PARTITION says.
+    """Divide the training rows among clients by PARTITION.
+
+    The last results are kept, because a round needs its partition several times.
 
     Args:
-        data: whose rows are divided.
+        data: prepared data with the rows.
         config: uses PARTITION, SEED, DIRICHLET_ALPHA, SITE_COLUMN.
-        num_clients: how many; see `count_clients`.
+        num_clients: number of clients; see `count_clients`.
 
     Returns:
-        one int64 array of row numbers per client, ascending, none empty; every row is in exactly one.
+        One read-only int64 array of ascending row numbers per client, none empty; every row is in exactly
+        one.
 
     Raises:
-        PreprocessingError: more clients than there can be, or PARTITION needs what the data do not tell.
+        PreprocessingError: too many clients, or the data lack what PARTITION needs.
     """
+    settings = _Settings(config.PARTITION, config.SEED, config.DIRICHLET_ALPHA, config.SITE_COLUMN)
+    return list(_partition(data, settings, num_clients))
+
+
+class _Settings(NamedTuple):
+    """The settings that decide a partition."""
+
+    PARTITION: str
+    SEED: int
+    DIRICHLET_ALPHA: float
+    SITE_COLUMN: str
+
+
+@lru_cache(maxsize=8)
+def _partition(data: PreparedData, config: _Settings, num_clients: int) -> tuple[Rows, ...]:
+    shares = _divide(data, config, num_clients)
+    for rows in shares:
+        rows.flags.writeable = False  # every caller shares them
+    return tuple(shares)
+
+
+def _divide(data: PreparedData, config: _Settings, num_clients: int) -> list[Rows]:
     kind, labels = resolve_partition(data, config), data.labels("train")
     most = most_clients(data, config)
     if not 1 <= num_clients <= most:
@@ -36,7 +64,7 @@ def partition(data: PreparedData, config: Config, num_clients: int) -> list[Rows
         raise PreprocessingError(
             f"NUM_CLIENTS (or num_workers, where it is 0): received {num_clients} for "
             f"{counted(most, what)}{'' if what == 'training image' else ' in training'}; every client needs "
-            "at least one, so use fewer clients or another PARTITION, or add images"
+            "at least one: use fewer clients or another PARTITION, or add images"
         )
     match kind:
         case "dirichlet":
@@ -51,15 +79,15 @@ def partition(data: PreparedData, config: Config, num_clients: int) -> list[Rows
             return iid_partition(len(labels), num_clients, config.SEED)
 
 
-def resolve_partition(data: PreparedData, config: Config) -> str:
-    """PARTITION, with `auto` replaced by what it stands for here.
+def resolve_partition(data: PreparedData, config: Config | _Settings) -> str:
+    """Return PARTITION, with `auto` replaced by `patient` or `iid`.
 
     Raises:
-        PreprocessingError: `patient`, where patients are not known.
+        PreprocessingError: `patient`, but patients are unknown.
     """
     if config.PARTITION == "patient" and not data.has_patients:
         raise PreprocessingError(
-            "PARTITION: received patient, but it is not known which patient an image shows; add a column "
+            "PARTITION: received patient, but the patients of the images are unknown; add a column "
             "patient to manifest.csv and prepare the images again, or set another PARTITION"
         )
     if config.PARTITION == "auto":
@@ -67,11 +95,11 @@ def resolve_partition(data: PreparedData, config: Config) -> str:
     return config.PARTITION
 
 
-def most_clients(data: PreparedData, config: Config) -> int:
-    """The largest number of clients of which none is empty.
+def most_clients(data: PreparedData, config: Config | _Settings) -> int:
+    """Return the largest number of clients that leaves none empty.
 
     Raises:
-        PreprocessingError: as `partition`.
+        PreprocessingError: as in `partition`.
     """
     match resolve_partition(data, config):
         case "patient":
@@ -83,14 +111,14 @@ def most_clients(data: PreparedData, config: Config) -> int:
 
 
 def count_clients(data: PreparedData, config: Config) -> int | None:
-    """How many clients there are, checked against the data; None where that depends on the live workers.
+    """Return the number of clients, checked against the data; None if it follows the live workers.
 
     Raises:
         PreprocessingError: too many for the data, or NUM_CLIENTS is not the number of sites.
-        ConfigError: CLIENTS names one that does not exist.
+        ConfigError: an id of CLIENTS does not exist.
     """
     if config.num_workers == "auto":
-        most_clients(data, config)  # whether the data have what PARTITION needs
+        most_clients(data, config)  # raises if the data lack what PARTITION needs
         return None
     number = config.num_clients
     if config.PARTITION == "site":
@@ -108,11 +136,11 @@ def count_clients(data: PreparedData, config: Config) -> int | None:
     return number
 
 
-def sites_of_rows(data: PreparedData, config: Config) -> list[str]:
-    """The site of each training row, by SITE_COLUMN.
+def sites_of_rows(data: PreparedData, config: Config | _Settings) -> list[str]:
+    """Return the site of each training row, from SITE_COLUMN.
 
     Raises:
-        PreprocessingError: there is no such column, or it says nothing about some images.
+        PreprocessingError: no such column, or it is empty for some images.
     """
     sites = data.column("train", config.SITE_COLUMN)
     missing = sum(not site for site in sites)
@@ -127,18 +155,18 @@ def sites_of_rows(data: PreparedData, config: Config) -> list[str]:
 def class_weight(
     kind: str, labels: np.ndarray, rows: np.ndarray, num_classes: int
 ) -> dict[int, float] | None:
-    """What an image of each class counts in a client's loss: inverse to how frequent the class is.
+    """Return the weight of each class in a client's loss, inverse to the frequency of the class.
 
-    As scikit-learn's `balanced`: N / (classes present · N_class), so that their mean over the images is 1.
+    As scikit-learn's `balanced`: N / (classes present · N_class), with a mean of 1 over the images.
 
     Args:
-        kind: `none`, `balanced` (by the client's own labels) or `balanced_global` (by all).
+        kind: `none`, `balanced` (by the client's labels) or `balanced_global` (by all labels).
         labels: int32 (N,), of all training rows.
-        rows: the client's.
+        rows: the client's rows.
         num_classes: 2 or more.
 
     Returns:
-        {0: weight, 1: weight, …}; None for `none`. A class without an image has weight 1.
+        {0: weight, 1: weight, …}; None for `none`. A class without images has weight 1.
     """
     if kind == "none":
         return None

@@ -1,7 +1,7 @@
-"""Ways to divide rows among clients: each disjoint, complete, and the same for the same arguments.
+"""Partitions of rows among clients: pure functions, one per scheme.
 
-Every function returns one int64 array of row numbers per client, ascending; every row is in exactly one of
-them and none is empty, for which there must be no more clients than rows (or groups).
+Every function returns one int64 array of ascending row numbers per client. Every row is in exactly one of
+them, and none is empty as long as clients do not outnumber rows (or groups).
 """
 
 import heapq
@@ -14,36 +14,35 @@ Rows = NDArray[np.int64]
 
 
 def iid_partition(num_rows: int, num_clients: int, seed: int) -> list[Rows]:
-    """Divide rows by lot (IID), as evenly as possible: lengths differ by at most one."""
+    """Divide rows at random (IID) and evenly: lengths differ by at most one."""
     shuffled = np.random.default_rng(seed).permutation(num_rows)
     return [np.sort(rows) for rows in np.array_split(shuffled, num_clients)]
 
 
 def quantity_partition(num_rows: int, num_clients: int, seed: int) -> list[Rows]:
-    """Give every client one row, and of the others client k a share proportional to 1/(k + 1) (Zipf's law).
+    """Divide rows at random into sizes of one plus a share proportional to 1/(k + 1), k = 0, 1, … (Zipf).
 
-    Which rows those are is drawn by lot, so clients differ in size alone.
+    Clients differ only in size.
     """
     shuffled = np.random.default_rng(seed).permutation(num_rows)
     weights = np.cumsum(1 / np.arange(1, num_clients + 1))
-    more = np.rint((num_rows - num_clients) * weights / weights[-1]).astype(np.int64)
-    ends = more + np.arange(1, num_clients + 1)
+    extra = np.rint((num_rows - num_clients) * weights / weights[-1]).astype(np.int64)
+    ends = extra + np.arange(1, num_clients + 1)
     return [np.sort(rows) for rows in np.split(shuffled, ends[:-1])]
 
 
 def dirichlet_partition(labels: NDArray[np.int32], num_clients: int, alpha: float, seed: int) -> list[Rows]:
-    """Give clients unlike shares of the classes (Hsu, Qi & Brown 2019, arXiv:1909.06335, section 3).
+    """Divide rows with different class mixes per client (Hsu, Qi & Brown 2019, arXiv:1909.06335, section 3).
 
-    Each client draws its mix of classes q ~ Dirichlet(α·p), p the classes' shares of all rows, then its rows
-    by that mix without putting back; once a class is used up, from what is left of the mix. As in the
-    paper clients are of equal size (lengths differ by at most one), so none is empty. Where α is small the
-    last ones get what the others left.
+    Each client draws its mix of classes q ~ Dirichlet(α·p), where p is the mix of all rows. It then draws
+    rows by q without replacement; an exhausted class leaves the mix. As in the paper, clients have equal
+    sizes (lengths differ by at most one). With a small α, the last clients get the remaining rows.
 
     Args:
         labels: (N,), of all rows.
         num_clients: 1 to N.
         alpha: α > 0; towards infinity every mix is p, towards 0 every client has one class.
-        seed: decides mixes and rows.
+        seed: determines mixes and rows.
     """
     generator = np.random.default_rng(seed)
     classes, counts = np.unique(labels, return_counts=True)
@@ -52,13 +51,13 @@ def dirichlet_partition(labels: NDArray[np.int32], num_clients: int, alpha: floa
     parts = []
     for share in np.array_split(np.arange(len(labels)), num_clients):
         mix = generator.dirichlet(alpha * counts / len(labels))
-        own = np.zeros_like(taken)
-        while need := len(share) - int(own.sum()):
-            left = counts - taken - own
+        drawn = np.zeros_like(taken)
+        while need := len(share) - int(drawn.sum()):
+            left = counts - taken - drawn
             open_mix = np.where(left > 0, mix, 0)
             odds = open_mix if open_mix.sum() > 0 else left
-            own += np.minimum(generator.multinomial(need, odds / odds.sum()), left)
-        ends = taken + own
+            drawn += np.minimum(generator.multinomial(need, odds / odds.sum()), left)
+        ends = taken + drawn
         chosen = [pool[start:end] for pool, start, end in zip(pools, taken, ends, strict=True)]
         parts.append(np.sort(np.concatenate(chosen)))
         taken = ends
@@ -66,35 +65,35 @@ def dirichlet_partition(labels: NDArray[np.int32], num_clients: int, alpha: floa
 
 
 def patient_partition(groups: Sequence[int] | Sequence[str], num_clients: int, seed: int) -> list[Rows]:
-    """Divide whole groups (patients) so that clients have about as many rows each.
+    """Divide whole groups (patients) so that clients have similar numbers of rows.
 
-    The largest groups first, each to the client with fewest rows: the largest client is then at most a third
-    larger than it must be (Graham 1969, SIAM J. Appl. Math. 17). Groups of one size are taken by lot.
+    Each group, the largest first, goes to the client with the fewest rows. The largest client is then at most
+    a third above the optimum (Graham 1969, SIAM J. Appl. Math. 17). Groups of equal size are shuffled.
 
     Args:
-        groups: of each row; at least `num_clients` different ones.
+        groups: group of each row; at least `num_clients` distinct ones.
         num_clients: 1 or more.
-        seed: decides the order of groups of one size.
+        seed: determines the order of groups of equal size.
     """
     names, owner, sizes = np.unique(np.asarray(groups), return_inverse=True, return_counts=True)
     order = np.random.default_rng(seed).permutation(len(names))
     order = order[np.argsort(-sizes[order], kind="stable")]
-    home = np.empty(len(names), np.int64)
+    client_of = np.empty(len(names), np.int64)
     loads = [(0, client) for client in range(num_clients)]
     for group in order:
         load, client = loads[0]
-        home[group] = client
+        client_of[group] = client
         heapq.heapreplace(loads, (load + int(sizes[group]), client))
-    return _collect(home[owner], num_clients)
+    return _rows_by_client(client_of[owner], num_clients)
 
 
 def site_partition(sites: Sequence[str]) -> list[Rows]:
-    """One client for each different site, in alphabetical order."""
+    """Return one client per distinct site, in alphabetical order."""
     names, owner = np.unique(np.asarray(sites), return_inverse=True)
-    return _collect(owner, len(names))
+    return _rows_by_client(owner, len(names))
 
 
-def _collect(owner: NDArray[np.int64], num_clients: int) -> list[Rows]:
-    """The rows of every client, from the client of every row."""
+def _rows_by_client(owner: NDArray[np.int64], num_clients: int) -> list[Rows]:
+    """Return the rows of every client, from the client of every row."""
     ends = np.cumsum(np.bincount(owner, minlength=num_clients))
     return np.split(np.argsort(owner, kind="stable"), ends[:-1])

@@ -1,7 +1,7 @@
-"""The prepared arrays on disk, as training reads them.
+"""The prepared arrays on disk.
 
-A folder holds `x_<split>.npy` and `y_<split>.npy` for the splits train, val and test, and manifest.json,
-which is written last: where it is, the arrays are whole and belong to it.
+A folder has `x_<split>.npy` and `y_<split>.npy` for the splits train, val and test, and manifest.json. The
+manifest is written last, so that its presence means complete, matching arrays.
 """
 
 import hashlib
@@ -15,29 +15,27 @@ import numpy as np
 
 from helpers.global_config import USUAL_CLASS_NAMES
 from preprocessing.errors import COMMAND, PreprocessingError
-from preprocessing.prepare.splitting import SPLITS
 
 FORMAT_VERSION = 1
 MANIFEST = "manifest.json"
-
-
+SPLITS = ("train", "val", "test")
 RGB = 3
 
 
 def array_name(kind: str, split: str) -> str:
-    """File name of the images (kind `x`) or labels (`y`) of a split."""
+    """Return the file name of the images (kind `x`) or labels (`y`) of a split."""
     return f"{kind}_{split}.npy"
 
 
 @dataclass(frozen=True, eq=False)
 class PreparedData:
-    """Splits of images and labels in a folder; holds no pixels, only where they are.
+    """Splits of images and labels in a folder, which are read on demand.
 
     Attributes:
-        folder: where the arrays lie.
-        manifest: source, classes, settings, how the images were split, what was found and permitted, counts
-            per split and class, and every file with its split, row and group. Older ones have less.
-        digest: sha256 of manifest.json, hex: of the settings and of every image file by its sha256.
+        folder: folder of the arrays.
+        manifest: source, classes, settings, kind of split, audit, counts per split and class, and every
+            file with its split, row and group. Manifests of earlier versions have fewer entries.
+        digest: sha256 of manifest.json, hex. It covers the settings and the sha256 of every image file.
     """
 
     folder: Path
@@ -46,7 +44,7 @@ class PreparedData:
 
     @classmethod
     def open(cls, folder: Path) -> "PreparedData":
-        """Open prepared data; cheap when it is unchanged since the last time.
+        """Open prepared data; repeated calls are cheap while it is unchanged.
 
         Raises:
             PreprocessingError: missing, incomplete or of another format version.
@@ -59,26 +57,26 @@ class PreparedData:
         return _open(path, status.st_mtime_ns, status.st_size)
 
     def images(self, split: str) -> np.ndarray:
-        """The images of `train`, `val` or `test`: uint8 (N, H, W, C), RGB or gray, mapped read-only."""
+        """Return the images of a split: uint8 (N, H, W, C), RGB or gray, mapped read-only."""
         if split not in self._mapped:
             self._mapped[split] = _map(self.folder / array_name("x", split))
         return self._mapped[split]
 
     def labels(self, split: str) -> np.ndarray:
-        """The labels of a split: int32 (N,), 0 to len(class_names) - 1."""
+        """Return the labels of a split: int32 (N,), 0 to len(class_names) - 1."""
         return np.array(_map(self.folder / array_name("y", split)))
 
     def files(self, split: str) -> list[str]:
-        """Where each image of a split came from, in row order: path relative to the image folder."""
+        """Return the file of each image of a split, in row order, relative to the image folder."""
         return [entry["file"] for entry in self._entries(split)]
 
     @property
     def image_shape(self) -> tuple[int, int, int]:
-        """Height, width and channels of an image; a manifest that does not say has 3, RGB."""
+        """Height, width and channels of an image; manifests without channels have 3, RGB."""
         return _image_shape(self.manifest)
 
     def counts(self) -> dict[str, Any]:
-        """Digest, size, classes and numbers of the images, JSON-ready; nothing of a single image."""
+        """Return digest, size, classes and numbers of the images, JSON-ready, nothing about single images."""
         return {
             "data_digest": self.digest,
             "input_shape": list(self.image_shape),
@@ -87,25 +85,25 @@ class PreparedData:
         }
 
     def counts_by_split(self) -> dict[str, list[int]]:
-        """How many images of each class every split has, in order of the labels."""
+        """Return the number of images of each class in every split, in order of the labels."""
         counts, labels = self.manifest["counts"], range(len(self.class_names))
         return {split: [int(counts[split].get(str(label), 0)) for label in labels] for split in SPLITS}
 
     @property
     def class_names(self) -> tuple[str, ...]:
-        """What each label means, in order of the labels."""
+        """Meaning of each label, in order of the labels."""
         return tuple(self.manifest.get("classes", USUAL_CLASS_NAMES))
 
-    @property
+    @cached_property
     def has_patients(self) -> bool:
-        """Whether it is known whom each image shows."""
+        """Whether the patient of every image is known."""
         return all(entry.get("patient") is not None for entry in self.manifest["files"])
 
     def patients(self, split: str) -> list[str]:
-        """The patient of each image of a split, in row order.
+        """Return the patient of each image of a split, in row order.
 
-        Where none is known, the first file of the image's group, so that copies are drawn together in a
-        bootstrap; the file itself in a manifest without groups.
+        If unknown, the first file of the image's group, so that a bootstrap draws copies together; the file
+        itself in a manifest without groups.
         """
         first: dict[int, str] = {}
         for entry in self.manifest["files"]:
@@ -116,9 +114,9 @@ class PreparedData:
         ]
 
     def groups(self, split: str) -> list[int] | list[str]:
-        """What must stay together with each image of a split, in row order: its patient and copies of it.
+        """Return the group of each image of a split, in row order: images of its patient, and copies.
 
-        In a manifest without groups, the patient alone.
+        In a manifest without groups, the patient.
         """
         entries = self._entries(split)
         if all("group" in entry for entry in entries):
@@ -126,17 +124,17 @@ class PreparedData:
         return self.patients(split)
 
     def column(self, split: str, name: str) -> list[str]:
-        """What another column of manifest.csv says of each image of a split, in row order.
+        """Return a further column of manifest.csv for each image of a split, in row order.
 
         Raises:
-            PreprocessingError: there is no such column.
+            PreprocessingError: no such column.
         """
         known = {column for entry in self.manifest["files"] for column in entry.get("columns", ())}
         if name not in known:
-            there = f"has the columns {', '.join(sorted(known))}" if known else "has no such column"
+            columns = f"has the columns {', '.join(sorted(known))}" if known else "has no such column"
             raise PreprocessingError(
-                f"column {name} of manifest.csv: {self.folder / MANIFEST} {there}; set SITE_COLUMN to one it "
-                f"has, or add the column and prepare the images again: {COMMAND}"
+                f"column {name} of manifest.csv: {self.folder / MANIFEST} {columns}; set SITE_COLUMN to "
+                f"another column, or add this one and prepare the images again: {COMMAND}"
             )
         return [entry.get("columns", {}).get(name, "") for entry in self._entries(split)]
 
@@ -145,16 +143,16 @@ class PreparedData:
 
     @cached_property
     def _mapped(self) -> dict[str, np.ndarray]:
-        """Images by split, kept from round to round: what is mapped anew is paged in anew."""
+        """Images by split, kept between rounds: a new map would read its pages from disk again."""
         return {}
 
     @cached_property
     def _entries_by_split(self) -> dict[str, list[dict[str, Any]]]:
-        """Every task asks for them again; sorting them once a process is enough."""
-        found: dict[str, list[dict[str, Any]]] = {}
+        """Files by split in row order, sorted once per process."""
+        entries: dict[str, list[dict[str, Any]]] = {}
         for entry in sorted(self.manifest["files"], key=lambda entry: int(entry["row"])):
-            found.setdefault(entry["split"], []).append(entry)
-        return found
+            entries.setdefault(entry["split"], []).append(entry)
+        return entries
 
 
 def _image_shape(manifest: dict[str, Any]) -> tuple[int, int, int]:
@@ -165,7 +163,7 @@ def _image_shape(manifest: dict[str, Any]) -> tuple[int, int, int]:
 
 @lru_cache(maxsize=4)
 def _open(path: Path, _modified_ns: int, _size: int) -> PreparedData:
-    """Read and check the manifest; the last two arguments make the cache notice a new one."""
+    """Read and check the manifest; the last two arguments let the cache notice a new one."""
     data = path.read_bytes()
     try:
         manifest = json.loads(data)
@@ -176,6 +174,8 @@ def _open(path: Path, _modified_ns: int, _size: int) -> PreparedData:
         raise PreprocessingError(
             f"{path}: format version {version}, expected {FORMAT_VERSION}; prepare again: {COMMAND}"
         )
+    if "licence" in manifest:  # the spelling of version 0.1.0
+        manifest["license"] = manifest.pop("licence")
     image_shape = _image_shape(manifest)
     for split in SPLITS:
         count = sum(manifest["counts"][split].values())

@@ -1,6 +1,7 @@
-"""The prepared images that the orchestrator needs to see before a run."""
+"""The prepared images of a run, and the settings that a run takes from them."""
 
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 
@@ -21,8 +22,10 @@ def data_and_config(config: Config) -> tuple[PreparedData | None, Config]:
         UserError: the images cannot be prepared, or contradict a setting.
     """
     data = test_set(config) if config.DATA_AT == "sites" else prepared_data(config)
-    names = data.class_names if data else config.class_names
-    config = config.model_copy(update={"CLASS_NAMES": names})
+    if data is None:
+        config = config.model_copy(update={"CLASS_NAMES": config.class_names})
+    else:
+        config = with_data_settings(config, data)
     config.check_input_shape()
     config.check_threshold()
     return data, config
@@ -36,40 +39,51 @@ def augmented_examples(data: PreparedData, config: Config) -> np.ndarray:
 
 
 def prepared_data(config: Config) -> PreparedData:
-    """Open the prepared images; where there are none, prepare them first.
+    """Open the prepared images, after preparing them if they are missing.
 
     Raises:
-        UserError: the images cannot be prepared, or were prepared at another size, with other channels or
-            of other classes than the settings say.
+        UserError: the images cannot be prepared, or a setting that the user set contradicts them.
     """
     folder = config.PREPROCESSED_DIR
     if not (folder / MANIFEST).exists():
-        print(f"{folder} holds no prepared images: preparing those in {config.DATA_DIR} first")
+        print(f"{folder} has no prepared images; preparing those in {config.DATA_DIR}")
         with progress_bar() as progress:
             print_summary(prepare(config, progress=progress))
     return _open(folder, config)
 
 
 def test_set(config: Config) -> PreparedData | None:
-    """Open the images of TEST_DIR; None where the sites test.
+    """Open the images of TEST_DIR; None if the sites test.
 
     Raises:
-        UserError: they are not there, or do not fit the settings; see `prepared_data`.
+        UserError: as in `prepared_data`.
     """
     return _open(Path(config.TEST_DIR), config) if config.TEST_DIR else None
 
 
+def with_data_settings(config: Config, data: PreparedData) -> Config:
+    """Return the config with INPUT_SHAPE, INPUT_DIM and CLASS_NAMES of the prepared images.
+
+    Args:
+        config: config of the run.
+        data: result of `prepared_data` or `test_set`, which refuse contradicting settings.
+    """
+    return config.model_copy(update=_settings_of(data))
+
+
+def _settings_of(data: PreparedData) -> dict[str, Any]:
+    *size, channels = data.image_shape
+    return {"INPUT_SHAPE": tuple(size), "INPUT_DIM": channels, "CLASS_NAMES": data.class_names}
+
+
 def _open(folder: Path, config: Config) -> PreparedData:
     data = PreparedData.open(folder)
-    *size, channels = data.image_shape
-    for name, asked, there in (
-        ("INPUT_SHAPE", config.INPUT_SHAPE, tuple(size)),
-        ("INPUT_DIM", config.INPUT_DIM, channels),
-        ("CLASS_NAMES", config.CLASS_NAMES or data.class_names, data.class_names),
-    ):
-        if asked != there:
+    for name, prepared in _settings_of(data).items():
+        received = getattr(config, name)
+        # An empty CLASS_NAMES means the names of the images.
+        if name in config.model_fields_set and received not in (prepared, ()):
             raise ConfigError(
-                f"{name}: received {asked}, but the images in {folder} are {there}; set it to that, or "
-                f"prepare them again with {COMMAND} --{name.lower().replace('_', '-')}"
+                f"{name}: received {received}, but the images in {folder} are {prepared}; leave it out, set "
+                f"it to that, or prepare them again with {COMMAND} --{name.lower().replace('_', '-')}"
             )
     return data

@@ -1,8 +1,8 @@
-"""What could make a model look better than it is: copies, two classes for one image, split patients.
+"""Audit of the images: copies, images in two classes, and patients in two splits.
 
-All of it is written to audit.csv, beside the arrays it belongs to, and what was cut off images too. Two
-things are refused unless permitted, and listed in audit-refused.csv: one image in two classes, and splits
-given by the user that part a patient, or copies.
+All findings are written to audit.csv next to the arrays, and so are the crops. Two kinds are refused unless
+permitted, and then listed in audit-refused.csv: an image in two classes, and splits given by the user that
+separate a patient's images or copies.
 """
 
 import csv
@@ -31,7 +31,7 @@ LEAKS = ("copy_in_two_splits", "patient_in_two_splits")
 
 
 class Finding(NamedTuple):
-    """One row of audit.csv: a key of COUNT_NAMES, two files, and what shows it; or `cropped`, of one."""
+    """A row of audit.csv: a key of COUNT_NAMES, two files and the evidence; or `cropped`, with one file."""
 
     kind: str
     file: str
@@ -40,11 +40,11 @@ class Finding(NamedTuple):
 
 
 def audit_images(records: Sequence[ImageRecord], copies: Sequence[Copy]) -> list[Finding]:
-    """List copies, those in two classes or two given splits, and patients in two given splits.
+    """List copies, copies in two classes or two given splits, and patients in two given splits.
 
     Args:
         records: all images.
-        copies: by place in `records`.
+        copies: pairs of indices of `records`.
     """
     findings = []
     for copy in copies:
@@ -75,22 +75,22 @@ def _find_split_patients(records: Sequence[ImageRecord]) -> list[Finding]:
 
 
 def refuse_findings(findings: Sequence[Finding], allow: Collection[str], command: str = COMMAND) -> None:
-    """Stop at one image in two classes, and at a patient or copies in two given splits.
+    """Raise an error for an image in two classes, or for a patient or copies in two given splits.
 
     Args:
-        findings: of `audit_images`.
-        allow: `leaks` and `label_conflicts` to let these pass.
-        command: what has the flags.
+        findings: result of `audit_images`.
+        allow: `leaks` and `label_conflicts` permit these.
+        command: the command that the message suggests, with the flags that permit them.
 
     Raises:
-        PreprocessingError: lists the first ten of each and names the flags that permit them.
+        PreprocessingError: lists the first ten of each.
     """
     conflicts = [item for item in findings if item.kind == "label_conflict"]
     leaks = [item for item in findings if item.kind in LEAKS]
     problems, flags = [], ""
     if leaks and "leaks" not in allow:
         problems.append(
-            f"the column split of manifest.csv lets training see what it is tested on, "
+            f"the column split of manifest.csv leaks test or validation images into training, "
             f"{'once' if len(leaks) == 1 else f'{len(leaks)} times'}: "
             f"{_list(leaks)}; correct it"
         )
@@ -98,7 +98,7 @@ def refuse_findings(findings: Sequence[Finding], allow: Collection[str], command
     if conflicts and "label_conflicts" not in allow:
         problems.append(
             f"{counted(len(conflicts), 'image')} {'is' if len(conflicts) == 1 else 'are'} in two classes: "
-            f"{_list(conflicts)}; remove the wrong ones"
+            f"{_list(conflicts)}; remove the wrong copies"
         )
         flags += " --allow-label-conflicts"
     if problems:
@@ -110,11 +110,11 @@ def _list(findings: Sequence[Finding]) -> str:
 
 
 def group_images(records: Sequence[ImageRecord], copies: Iterable[Copy]) -> NDArray[np.int64]:
-    """Number the groups of images that must stay together: of one patient, or copies, and so on from those.
+    """Number the groups of images that must stay together: connected by a patient or by copies.
 
     Args:
         records: all images.
-        copies: by place in `records`.
+        copies: pairs of indices of `records`.
 
     Returns:
         int64 (N,), group of each image, from 0 in order of first appearance.
@@ -134,13 +134,13 @@ def group_images(records: Sequence[ImageRecord], copies: Iterable[Copy]) -> NDAr
 
 
 def count_findings(findings: Iterable[Finding]) -> dict[str, int]:
-    """How many of each kind of COUNT_NAMES, by the plural names used in manifest.json."""
+    """Count the findings of each kind, by the plural names of manifest.json."""
     counts = Counter(item.kind for item in findings)
     return {name: counts[kind] for kind, name in COUNT_NAMES.items()}
 
 
 def write_audit(path: Path, findings: Iterable[Finding]) -> None:
-    """Write audit.csv, UTF-8, with a header also where nothing was found."""
+    """Write audit.csv, UTF-8, with a header even without findings."""
     with path.open("w", encoding="utf-8", newline="") as file:
         writer = csv.writer(file, lineterminator="\n")
         writer.writerow(Finding._fields)

@@ -1,7 +1,7 @@
-"""Arrays, audit.csv and manifest.json on disk, written through memory maps and put in place as a whole.
+"""Writer of the arrays, audit.csv and manifest.json, which appear in the output folder as a whole.
 
-Every array is reserved on disk before it is filled, in chunks, each through a map of its own: memory
-does not grow with the data set, and a full disk is an error instead of the end of the process.
+Every array is reserved on disk and then filled in chunks, each through its own memory map. Memory use does
+not grow with the data set, and a full disk raises an error instead of killing the process.
 """
 
 import json
@@ -18,12 +18,12 @@ from preprocessing.feed.prepared_data import FORMAT_VERSION, MANIFEST, array_nam
 from preprocessing.prepare.audit import AUDIT, REFUSED_AUDIT, Finding, count_findings, write_audit
 from preprocessing.prepare.sources.records import ImageRecord
 
-CHUNK = 16  # images; bounds memory and the wait after Ctrl-C, yet outweighs the cost of handing over
+CHUNK = 16  # images; small enough for memory and Ctrl-C, large enough to outweigh the cost of messages
 
 
 @dataclass(frozen=True)
 class Example:
-    """An image to be written: where it came from, its row among all pixels, sha256 of its file, its group."""
+    """An image to write: its record, its row in the array of all pixels, sha256 of its file, its group."""
 
     record: ImageRecord
     row: int
@@ -32,10 +32,10 @@ class Example:
 
 
 def make_array(path: Path, shape: tuple[int, ...], dtype: type) -> None:
-    """Make a .npy file with all its blocks reserved on disk, contents undefined.
+    """Make a .npy file with all its blocks reserved on disk and undefined content.
 
     Raises:
-        OSError: no space left, where the system can tell in advance (Linux).
+        OSError: no space left, on systems that can reserve space (Linux).
     """
     np.lib.format.open_memmap(path, mode="w+", dtype=dtype, shape=shape)
     if hasattr(os, "posix_fallocate"):
@@ -50,30 +50,33 @@ def write_dataset(
     splits: dict[str, np.ndarray],
     examples: Sequence[Example],
     findings: Sequence[Finding],
-    about: dict[str, Any],
+    metadata: dict[str, Any],
 ) -> None:
     """Write the arrays of all splits, the audit and the manifest to `scratch`, then move them to `folder`.
 
-    The old manifest goes first and the new one comes last, so that at no moment a manifest lies
-    beside arrays it does not describe.
+    The old manifest is removed first and the new one is moved last, so that a manifest never describes
+    arrays other than those next to it.
 
     Args:
-        scratch: on the same disk as `folder`.
-        pixels: .npy file, uint8 (N, H, W, C), RGB or gray: the rows of `examples`, maybe others.
-        splits: for each split, the places of its images in `examples`.
+        folder: output folder.
+        scratch: temporary folder on the same disk.
+        pixels: .npy file, uint8 (N, H, W, C), RGB or gray, with at least the rows of `examples`.
+        splits: for each split, the indices of its images in `examples`.
+        examples: the images.
         findings: the rows of audit.csv.
-        about: more for the manifest. Nothing of time or machine is in it, nor may be in
-            `about`: the same input gives the same bytes.
+        metadata: further entries of the manifest, without time or machine: the same input must give the
+            same bytes.
 
     Raises:
-        OSError: the disk is full or cannot be written.
+        OSError: the disk is full or not writable.
     """
-    chosen = {split: [examples[place] for place in own] for split, own in splits.items()}
-    for split, own in chosen.items():
-        _copy_rows(pixels, np.array([example.row for example in own]), scratch / array_name("x", split))
-        np.save(scratch / array_name("y", split), np.array([item.record.label for item in own], np.int32))
+    members = {split: [examples[index] for index in indices] for split, indices in splits.items()}
+    for split, images in members.items():
+        _copy_rows(pixels, np.array([image.row for image in images]), scratch / array_name("x", split))
+        labels = np.array([image.record.label for image in images], np.int32)
+        np.save(scratch / array_name("y", split), labels)
     write_audit(scratch / AUDIT, findings)
-    manifest = _describe(chosen, findings, about)
+    manifest = _manifest(members, findings, metadata)
     text = json.dumps(manifest, indent=1, ensure_ascii=False) + "\n"
     (scratch / MANIFEST).write_text(text, encoding="utf-8", newline="\n")
 
@@ -83,42 +86,42 @@ def write_dataset(
         (scratch / name).replace(folder / name)
 
 
-def _describe(
-    chosen: dict[str, list[Example]], findings: Sequence[Finding], about: dict[str, Any]
+def _manifest(
+    members: dict[str, list[Example]], findings: Sequence[Finding], metadata: dict[str, Any]
 ) -> dict[str, Any]:
-    """The content of manifest.json."""
-    records = [example.record for own in chosen.values() for example in own]
+    """Return the content of manifest.json."""
+    records = [image.record for images in members.values() for image in images]
     has_patients = all(record.patient is not None for record in records)
-    patients = {split: len({example.record.patient for example in own}) for split, own in chosen.items()}
-    found = count_findings(findings)
-    together = [
-        *(["patient"] if has_patients and not found["split_patients"] else []),
-        *(["copy"] if not found["split_copies"] else []),
+    patients = {split: len({image.record.patient for image in images}) for split, images in members.items()}
+    num_findings = count_findings(findings)
+    grouped_by = [
+        *(["patient"] if has_patients and not num_findings["split_patients"] else []),
+        *(["copy"] if not num_findings["split_copies"] else []),
     ]
     return {
         "format_version": FORMAT_VERSION,
-        **about,
+        **metadata,
         "split_by": "given" if any(record.split for record in records) else "drawn",
-        "grouped_by": " and ".join(together) or None,
-        "audit": found,
+        "grouped_by": " and ".join(grouped_by) or None,
+        "audit": num_findings,
         "counts": {
             split: {
                 str(label): count
-                for label, count in sorted(Counter(example.record.label for example in own).items())
+                for label, count in sorted(Counter(image.record.label for image in images).items())
             }
-            for split, own in chosen.items()
+            for split, images in members.items()
         },
         "patients": patients if has_patients else None,
         "files": [
             {
-                **{name: value for name, value in vars(example.record).items() if name != "columns" or value},
+                **{name: value for name, value in vars(image.record).items() if name != "columns" or value},
                 "split": split,
                 "row": row,
-                "group": example.group,
-                "sha256": example.sha256,
+                "group": image.group,
+                "sha256": image.sha256,
             }
-            for split, own in chosen.items()
-            for row, example in enumerate(own)
+            for split, images in members.items()
+            for row, image in enumerate(images)
         ],
     }
 

@@ -1,13 +1,13 @@
-"""Copies among images: the same file, or nearly the same picture.
+"""Copies among images: identical files, and near copies.
 
-A near copy is resized, recompressed, brighter or darker, cropped by a few percent, mirrored or turned by
-quarters. Candidates are images whose perceptual hashes differ in few bits and whose coarse contrasts are
-alike; a candidate is confirmed by the correlation of small gray thumbnails after aligning one to the other.
+A near copy is resized, recompressed, brighter or darker, cropped by a few percent, mirrored or rotated by
+quarter turns. Candidates are pairs whose perceptual hashes differ in few bits and whose coarse contrasts
+correlate. A candidate is confirmed by the correlation of small gray thumbnails after alignment.
 
-The limits were chosen on BUS-BRA (1,492 ultrasound images, many of them two views of one patient): two views
-correlate by 0.956 at most. Within all limits are 100 % of its copies at half or three times the size, as
-JPEG of quality 20, or brighter by 30 gray levels; 97 % of those darker by 15 (black swallows a part);
-98 % of those cropped by 2 % on every side, 88 % by 3 %, 58 % by 5 %.
+The limits were chosen on BUS-BRA (1,492 ultrasound images, many of them two views of one patient), where two
+views correlate by at most 0.956. Detected were 100 % of its copies at half or three times the size, as JPEG
+of quality 20, or brighter by 30 gray levels; 97 % of those darker by 15 (some pixels become black); 98 % of
+those cropped by 2 % on every side, 88 % by 3 %, 58 % by 5 %. Copies altered more can be missed.
 """
 
 from collections.abc import Callable, Iterator, Sequence
@@ -21,15 +21,15 @@ from numpy.typing import NDArray
 
 from preprocessing.prepare.similarity import GRID, aligned_correlation, coarse_contrasts, perceptual_hashes
 
-SIDE = 48  # pixels of a thumbnail
-FLAT = 2.0  # gray levels; images that vary less show nothing to compare
+SIDE = 48  # pixels per side of a thumbnail
+FLAT = 2.0  # gray levels; images with less deviation have nothing to compare
 MAX_BITS = 12  # of 64 that may differ
-MIN_COARSE = 0.7  # correlation of the coarse contrasts, before aligning; spares most of the alignments
-MIN_CORRELATION = 0.96  # after aligning
-BLOCK = 256  # images reduced, hashed and compared at once; bounds memory
-MAPPED_BYTES = 2**26  # of images reduced at once, if that is less
+MIN_COARSE = 0.7  # correlation of the coarse contrasts before alignment; avoids most alignments
+MIN_CORRELATION = 0.96  # after alignment
+BLOCK = 256  # images reduced, hashed and compared at once; limits memory
+MAPPED_BYTES = 2**26  # of images reduced at once, if less than BLOCK
 
-# How a copy may be turned, and what turns it back, on the last two axes of an array.
+# Orientations of a copy, and the functions that undo them on the last two axes of an array.
 UNDO: dict[str, Callable[[Any], Any]] = {
     "": lambda pixels: pixels,
     "mirrored": lambda pixels: pixels[..., ::-1],
@@ -40,12 +40,13 @@ UNDO: dict[str, Callable[[Any], Any]] = {
     "mirrored and turned right by 90°": lambda pixels: np.rot90(pixels, 1, axes=(-2, -1))[..., ::-1],
     "mirrored and turned left by 90°": lambda pixels: np.swapaxes(pixels, -2, -1),
 }
-Progress = Callable[[int, int], None]  # called with the number of images done and of all
+Progress = Callable[[int, int], None]
+"""Called with the number of images done and the total."""
 
 
 @dataclass(frozen=True)
 class Copy:
-    """Image `row` is a copy of image `other`, exact or near; `detail` says what shows it."""
+    """A pair of images: `row` is an exact or near copy of `other`; `detail` is the evidence."""
 
     row: int
     other: int
@@ -54,12 +55,12 @@ class Copy:
 
 
 def make_thumbnails(pixels: Path, rows: Sequence[int], progress: Progress) -> NDArray[np.uint8]:
-    """Small gray versions of some images.
+    """Return small gray versions of some images.
 
     Args:
         pixels: .npy file, uint8 (N, H, W, C), RGB or gray.
-        rows: which of its rows.
-        progress: told how many are done.
+        rows: the rows to reduce.
+        progress: called after every block.
 
     Returns:
         uint8 (len(rows), SIDE, SIDE).
@@ -67,7 +68,7 @@ def make_thumbnails(pixels: Path, rows: Sequence[int], progress: Progress) -> ND
     thumbnails = np.empty((len(rows), SIDE, SIDE), np.uint8)
     at_once = max(1, min(BLOCK, MAPPED_BYTES // np.load(pixels, mmap_mode="r")[0].nbytes))
     for start in range(0, len(rows), at_once):
-        images = np.load(pixels, mmap_mode="r")  # a map of its own for each block: memory does not grow
+        images = np.load(pixels, mmap_mode="r")  # one map per block, so that memory does not grow
         for place, row in enumerate(rows[start : start + at_once], start):
             image = images[row]
             gray = cv2.cvtColor(image, cv2.COLOR_RGB2GRAY) if image.shape[2] == 3 else image
@@ -79,18 +80,18 @@ def make_thumbnails(pixels: Path, rows: Sequence[int], progress: Progress) -> ND
 def find_copies(
     checksums: Sequence[str], thumbnails: NDArray[np.uint8], progress: Progress = lambda done, total: None
 ) -> list[Copy]:
-    """Find what is in the data more than once.
+    """Find exact and near copies.
 
-    Every copy is joined to one earlier image: an exact one to the first of its bytes, a near one to
-    another of its family. So all copies are named and all families are connected, in few pairs.
+    Every copy is paired with one earlier image: an exact copy with the first identical file, a near copy
+    with a member of its family. The pairs are few, yet name all copies and connect every family.
 
     Args:
         checksums: sha256 of each image file.
         thumbnails: uint8 (N, SIDE, SIDE), in the same order.
-        progress: told how many images are compared with all before them.
+        progress: called with the number of images compared with all earlier ones.
 
     Returns:
-        exact copies, then near ones.
+        Exact copies, then near copies.
     """
     first: dict[str, int] = {}
     copies = []
@@ -106,7 +107,7 @@ def _find_near_copies(
     rows: NDArray[np.int64], thumbnails: NDArray[np.uint8], progress: Progress
 ) -> list[Copy]:
     copies = []
-    family = rows.copy()  # joined images share a number and need no further comparison
+    family = rows.copy()  # images of one family share a number and are not compared again
     for left, right, change in _similar_pairs(rows, family, thumbnails, progress):
         row, other = int(rows[left]), int(rows[right])
         candidate = np.ascontiguousarray(UNDO[change](thumbnails[row]))
@@ -121,10 +122,10 @@ def _find_near_copies(
 def _similar_pairs(
     rows: NDArray[np.int64], family: NDArray[np.int64], thumbnails: NDArray[np.uint8], progress: Progress
 ) -> Iterator[tuple[int, int, str]]:
-    """Yield places in `rows` of two images, the later one first, that look alike, and a key of UNDO.
+    """Yield indices of `rows` of two similar images, the later one first, and a key of UNDO.
 
-    `family` is looked at while it grows: images that are of one family by then are left out, so that
-    many copies of one picture cost no more than as many different ones.
+    The caller updates `family` between pairs. Pairs within one family are skipped, so that many copies of
+    one picture take no longer than the same number of different images.
     """
     hashes = np.empty(len(rows), np.uint64)
     contrasts = np.empty((len(rows), GRID * GRID), np.float32)

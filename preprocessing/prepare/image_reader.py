@@ -1,7 +1,7 @@
-"""Image files → rows of one array on disk, by several processes.
+"""Reader of image files into one array on disk, with several processes.
 
-The array is filled in chunks, each through a memory map of its own, so memory does not grow with the
-number of images. An unreadable file is an answer, not an exception: all of them are found in one go.
+The array is filled in chunks, each through its own memory map, so memory does not grow with the number of
+images. An unreadable file is recorded instead of raising an exception, so that one pass finds them all.
 """
 
 import multiprocessing
@@ -24,15 +24,16 @@ from preprocessing.errors import PreprocessingError
 from preprocessing.prepare.dataset_writer import CHUNK, make_array
 from preprocessing.prepare.sources.records import ImageShape, ReadFile, UnreadableImageError
 
-PATIENCE_S = 1.0  # starting processes takes about as long: what is read sooner needs none
-SILENT = 0  # log level of OpenCV: an unreadable file is reported once, by us
+PATIENCE_S = 1.0  # starting processes takes about this long; a smaller set is read faster without them
+SILENT = 0  # log level of OpenCV: unreadable files are reported once, by this project
 
-Progress = Callable[[int, int], None]  # called with the number of images done and of all
+Progress = Callable[[int, int], None]
+"""Called with the number of images done and the total."""
 
 
 @dataclass(frozen=True)
 class Reading:
-    """What became of one image file: its sha256 and what was cut off, or else why it is unreadable."""
+    """Result of reading a file: its sha256 and the part kept by a crop, or why it is unreadable."""
 
     sha256: str = ""
     problem: str = ""
@@ -50,18 +51,19 @@ def read_images(
     """Read images into the rows of a new array on disk, row i from files[i].
 
     Args:
-        folder: what `files` are relative to.
-        read: reads one of them.
-        shape: of a row.
-        target: .npy file to make: uint8 (N, *shape); rows of unreadable files stay undefined.
-        progress: told how many images are done.
+        folder: folder of the files.
+        files: paths relative to it.
+        read: reads one file.
+        shape: shape of a row.
+        target: .npy file to make, uint8 (N, *shape); rows of unreadable files stay undefined.
+        progress: called after every chunk.
 
     Returns:
-        one Reading per file, in order.
+        One Reading per file, in order.
 
     Raises:
-        OSError: the disk is full or cannot be written.
-        PreprocessingError: a reading process was ended from outside.
+        OSError: the disk is full or not writable.
+        PreprocessingError: a reading process was killed.
     """
     make_array(target, (len(files), *shape), np.uint8)
     starts = range(0, len(files), CHUNK)
@@ -78,7 +80,7 @@ def read_images(
 def _read_chunk(
     folder: Path, files: Sequence[str], read: ReadFile, target: Path, start: int
 ) -> tuple[int, list[Reading]]:
-    """Read `files` into the rows of `target` from `start` on."""
+    """Read `files` into the rows of `target`, starting at `start`."""
     rows = np.lib.format.open_memmap(target, mode="r+")
     readings = []
     for row, file in enumerate(files, start):
@@ -91,7 +93,7 @@ def _read_chunk(
 
 
 def _read_chunks(chunks: Sequence[tuple[Any, ...]]) -> Iterator[tuple[int, list[Reading]]]:
-    """Read here at first, and what is left then by several processes; yield results as they come."""
+    """Read in this process at first, then in several; yield results as they arrive."""
     started = time.monotonic()
     done = 0
     level = cv2.utils.logging.setLogLevel(SILENT)
@@ -115,21 +117,21 @@ def _read_in_processes(chunks: Sequence[tuple[Any, ...]]) -> Iterator[tuple[int,
             yield future.result()
     except BrokenProcessPool:
         raise PreprocessingError(
-            "a process that reads images was ended from outside; is the memory full? Free some and try again"
+            "a process that reads images was killed, perhaps because memory is full; free some and try again"
         ) from None
     finally:
         pool.shutdown(cancel_futures=True)
 
 
 def _start_reading_process() -> None:
-    signal.signal(signal.SIGINT, signal.SIG_IGN)  # Ctrl-C reaches all processes; the parent stops the others
+    signal.signal(signal.SIGINT, signal.SIG_IGN)  # Ctrl-C reaches all processes; the parent stops these
     threading.Thread(target=_end_with_parent, daemon=True).start()
-    cv2.setNumThreads(1)  # the processes already fill the processors
+    cv2.setNumThreads(1)  # the processes already use all processors
     cv2.utils.logging.setLogLevel(SILENT)
 
 
 def _end_with_parent() -> None:
-    """End this process when its parent was killed and can no longer stop it."""
+    """Exit when the parent process was killed and cannot stop this one."""
     parent = multiprocessing.parent_process()
     if parent is not None:
         parent.join()
@@ -138,7 +140,7 @@ def _end_with_parent() -> None:
 
 @contextmanager
 def _interrupts_held() -> Iterator[None]:
-    """Let Ctrl-C wait while processes start: they inherit this and die silently with their parent."""
+    """Delay Ctrl-C while processes start. They inherit the block and end silently with their parent."""
     if not hasattr(signal, "pthread_sigmask"):  # Windows
         yield
         return

@@ -1,22 +1,22 @@
-"""How like two small gray pictures are: three measures, each dearer and surer than the one before.
+"""Image similarity of small gray pictures: three measures, each slower and more reliable than the last.
 
-Hashes tell in nanoseconds which pairs may be copies, the coarse contrast in a microsecond which of these
-are worth a look, and the correlation after alignment in a millisecond whether they are.
+Comparing two perceptual hashes takes nanoseconds, two coarse contrasts a microsecond, and the correlation
+after alignment a millisecond.
 """
 
 import cv2
 import numpy as np
 from numpy.typing import NDArray
 
-GRID = 12  # cells along a side of the coarse contrast
+GRID = 12  # cells per side of the coarse contrast
 
 
 def perceptual_hashes(thumbnails: NDArray[np.uint8]) -> NDArray[np.uint64]:
-    """64 bits per image that change little with size, compression and brightness.
+    """Return 64 bits per image that change little with size, compression and brightness.
 
-    pHash (Zauner, 2010, "Implementation and Benchmarking of Perceptual Image Hash Functions", 3.2.1):
-    which of the 8x8 lowest frequencies of the cosine transform, without the constant ones, are above
-    their median.
+    pHash (Zauner, 2010, "Implementation and Benchmarking of Perceptual Image Hash Functions", 3.2.1): one bit
+    for each of the 8x8 lowest frequencies of the cosine transform, without the constant ones, set if it is
+    above their median.
 
     Args:
         thumbnails: uint8 (N, S, S).
@@ -33,13 +33,13 @@ def perceptual_hashes(thumbnails: NDArray[np.uint8]) -> NDArray[np.uint64]:
 
 
 def coarse_contrasts(thumbnails: NDArray[np.uint8]) -> NDArray[np.float32]:
-    """The local contrast in few cells, such that the scalar product of two is their correlation.
+    """Return the local contrast in a few cells; the scalar product of two results is their correlation.
 
     Args:
         thumbnails: uint8 (N, S, S), S a multiple of GRID.
 
     Returns:
-        float32 (N, GRID, GRID), each of mean 0 and length 1; about 0 where there is no contrast.
+        float32 (N, GRID, GRID), each of mean 0 and length 1; about 0 without contrast.
     """
     cells = np.empty((len(thumbnails), GRID, GRID), np.float32)
     for place, thumbnail in enumerate(thumbnails):
@@ -51,7 +51,7 @@ def coarse_contrasts(thumbnails: NDArray[np.uint8]) -> NDArray[np.float32]:
 
 
 def aligned_correlation(first: NDArray[np.uint8], second: NDArray[np.uint8]) -> float:
-    """Correlation of two thumbnails after moving, scaling and shearing the second to fit the first.
+    """Return the correlation of two thumbnails after an affine alignment of the second to the first.
 
     ECC (Evangelidis & Psarakis, 2008, "Parametric Image Alignment Using Enhanced Correlation Coefficient
     Maximization"), on local contrast: otherwise the outline of the breast alone correlates highly.
@@ -60,7 +60,7 @@ def aligned_correlation(first: NDArray[np.uint8], second: NDArray[np.uint8]) -> 
         first, second: uint8 (S, S).
 
     Returns:
-        -1 to 1; 0 where no alignment is found, as they have too little in common.
+        -1 to 1; 0 if they have too little in common to be aligned.
     """
     stop = (cv2.TERM_CRITERIA_COUNT | cv2.TERM_CRITERIA_EPS, 15, 1e-5)
     warp = np.eye(2, 3, dtype=np.float32)
@@ -74,9 +74,9 @@ def aligned_correlation(first: NDArray[np.uint8], second: NDArray[np.uint8]) -> 
 
 
 def _local_contrast(thumbnail: NDArray[np.uint8]) -> NDArray[np.float32]:
-    """Gray levels less their local mean, divided by their local deviation (5 more, to keep noise low)."""
+    """Return gray levels minus their local mean, divided by their local deviation; +25 limits noise."""
     gray = thumbnail.astype(np.float32)
     sigma = len(gray) / 8
-    centerd = gray - cv2.GaussianBlur(gray, (0, 0), sigma)
-    deviation = np.sqrt(cv2.GaussianBlur(np.square(centerd), (0, 0), sigma) + 25)
-    return np.asarray(centerd / deviation, np.float32)
+    centered = gray - cv2.GaussianBlur(gray, (0, 0), sigma)
+    deviation = np.sqrt(cv2.GaussianBlur(np.square(centered), (0, 0), sigma) + 25)
+    return np.asarray(centered / deviation, np.float32)

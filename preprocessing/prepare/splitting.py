@@ -1,4 +1,4 @@
-"""Which images go to training, validation and test."""
+"""Splits of the images into training, validation and test."""
 
 from collections.abc import Sequence
 
@@ -6,8 +6,7 @@ import numpy as np
 
 from helpers.global_config import USUAL_CLASS_NAMES
 from preprocessing.errors import PreprocessingError, counted
-
-SPLITS = ("train", "val", "test")
+from preprocessing.feed.prepared_data import SPLITS
 
 
 def split_rows(
@@ -18,19 +17,19 @@ def split_rows(
     seed: int,
     class_names: Sequence[str] = USUAL_CLASS_NAMES,
 ) -> dict[str, np.ndarray]:
-    """Divide images into train, val and test so that every class is in each in like proportion.
+    """Split images into train, val and test with similar proportions of the classes.
 
     Args:
         labels: int (N,), 0 to len(class_names) - 1.
-        groups: for each image its group (a patient, or images and their copies); no group will be in
-            two splits. None: each image may go anywhere.
-        test_fraction: part of all images, in (0, 1).
-        validation_fraction: part of the images left after the test split, in (0, 1).
+        groups: group of each image (a patient, or images and their copies); no group is in two splits.
+            None: images are independent.
+        test_fraction: fraction of all images, in (0, 1).
+        validation_fraction: fraction of the images left after the test split, in (0, 1).
         seed: the same seed gives the same splits.
-        class_names: what each label means.
+        class_names: meaning of each label.
 
     Returns:
-        row numbers by split name, int64, ascending; every row is in exactly one split.
+        Row numbers by split name, int64, ascending; every row is in exactly one split.
 
     Raises:
         PreprocessingError: too few images or groups to have every class in every split.
@@ -47,15 +46,15 @@ def split_rows(
 def use_given_splits(
     labels: np.ndarray, given: Sequence[str], class_names: Sequence[str] = USUAL_CLASS_NAMES
 ) -> dict[str, np.ndarray]:
-    """Take the splits as the user gave them.
+    """Return the splits that the user gave.
 
     Args:
         labels: int (N,), 0 to len(class_names) - 1.
-        given: for each image one of SPLITS.
-        class_names: what each label means.
+        given: for each image, one of SPLITS.
+        class_names: meaning of each label.
 
     Returns:
-        as `split_rows`.
+        As `split_rows`.
 
     Raises:
         PreprocessingError: a split lacks a class.
@@ -102,9 +101,9 @@ def _split_stratified(
     seed: int,
     class_names: Sequence[str],
 ) -> dict[str, np.ndarray]:
-    from sklearn.model_selection import train_test_split  # takes a second, and --help must not wait for it
+    from sklearn.model_selection import train_test_split  # takes a second, which --help must not
 
-    random_state = seed % 2**32  # what scikit-learn takes
+    random_state = seed % 2**32  # the range of scikit-learn
     rows = np.arange(len(labels))
     try:
         rest, test = train_test_split(
@@ -128,38 +127,38 @@ def _split_by_group(
     seed: int,
     num_classes: int,
 ) -> dict[str, np.ndarray]:
-    """Give each group, those with most images first, to the split where it fits best.
+    """Assign each group, the largest first, to the split where it fits best.
 
-    Best is where the class counts then are nearest to their targets by Pearson's chi-square, so all
-    splits fill at the same pace and a small one is not overfilled by a group of many images.
+    The best split brings the class counts nearest to their targets by Pearson's chi-square. So all splits
+    fill at the same pace, and a large group does not overfill a small split.
     """
     names, owner = np.unique(np.asarray(groups), return_inverse=True)
     if len(names) < len(SPLITS):
         raise PreprocessingError(
             f"{counted(len(names), 'patient')} cannot be divided among {len(SPLITS)} splits "
-            "(images that are copies count as one patient's); add images of more patients, "
-            "or say by the column patient of manifest.csv whose they are"
+            "(copies count as images of one patient); add images of more patients, "
+            "or correct the column patient of manifest.csv"
         )
     counts = np.zeros((len(names), num_classes))  # images per group and class
     np.add.at(counts, (owner, labels), 1)
     rest = 1 - test_fraction
     parts = np.array([rest * (1 - validation_fraction), rest * validation_fraction, test_fraction])
-    targets = np.maximum(np.outer(parts, counts.sum(axis=0)), 1e-9)  # of an absent class: no division by zero
+    targets = np.maximum(np.outer(parts, counts.sum(axis=0)), 1e-9)  # avoids division by zero
     filled = np.zeros_like(targets)
     left = (counts > 0).sum(axis=0)  # groups not yet placed, per class
 
     order = np.random.default_rng(seed).permutation(len(names))
     order = order[np.argsort(-counts[order].sum(axis=1), kind="stable")]
-    home = np.empty(len(names), dtype=np.int64)
+    split_of = np.empty(len(names), dtype=np.int64)
     for group in order:
-        own = counts[group]
-        growth = (own * (own + 2 * (filled - targets)) / targets).sum(axis=1)  # of the chi-square
-        # The last groups of a class are kept for the splits that still have none of it.
-        needed = ((filled == 0) & (own > 0) & (left <= (filled == 0).sum(axis=0))).any(axis=1)
-        home[group] = np.argmin(np.where(needed, growth - 1e9, growth))
-        filled[home[group]] += own
-        left -= own > 0
-    return {name: np.flatnonzero(home[owner] == number) for number, name in enumerate(SPLITS)}
+        added = counts[group]
+        growth = (added * (added + 2 * (filled - targets)) / targets).sum(axis=1)  # of the chi-square
+        # The last groups of a class go to the splits that still have none of it.
+        needed = ((filled == 0) & (added > 0) & (left <= (filled == 0).sum(axis=0))).any(axis=1)
+        split_of[group] = np.argmin(np.where(needed, growth - 1e9, growth))
+        filled[split_of[group]] += added
+        left -= added > 0
+    return {name: np.flatnonzero(split_of[owner] == number) for number, name in enumerate(SPLITS)}
 
 
 def _too_few(labels: np.ndarray, class_names: Sequence[str], reason: str) -> PreprocessingError:

@@ -220,7 +220,7 @@ def test_only_the_same_run_is_resumed(cluster: Cluster) -> None:
     state.write_text(state.read_text().replace('"data_digest": "', '"data_digest": "0'))
     refused = cluster.train("--resume", "config")
     assert refused.returncode == 2
-    assert "prepared images are others" in refused.stderr
+    assert "prepared images differ" in refused.stderr
     assert cluster.train("--resume", "never-was").returncode == 2
 
 
@@ -284,7 +284,8 @@ def test_a_worker_with_other_data_is_refused_and_its_part_done_elsewhere(
     assert set(rows["status"]) == {"ok"}
     assert name not in set(rows["worker"])
     log = next(cluster.folder.glob(f"{name.partition('@')[0]}.log")).read_text()
-    assert "Traceback" in log
+    assert re.search(r"round 1, client \d: failed: DataDiffersError: .*manifest.json on .* differs", log)
+    assert "Traceback" not in log
     assert "Traceback" not in done.stdout + done.stderr
 
 

@@ -230,7 +230,7 @@ def test_who_is_not_let_in_is_told_in_one_line(secure: Secure, options: dict[str
     assert worker.returncode != 0
     for errors in (done.stderr, worker.stderr):
         (line,) = [line for line in errors.splitlines() if "REDIS_URL" in line]
-        assert f"no admittance to Redis at 127.0.0.1:{secure.port}" in line
+        assert f"access denied by Redis at 127.0.0.1:{secure.port}" in line
         assert reason in line
         assert "Traceback" not in errors
 

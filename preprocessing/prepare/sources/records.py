@@ -1,4 +1,4 @@
-"""What every source gives: its images by name, and a way to read one of them."""
+"""The images that a source lists, and the function that reads one of them."""
 
 from collections.abc import Callable
 from dataclasses import dataclass, field
@@ -20,9 +20,9 @@ class ImageRecord:
 
     Attributes:
         file: path relative to the folder, with `/`.
-        label: of its class, from 0.
-        patient, split: if given.
-        columns: what else manifest.csv says of it, by column.
+        label: number of its class, from 0.
+        patient, split: None where unknown.
+        columns: the other columns of manifest.csv, by name.
     """
 
     file: str
@@ -33,7 +33,7 @@ class ImageRecord:
 
 
 class ImageFile(NamedTuple):
-    """What was read of a file: uint8 (H, W, C) RGB or gray; its sha256, hex; what was kept of it, if cut."""
+    """A file's pixels, uint8 (H, W, C) RGB or gray; its sha256, hex; the part kept, if it was cropped."""
 
     pixels: NDArray[np.uint8]
     sha256: str
@@ -41,7 +41,7 @@ class ImageFile(NamedTuple):
 
 
 ReadFile = Callable[[Path, ImageShape], ImageFile]
-"""Reads one file as an image of a shape; raises UnreadableImageError. It is sent to other processes."""
+"""Reads one file as an image of a shape; raises UnreadableImageError. It is pickled for other processes."""
 
 
 @dataclass(frozen=True)
@@ -50,16 +50,16 @@ class ImageSet:
 
     Attributes:
         records: all images, by label, then by file.
-        classes: what each label means, in order of the labels.
+        classes: meaning of each label, in order of the labels.
         read: reads the file of a record.
-        about: more for manifest.json, such as the license.
+        metadata: further entries of manifest.json, such as the license.
     """
 
     records: list[ImageRecord]
     classes: tuple[str, ...]
     read: ReadFile
-    about: dict[str, Any] = field(default_factory=dict)
+    metadata: dict[str, Any] = field(default_factory=dict)
 
 
 class UnreadableImageError(PreprocessingError):
-    """One file is not an image that can be used; the message says why, without the file's name."""
+    """A file that is not a usable image. The message gives the reason without the file's name."""

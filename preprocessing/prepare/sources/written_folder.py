@@ -1,4 +1,4 @@
-"""A folder of images that a source writes itself, as a whole, and may replace later."""
+"""A folder of images that a source writes as a whole, and may replace later."""
 
 import shutil
 import tempfile
@@ -13,7 +13,7 @@ README_FILE = "README.txt"
 
 @contextmanager
 def kept_if_filled(folder: Path) -> Iterator[None]:
-    """Make a folder and those above it; the new ones that are empty in the end are removed again."""
+    """Make a folder and its parents; on leaving, remove the new ones that are still empty."""
     made = [path for path in (folder, *folder.parents) if not path.exists()]
     folder.mkdir(parents=True, exist_ok=True)
     try:
@@ -26,14 +26,14 @@ def kept_if_filled(folder: Path) -> Iterator[None]:
 
 @contextmanager
 def written_folder(folder: Path, readme: str) -> Iterator[Path]:
-    """Give an empty folder to write images to; when all went well it takes the place of `folder`.
+    """Yield an empty folder for new images, which replaces `folder` at the end unless an error occurred.
 
     Args:
         folder: made if missing; replaced if it is empty or its README.txt has the same first line.
-        readme: content of README.txt; the first line tells our folders from others.
+        readme: content of README.txt; its first line marks the folder as ours.
 
     Raises:
-        PreprocessingError: the folder holds something else.
+        PreprocessingError: the folder has other content.
     """
     title = readme.splitlines()[0]
     _refuse_other_content(folder, title)
@@ -55,6 +55,4 @@ def _refuse_other_content(folder: Path, title: str) -> None:
     readme = folder / README_FILE
     if readme.is_file() and readme.read_text(encoding="utf-8", errors="replace").startswith(title):
         return
-    raise PreprocessingError(
-        f"{folder}: holds something else than “{title}”; name a new folder with --data-dir"
-    )
+    raise PreprocessingError(f"{folder}: has other content than “{title}”; name a new folder with --data-dir")

@@ -14,7 +14,7 @@ from helpers.federated.quorum import QuorumError
 from helpers.federated.replies import ClientReply
 from helpers.federated.weights import schema_of
 from helpers.global_config import Config
-from helpers.weight_store.digest import Digest
+from helpers.weight_store.blobs import Digest
 from helpers.weight_store.store import MemoryStore, put_arrays
 from tasks.round_record import forget
 from tasks.update_intake import UpdateIntake

@@ -156,7 +156,7 @@ def test_a_resumed_comparison_takes_the_settings_of_its_run(config, compare, cap
 
 
 def test_there_is_nothing_to_resume(compare):
-    with pytest.raises(ConfigError, match="--resume first: there is no such run"):
+    with pytest.raises(ConfigError, match="--resume first: no run has this name"):
         compare(resume="first")
 
 

@@ -19,7 +19,7 @@ def errors_of(last: str) -> str:
     """Standard error of a process that says both, and then `last`, while remarks are kept back."""
     program = f"""
 import os, sys
-from commands.tensorflow_loading import without_remarks
+from helpers.cluster.process_tuning import without_remarks
 with without_remarks():
     os.write(2, {(SAID + MEANT).encode()!r})
     {last}

@@ -1,4 +1,4 @@
-"""Planted leaks go through the whole of preprocessing."""
+"""Planted leaks in a whole preparation."""
 
 import csv
 import json
@@ -136,8 +136,8 @@ def test_a_given_split_with_a_leak_is_refused_unless_allowed(config, data, plant
     assert prepared.manifest["allowed"] == ["leaks"]
     assert prepared.manifest["grouped_by"] == ("copy" if planted == "a patient" else "patient")
     assert prepared.manifest["patients"] is not None
-    found = prepared.manifest["audit"]
-    assert (found["split_copies"], found["split_patients"]) == ((0, 1) if planted == "a patient" else (1, 0))
+    audit = prepared.manifest["audit"]
+    assert (audit["split_copies"], audit["split_patients"]) == ((0, 1) if planted == "a patient" else (1, 0))
 
 
 @pytest.mark.parametrize("copy", [exact_copy, near_copy])
@@ -174,7 +174,7 @@ def test_from_the_command_a_leak_is_one_line_status_2_and_its_flag_works(config,
     }  # fmt: skip
 
 
-def test_where_nothing_is_kept_together_none_is_said(config, data):
+def test_without_groups_the_manifest_names_none(config, data):
     rows = [f"{label}/{number:02d}.png,{GIVEN[number]}" for label in (0, 1) for number in range(COUNT)]
     (data / "manifest.csv").write_text("\n".join(["file,split", *rows, "0/z.png,test"]) + "\n")
     exact_copy(data, "0/00.png", "0/z.png")
@@ -190,19 +190,19 @@ def test_copies_across_given_splits_are_named_in_the_terminal(config, data, caps
     assert "Audit: near copies 1, copies in another split 1; listed in" in said
 
 
-def test_a_refusal_shows_ten_and_names_the_file_that_lists_all(config, data):
+def test_a_refusal_lists_ten_and_names_the_file_with_all(config, data):
     for number in range(COUNT):
         exact_copy(data, f"0/{number:02d}.png", f"0/z{number:02d}.png")
     give(data, more=[(f"0/z{number:02d}.png", "test", f"z{number}") for number in range(COUNT)])
-    with pytest.raises(PreprocessingError, match=r"tested on, 9 times: ") as caught:
+    with pytest.raises(PreprocessingError, match=r"into training, 9 times: ") as caught:
         prepare(config)
-    assert str(caught.value).endswith(f"{config.PREPROCESSED_DIR / 'audit-refused.csv'} lists all")
+    assert str(caught.value).endswith(f"all are listed in {config.PREPROCESSED_DIR / 'audit-refused.csv'}")
     copies = [kind for kind, *_ in read_audit(config, "audit-refused.csv")]
     assert (copies.count("exact_duplicate"), copies.count("copy_in_two_splits")) == (12, 9)
 
 
 @pytest.mark.parametrize("planted", ["a copy", "two classes", "an unreadable image"])
-def test_a_refusal_names_the_command_that_has_the_flag_it_speaks_of(config, data, planted):
+def test_a_refusal_names_the_command_with_the_flag(config, data, planted):
     if planted == "two classes":
         exact_copy(data, "0/03.png", "1/copy.png")
     elif planted == "an unreadable image":
@@ -233,7 +233,7 @@ def test_copies_are_drawn_together_where_patients_are_unknown(config, data):
     assert not before.has_patients
 
 
-def test_a_known_patient_counts_not_the_group(config, data):
+def test_a_known_patient_takes_precedence_over_the_group(config, data):
     exact_copy(data, "0/00.png", "0/z.png")
     give(data, more=[("0/z.png", "train", "z")])
     prepared = prepare(config)

@@ -15,10 +15,9 @@ import pytest
 from helpers.global_config import Config, ConfigError
 from preprocessing.errors import PreprocessingError
 from preprocessing.feed.prepared_data import PreparedData
-from preprocessing.feed.run_data import prepared_data
+from preprocessing.feed.run_data import prepared_data, with_data_settings
 from preprocessing.load_and_create_dataset import main, prepare
 from preprocessing.prepare import image_reader
-from preprocessing.prepare.sources.choice import SourceOptions
 
 ROOT = Path(__file__).resolve().parents[3]
 SCRIPT = [sys.executable, "preprocessing/load_and_create_dataset.py"]
@@ -26,7 +25,7 @@ SHAPE = (8, 6)
 
 
 def make_images(folder, count, patient=None):
-    """`count` images per class, each of one brightness of its own; class 1 is the brighter half."""
+    """`count` images per class, each of another brightness; class 1 is the brighter half."""
     for label in (0, 1):
         (folder / str(label)).mkdir(parents=True)
         for number in range(count):
@@ -297,7 +296,7 @@ if __name__ == "__main__":
     assert peaks[1] - peaks[0] < arrays / 5
 
 
-def test_gray_arrays_are_what_the_run_must_ask_for(data, config):
+def test_gray_arrays_are_refused_by_a_run_with_color(data, config):
     gray = config.model_copy(update={"INPUT_DIM": 1})
     prepared = prepare(gray)
     assert prepared.images("train").shape == (63, *SHAPE, 1)
@@ -309,10 +308,42 @@ def test_gray_arrays_are_what_the_run_must_ask_for(data, config):
     with pytest.raises(
         ConfigError, match=r"INPUT_DIM: received 3, but the images in .* are 1; .* --input-dim"
     ):
-        prepared_data(config)
+        prepared_data(config.model_copy(update={"INPUT_DIM": 3}))
 
 
-def test_a_manifest_that_does_not_say_has_color_and_the_usual_classes(config):
+def test_a_run_takes_size_channels_and_classes_from_the_images(data, config):
+    prepared = prepare(config.model_copy(update={"INPUT_DIM": 1}))
+    unset = Config(DATA_DIR=data, PREPROCESSED_DIR=config.PREPROCESSED_DIR, EPOCHS=7)
+    assert unset.INPUT_SHAPE != SHAPE
+    adapted = with_data_settings(unset, prepared_data(unset))
+    assert (adapted.INPUT_SHAPE, adapted.INPUT_DIM, adapted.EPOCHS) == (SHAPE, 1, 7)
+    assert adapted.CLASS_NAMES == ("non-cancerous", "cancerous")
+    stored = Config.load(
+        PREPROCESSED_DIR=config.PREPROCESSED_DIR, **adapted.for_run()
+    )  # of a run to be resumed
+    assert prepared_data(stored) is prepared
+    for name, value in (("INPUT_SHAPE", (64, 64)), ("INPUT_DIM", 3), ("CLASS_NAMES", ("a", "b"))):
+        other = Config.load(**{"PREPROCESSED_DIR": config.PREPROCESSED_DIR, name: value})
+        with pytest.raises(ConfigError, match=f"{name}: received .*; leave it out, set it to that, or"):
+            prepared_data(other)
+
+
+def test_settings_of_the_environment_count_as_set_by_the_user(config, monkeypatch):
+    prepare(config)
+    monkeypatch.setenv("DT_INPUT_SHAPE", "[64,64]")
+    with pytest.raises(ConfigError, match=r"INPUT_SHAPE: received \(64, 64\)"):
+        prepared_data(Config(PREPROCESSED_DIR=config.PREPROCESSED_DIR))
+
+
+def test_the_license_of_an_earlier_manifest_is_read(config):
+    prepare(config)
+    manifest = config.PREPROCESSED_DIR / "manifest.json"
+    content = json.loads(manifest.read_text())
+    manifest.write_text(json.dumps({**content, "licence": "CC BY 4.0"}))
+    assert PreparedData.open(config.PREPROCESSED_DIR).manifest["license"] == "CC BY 4.0"
+
+
+def test_a_manifest_without_channels_and_classes_has_the_usual_ones(config):
     prepared = prepare(config)
     manifest = config.PREPROCESSED_DIR / "manifest.json"
     content = json.loads(manifest.read_text())
@@ -363,17 +394,17 @@ def test_three_classes_by_number_with_and_without_names(tmp_path, capsys):
         prepared_data(config)
 
 
-def test_a_size_of_one_number_is_told_what_is_expected(capsys):
+def test_a_size_of_one_number_is_refused(capsys):
     assert main(["--input-shape", "3"]) == 2
     (line,) = capsys.readouterr().err.splitlines()
     assert line == "error: INPUT_SHAPE: received '3': expected a pair of whole numbers, such as 64,64"
 
 
-def test_a_source_is_told_only_what_it_knows(config):
+def test_options_of_other_sources_and_unknown_sources_are_refused(config):
     with pytest.raises(
         PreprocessingError, match="--crop-breast: is for --source dicom, received --source fold"
     ):
-        prepare(config, options=SourceOptions(crop_breast=True))
+        prepare(config, options={"crop_breast": True})
     with pytest.raises(PreprocessingError, match="--source: received 'tape', expected one of folder, dicom"):
         prepare(config, "tape")
 

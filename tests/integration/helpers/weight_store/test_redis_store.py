@@ -7,9 +7,9 @@ import redis
 
 from helpers.cluster.connection import connect
 from helpers.launcher.embedded_redis import find_binary, start_server
-from helpers.weight_store.pieces import PIECE_BYTES
+from helpers.weight_store.blobs import LIFETIME_S, PIECE_BYTES
 from helpers.weight_store.redis_store import RedisStore
-from helpers.weight_store.store import LIFETIME_S, StoreError, WeightStore
+from helpers.weight_store.store import StoreError, WeightStore
 from tests.weight_store_contract import StoreContract
 
 
@@ -76,7 +76,7 @@ class TestRedisStore(StoreContract):
             (lambda: client.hset("key", "1", b"x" * (PIECE_BYTES + 1)), "key: more bytes than"),
             (lambda: client.hset("key", "2", b"x"), "key: more bytes than"),
             (lambda: client.set("key", b"x"), "key: not read: WRONGTYPE"),
-            (lambda: client.delete("key"), "key: not in the store .*every worker of a run needs the same"),
+            (lambda: client.delete("key"), "key: not in the store .*all workers of a run need the same"),
         ]
         for spoil, reason in cases:
             client.delete("key")

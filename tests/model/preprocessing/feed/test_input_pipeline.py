@@ -20,7 +20,7 @@ from preprocessing.feed.input_pipeline import (
 )
 
 IMAGES = np.random.default_rng(0).integers(0, 256, (10, 16, 16, 3), dtype=np.uint8)
-IMAGES[:, 0, 0, 0] = np.arange(10)  # every image tells its row
+IMAGES[:, 0, 0, 0] = np.arange(10)  # every image encodes its row
 LABELS = np.arange(10, dtype=np.int32) % 2
 ROWS = np.array([1, 3, 4, 6, 9])
 
@@ -54,7 +54,7 @@ def test_batches_made_ahead_in_a_thread_are_those_of_a_plain_loop(name: str) -> 
     np.testing.assert_array_equal(labels.reshape(-1), LABELS[np.concatenate(orders)])
 
 
-def test_no_thread_tunes_the_batches_as_an_epoch_might_wait_for_it_to_wake_up() -> None:
+def test_no_autotune_thread_delays_the_end_of_an_epoch() -> None:
     training = training_batches(
         IMAGES, LABELS, ROWS, batch_size=2, epochs=1, augmentation_name="none", seed=[1, 2, 3]
     )
@@ -63,14 +63,14 @@ def test_no_thread_tunes_the_batches_as_an_epoch_might_wait_for_it_to_wake_up() 
 
 
 @pytest.mark.parametrize("promised", [2, 4])
-def test_other_than_the_promised_number_of_batches_is_an_error(promised: int) -> None:
+def test_an_unexpected_number_of_batches_is_an_error(promised: int) -> None:
     three = lambda: iter(np.zeros((3, 1), np.float32))  # noqa: E731
     dataset = _ahead(three, tf.TensorSpec((None,), tf.float32), promised)
     with pytest.raises(tf.errors.InvalidArgumentError, match=r"zip\(\) argument 2 is"):
         list(dataset)
 
 
-def test_batches_do_not_undo_what_keeps_freed_memory() -> None:
+def test_batches_do_not_change_the_allocator_settings() -> None:
     if not keep_freed_memory():
         pytest.skip("not glibc")
     collect()
@@ -96,7 +96,7 @@ def test_more_epochs_go_on_after_the_first_in_new_orders() -> None:
 
 
 @pytest.mark.parametrize("name", list(AUGMENTATIONS))
-def test_the_seed_decides_everything(name: str) -> None:
+def test_the_seed_determines_everything(name: str) -> None:
     first, again, other = collect(name), collect(name), collect(name, [1, 2, 4])
     np.testing.assert_array_equal(first[0], again[0])
     np.testing.assert_array_equal(first[1], again[1])
@@ -174,7 +174,7 @@ def test_large_images_are_not_held_in_memory(tmp_path) -> None:
 
 
 def own_memory() -> int:
-    """Bytes of this process but for mapped files, whose pages the system takes back when it needs them."""
+    """Bytes of this process without mapped files, whose pages the system can reclaim."""
     (line,) = (line for line in Path("/proc/self/status").read_text().splitlines() if "RssAnon" in line)
     return int(line.split()[1]) * 1024
 

@@ -109,7 +109,7 @@ def test_the_same_round_twice_changes_nothing(folders: RunFolders) -> None:
 def test_a_round_that_does_not_follow_is_refused(folders: RunFolders) -> None:
     commit(folders, 1, 0.6)
     before = content(folders)
-    with pytest.raises(RecordError, match="at round 1, not before 3"):
+    with pytest.raises(RecordError, match="at round 1, expected 2"):
         commit(folders, 3, 0.9)
     assert content(folders) == before
 

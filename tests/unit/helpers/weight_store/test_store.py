@@ -17,13 +17,11 @@ from safetensors.numpy import save
 from helpers.cluster.connection import connect
 from helpers.federated.weights import SchemaError, check_weights, schema_of
 from helpers.global_config import ConfigError
+from helpers.weight_store.blobs import LIFETIME_S, PIECE_BYTES, Digest, pieces, start_digest
 from helpers.weight_store.codec import HEADER_LIMIT, CodecError, decode, encode
-from helpers.weight_store.digest import Digest, start_digest
 from helpers.weight_store.file_store import FileStore
-from helpers.weight_store.opening import open_store
-from helpers.weight_store.pieces import PIECE_BYTES, pieces
 from helpers.weight_store.redis_store import RedisStore
-from helpers.weight_store.store import LIFETIME_S, MemoryStore, StoreError, WeightStore
+from helpers.weight_store.store import MemoryStore, StoreError, WeightStore, open_store
 from tests.weight_store_contract import ARRAYS, NAMES, SCHEMA, StoreContract
 
 array_lists = st.lists(
@@ -65,7 +63,7 @@ def test_arrays_are_not_copied_to_be_encoded() -> None:
 
 
 def test_a_dtype_that_cannot_be_read_back_is_refused() -> None:
-    with pytest.raises(CodecError, match=r"arrays of >f4, complex64; possible are int64, float64"):
+    with pytest.raises(CodecError, match=r"arrays of >f4, complex64 cannot be stored, only int64, float64"):
         encode(["a", "b"], [np.zeros(1, np.complex64), np.zeros(1, ">f4")])
 
 
@@ -175,7 +173,7 @@ class TestFileStore(StoreContract):
         assert not list((folder / "weights").iterdir())
 
     def test_a_key_too_long_for_a_file_is_refused(self, store: WeightStore) -> None:
-        with pytest.raises(StoreError, match=r"not stored in .*File name too long; mend that, or start"):
+        with pytest.raises(StoreError, match=r"not stored in .*File name too long; fix that, or start"):
             store.put("k" * 300, [b"1"])
         with pytest.raises(StoreError, match="not read from"):
             store.get("k" * 300, 1)
@@ -184,7 +182,7 @@ class TestFileStore(StoreContract):
         store.put("key", [b"1"])
         assert bytes(FileStore(tmp_path / "weights").get("key", 1)) == b"1"
         with pytest.raises(
-            StoreError, match=r"not in the store .*other .*every worker .* the same WEIGHT_STORE"
+            StoreError, match=r"not in the store .*other .*all workers .* the same WEIGHT_STORE"
         ):
             FileStore(tmp_path / "other").get("key", 1)
 

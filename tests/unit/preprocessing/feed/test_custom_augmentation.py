@@ -1,4 +1,4 @@
-"""An own augmentation: carried as text, checked before it is made, the same everywhere; and `strong`."""
+"""A user's augmentation: sent as text, checked before it is constructed, reproducible; and `strong`."""
 
 import json
 from pathlib import Path
@@ -53,7 +53,7 @@ def test_images_follow_from_the_seed(tmp_path):
     assert (first != other).any()
 
 
-def test_one_that_scales_for_itself_is_not_scaled_again(tmp_path):
+def test_a_pipeline_that_scales_is_not_scaled_again(tmp_path):
     text = carried(saved(tmp_path, A.HorizontalFlip(p=1), A.ToFloat(max_value=255)))
     np.testing.assert_allclose(
         augmentation(text, SHAPE, 0)(IMAGE), IMAGE[:, ::-1] / np.float32(255), atol=1e-6
@@ -61,51 +61,54 @@ def test_one_that_scales_for_itself_is_not_scaled_again(tmp_path):
 
 
 @pytest.mark.parametrize(
-    ("transforms", "told"),
+    ("transforms", "message"),
     [
         (
             [A.Resize(8, 8)],
-            r"gives images \(8, 8, 3\), expected \(20, 16, 3\); end it with A.Resize\(20, 16\)",
+            r"returns images \(8, 8, 3\), expected \(20, 16, 3\); end it with A.Resize\(20, 16\)",
         ),
         ([A.Normalize()], "leave A.Normalize out"),
         ([A.RandomCrop(64, 64, p=1)], "the pipeline fails on an image"),
     ],
 )
-def test_one_that_networks_cannot_take_is_refused(transforms, told, tmp_path):
-    with pytest.raises(ConfigError, match=f"^AUGMENTATION: .*{told}") as caught:
+def test_a_pipeline_that_networks_cannot_use_is_refused(transforms, message, tmp_path):
+    with pytest.raises(ConfigError, match=f"^AUGMENTATION: .*{message}") as caught:
         carried(saved(tmp_path, *transforms))
     assert "\n" not in str(caught.value)
     assert str(tmp_path) in str(caught.value)
 
 
 @pytest.mark.parametrize(
-    ("transform", "told"),
+    ("transform", "message"),
     [
-        ({"__class_fullname__": "os.system", "command": "true"}, "'os.system' may not come from a file"),
-        ({"__class_fullname__": "Lambda", "__name__": "x", "p": 1}, "'Lambda' may not"),
-        ({"__class_fullname__": "TextImage", "font_path": "/etc/passwd", "p": 1}, "'TextImage' may not"),
+        ({"__class_fullname__": "os.system", "command": "true"}, "'os.system' is not allowed in a file"),
+        ({"__class_fullname__": "Lambda", "__name__": "x", "p": 1}, "'Lambda' is not allowed"),
+        (
+            {"__class_fullname__": "TextImage", "font_path": "/etc/passwd", "p": 1},
+            "'TextImage' is not allowed",
+        ),
         (
             {"__class_fullname__": "Compose", "p": 1, "transforms": [{"__class_fullname__": "FDA", "p": 1}]},
-            "'FDA' may not",
+            "'FDA' is not allowed",
         ),
         (
             {"__class_fullname__": "HorizontalFlip", "color": 3, "p": 1},
-            "no pipeline that A.save wrote: .*color",
+            "not a pipeline that A.save wrote: .*color",
         ),
-        ({"__class_fullname__": "Blur", "blur_limit": "wide", "p": 1}, "no pipeline that A.save wrote"),
-        ({"p": 1}, "None may not"),
-        (["HorizontalFlip"], "may not"),
+        ({"__class_fullname__": "Blur", "blur_limit": "wide", "p": 1}, "not a pipeline that A.save wrote"),
+        ({"p": 1}, "None is not allowed"),
+        (["HorizontalFlip"], "is not allowed"),
     ],
 )
-def test_only_albumentations_own_transforms_are_made(transform, told, tmp_path):
-    with pytest.raises(ConfigError, match=f"^AUGMENTATION: .*{told}"):
+def test_only_built_in_transforms_are_constructed(transform, message, tmp_path):
+    with pytest.raises(ConfigError, match=f"^AUGMENTATION: .*{message}"):
         carried(content(tmp_path, transform))
-    with pytest.raises(ConfigError, match=told):  # at a worker, whoever sent it
+    with pytest.raises(ConfigError, match=message):  # at a worker, whatever the origin
         augmentation(json.dumps({"transform": transform}), SHAPE, seed=0)
 
 
 @pytest.mark.parametrize(
-    ("text", "told"),
+    ("text", "message"),
     [
         ("{", "cannot be read"),
         ("[1]", "expected an entry `transform`"),
@@ -113,10 +116,10 @@ def test_only_albumentations_own_transforms_are_made(transform, told, tmp_path):
         ("x" * 70_000, "has over 65536 bytes"),
     ],
 )
-def test_a_file_that_is_no_pipeline_is_one_line(text, told, tmp_path):
+def test_an_unsuitable_file_is_refused_in_one_line(text, message, tmp_path):
     file = tmp_path / "own.yaml"
     file.write_text(text)
-    with pytest.raises(ConfigError, match=f"^AUGMENTATION: .*own.yaml.*{told}") as caught:
+    with pytest.raises(ConfigError, match=f"^AUGMENTATION: .*own.yaml.*{message}") as caught:
         carried(file)
     assert "\n" not in str(caught.value)
     with pytest.raises(ConfigError, match=r"absent\.yaml cannot be read"):

@@ -1,4 +1,4 @@
-"""Every way to divide rows gives each row to one client, none is empty, and the seed alone decides."""
+"""Partitions: every row has one client, no client is empty, and the seed determines the result."""
 
 from pathlib import Path
 
@@ -63,13 +63,13 @@ def test_every_row_has_exactly_one_client_and_no_client_is_empty(way, data, num_
 
 
 @pytest.mark.parametrize("way", WAYS)
-def test_the_seed_decides(way):
+def test_the_seed_determines_the_partition(way):
     assert not same(WAYS[way](100, 3, 1), WAYS[way](100, 3, 2))
 
 
 @pytest.mark.parametrize("way", ["lot", "class, alike", "class, unlike", "class, apart", "group"])
 @given(data=st.data(), num_rows=st.integers(1, 100))
-def test_shares_are_even_where_nothing_else_is_asked_for(way, data, num_rows):
+def test_iid_shares_are_even(way, data, num_rows):
     sizes = [len(part) for part in WAYS[way](num_rows, data.draw(st.integers(1, num_rows)), 0)]
     assert max(sizes) - min(sizes) <= 1
 
@@ -93,14 +93,14 @@ def classes(parts: list[np.ndarray], labels: np.ndarray) -> np.ndarray:
     return np.array([labels[part].mean() for part in parts])
 
 
-def test_classes_are_alike_where_alpha_is_large():
+def test_class_shares_are_similar_with_a_large_alpha():
     labels = labels_of(3000)
     shares = classes(dirichlet_partition(labels, 10, 1e6, 0), labels)
     assert np.abs(shares - 0.3).max() < 0.12  # 300 rows each: 4.5 standard deviations of .026
     assert np.ptp(shares) > 0  # drawn, not stratified
 
 
-def test_a_client_has_one_class_where_alpha_is_small():
+def test_a_client_has_one_class_with_a_small_alpha():
     labels = labels_of(3000)
     shares = classes(dirichlet_partition(labels, 10, 1e-6, 0), labels)
     assert (
@@ -109,7 +109,7 @@ def test_a_client_has_one_class_where_alpha_is_small():
     assert {0, 1} <= set(shares)
 
 
-def test_the_smaller_alpha_the_more_unlike_are_the_clients():
+def test_clients_differ_more_with_a_smaller_alpha():
     labels = labels_of(3000)
     spread = [
         np.mean([classes(dirichlet_partition(labels, 10, alpha, seed), labels).std() for seed in range(20)])
@@ -157,14 +157,14 @@ def test_a_site_is_one_client(sites):
 
 
 class Data(PreparedData):
-    """Prepared data of which there is the manifest alone."""
+    """Prepared data with only a manifest."""
 
     def labels(self, split: str) -> np.ndarray:
         return np.array([entry["label"] for entry in self._entries(split)], np.int32)
 
 
 def data_of(patients: str = "", sites: str = "", groups: list[int] | None = None, num_rows: int = 8) -> Data:
-    """A row for each letter, of a patient or site of that name; a dash is none."""
+    """Return a row for each letter, the name of its patient or site; a dash means unknown."""
     num_rows = len(patients or sites) or num_rows
     files = []
     for row in range(num_rows):
@@ -194,7 +194,7 @@ def test_copies_stay_with_their_patients():
     assert most_clients(data, Config()) == 3
 
 
-def test_every_setting_of_the_division_is_used():
+def test_every_setting_of_the_partition_is_used():
     data = data_of(sites="abababcc" * 5)
     labels = data.labels("train")
     uneven = partition(data, Config(PARTITION="quantity"), 4)
@@ -219,15 +219,15 @@ def test_a_client_without_a_patient_is_refused():
         partition(data_of("aaabbb"), Config(), 3)
 
 
-def test_patients_must_be_known_to_divide_by_them():
-    with pytest.raises(PreprocessingError, match="PARTITION: received patient, but it is not known"):
+def test_patients_must_be_known_for_a_partition_by_patient():
+    with pytest.raises(PreprocessingError, match="PARTITION: received patient, but the patients of"):
         partition(data_of(), Config(PARTITION="patient"), 2)
 
 
 BY_DEVICE = {"PARTITION": "site", "SITE_COLUMN": "device"}
 
 
-def test_a_column_that_is_not_there_is_refused_with_those_that_are():
+def test_a_missing_column_is_refused_with_the_existing_ones():
     with pytest.raises(
         PreprocessingError, match=r"column site of manifest\.csv: .* columns device, side; set"
     ):
@@ -236,7 +236,7 @@ def test_a_column_that_is_not_there_is_refused_with_those_that_are():
         count_clients(data_of(), Config(PARTITION="site"))
 
 
-def test_a_site_that_is_not_known_is_refused():
+def test_an_unknown_site_is_refused():
     with pytest.raises(PreprocessingError, match=r"column device .* is empty for 1 training image;"):
         count_clients(data_of(sites="ab-b"), Config(**BY_DEVICE))
 
@@ -251,7 +251,7 @@ def test_a_site_that_is_not_known_is_refused():
         ({**BY_DEVICE, "NUM_CLIENTS": 2}, 2),
     ],
 )
-def test_how_many_clients_there_are(changes, number):
+def test_the_number_of_clients(changes, number):
     assert count_clients(data_of(sites="aabbaabb"), Config(**changes)) == number
 
 
@@ -264,7 +264,7 @@ def test_the_number_of_clients_must_be_that_of_the_sites():
         count_clients(data_of(sites="aabbaabb"), Config(**BY_DEVICE, CLIENTS=(2,)))
 
 
-def test_too_many_clients_are_found_before_a_training():
+def test_too_many_clients_are_refused_before_a_training():
     with pytest.raises(PreprocessingError, match="received 9 for 8 training images"):
         count_clients(data_of(), Config(NUM_CLIENTS=9))
 
@@ -285,10 +285,25 @@ def test_class_weights_of_three_classes_by_hand():
     assert class_weight("balanced", labels, rows, 3) == {0: 4 / 6, 1: 2.0, 2: 1.0}
 
 
-def test_three_classes_go_apart_where_alpha_is_small():
+def test_three_classes_separate_with_a_small_alpha():
     labels = np.repeat(np.arange(3, dtype=np.int32), 40)
     apart, alike = (dirichlet_partition(labels, 3, alpha, seed=0) for alpha in (1e-9, 1e9))
     check(apart, 120, 3)
     check(alike, 120, 3)
     assert sorted(np.bincount(labels[part], minlength=3).max() for part in apart)[0] >= 20
     assert all(np.bincount(labels[part], minlength=3).min() > 5 for part in alike)
+
+
+def test_a_partition_is_computed_once_for_the_same_data_and_settings():
+    data = data_of(num_rows=40)
+    config = Config(PARTITION="iid")
+    shares = partition(data, config, 3)
+    again = partition(data, config.model_copy(update={"EPOCHS": 9}), 3)
+    assert all(rows is other for rows, other in zip(shares, again, strict=True))
+    assert not any(rows.flags.writeable for rows in shares)
+    for other in (
+        partition(data, config.model_copy(update={"SEED": config.SEED + 1}), 3),
+        partition(data_of(num_rows=40), config, 3),
+    ):
+        assert other[0] is not shares[0]
+    assert len(partition(data, config, 4)) == 4

@@ -43,7 +43,7 @@ def test_every_kind_is_listed_and_counted():
     }  # fmt: skip
 
 
-def test_nothing_is_found_without_copies_and_splits():
+def test_no_findings_without_copies_and_splits():
     records = [ImageRecord(f"0/{number}.png", 0, str(number // 2)) for number in range(6)]
     assert audit_images(records, []) == []
     refuse_findings([], allow=())
@@ -51,23 +51,26 @@ def test_nothing_is_found_without_copies_and_splits():
 
 
 @pytest.mark.parametrize(
-    ("allow", "says", "is_silent_about"),
+    ("allow", "expected", "unexpected"),
     [
         (
             (),
-            ["lets training see what it is tested on, 2 times: 0/c.png and 0/b.png", "1 image is in two"],
+            [
+                "leaks test or validation images into training, 2 times: 0/c.png and 0/b.png",
+                "1 image is in two",
+            ],
             [],
         ),
         (["leaks"], ["1/d.png and 0/a.png (class 1 and 0; sha256 f)", "--allow-label-conf"], ["-leaks"]),
         (["label_conflicts"], ["in test and train; patient 7", "--allow-leaks"], ["two classes"]),
     ],
 )
-def test_leaks_and_conflicts_are_refused_with_their_flag(allow, says, is_silent_about):
+def test_leaks_and_conflicts_are_refused_with_their_flag(allow, expected, unexpected):
     with pytest.raises(PreprocessingError) as caught:
         refuse_findings(audit_images(RECORDS, COPIES), allow)
     message = str(caught.value)
-    assert all(words in message for words in says)
-    assert not any(words in message for words in is_silent_about)
+    assert all(words in message for words in expected)
+    assert not any(words in message for words in unexpected)
     assert "\n" not in message
 
 

@@ -19,7 +19,7 @@ from preprocessing.prepare.similarity import GRID, aligned_correlation, coarse_c
 
 
 def picture(seed, size=120):
-    """A picture of its own: soft blobs of several sizes and some noise, uint8 (size, size)."""
+    """Return a new picture: soft blobs of several sizes and some noise, uint8 (size, size)."""
     rng = np.random.default_rng(seed)
     layers = [
         cv2.resize(rng.normal(size=(n, n)), (size, size), interpolation=cv2.INTER_CUBIC) for n in (6, 15)
@@ -68,7 +68,7 @@ def find(*pixels):
 
 
 @pytest.mark.parametrize("change", CHANGES)
-def test_changed_copies_are_found_each_beside_its_original(change):
+def test_changed_copies_are_paired_with_their_originals(change):
     originals = [picture(seed) for seed in range(8)]
     copies = find(*originals, *(CHANGES[change](pixels) for pixels in originals))
     assert [(copy.row, copy.other) for copy in copies] == [(8 + number, number) for number in range(8)]
@@ -83,7 +83,7 @@ def test_no_false_alarm_on_different_pictures_noise_and_flat_images():
     assert find(*(picture(seed) for seed in range(200)), *noise, *flat) == []
 
 
-def test_two_views_of_one_outline_are_no_copies():
+def test_two_views_of_one_outline_are_not_copies():
     y, x = np.mgrid[:120, :120]
     breast = np.hypot(x, y - 60) < 55
 
@@ -161,7 +161,7 @@ def test_thumbnails_of_chosen_rows_in_blocks(tmp_path, monkeypatch):
 
 
 def views(seed):
-    """Two pictures of one outline with other details: alike enough to be aligned, often, but no copies."""
+    """Return two pictures of one outline with different details: often aligned, but not copies."""
     rng = np.random.default_rng(seed)
     outline = cv2.resize(rng.normal(size=(8, 8)), (SIDE, SIDE), interpolation=cv2.INTER_CUBIC)
     details = [cv2.resize(rng.normal(size=(16, 16)), (SIDE, SIDE)) for _ in range(2)]

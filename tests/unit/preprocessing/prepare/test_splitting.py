@@ -23,7 +23,7 @@ def test_hundred_of_each_class_are_split_exactly():
 
 
 @pytest.mark.parametrize("patients", [None, [str(number // 2) for number in range(200)]])
-def test_every_row_is_in_one_split_and_the_seed_decides(patients):
+def test_every_row_is_in_one_split_and_the_seed_determines_it(patients):
     labels = np.tile([0, 0, 1, 1], 50)
     first, again, other = (split_rows(labels, patients, 0.3, 0.1, seed) for seed in (2**40, 2**40, 3))
     assert sorted(np.concatenate(list(first.values())).tolist()) == list(range(200))
@@ -80,7 +80,7 @@ def test_given_splits_are_used_as_they_are():
         use_given_splits(np.array([0, 1, 0, 0]), ["train", "train", "val", "test"])
 
 
-def test_a_given_split_without_images_is_said_once():
+def test_a_given_split_without_images_is_reported_once():
     with pytest.raises(PreprocessingError, match="leave val and test without images"):
         use_given_splits(np.array([0, 1, 0, 1]), ["train"] * 4)
 

@@ -40,13 +40,13 @@ NAMES = st.text(min_size=1, max_size=100).filter(str.isprintable)
 
 
 @given(st.sets(NAMES, min_size=2, max_size=2).filter(lambda names: not names <= {"0", "1"}))
-def test_any_two_names_will_do_where_the_user_says_which_is_1(names):
+def test_any_two_names_work_with_a_positive_class(names):
     for one in names:
         (other,) = names - {one}
         assert named(names, one) == ((other, one), (other, one))
 
 
-def test_numbers_are_labels_unless_the_user_turns_them_round():
+def test_numbers_are_labels_unless_the_user_swaps_them():
     assert named({"0", "1"}) == (("non-cancerous", "cancerous"), ("0", "1"))
     assert named({"0", "1"}, "0") == (("non-cancerous", "cancerous"), ("1", "0"))
 
@@ -72,28 +72,28 @@ def test_the_user_gives_the_order_of_the_names():
 
 def test_class_names_that_do_not_fit_are_refused():
     refused(
-        r"CLASS_NAMES: received 2 names \(a, b\), x has 3 classes \(a, b, c\); name each exactly so",
+        r"CLASS_NAMES: received 2 names \(a, b\), x has 3 classes \(a, b, c\); name exactly these",
         "abc", "", ("a", "b"),
     )  # fmt: skip
     refused(r"CLASS_NAMES: received 3 names \(a, b, d\), x has 3 classes", "abc", "", ("a", "b", "d"))
-    refused(r"x has 3 classes \(0, 1, 2\); name each of the labels", "012", "", ("a", "b"))
+    refused(r"x has 3 classes \(0, 1, 2\); name each label", "012", "", ("a", "b"))
     refused(r"x has 2 classes \(0, 1\)", "0", "", ("a", "b", "c"))
 
 
 def test_a_positive_class_that_contradicts_class_names_is_refused():
     refused(
-        r"--positive-class: received 'a', but by CLASS_NAMES \(a, b\) that is 0; l", "ab", "a", ("a", "b")
+        r"--positive-class: received 'a', but CLASS_NAMES \(a, b\) makes it label 0; l", "ab", "a", ("a", "b")
     )
-    refused(r"--positive-class: received '0', but by CLASS_NAMES", "01", "0", ("healthy", "ill"))
+    refused(r"--positive-class: received '0', but CLASS_NAMES", "01", "0", ("healthy", "ill"))
 
 
 @pytest.mark.parametrize("names", ["abc", "012"])
 def test_a_positive_class_of_more_than_two_is_refused(names):
-    refused(r"--positive-class: is for two classes, x has 3 \(.*\); --class-names gives", names, names[0])
+    refused(r"--positive-class: is for two classes, x has 3 \(.*\); use --class-names", names, names[0])
 
 
 def test_numbers_with_a_gap_may_be_labels_or_names():
-    refused(r"x has the classes 2, 3, 10: numbers are labels where they are 0 to 2; .*--class-names 2,3,10",
+    refused(r"x has the classes 2, 3, 10, but numbered labels are 0 to 2; .*--class-names 2,3,10",
             {"10", "2", "3"})  # fmt: skip
     assert named("123", "", tuple("123")) == (tuple("123"), tuple("123"))
 
@@ -107,8 +107,8 @@ def test_a_positive_class_that_is_not_there_is_refused():
 
 
 def test_names_that_differ_in_case_or_strokes_alone_are_refused():
-    refused("x has the classes Normal and normal: make it one name", ("Normal", "benign", "normal"))
-    refused("x has the classes no cancer and no_cancer: make it", ("cancer", "no cancer", "no_cancer"))
+    refused("x has the classes Normal and normal; use one name", ("Normal", "benign", "normal"))
+    refused("x has the classes no cancer and no_cancer; use", ("cancer", "no cancer", "no_cancer"))
 
 
 @pytest.mark.parametrize("name", ["b" * 101, "two\nlines"])

@@ -51,7 +51,7 @@ def test_missing_packages_name_the_requirements_file(tmp_path, monkeypatch):
 
 def test_a_folder_with_other_content_is_never_replaced(tmp_path):
     (tmp_path / "mine.png").write_bytes(b"x")
-    with pytest.raises(PreprocessingError, match="holds something else than “Demo images: "):
+    with pytest.raises(PreprocessingError, match="has other content than “Demo images: "):
         write_demo_images(tmp_path, seed=0)
     assert (tmp_path / "mine.png").exists()
 
@@ -65,7 +65,7 @@ def test_the_same_seed_gives_the_same_bytes_and_replaces_earlier_images(tmp_path
         written.append([path.read_bytes() for path in sorted((tmp_path / "demo").rglob("*.png"))])
     assert len(written[0]) == 4
     assert written[0] == written[1] != written[2]
-    with pytest.raises(PreprocessingError, match="asked for 40 tiles, the views have 16"):
+    with pytest.raises(PreprocessingError, match="received 40 tiles to write, the views have 16"):
         write_demo_images(tmp_path / "demo", seed=1, num_tiles=40)
 
 

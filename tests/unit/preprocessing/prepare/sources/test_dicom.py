@@ -11,7 +11,6 @@ from helpers.global_config import Config
 from preprocessing.errors import PreprocessingError
 from preprocessing.load_and_create_dataset import main, prepare
 from preprocessing.prepare.sources.breast_crop import crop_breast
-from preprocessing.prepare.sources.choice import SourceOptions
 from preprocessing.prepare.sources.dicom import find_dicoms, is_dicom, read_dicom
 from preprocessing.prepare.sources.records import UnreadableImageError
 
@@ -113,7 +112,7 @@ def test_color_is_kept_or_becomes_gray(tmp_path):
     assert read_dicom(path, (1, 3, 1), crop=True).pixels.ravel().tolist() == [76, 150, 29]
 
 
-def test_what_cannot_be_used_says_why_without_quoting_the_header(tmp_path):
+def test_unusable_files_have_a_reason_without_header_values(tmp_path):
     frames = save(tmp_path / "a.dcm", np.zeros((2, 5), np.uint8), bits=8, NumberOfFrames=2, Rows=1)
     empty = save(tmp_path / "b.dcm", LEVELS)
     data = pydicom.dcmread(empty)
@@ -131,14 +130,14 @@ def test_what_cannot_be_used_says_why_without_quoting_the_header(tmp_path):
         (cut, "damaged"),
         (none, "damaged"),
         (wrong, "damaged"),
-        (deep, "32 bits a pixel, expected at most 16"),
+        (deep, "32 bits per pixel, expected at most 16"),
     ):
         with pytest.raises(UnreadableImageError, match=reason) as caught:
             read_dicom(path, (1, 5, 3))
         assert not any(word in str(caught.value) for word in (NAME, NUMBER))
 
 
-def test_files_without_suffix_are_known_by_their_start(tmp_path):
+def test_files_without_suffix_are_recognized_by_their_first_bytes(tmp_path):
     for name in ("IM0001", "DICOMDIR", "a.dcm", "b.IMA"):
         save(tmp_path / name, LEVELS)
     (tmp_path / "notes.txt").write_text("no image")
@@ -148,7 +147,7 @@ def test_files_without_suffix_are_known_by_their_start(tmp_path):
 
 
 @pytest.mark.parametrize("seed", range(60))
-def test_any_damage_is_an_answer(tmp_path, seed):
+def test_any_damage_is_reported_as_unreadable(tmp_path, seed):
     generator = np.random.default_rng(seed)
     path = save(tmp_path / "1/a.dcm", LEVELS, WindowCenter=1500.5, WindowWidth=1001)
     data = bytearray(path.read_bytes())
@@ -200,7 +199,7 @@ def test_patients_come_from_the_manifest_where_it_has_them(folder):
     assert {record.patient for record in find_dicoms(folder).records} == {"A"}
 
 
-def test_a_file_cut_off_in_its_header_is_left_out_when_that_is_asked_for(folder, tmp_path):
+def test_skip_unreadable_leaves_out_a_file_truncated_in_its_header(folder, tmp_path):
     path = folder / "benign" / "00"
     data = path.read_bytes()
     path.write_bytes(data[: data.index(NUMBER.encode()) - 20])
@@ -220,7 +219,7 @@ def test_headers_without_patients_mean_unknown_and_some_without_are_refused(fold
     data.PatientID = ""
     data.save_as(path)
     with pytest.raises(
-        PreprocessingError, match="no PatientID in the header of 1 image: benign/00; say whose"
+        PreprocessingError, match="no PatientID in the header of 1 image: benign/00; name the patient"
     ):
         find_dicoms(folder)
     for other in folder.rglob("*/*"):
@@ -231,7 +230,7 @@ def test_headers_without_patients_mean_unknown_and_some_without_are_refused(fold
 
 
 def mammogram(height=800, width=600):
-    """A half disc at the left edge, a burnt-in label at the right, a thin bright border at the top."""
+    """A half disc at the left edge, a burned-in label at the right, a thin bright border at the top."""
     y, x = np.mgrid[:height, :width]
     image = np.where(((y - height / 2) / (0.4 * height)) ** 2 + (x / (0.6 * width)) ** 2 < 1, 120, 2)
     image[height // 12 : height // 8, width * 3 // 4 : width * 29 // 30] = 255
@@ -251,7 +250,7 @@ def test_the_crop_keeps_the_breast_and_neither_border_nor_letters():
     assert words.endswith("of 800x600 kept")
 
 
-def test_where_there_is_no_breast_the_image_stays():
+def test_an_image_without_breast_stays_whole():
     image = np.full((50, 40), 3, np.uint8)
     cropped, words = crop_breast(image)
     assert cropped is image
@@ -268,7 +267,7 @@ def test_the_crop_is_in_the_audit_and_in_the_manifest(folder, tmp_path):
         save(path, pixels, WindowCenter=512, WindowWidth=1024, PatientID=f"{NUMBER}-{number // 2}")
     whole = prepare(config, "dicom").images("train").copy()
     assert "options" not in prepare(config, "dicom").manifest
-    prepared = prepare(config, "dicom", options=SourceOptions(crop_breast=True))
+    prepared = prepare(config, "dicom", options={"crop_breast": True})
     assert prepared.manifest["options"] == {"crop_breast": True}
     assert sum(prepared.manifest["audit"].values()) == 0
     with (config.PREPROCESSED_DIR / "audit.csv").open(encoding="utf-8", newline="") as lines:
@@ -278,7 +277,7 @@ def test_the_crop_is_in_the_audit_and_in_the_manifest(folder, tmp_path):
         entry["file"] for entry in prepared.manifest["files"]
     )
     assert all(row["detail"].endswith("of 200x150 kept") for row in rows)
-    assert (whole > 250).any()  # the burnt-in label
+    assert (whole > 250).any()  # the burned-in label
     assert (prepared.images("train") < 230).all()
 
 
@@ -312,7 +311,7 @@ def test_compressed_files_have_the_pixels_of_plain_ones(tmp_path, name):
     assert np.array_equal(decoded(Path(path)), decoded(Path(plain)))
 
 
-def test_a_compression_that_nobody_decodes_is_named(tmp_path):
+def test_an_undecodable_compression_is_named(tmp_path):
     from pydicom.data import get_testdata_file
 
     twelve_bit = get_testdata_file("JPGExtended.dcm", download=False)

@@ -61,7 +61,7 @@ def test_shrinking_averages_areas_and_growing_interpolates():
     assert grown.tolist() == [0, 25, 75, 100]
 
 
-def test_gray_is_asked_for_and_color_becomes_gray(tmp_path):
+def test_color_becomes_gray_with_one_channel(tmp_path):
     gray = read_image(save(tmp_path / "a.png", GRAY), (6, 8, 1)).pixels
     assert np.array_equal(gray, GRAY[..., None])
     shades = np.array(
@@ -75,7 +75,7 @@ def test_gray_is_asked_for_and_color_becomes_gray(tmp_path):
     ("content", "reason"),
     [(b"", "empty file"), (b"no image", "damaged, or not an image"), (None, "No such file")],
 )
-def test_unreadable_files_say_why(tmp_path, content, reason):
+def test_unreadable_files_have_a_reason(tmp_path, content, reason):
     if content is not None:
         (tmp_path / "a.png").write_bytes(content)
     with pytest.raises(UnreadableImageError, match=reason):
@@ -83,7 +83,7 @@ def test_unreadable_files_say_why(tmp_path, content, reason):
 
 
 @pytest.mark.parametrize("suffix", [".png", ".jpg", ".bmp", ".tiff", ".pgm"])
-def test_a_cut_off_file_is_unreadable(tmp_path, suffix):
+def test_a_truncated_file_is_unreadable(tmp_path, suffix):
     path = save(tmp_path / f"a{suffix}", np.random.default_rng(0).integers(0, 256, (40, 40), np.uint8))
     path.write_bytes(path.read_bytes()[:-200])
     with pytest.raises(UnreadableImageError):
@@ -141,7 +141,7 @@ def test_other_columns_are_kept(two_images):
     ]
 
 
-def test_a_column_that_says_two_things_of_an_image_is_left_out(two_images):
+def test_a_column_with_two_values_for_an_image_is_dropped(two_images):
     rows = ["file,finding,device", "0/a.png,mass,GE", "0/a.png,calcification,GE", "1/b.png,mass,GE"]
     (two_images / "manifest.csv").write_text("\n".join(rows))
     assert [record.columns for record in find_images(two_images).records] == [{"device": "GE"}] * 2
@@ -168,7 +168,7 @@ def test_a_manifest_that_does_not_fit_is_refused(two_images, manifest, message):
         find_images(two_images)
 
 
-def test_a_misspelt_column_label_is_told(tmp_path):
+def test_a_misspelled_column_label_is_reported(tmp_path):
     save(tmp_path / "scans/a.png", GRAY)
     (tmp_path / "manifest.csv").write_text("file,class\nscans/a.png,benign\n")
     with pytest.raises(PreprocessingError, match=r"whose manifest.csv has no column label, has 1 \(scans\)"):
@@ -179,9 +179,9 @@ def test_two_folders_may_have_the_names_of_classes(tmp_path):
     for name in ("malignant/a.png", "benign/b.png", "benign/deep/c.png", ".cache/e.png"):
         save(tmp_path / name, GRAY)
     (tmp_path / "notes").mkdir()
-    found = find_images(tmp_path)
-    assert found.classes == ("benign", "malignant")
-    assert found.records == [
+    images = find_images(tmp_path)
+    assert images.classes == ("benign", "malignant")
+    assert images.records == [
         ImageRecord("benign/b.png", 0),
         ImageRecord("benign/deep/c.png", 0),
         ImageRecord("malignant/a.png", 1),
@@ -191,15 +191,15 @@ def test_two_folders_may_have_the_names_of_classes(tmp_path):
 def test_three_folders_are_three_classes(tmp_path):
     for name in ("malignant/a.png", "benign/b.png", "normal/c.png"):
         save(tmp_path / name, GRAY)
-    found = find_images(tmp_path)
-    assert found.classes == ("benign", "malignant", "normal")
-    assert [(record.file, record.label) for record in found.records] == [
+    images = find_images(tmp_path)
+    assert images.classes == ("benign", "malignant", "normal")
+    assert [(record.file, record.label) for record in images.records] == [
         ("benign/b.png", 0), ("malignant/a.png", 1), ("normal/c.png", 2),
     ]  # fmt: skip
     order = ("normal", "benign", "malignant")
-    found = find_images(tmp_path, class_names=order)
-    assert found.classes == order
-    assert [record.file for record in found.records] == ["normal/c.png", "benign/b.png", "malignant/a.png"]
+    images = find_images(tmp_path, class_names=order)
+    assert images.classes == order
+    assert [record.file for record in images.records] == ["normal/c.png", "benign/b.png", "malignant/a.png"]
 
 
 def test_numbered_folders_go_on_beyond_1(two_images):
@@ -207,9 +207,9 @@ def test_numbered_folders_go_on_beyond_1(two_images):
     (two_images / "notes").mkdir()
     save(two_images / "originals/c.png", GRAY)  # where folders are numbered, others mean nothing
     for class_names in ((), ("normal", "benign", "malignant")):
-        found = find_images(two_images, class_names=class_names)
-        assert found.classes == (class_names or ("0", "1", "2"))
-        assert [record.label for record in found.records] == [0, 1, 2]
+        images = find_images(two_images, class_names=class_names)
+        assert images.classes == (class_names or ("0", "1", "2"))
+        assert [record.label for record in images.records] == [0, 1, 2]
     assert find_images(two_images, class_names=("2", "0", "1")).records[0].file == "2/c.png"
 
 
@@ -234,20 +234,20 @@ def test_a_column_label_may_have_three_classes(tmp_path):
     assert labels == [("a.png", 0), ("c.png", 1), ("b.png", 2)]
 
 
-def test_the_user_says_which_folder_is_one(tmp_path):
+def test_the_user_names_the_folder_of_label_1(tmp_path):
     for name in ("cyst/a.png", "lesion/b.png"):
         save(tmp_path / name, GRAY)
     with pytest.raises(
-        PreprocessingError, match=r'not clear: add --positive-class "cyst" or .*"lesion" to py'
+        PreprocessingError, match=r'not clear; add --positive-class "cyst" or .*"lesion" to py'
     ):
         find_images(tmp_path)
     assert find_images(tmp_path, "lesion").classes == ("cyst", "lesion")
-    found = find_images(tmp_path, "cyst")
-    assert found.classes == ("lesion", "cyst")
-    assert found.records == [ImageRecord("lesion/b.png", 0), ImageRecord("cyst/a.png", 1)]
+    images = find_images(tmp_path, "cyst")
+    assert images.classes == ("lesion", "cyst")
+    assert images.records == [ImageRecord("lesion/b.png", 0), ImageRecord("cyst/a.png", 1)]
 
 
-def test_a_column_label_lists_the_images_wherever_they_lie(tmp_path):
+def test_a_column_label_lists_images_in_any_folder(tmp_path):
     for name in ("left/a.png", "right/b.png", "c.png"):
         save(tmp_path / name, GRAY)
     rows = [
@@ -257,9 +257,9 @@ def test_a_column_label_lists_the_images_wherever_they_lie(tmp_path):
         "c.png,0,8,A,test",
     ]
     (tmp_path / "manifest.csv").write_text("\n".join(rows))
-    found = find_images(tmp_path)
-    assert found.classes == ("non-cancerous", "cancerous")
-    assert found.records == [
+    images = find_images(tmp_path)
+    assert images.classes == ("non-cancerous", "cancerous")
+    assert images.records == [
         ImageRecord("c.png", 0, "8", "test", {"label": "0", "site": "A"}),
         ImageRecord("right/b.png", 0, "8", "test", {"label": "0", "site": "B"}),
         ImageRecord("left/a.png", 1, "7", "train", {"label": "1", "site": "A"}),
@@ -267,17 +267,17 @@ def test_a_column_label_lists_the_images_wherever_they_lie(tmp_path):
     assert [record.label for record in find_images(tmp_path, "0").records] == [0, 1, 1]
 
 
-def test_a_column_label_beside_the_two_folders_changes_nothing_but_that(two_images):
+def test_a_column_label_replaces_only_the_labels_of_the_two_folders(two_images):
     (two_images / "manifest.csv").write_text("file,patient\n0/a.png,7\n1/b.png,8\n")
     before = find_images(two_images)
     (two_images / "manifest.csv").write_text("file,label,patient\n1/b.png,1,8\n0/a.png,0,7\n")
-    found = find_images(two_images)
-    assert found.classes == before.classes
-    assert [replace(record, columns={}) for record in found.records] == before.records
+    images = find_images(two_images)
+    assert images.classes == before.classes
+    assert [replace(record, columns={}) for record in images.records] == before.records
     (two_images / "manifest.csv").write_text("file,label\n1/b.png,benign\n0/a.png,cancer\n")
-    found = find_images(two_images)
-    assert found.classes == ("benign", "cancer")
-    assert [(record.file, record.label) for record in found.records] == [("1/b.png", 0), ("0/a.png", 1)]
+    images = find_images(two_images)
+    assert images.classes == ("benign", "cancer")
+    assert [(record.file, record.label) for record in images.records] == [("1/b.png", 0), ("0/a.png", 1)]
 
 
 @pytest.mark.parametrize(
@@ -288,7 +288,7 @@ def test_a_column_label_beside_the_two_folders_changes_nothing_but_that(two_imag
         (["0/a.png,0", "1/b.png,1", "1/c.png,1"], r"1 image not found: 1/c.png; correct"),
         (["0/a.png,0", "1/b.png,1", "../x.png,1"], r"1 image not below its folder: ../x.png"),
         (["0/a.png,0", "1/b.png,1", "0/a.png,1"], r"0/a.png has two labels; keep one row"),
-        (["0/a.png,benign", "1/b.png,2"], r"has the classes 2 and benign: which is 1 .* not clear"),
+        (["0/a.png,benign", "1/b.png,2"], r"has the classes 2 and benign, and which is 1 .* not clear"),
         (["0/a.png,benign", "1/b.png,benign"], r"column label of .*manifest.csv has 1 \(benign\)"),
     ],
 )

@@ -62,18 +62,18 @@ def command(*more, dataset="breastmnist"):
     return ["--source", "medmnist", "--dataset", dataset, "--input-shape", "28,28", "--input-dim", "1", *more]
 
 
-def test_labels_are_turned_so_that_1_is_malignant_and_that_is_said(place, capsys):
+def test_labels_are_swapped_so_that_1_is_malignant_and_noted(place, capsys):
     npz = save(place / "given.npz")
     assert main(command("--npz", str(npz))) == 0
     said = " ".join(capsys.readouterr().out.split())
-    assert "BreastMNIST: 1 = malignant, 0 = normal, benign. TURNED ROUND: in the .npz 0 is malignant" in said
+    assert "BreastMNIST: 1 = malignant, 0 = normal, benign. SWAPPED: in the .npz 0 is malignant" in said
     assert "0 normal, benign" in said
     assert "License of the images: CC BY 4.0" in said
     prepared = PreparedData.open(place / "preprocessed")
     assert prepared.class_names == ("normal, benign", "malignant")
     assert prepared.manifest["license"].startswith("CC BY 4.0")
     assert prepared.manifest["options"] == {"dataset": "breastmnist", "npz": "given.npz"}
-    assert "TURNED ROUND" in prepared.manifest["notes"][0]
+    assert "SWAPPED" in prepared.manifest["notes"][0]
     original = arrays()
     for split, count in COUNTS.items():
         numbers = [int(file.split("/")[1][:5]) for file in prepared.files(split)]
@@ -85,13 +85,13 @@ def test_labels_are_turned_so_that_1_is_malignant_and_that_is_said(place, capsys
     assert "CC BY 4.0" in (place / "medmnist/breastmnist_128/README.txt").read_text()
 
 
-def test_labels_that_fit_stay_and_color_is_kept(place, capsys):
+def test_labels_with_disease_as_1_stay_and_color_is_kept(place, capsys):
     color = {f"{split}_images": np.stack([arrays()[f"{split}_images"]] * 3, axis=-1) for split in COUNTS}
     color["val_images"][..., 0] //= 2
     npz = save(place / "given.npz", **color)
     more = ("--input-dim", "3", "--data-dir", "here", "--npz", str(npz))
     assert main(command(*more, dataset="pneumoniamnist")) == 0
-    assert "TURNED" not in capsys.readouterr().out
+    assert "SWAPPED" not in capsys.readouterr().out
     prepared = PreparedData.open(place / "preprocessed")
     assert prepared.class_names == ("normal", "pneumonia")
     numbers = [int(file.split("/")[1][:5]) for file in prepared.files("val")]
@@ -126,29 +126,29 @@ def test_official_splits_with_copies_are_refused_with_the_whole_command(place, c
         ),
         (command("--size", "32"), "--size: received 32, expected 28 or 64 or 128 or 224"),
         (command("--npz", "none.npz"), "none.npz: not found"),
-        (command("--npz", "text.npz"), "text.npz: is no file of MedMNIST"),
+        (command("--npz", "text.npz"), "text.npz: not a file of MedMNIST"),
         (
             command("--npz", "nine.npz"),
-            "nine.npz: train has labels from 0 to 8, expected 0 to 1; is it the set that",
+            "nine.npz: train has labels from 0 to 8, expected 0 to 1; check that it is",
         ),
         (command("--npz", "flat.npz"), "expected uint8 (N, H, W)"),
         (command("--npz", "half.npz"), "labels float64 (12, 1), expected uint8"),
-        (command("--npz", "few.npz"), "few.npz: has no train_labels, so it is no file of MedMNIST"),
-        (command("--npz", "header.npz"), "header.npz: is no file of MedMNIST (("),
-        (command("--npz", "lzma.npz"), "lzma.npz: is no file of MedMNIST (Corrupt input data)"),
-        (command("--npz", "bzip2.npz"), "bzip2.npz: is no file of MedMNIST (Invalid data stream)"),
+        (command("--npz", "few.npz"), "few.npz: not a file of MedMNIST (no train_labels)"),
+        (command("--npz", "header.npz"), "header.npz: not a file of MedMNIST (("),
+        (command("--npz", "lzma.npz"), "lzma.npz: not a file of MedMNIST (Corrupt input data)"),
+        (command("--npz", "bzip2.npz"), "bzip2.npz: not a file of MedMNIST (Invalid data stream)"),
         (command("--npz", "thin.npz"), "train has images uint8 (12, 0, 28) and labels"),
         (command("--npz", "wide.npz"), "train has images uint8 (12, 1, 2000) and labels"),
-        (command("--npz", "one.npz"), "one.npz: no image of class 1 (normal, benign); is it the set"),
-        (command("--npz", "mine"), "mine: not found; --npz names a file"),
-        (command(dataset=""), "--dataset: is needed with --source medmnist: one of breastmnist, "),
+        (command("--npz", "one.npz"), "one.npz: no image of class 1 (normal, benign); check that"),
+        (command("--npz", "mine"), "mine: not found; --npz expects a file"),
+        (command(dataset=""), "--dataset: is needed for MedMNIST: one of breastmnist, "),
         (
             command("--npz", "good.npz", "--data-dir", "mine"),
-            "mine: holds something else than “MedMNIST: breast",
+            "mine: has other content than “MedMNIST: breast",
         ),
         (
             command("--npz", "mine/good.npz", "--data-dir", "mine"),
-            "mine/good.npz lies in mine, which is written",
+            "mine/good.npz is in mine, which will be overwritten",
         ),
         (command("--crop-breast"), "--crop-breast: is for --source dicom, received --source medmnist"),
     ],
@@ -207,11 +207,11 @@ def test_a_set_of_eight_classes(place, capsys):
 
 
 def test_every_set_has_its_checksums_and_license(place, capsys):
-    for about in medmnist.SETS.values():
-        assert tuple(about.checksums) == medmnist.SIZES
-        assert all(len(checksum) == 32 for checksum in about.checksums.values())
-        assert len(set(about.classes)) == len(about.classes)
-    checksums = [checksum for about in medmnist.SETS.values() for checksum in about.checksums.values()]
+    for each in medmnist.SETS.values():
+        assert tuple(each.checksums) == medmnist.SIZES
+        assert all(len(checksum) == 32 for checksum in each.checksums.values())
+        assert len(set(each.classes)) == len(each.classes)
+    checksums = [checksum for each in medmnist.SETS.values() for checksum in each.checksums.values()]
     assert len(set(checksums)) == 4 * len(medmnist.SETS)
     labels = {f"{split}_labels": np.arange(14, dtype=np.uint8).reshape(-1, 1) % 7 for split in COUNTS}
     images = {
@@ -287,7 +287,7 @@ def test_rows_of_the_manifest_name_classes_and_splits(place):
     assert rows[0] == {"file": "train/00000.png", "label": "malignant", "split": "train"}
 
 
-def test_other_labels_than_in_the_npz_are_said(place, capsys, monkeypatch):
+def test_labels_other_than_in_the_npz_are_noted(place, capsys, monkeypatch):
     of_three = replace(medmnist.SETS["octmnist"], name="Three", classes=("a", "b", "c"))
     monkeypatch.setitem(medmnist.SETS, "octmnist", of_three)
     labels = {f"{split}_labels": np.arange(count).reshape(-1, 1) % 3 for split, count in COUNTS.items()}
