@@ -15,7 +15,8 @@ from helpers.cluster.process_tuning import tune_process, without_remarks
 from helpers.cluster.worker_logging import LOG_FORMAT, quiet_logging
 from helpers.cluster.worker_session import WorkerSession
 from helpers.federated.messages import AGGREGATE_QUEUE, TRAIN_QUEUE
-from helpers.global_config import Config, ConfigError, UserError
+from helpers.global_config import Config
+from helpers.settings.errors import ConfigError, UserError
 from preprocessing.feed.prepared_data import PreparedData
 
 DAY_S = 86_400

@@ -169,7 +169,7 @@ def work(options: argparse.Namespace, further: list[str]) -> int:
     if options.command == "test":
         return subprocess.run([sys.executable, "-m", "pytest", *further], cwd=ROOT).returncode
     from helpers.cluster.errors import ClusterError
-    from helpers.global_config import UserError
+    from helpers.settings.errors import UserError
 
     try:
         return dispatch(options, further)

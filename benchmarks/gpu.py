@@ -12,7 +12,7 @@ from benchmarks.records import Record
 from benchmarks.synthetic_data import write_prepared
 from benchmarks.turns import in_turn
 from benchmarks.watching import Readings
-from helpers.global_config import UserError
+from helpers.settings.errors import UserError
 
 LIMIT = 1.05
 COUNT_GPUS = "import tensorflow as tf; print(len(tf.config.list_physical_devices('GPU')))"

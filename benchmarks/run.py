@@ -122,7 +122,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
         return 2
     if status := enter_environment():
         return status
-    from helpers.global_config import UserError
+    from helpers.settings.errors import UserError
 
     # Like Ctrl-C it ends the processes that were started.
     signal.signal(signal.SIGTERM, lambda number, frame: sys.exit(128 + number))

@@ -7,13 +7,14 @@ from dataclasses import dataclass
 from rich.console import Console
 from rich.text import Text
 
-from helpers.global_config import Config, ConfigError
+from helpers.global_config import Config
 from helpers.monitoring.result_tables import print_comparison
 from helpers.reporting.compare_page import write_page
 from helpers.reporting.run_files import read_run
 from helpers.run_records.files import RunFolders
 from helpers.run_records.paired_tests import compare_runs, write_comparison
 from helpers.run_records.resume import check_name, config_to_resume
+from helpers.settings.errors import ConfigError
 from preprocessing.errors import name_some
 
 Train = Callable[[argparse.Namespace, Config, str], None]

@@ -11,9 +11,10 @@ from helpers.cluster.connection import address, answers, connect
 from helpers.cluster.errors import ServerNotFound
 from helpers.cluster.heartbeat import live_workers
 from helpers.cluster.versions import ROOT
-from helpers.global_config import Config, ConfigError
+from helpers.global_config import Config
 from helpers.launcher.embedded_redis import find_binary, redis_url_given
 from helpers.launcher.gpus import count_visible, gpu_names, has_libraries
+from helpers.settings.errors import ConfigError
 
 LEAST_FREE_GB = 2.0
 

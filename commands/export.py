@@ -13,7 +13,8 @@ from rich.console import Console
 from rich.markup import escape
 
 from commands.predict import check_model_file, load_model, stored_class_names, stored_threshold
-from helpers.global_config import Config, UserError
+from helpers.global_config import Config
+from helpers.settings.errors import UserError
 from preprocessing.errors import PreprocessingError
 from preprocessing.feed.prepared_data import PreparedData
 

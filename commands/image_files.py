@@ -8,7 +8,7 @@ import cv2
 import numpy as np
 from numpy.typing import NDArray
 
-from helpers.global_config import UserError
+from helpers.settings.errors import UserError
 from preprocessing.errors import name_some
 from preprocessing.prepare.sources.dicom import is_dicom, read_dicom
 from preprocessing.prepare.sources.image_folder import KINDS, is_picture, read_image

@@ -10,8 +10,9 @@ from rich.text import Text
 
 from helpers.architectures import ARCHITECTURES
 from helpers.federated.weights import num_bytes
-from helpers.global_config import Config, UserError
+from helpers.global_config import Config
 from helpers.model_instance_helper import ModelInstance, initial_weights, model_for
+from helpers.settings.errors import UserError
 
 WARM_UP_STEPS = 2
 MEASURED_S = 2.0

@@ -19,9 +19,11 @@ from commands.image_files import find_files, read_all
 from commands.tensorflow_loading import load_tensorflow
 from helpers.evaluation.weighted_metrics import decide
 from helpers.explaining.overlay import with_heatmap
-from helpers.global_config import USUAL_CLASS_NAMES, Config, UserError
+from helpers.global_config import Config
 from helpers.run_records.files import write_whole
 from helpers.run_records.tables import to_csv
+from helpers.settings.errors import UserError
+from helpers.settings.types import USUAL_CLASS_NAMES
 
 if TYPE_CHECKING:
     import keras

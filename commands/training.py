@@ -5,7 +5,9 @@ import sys
 import time
 from collections.abc import Callable
 
-from helpers.global_config import Config, ConfigError, UserError, config_from_arguments
+from helpers.global_config import Config
+from helpers.settings.command_line import config_from_arguments
+from helpers.settings.errors import ConfigError, UserError
 
 RunTraining = Callable[[argparse.Namespace, Config, str], None]
 
@@ -40,9 +42,9 @@ def config_of(options: argparse.Namespace) -> Config:
     Raises:
         ConfigError: a setting is wrong.
     """
-    from helpers.global_config import AUGMENTATION_PRESETS
+    from helpers.settings.types import AUGMENTATION_PRESETS
 
-    config = config_from_arguments(options)
+    config = config_from_arguments(Config, options)
     if config.AUGMENTATION not in AUGMENTATION_PRESETS:
         from preprocessing.feed.custom_augmentation import embed_custom_augmentation
 

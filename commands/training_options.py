@@ -3,7 +3,8 @@
 import argparse
 from collections.abc import Sequence
 
-from helpers.global_config import add_settings
+from helpers.global_config import Config
+from helpers.settings.command_line import ArgumentParser, add_settings
 
 HELP = """\
 Train the CNN on the images in preprocessed/ (prepared from the image folder if absent) with the Celery
@@ -41,12 +42,12 @@ def add_options(parser: argparse.ArgumentParser) -> None:
     )
     parser.add_argument("--tensorboard", action="store_true", help="also write metrics/<run>/tensorboard")
     parser.add_argument("--overwrite", action="store_true", help="replace a run of the same name")
-    add_settings(parser)
+    add_settings(parser, Config)
 
 
 def parse(arguments: Sequence[str] | None) -> argparse.Namespace:
     """Read the command line of `distributed_training_index.py`."""
-    parser = argparse.ArgumentParser(
+    parser = ArgumentParser(
         description=HELP, epilog=EXAMPLES, formatter_class=argparse.RawDescriptionHelpFormatter
     )
     add_options(parser)

@@ -5,7 +5,8 @@ from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
-from helpers.global_config import Config, add_settings
+from helpers.global_config import Config
+from helpers.settings.command_line import ArgumentParser, add_settings
 from preprocessing.errors import COMMAND
 from preprocessing.prepare.sources import DEFAULT_SOURCE, SOURCES, get_source
 from preprocessing.prepare.sources.source import Source
@@ -46,7 +47,7 @@ def parse(arguments: Sequence[str] | None) -> argparse.Namespace:
     first.add_argument("--source", default=DEFAULT_SOURCE)
     name = first.parse_known_args(arguments)[0].source
     sources = {**SOURCES, name: get_source(name)}  # a user's own source may have options too
-    parser = argparse.ArgumentParser(
+    parser = ArgumentParser(
         description=HELP, epilog=_epilog(), formatter_class=argparse.RawDescriptionHelpFormatter
     )
     add = parser.add_argument
@@ -63,7 +64,7 @@ def parse(arguments: Sequence[str] | None) -> argparse.Namespace:
     add("--allow-leaks", const="leaks", help=leaks, **allow)
     add("--allow-label-conflicts", const="label_conflicts", help="keep an image in two classes", **allow)
     _add_source_options(parser, sources)
-    add_settings(parser, only=(*SETTINGS, "CLASS_NAMES"))
+    add_settings(parser, Config, only=(*SETTINGS, "CLASS_NAMES"))
     options = parser.parse_args(arguments)
     names = {option.name for each in sources.values() for option in each.options}
     options.source_options = {key: value for key, value in vars(options).items() if key in names}

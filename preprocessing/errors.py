@@ -6,7 +6,7 @@ UserError                    (helpers.global_config)
 
 from collections.abc import Sequence
 
-from helpers.global_config import UserError
+from helpers.settings.errors import UserError
 
 COMMAND = "python preprocessing/load_and_create_dataset.py"
 NAMES_SHOWN = 10

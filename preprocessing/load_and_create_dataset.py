@@ -16,7 +16,9 @@ if __package__ in (None, ""):  # run as a script: Python then looks for modules 
 
 import numpy as np
 
-from helpers.global_config import Config, UserError, config_from_arguments
+from helpers.global_config import Config
+from helpers.settings.command_line import config_from_arguments
+from helpers.settings.errors import UserError
 from preprocessing.command_line import SETTINGS, parse
 from preprocessing.errors import COMMAND, PreprocessingError, name_some
 from preprocessing.feed.prepared_data import PreparedData
@@ -172,7 +174,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
     signal.signal(signal.SIGTERM, lambda number, frame: sys.exit(128 + number))  # so that clean-up runs
     try:
         options = parse(arguments)
-        config = config_from_arguments(options)
+        config = config_from_arguments(Config, options)
         with progress_bar() as progress:
             prepared = prepare(
                 config,

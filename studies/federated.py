@@ -103,7 +103,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
         return status
     from benchmarks.watching import CommandFailed
     from helpers.cluster.errors import ClusterError
-    from helpers.global_config import UserError
+    from helpers.settings.errors import UserError
     from studies.leftovers import alone_in
     from studies.study import run_study
 

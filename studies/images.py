@@ -4,7 +4,8 @@ from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
-from helpers.global_config import Config, UserError
+from helpers.global_config import Config
+from helpers.settings.errors import UserError
 from preprocessing.feed.prepared_data import MANIFEST, PreparedData
 from preprocessing.load_and_create_dataset import prepare
 from studies.cases import SITE_COLUMN

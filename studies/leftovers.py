@@ -8,7 +8,7 @@ import time
 from collections.abc import Iterator
 from pathlib import Path
 
-from helpers.global_config import UserError
+from helpers.settings.errors import UserError
 
 PROC = Path("/proc")
 WRITERS, SERVERS = (b"celery", b"distributed_training_index.py"), (b"redis-server", b"valkey-server")

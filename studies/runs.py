@@ -11,9 +11,12 @@ from pathlib import Path
 from benchmarks.pipeline import Pipeline
 from benchmarks.watching import CommandFailed
 from commands import training_options
-from helpers.global_config import UserError, config_from_arguments
+from helpers.global_config import Config
 from helpers.launcher.child_processes import start_apart, stop_all
 from helpers.run_records.files import RunFolders
+from helpers.settings.command_line import config_from_arguments
+from helpers.settings.errors import UserError
+from helpers.settings.names import current_names
 from studies.cases import COMMON, Case
 from studies.images import Images
 from studies.lies import APP, VARIABLE
@@ -75,8 +78,8 @@ class Study:
         folders, run = self._folders(seed, case), run_name(seed, case)
         if not (folders.metrics / LAST_FILE).exists():
             return False
-        before = json.loads((folders.metrics / "run.json").read_bytes())["settings"]
-        asked = config_from_arguments(training_options.parse(self._options(seed, case))).for_run()
+        before = current_names(json.loads((folders.metrics / "run.json").read_bytes())["settings"])
+        asked = config_from_arguments(Config, training_options.parse(self._options(seed, case))).for_run()
         changes = [
             f"{name} was {before.get(name)!r}, is {value!r}"
             for name, value in asked.items()

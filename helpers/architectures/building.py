@@ -17,7 +17,8 @@ from helpers.architectures.custom_model import (
     imported,
 )
 from helpers.architectures.pretrained import freeze_body
-from helpers.global_config import Config, ConfigError
+from helpers.global_config import Config
+from helpers.settings.errors import ConfigError
 
 
 @dataclass(frozen=True)

@@ -10,7 +10,7 @@ from typing import Any, Protocol
 import keras
 
 from helpers.architectures.head import probability_layer
-from helpers.global_config import ConfigError
+from helpers.settings.errors import ConfigError
 
 PROJECT = Path(__file__).resolve().parents[2]
 

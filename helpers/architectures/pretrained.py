@@ -8,7 +8,7 @@ import keras
 from keras import layers
 
 from helpers.architectures.head import probability_layer
-from helpers.global_config import ConfigError
+from helpers.settings.errors import ConfigError
 
 APPLICATIONS: dict[str, Callable[..., keras.Model]] = {
     "mobilenet_v3_small": keras.applications.MobileNetV3Small,

@@ -6,7 +6,7 @@ import re
 import redis
 
 from helpers.cluster.errors import RedisUnreachable
-from helpers.global_config import ConfigError
+from helpers.settings.errors import ConfigError
 
 
 def connect(url: str) -> redis.Redis:

@@ -93,7 +93,7 @@ class WorkerSession:
         Raises:
             MessageError: naming those settings.
         """
-        if wrong := sorted(set(order.settings) - set(Config.load().for_run())):
+        if wrong := sorted(set(order.settings) - Config.run_setting_names()):
             raise MessageError(f"{wrong} are not settings of a run")
 
     def check_site(self, order: Order) -> None:

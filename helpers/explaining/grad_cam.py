@@ -8,7 +8,7 @@ import numpy as np
 import tensorflow as tf
 from numpy.typing import NDArray
 
-from helpers.global_config import UserError
+from helpers.settings.errors import UserError
 
 IMAGES_AT_ONCE = 16  # the activations of all layers are kept for the gradient
 

@@ -5,7 +5,7 @@ import functools
 import tensorflow as tf
 
 from helpers.cluster.process_tuning import without_remarks
-from helpers.global_config import ConfigError
+from helpers.settings.errors import ConfigError
 
 
 @functools.cache

@@ -19,12 +19,13 @@ from numpy.typing import NDArray
 from rich.console import Console
 
 from helpers.federated.observers import EVENTS, Observer, Observers
-from helpers.global_config import Config, ConfigError
+from helpers.global_config import Config
 from helpers.monitoring.report_observer import ReportObserver
 from helpers.monitoring.tensorboard import TensorBoardObserver
 from helpers.monitoring.terminal import TerminalObserver
 from helpers.reporting.report import write_report
 from helpers.run_records.files import RunFolders
+from helpers.settings.errors import ConfigError
 
 PROJECT = Path(__file__).resolve().parents[2]
 FORM = "package.module:Class"

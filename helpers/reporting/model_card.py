@@ -12,7 +12,7 @@ from typing import Any
 from helpers.evaluation.tallies import MEAN
 from helpers.evaluation.threshold_rule import WITHOUT_CHOICE, parse_rule
 from helpers.evaluation.weighted_metrics import decide
-from helpers.global_config import Config, describe
+from helpers.global_config import Config
 from helpers.reporting import tables
 from helpers.reporting.cautions import cautions
 from helpers.reporting.page import render_markdown
@@ -109,7 +109,7 @@ def _changed(settings: dict[str, Any]) -> list[tuple[str, str, str]]:
     """
     changed = []
     for name in Config.model_fields:
-        default = describe(name)["default"]
+        default = Config.describe(name).default
         if name in settings and name != "CLASS_NAMES" and (value := json.dumps(settings[name])) != default:
             changed.append((name, value, default))
     return changed

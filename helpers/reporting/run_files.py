@@ -13,8 +13,9 @@ import pandas as pd
 from numpy.typing import NDArray
 
 from helpers.evaluation.weighted_metrics import checked, num_classes_of
-from helpers.global_config import USUAL_CLASS_NAMES
 from helpers.run_records.tables import CLASS_COLUMNS, CLIENT_COLUMNS, PARTITION_COLUMNS, ROUND_COLUMNS
+from helpers.settings.names import current_names
+from helpers.settings.types import USUAL_CLASS_NAMES
 
 TEXT_COLUMNS = (
     "client", "worker", "site", "roc_auc_over", "status", "error", "model", "kind", "file", "other", "detail",
@@ -92,7 +93,7 @@ class RunFiles:
 
     @property
     def settings(self) -> dict[str, Any]:
-        return _names_and_values(self.facts.get("settings") or self.best.get("settings"))
+        return current_names(_names_and_values(self.facts.get("settings") or self.best.get("settings")))
 
     @property
     def class_names(self) -> tuple[str, ...]:

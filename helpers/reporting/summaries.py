@@ -5,9 +5,9 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from helpers.global_config import UserError
 from helpers.reporting.run_files import RunFiles, read_run
 from helpers.reporting.tables import NAMES
+from helpers.settings.errors import UserError
 
 MARKS = ("rounds.csv", "test.csv", "run.json")
 """Files that identify a run's folder: it has at least one of them."""

@@ -5,7 +5,8 @@ import os
 from dataclasses import dataclass
 from pathlib import Path
 
-from helpers.global_config import Config, UserError
+from helpers.global_config import Config
+from helpers.settings.errors import UserError
 
 
 class RecordError(UserError):

@@ -4,9 +4,11 @@ from collections.abc import Mapping
 from typing import Any
 
 from helpers.federated.messages import RUN_NAME
-from helpers.global_config import Config, ConfigError
+from helpers.global_config import Config
 from helpers.run_records.checkpoint import read_state
 from helpers.run_records.files import RunFolders
+from helpers.settings.errors import ConfigError
+from helpers.settings.names import current_names
 
 
 def check_name(run: str, folders: RunFolders, *, resume: bool = False, overwrite: bool = False) -> None:
@@ -34,7 +36,7 @@ def config_to_resume(folders: RunFolders, config: Config) -> Config:
     """
     _, facts = read_state(folders)
     set_now = {name: getattr(config, name) for name in config.model_fields_set}
-    return Config.load(**(facts["settings"] | set_now))
+    return Config.load(**(current_names(facts["settings"]) | set_now))
 
 
 def check_same(folders: RunFolders, facts: Mapping[str, Any], *, force: bool) -> None:
@@ -53,7 +55,7 @@ def check_same(folders: RunFolders, facts: Mapping[str, Any], *, force: bool) ->
     differences = [
         f"{name} was {old!r}, is {new!r}"
         for part in ("settings", "versions")
-        for name, old, new in _changed(before.get(part, {}), facts[part])
+        for name, old, new in _changed(current_names(before.get(part, {})), facts[part])
     ]
     if before.get("data_digest") != facts["data_digest"]:
         differences.append("the prepared images differ (manifest.json)")

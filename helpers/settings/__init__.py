@@ -1,1 +1,1 @@
-"""Types of settings, rules between them, loading, the command line and the docs page."""
+"""Everything about settings except their declarations, which are in `helpers.global_config`."""

@@ -6,6 +6,8 @@ import sys
 from pathlib import Path
 from typing import Any
 
+from helpers.settings.errors import ConfigError
+
 PROJECT = Path(__file__).resolve().parents[2]
 REFERENCE = re.compile(r"[A-Za-z_]\w*(\.[A-Za-z_]\w*)*:[A-Za-z_]\w*", re.ASCII)
 
@@ -14,7 +16,7 @@ def import_own(setting: str, reference: str) -> Any:
     """Return the function or class that package.module:name names.
 
     Raises:
-        ValueError: there is no such module, its import fails, or it has no such function or class.
+        ConfigError: there is no such module, its import fails, or it has no such function or class.
     """
     if str(PROJECT) not in sys.path:  # a worker started with the script `celery` lacks it
         sys.path.append(str(PROJECT))
@@ -23,10 +25,10 @@ def import_own(setting: str, reference: str) -> Any:
         own = getattr(importlib.import_module(module), name, None)
     except Exception as error:  # a module may raise anything
         reason = " ".join(f"{type(error).__name__}: {error}".split())
-        raise ValueError(
+        raise ConfigError(
             f"{setting}: received {reference!r}: importing {module} failed: {reason}. The module must be in "
             "the folder of the project, or be installed, on every machine"
         ) from error
     if not callable(own):
-        raise ValueError(f"{setting}: received {reference!r}: {module} has no function or class {name}")
+        raise ConfigError(f"{setting}: received {reference!r}: {module} has no function or class {name}")
     return own

@@ -4,6 +4,7 @@ from collections.abc import Mapping
 from typing import Any
 
 from helpers.federated.strategies import STRATEGIES, Strategy
+from helpers.settings.errors import ConfigError
 from helpers.settings.own_code import REFERENCE, import_own
 
 
@@ -28,32 +29,29 @@ def make_strategy(settings: Mapping[str, Any]) -> Strategy:
         settings: values by name, and `learning_rate`, the clients' rate after LR_SCALING.
 
     Raises:
-        ValueError: this machine does not allow the user's own class, or it cannot be used.
+        ConfigError: this machine does not allow the user's own class, or it cannot be used.
     """
     name = settings["STRATEGY"]
     if name in STRATEGIES:
         return STRATEGIES[name](settings)
     if name not in settings["OWN_STRATEGIES"]:
-        raise ValueError(
+        raise ConfigError(
             f"STRATEGY: received {name!r}, which this machine does not allow; if you trust it, set "
             f"DT_OWN_STRATEGIES={name} here and at every worker"
         )
     own = import_own("STRATEGY", name)
     if not isinstance(own, type) or not issubclass(own, Strategy):
-        raise ValueError(f"STRATEGY: {name} is not a subclass of helpers.federated.strategies.Strategy")
+        raise ConfigError(f"STRATEGY: {name} is not a subclass of helpers.federated.strategies.Strategy")
     return own(settings)
 
 
-def check_strategy(strategy: Strategy, cohort_size: int | None) -> None:
-    """Refuse settings that do not fit a strategy.
-
-    Args:
-        strategy: of the run.
-        cohort_size: clients a round; None where the live workers or sites decide.
+def check_strategy(settings: Any) -> None:
+    """Refuse settings that do not fit the strategy; of the number of clients, if it is known.
 
     Raises:
-        ValueError: naming the setting, its value and what to do.
+        ConfigError: naming the setting, its value and what to do.
     """
+    strategy, cohort_size = settings.strategy, settings.cohort_size
     reason = strategy.check() or ("" if cohort_size is None else strategy.shortage(cohort_size))
     if reason:
-        raise ValueError(reason)
+        raise ConfigError(reason)

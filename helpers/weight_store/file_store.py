@@ -9,7 +9,7 @@ from collections.abc import Sequence
 from pathlib import Path
 from urllib.parse import quote
 
-from helpers.global_config import ConfigError
+from helpers.settings.errors import ConfigError
 from helpers.weight_store.blobs import LIFETIME_S, Buffers, Digest, StoreError
 
 WHOLE, UNFINISHED = ".weights", ".unfinished"

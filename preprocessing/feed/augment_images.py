@@ -8,7 +8,7 @@ import cv2
 import numpy as np
 from numpy.typing import NDArray
 
-from helpers.global_config import ConfigError
+from helpers.settings.errors import ConfigError
 from preprocessing.feed.custom_augmentation import custom_transforms
 
 Augment = Callable[[NDArray[np.uint8]], NDArray[np.float32]]

@@ -10,7 +10,9 @@ import albumentations as A
 import numpy as np
 import yaml
 
-from helpers.global_config import AUGMENTATION_PRESETS, Config, ConfigError
+from helpers.global_config import Config
+from helpers.settings.errors import ConfigError
+from helpers.settings.types import AUGMENTATION_PRESETS
 
 MOST_BYTES = 1 << 16
 TRIALS = 8

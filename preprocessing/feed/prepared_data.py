@@ -13,7 +13,7 @@ from typing import Any
 
 import numpy as np
 
-from helpers.global_config import USUAL_CLASS_NAMES
+from helpers.settings.types import USUAL_CLASS_NAMES
 from preprocessing.errors import COMMAND, PreprocessingError
 
 FORMAT_VERSION = 1

@@ -5,7 +5,8 @@ from typing import Any
 
 import numpy as np
 
-from helpers.global_config import Config, ConfigError
+from helpers.global_config import Config
+from helpers.settings.errors import ConfigError
 from preprocessing.errors import COMMAND
 from preprocessing.feed import augment_images
 from preprocessing.feed.prepared_data import MANIFEST, PreparedData

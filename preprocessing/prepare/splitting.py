@@ -4,7 +4,7 @@ from collections.abc import Sequence
 
 import numpy as np
 
-from helpers.global_config import USUAL_CLASS_NAMES
+from helpers.settings.types import USUAL_CLASS_NAMES
 from preprocessing.errors import PreprocessingError, counted
 from preprocessing.feed.prepared_data import SPLITS
 

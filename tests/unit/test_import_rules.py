@@ -16,19 +16,32 @@ FLAT_PACKAGES = ("benchmarks", "studies")
 """Without sub-packages: benchmarks/.venv holds thousands of modules that are not ours."""
 
 ANYTHING = ("run", "distributed_training_index", "benchmarks", "studies")
+SETTINGS_PARTS = (
+    "helpers.settings",
+    "helpers.architectures",
+    "helpers.evaluation.threshold_rule",
+    "helpers.federated",
+)
 # Parts of the project: what a module may import of it. The longest name that fits counts.
 MAY_IMPORT = {
     "celery_app": (
         "helpers.global_config",
+        "helpers.settings",
         "helpers.cluster",
         "helpers.federated.messages",
         "preprocessing.feed.prepared_data",
     ),
     "tasks": ("tasks", "celery_app", "helpers", "preprocessing"),
     "commands": (*SCRIPTS, *PACKAGES),
-    "preprocessing": ("preprocessing", "helpers.global_config"),
+    "preprocessing": ("preprocessing", "helpers.global_config", "helpers.settings"),
     "helpers": ("helpers",),
     "helpers.federated": ("helpers.federated",),
+    "helpers.settings": SETTINGS_PARTS,
+    "helpers.settings.page": (*SETTINGS_PARTS, "helpers.global_config"),
+    # `run.py` uses these before the packages are installed.
+    "helpers.settings.command_line": ("helpers.settings",),
+    "helpers.settings.names": ("helpers.settings.errors",),
+    "helpers.settings.errors": (),
 }
 # Libraries: the modules that may import them.
 KERAS_USERS = (
@@ -50,7 +63,12 @@ LIBRARY_USERS = {
     "kombu": CELERY_USERS,
 }
 # Modules that may import the standard library and these, nothing else from outside the project.
-ONLY_LIBRARIES = {"helpers.federated": ("numpy",)}
+ONLY_LIBRARIES = {
+    "helpers.federated": ("numpy",),
+    "helpers.settings.command_line": (),
+    "helpers.settings.names": (),
+    "helpers.settings.errors": (),
+}
 
 # Packages of the project that only these parts, and the package itself, may import.
 ONLY_USED_BY = {
@@ -147,6 +165,9 @@ def test_there_is_no_import_cycle():
         ("helpers.federated.rounds", "from helpers.global_config import Config"),
         ("helpers.federated.rounds", "from ..global_config import Config"),
         ("helpers.federated.rounds", "def late():\n    import celery"),
+        ("helpers.settings.rules", "from helpers.global_config import Config"),
+        ("helpers.settings.command_line", "def late():\n    from helpers.global_config import Config"),
+        ("helpers.settings.command_line", "from pydantic import Field"),
         ("helpers.launcher.up", "import keras.layers"),
         ("helpers.launcher.up", "from tasks import train_task"),
         ("helpers.launcher.up", "import celery_app"),
@@ -180,6 +201,7 @@ def test_the_checker_catches(module, source):
     [
         ("helpers.federated.rounds", "import json, numpy as np\nfrom helpers.federated.weights import mean"),
         ("helpers.federated.rounds", "from .weights import mean"),
+        ("helpers.settings.page", "from helpers.global_config import Config"),
         ("preprocessing.feed.input_pipeline", "import tensorflow as tf"),
         ("preprocessing.prepare.splitting", "from helpers.global_config import Config"),
         ("tasks.train_task", "from celery_app import app\nfrom helpers.weight_store import store"),

@@ -10,9 +10,10 @@ import pytest
 from rich.console import Console
 
 from helpers.federated.observers import EVENTS, Observer, Observers
-from helpers.global_config import Config, ConfigError
+from helpers.global_config import Config
 from helpers.monitoring.registry import BUILT_IN, make_observers
 from helpers.run_records.files import RunFolders
+from helpers.settings.errors import ConfigError
 
 OWN = r"""
 from helpers.federated.observers import Observer

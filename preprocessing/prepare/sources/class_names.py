@@ -2,7 +2,7 @@
 
 from collections.abc import Collection, Sequence
 
-from helpers.global_config import LONGEST_CLASS_NAME, USUAL_CLASS_NAMES, is_class_name
+from helpers.settings.types import LONGEST_CLASS_NAME, USUAL_CLASS_NAMES, is_class_name
 from preprocessing.errors import COMMAND, PreprocessingError, name_some
 
 # Names whose label is certain, with `_` and `-` as spaces, in lower case.

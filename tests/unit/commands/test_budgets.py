@@ -11,9 +11,10 @@ import pytest
 import distributed_training_index
 from commands.budgets import Way, compare_budgets, ways_of
 from helpers.federated.messages import RunState
-from helpers.global_config import Config, ConfigError
+from helpers.global_config import Config
 from helpers.run_records import checkpoint
 from helpers.run_records.files import RunFolders
+from helpers.settings.errors import ConfigError
 
 LABELS = np.tile([0, 1], 20)
 ALL = ["first", "first-pooled", "first-client-0-alone", "first-client-1-alone", "first-client-2-alone"]

@@ -12,7 +12,8 @@ import cv2
 import numpy as np
 import pytest
 
-from helpers.global_config import Config, ConfigError
+from helpers.global_config import Config
+from helpers.settings.errors import ConfigError
 from preprocessing.errors import PreprocessingError
 from preprocessing.feed.prepared_data import PreparedData
 from preprocessing.feed.run_data import prepared_data, with_data_settings

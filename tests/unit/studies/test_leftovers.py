@@ -7,7 +7,7 @@ import time
 
 import pytest
 
-from helpers.global_config import UserError
+from helpers.settings.errors import UserError
 from studies.leftovers import alone_in, end, running_in
 
 pytestmark = pytest.mark.skipif(sys.platform != "linux", reason="reads /proc")

@@ -9,7 +9,9 @@ import pytest
 import distributed_training_index
 from benchmarks.synthetic_data import write_prepared
 from helpers.federated.quorum import num_tolerated, updates_needed
-from helpers.global_config import Config, UserError, config_from_arguments
+from helpers.global_config import Config
+from helpers.settings.command_line import config_from_arguments
+from helpers.settings.errors import UserError
 from studies import federated, runs
 from studies.cases import (
     COMMON,
@@ -35,7 +37,7 @@ def all_cases() -> list[Case]:
 
 
 def config_of(case: Case) -> Config:
-    return config_from_arguments(distributed_training_index.parse([*COMMON, *case.options]))
+    return config_from_arguments(Config, distributed_training_index.parse([*COMMON, *case.options]))
 
 
 def test_every_case_has_a_name_of_its_own_and_settings_that_are_taken():
@@ -84,7 +86,7 @@ def calls(monkeypatch):
         started.append(" ".join(command[2:4]))
         folder = Path(environment["DT_METRICS_DIR"]) / command[3]
         folder.mkdir(parents=True)
-        config = config_from_arguments(distributed_training_index.parse(command[2:]))
+        config = config_from_arguments(Config, distributed_training_index.parse(command[2:]))
         (folder / "run.json").write_text(json.dumps({"settings": config.for_run()}))
         (folder / "test.csv").write_text("")
         return type("Process", (), {"wait": lambda self: 0, "poll": lambda self: 0})()

@@ -14,9 +14,10 @@ from helpers.explaining.grad_cam import grad_cam
 from helpers.federated.aggregation import weighted_mean
 from helpers.federated.compression import compress, decompress
 from helpers.federated.weights import Weights, check_weights
-from helpers.global_config import Config, ConfigError
+from helpers.global_config import Config
 from helpers.local_training.trainer import train_locally
 from helpers.model_instance_helper import ModelInstance, initial_weights, keras_file, model_for
+from helpers.settings.errors import ConfigError
 
 SMALL = ("seed_cnn", "seed_cnn_groupnorm", "resnet_groupnorm")
 NUM_PARAMETERS = {  # at 32x32x3

@@ -12,9 +12,10 @@ import pytest
 
 from helpers.architectures.building import Recipe, build, names_of
 from helpers.architectures.custom_model import imported
-from helpers.global_config import Config, ConfigError
+from helpers.global_config import Config
 from helpers.local_training.trainer import predict_scores, train_locally
 from helpers.model_instance_helper import initial_weights, keras_file, model_for
+from helpers.settings.errors import ConfigError
 
 ROOT = Path(__file__).resolve().parents[4]
 HERE = "tests.model.own_networks"

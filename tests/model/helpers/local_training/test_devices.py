@@ -3,8 +3,8 @@
 import pytest
 import tensorflow as tf
 
-from helpers.global_config import ConfigError
 from helpers.local_training.devices import choose_gpu
+from helpers.settings.errors import ConfigError
 
 GPUS = ["gpu a", "gpu b"]
 

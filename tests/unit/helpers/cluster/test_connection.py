@@ -3,7 +3,7 @@
 import pytest
 
 from helpers.cluster.connection import connect, redact
-from helpers.global_config import ConfigError
+from helpers.settings.errors import ConfigError
 
 
 @pytest.mark.parametrize(

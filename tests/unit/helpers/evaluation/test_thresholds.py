@@ -6,7 +6,8 @@ import pytest
 from helpers.evaluation.metrics import evaluate
 from helpers.evaluation.threshold_rule import Rule, parse_rule
 from helpers.evaluation.thresholds import choose_threshold
-from helpers.global_config import Config, ConfigError
+from helpers.global_config import Config
+from helpers.settings.errors import ConfigError
 
 LABELS = np.array([0, 0, 0, 0, 1, 1, 1, 1])
 SCORES = np.array([0.1, 0.2, 0.3, 0.6, 0.2, 0.5, 0.7, 0.8])

@@ -12,7 +12,6 @@ import pytest
 from sklearn import metrics as sk
 
 from helpers.evaluation.intervals import auc_standard_error
-from helpers.global_config import USUAL_CLASS_NAMES
 from helpers.reporting import operating_curves
 from helpers.reporting.cautions import cautions
 from helpers.reporting.curves import draw_losses
@@ -22,6 +21,7 @@ from helpers.reporting.run_files import SplitScores, read_run
 from helpers.reporting.sections import KINDS, audit, versions
 from helpers.reporting.tables import confusion_rows, split_rows
 from helpers.reporting.timeline import client_bars
+from helpers.settings.types import USUAL_CLASS_NAMES
 
 HOSTILE = "<script>alert('x')</script>$\\frac{&"
 INTERVALS = ("roc_auc", "average_precision", "recall", "specificity")

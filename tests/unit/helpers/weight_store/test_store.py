@@ -16,7 +16,7 @@ from safetensors.numpy import save
 
 from helpers.cluster.connection import connect
 from helpers.federated.weights import SchemaError, check_weights, schema_of
-from helpers.global_config import ConfigError
+from helpers.settings.errors import ConfigError
 from helpers.weight_store.blobs import LIFETIME_S, PIECE_BYTES, Digest, pieces, start_digest
 from helpers.weight_store.codec import HEADER_LIMIT, CodecError, decode, encode
 from helpers.weight_store.file_store import FileStore

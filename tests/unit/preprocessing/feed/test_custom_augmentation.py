@@ -7,7 +7,9 @@ import albumentations as A
 import numpy as np
 import pytest
 
-from helpers.global_config import AUGMENTATION_PRESETS, Config, ConfigError
+from helpers.global_config import Config
+from helpers.settings.errors import ConfigError
+from helpers.settings.types import AUGMENTATION_PRESETS
 from preprocessing.feed.augment_images import AUGMENTATIONS, augmentation
 from preprocessing.feed.custom_augmentation import embed_custom_augmentation
 

@@ -7,7 +7,8 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from helpers.global_config import Config, ConfigError
+from helpers.global_config import Config
+from helpers.settings.errors import ConfigError
 from preprocessing.errors import PreprocessingError
 from preprocessing.feed.partitioning import (
     class_weight,

@@ -17,7 +17,8 @@ from helpers.federated.messages import FinishOrder, MessageError, RoundOrder, Ru
 from helpers.federated.sites.cohort import SiteChooser
 from helpers.federated.sites.messages import ScoreOrder, ScoreReply
 from helpers.federated.sites.site import Site, usable_sites
-from helpers.global_config import Config, ConfigError
+from helpers.global_config import Config
+from helpers.settings.errors import ConfigError
 
 
 def digest(text: str) -> str:
@@ -278,16 +279,6 @@ def test_a_tally_that_cannot_be_is_refused(change: dict) -> None:
 def test_what_is_no_tally_is_refused(data) -> None:
     with pytest.raises(ValueError, match="no tally"):
         read_tally(data, [3, 4])
-
-
-@pytest.mark.parametrize(
-    ("name", "value"),
-    [("PARTITION", "iid"), ("NUM_CLIENTS", 2), ("num_workers", "auto"), ("CLIENTS", (0,)),
-     ("LR_SCALING", "linear"), ("CLASS_WEIGHT", "balanced_global")],
-)  # fmt: skip
-def test_a_setting_that_needs_all_images_is_refused_by_name(name: str, value) -> None:
-    with pytest.raises(ConfigError, match=f"{name}: received .* with DATA_AT=sites"):
-        Config.load(DATA_AT="sites", **{name: value})
 
 
 @pytest.mark.parametrize("name", ["a b", "../x", "-x", "x" * 41, "a:b", "a\n", "=1+1", "<b>"])

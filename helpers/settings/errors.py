@@ -1,0 +1,13 @@
+"""Errors that the user can correct. A command prints them in one line and exits with status 2.
+
+UserError            a setting, a name, a file or another input is wrong
+└── ConfigError      a setting is wrong
+"""
+
+
+class UserError(Exception):
+    """An error that the user can correct; the message says what happened, where, and what to do."""
+
+
+class ConfigError(UserError):
+    """A setting with a value that is not allowed; the message names setting, value and what is allowed."""

@@ -1,0 +1,134 @@
+"""Rules between settings: a config that breaks one is refused when it is made."""
+
+from collections.abc import Callable, Mapping
+from typing import Any
+
+from helpers.architectures import ARCHITECTURES, OWN
+from helpers.settings.errors import ConfigError
+from helpers.settings.strategy_rules import check_strategy
+
+
+def check_clients(settings: Any) -> None:
+    """Require different ids in CLIENTS that exist.
+
+    Raises:
+        ConfigError: an id is too large or occurs twice.
+    """
+    settings.clients_of(settings.num_clients)
+    if len(set(settings.CLIENTS)) < len(settings.CLIENTS):
+        raise ConfigError(f"CLIENTS: received {settings.CLIENTS}: an id occurs twice; remove one")
+
+
+def check_auto(settings: Any) -> None:
+    """Refuse settings that need a fixed number of clients with `num_workers=auto`.
+
+    Raises:
+        ConfigError: naming the setting. A client id has other rows after a worker joins or leaves.
+    """
+    if settings.num_workers != "auto":
+        return
+    other_rows = "the state of a client does not fit the other rows that its id may have later"
+    conflicts = {
+        "NUM_CLIENTS": (settings.NUM_CLIENTS > 0, "the workers determine the number of clients"),
+        "CLIENTS": (bool(settings.CLIENTS), "an id may have other rows in the next round"),
+        "PARTITION": (settings.PARTITION == "site", "the sites determine the number of clients"),
+        "LR_SCALING": (settings.LR_SCALING == "linear", "it multiplies BASE_LR by a number that may change"),
+        "UPDATE_DTYPE": (settings.UPDATE_DTYPE == "int8", other_rows),
+        "STRATEGY": (bool(settings.strategy.client_state), other_rows),
+        "BATCH_NORM": (settings.BATCH_NORM == "local", other_rows),
+    }
+    _refuse(settings, conflicts, "num_workers=auto", "set num_workers to a number, or ")
+
+
+def check_sites(settings: Any) -> None:
+    """Refuse settings that divide or need all images in one place with `DATA_AT=sites`.
+
+    Raises:
+        ConfigError: naming the setting.
+    """
+    if settings.DATA_AT != "sites":
+        return
+    live_sites = "the live sites determine the number of clients"
+    conflicts = {
+        "PARTITION": (settings.PARTITION != "auto", "every site trains on its own images"),
+        "NUM_CLIENTS": (settings.NUM_CLIENTS > 0, live_sites),
+        "num_workers": (settings.num_workers != type(settings).num_workers, live_sites),
+        "CLIENTS": (bool(settings.CLIENTS), "all live sites take part; stop the workers of the others"),
+        "LR_SCALING": (settings.LR_SCALING != "none", "it multiplies BASE_LR by num_workers"),
+        "CLASS_WEIGHT": (
+            settings.CLASS_WEIGHT == "balanced_global",
+            "no site knows the labels of the others; `balanced` uses its own",
+        ),
+    }
+    _refuse(settings, conflicts, "DATA_AT=sites")
+
+
+def check_network(settings: Any) -> None:
+    """Refuse settings that the network does not support.
+
+    Raises:
+        ConfigError: naming the setting.
+    """
+    network = ARCHITECTURES.get(settings.ARCHITECTURE, OWN)
+    bodies = ", ".join(name for name, architecture in ARCHITECTURES.items() if architecture.has_body)
+    no_averages = "it has no batch normalization"
+    is_default_momentum = settings.BATCH_NORM_MOMENTUM == type(settings).BATCH_NORM_MOMENTUM
+    conflicts = {
+        "TRAIN_STEP": (settings.TRAIN_STEP == "fast" and not network.has_fast_step, "only seed_cnn has one"),
+        "PRETRAINED": (
+            settings.PRETRAINED == "imagenet" and not network.has_body,
+            f"there are weights from ImageNet for {bodies}",
+        ),
+        "TRAIN_BODY": (not settings.TRAIN_BODY and not network.has_body, f"only {bodies} have a body"),
+        "BATCH_NORM": (settings.BATCH_NORM == "local" and not network.has_batch_norm, no_averages),
+        "BATCH_NORM_MOMENTUM": (not is_default_momentum and not network.has_batch_norm, no_averages),
+    }
+    _refuse(settings, conflicts, f"ARCHITECTURE={settings.ARCHITECTURE}")
+    if not settings.TRAIN_BODY and settings.PRETRAINED == "none":
+        raise ConfigError(
+            "TRAIN_BODY: received False with PRETRAINED=none: the body would never be trained; set "
+            "PRETRAINED=imagenet, or to a file"
+        )
+
+
+def check_precision(settings: Any) -> None:
+    """Refuse mixed precision with the fast training step.
+
+    Raises:
+        ConfigError: both are set.
+    """
+    if settings.PRECISION != "float32" and settings.TRAIN_STEP == "fast":
+        raise ConfigError(
+            f"PRECISION: received {settings.PRECISION!r} with TRAIN_STEP=fast, whose layers are for float32 "
+            "on a CPU; set TRAIN_STEP=plain"
+        )
+
+
+def _refuse(
+    settings: Any, conflicts: Mapping[str, tuple[bool, str]], condition: str, alternative: str = ""
+) -> None:
+    """Refuse the first setting in conflict with a condition.
+
+    Args:
+        settings: the config.
+        conflicts: for each setting, whether its value is in conflict, and why.
+        condition: the other setting and its value.
+        alternative: another remedy than the default value.
+    """
+    for name, (is_conflict, reason) in conflicts.items():
+        if is_conflict:
+            raise ConfigError(
+                f"{name}: received {getattr(settings, name)!r} with {condition}: {reason}; "
+                f"{alternative}leave {name} at its default"
+            )
+
+
+RULES: tuple[Callable[[Any], None], ...] = (
+    check_clients,
+    check_strategy,
+    check_auto,
+    check_sites,
+    check_network,
+    check_precision,
+)
+"""Checked in this order."""

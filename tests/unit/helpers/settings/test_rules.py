@@ -1,0 +1,84 @@
+"""Rules between settings: which combinations are refused, and with which message."""
+
+import pytest
+
+from helpers.global_config import Config
+from helpers.settings.errors import ConfigError
+
+
+@pytest.mark.parametrize(
+    ("clients", "message"),
+    [("0,3", r"received \(0, 3\), the number of clients is 3"), ("1,1", r"received \(1, 1\): an id occurs")],
+)
+def test_clients_must_exist_and_differ(clients, message):
+    with pytest.raises(ConfigError, match=f"^CLIENTS: {message}"):
+        Config.load(CLIENTS=clients)
+
+
+@pytest.mark.parametrize(
+    ("name", "value"),
+    [
+        ("NUM_CLIENTS", 4),
+        ("CLIENTS", "0,1"),
+        ("PARTITION", "site"),
+        ("LR_SCALING", "linear"),
+        ("UPDATE_DTYPE", "int8"),
+        ("BATCH_NORM", "local"),
+    ],
+)
+def test_auto_refuses_what_needs_a_fixed_number_of_clients(name, value):
+    Config.load(**{name: value})
+    with pytest.raises(
+        ConfigError, match=f"^{name}: received .* with num_workers=auto: .*; set num_workers to a number, or"
+    ):
+        Config.load(num_workers="auto", **{name: value})
+
+
+@pytest.mark.parametrize(
+    ("name", "value"),
+    [
+        ("PARTITION", "iid"),
+        ("NUM_CLIENTS", 4),
+        ("num_workers", 4),
+        ("CLIENTS", "0,1"),
+        ("LR_SCALING", "linear"),
+        ("CLASS_WEIGHT", "balanced_global"),
+    ],
+)
+def test_sites_refuse_what_needs_all_images_in_one_place(name, value):
+    Config.load(**{name: value})
+    with pytest.raises(
+        ConfigError, match=f"^{name}: received .* with DATA_AT=sites: .*; leave {name} at its default"
+    ):
+        Config.load(DATA_AT="sites", **{name: value})
+
+
+@pytest.mark.parametrize(
+    ("settings", "message"),
+    [
+        ({"ARCHITECTURE": "resnet_groupnorm", "TRAIN_STEP": "fast"}, "TRAIN_STEP: received 'fast' with ARCH"),
+        ({"ARCHITECTURE": "my.net:build", "TRAIN_STEP": "fast"}, "TRAIN_STEP: received 'fast' with ARCH"),
+        ({"PRETRAINED": "imagenet"}, "PRETRAINED: .* weights from ImageNet for mobilenet_v3_small, "),
+        (
+            {"ARCHITECTURE": "resnet_groupnorm", "BATCH_NORM": "local"},
+            "BATCH_NORM: .* no batch normalization",
+        ),
+        (
+            {"ARCHITECTURE": "seed_cnn_groupnorm", "BATCH_NORM_MOMENTUM": 0.5},
+            "BATCH_NORM_MOMENTUM: received 0.5",
+        ),
+        ({"TRAIN_BODY": False}, "TRAIN_BODY: received False with ARCHITECTURE=seed_cnn"),
+        ({"ARCHITECTURE": "mobilenet_v3_small", "TRAIN_BODY": False}, "TRAIN_BODY: .* with PRETRAINED=none"),
+        ({"PRECISION": "mixed_bfloat16", "TRAIN_STEP": "fast"}, "PRECISION: .* set TRAIN_STEP=plain"),
+    ],
+)
+def test_what_a_network_or_a_precision_cannot_do_is_refused(settings, message):
+    with pytest.raises(ConfigError, match=f"^{message}"):
+        Config.load(**settings)
+
+
+def test_what_a_network_can_do_is_accepted():
+    Config.load(ARCHITECTURE="my.net:build", BATCH_NORM="local", BATCH_NORM_MOMENTUM=0.5, PRETRAINED="a.h5")
+    Config.load(
+        ARCHITECTURE="mobilenet_v3_small", PRETRAINED="imagenet", TRAIN_BODY="false", BATCH_NORM="local"
+    )
