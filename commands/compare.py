@@ -53,6 +53,8 @@ def compare(config: Config, names: list[str], console: Console | None = None) ->
     at_once = max(1, (console.width - FIRST_COLUMN) // RUN_COLUMN)
     rows = _rows(runs)
     for start in range(0, len(runs), at_once):
+        if start:
+            console.print()
         columns = range(start, min(start + at_once, len(runs)))
         console.print(_table(runs, rows, columns, (console.width - FIRST_COLUMN) // len(columns) - GAP))
     for sentence in doubts(runs):

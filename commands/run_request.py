@@ -8,11 +8,11 @@ from pathlib import Path
 from typing import Self
 
 from commands.prepared_folder import folder_of_run, prepared_folder
-from commands.training import config_of
 from commands.training_options import parse
 from helpers.global_config import Config
 from helpers.run_records.files import RunFolders
 from helpers.run_records.resume import check_name, config_to_resume
+from helpers.settings.command_line import config_from_arguments
 from helpers.settings.errors import ConfigError
 
 
@@ -45,7 +45,7 @@ class RunRequest:
         """
         arguments = list(arguments)
         options = parse(arguments)
-        config = config_of(options)
+        config = config_from_arguments(Config, options)
         run = options.resume or options.run or time.strftime("%Y-%m-%d_%H-%M-%S")
         if not (options.resume or options.run):
             arguments += ["--run", run]

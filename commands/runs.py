@@ -48,9 +48,9 @@ def runs(config: Config, console: Console | None = None) -> None:
         table.add_row(*(Text(cell) for cell in _cells(summary)))  # Text: a name may look like markup
     console.print(table)
     if several := [summary.run for summary in summaries if not summary.is_binary]:
-        console.print(CLASS_MEANS.format(runs=", ".join(several)), soft_wrap=True, markup=False)
+        console.print(CLASS_MEANS.format(runs=", ".join(several)), markup=False)
     if sum(summary.is_finished for summary in summaries) > 1:
-        console.print(CAUTION, soft_wrap=True)
+        console.print(CAUTION)
 
 
 def _cells(summary: Summary) -> list[str]:

@@ -1,4 +1,4 @@
-"""What every weight store must do; each store's tests inherit it and give the fixture `store`."""
+"""Tests that every weight store must pass; each store's tests inherit them and have a fixture `store`."""
 
 import json
 from dataclasses import replace
@@ -17,7 +17,7 @@ MIB = 1 << 20
 
 
 class StoreContract:
-    """Inherited by a class for each store."""
+    """Base class of the tests of each store."""
 
     @pytest.mark.parametrize("size", [1, MIB - 1, MIB, MIB + 1, 3 * MIB + 7])
     def test_bytes_come_back_whole_and_cannot_be_written_to(self, store: WeightStore, size: int) -> None:
@@ -35,7 +35,7 @@ class StoreContract:
         earlier = store.get("key", 2 * MIB)
         store.put("key", [b"2" * 7])
         assert bytes(store.get("key", 2 * MIB)) == b"2" * 7
-        assert bytes(earlier) == b"1" * (2 * MIB)  # who reads it goes on reading it
+        assert bytes(earlier) == b"1" * (2 * MIB)  # an open reader keeps the old value
 
     def test_keys_are_kept_apart_whatever_is_in_them(self, store: WeightStore) -> None:
         keys = ["a", "a:b", "a/b", "../a", "..", ".", "a b", "a%2Fb", "a%3Ab", "ä", "-", "*", "a\\b", "a\0b"]

@@ -1,4 +1,4 @@
-"""The networks by name; each file builds one. Settings are checked against this, so it imports no Keras."""
+"""Registry of networks; each file builds one. Settings are checked against it, so it imports no Keras."""
 
 import re
 from dataclasses import dataclass
@@ -6,14 +6,14 @@ from dataclasses import dataclass
 
 @dataclass(frozen=True)
 class Architecture:
-    """What is known of a network before it is built.
+    """Facts about a network that are known before it is built.
 
     Attributes:
         builder: the function that builds it, as module:function.
         least_side: least height and width of an image, pixels.
         has_batch_norm: whether it has batch normalization.
-        has_body: whether it is a body of Keras Applications, with weights from ImageNet, and a head.
-        has_fast_step: whether it can be built of layers that train faster on a CPU.
+        has_body: whether it has a body from Keras Applications, with ImageNet weights, and a head.
+        has_fast_step: whether it can be built from layers that train faster on a CPU.
     """
 
     builder: str
@@ -34,6 +34,6 @@ ARCHITECTURES: dict[str, Architecture] = {
 }
 
 OWN = Architecture("", 1)
-"""Of a function of one's own nothing is known before it is called."""
+"""A user's own function, of which nothing is known before it is called."""
 OWN_FUNCTION = re.compile(r"[A-Za-z_]\w*(\.[A-Za-z_]\w*)*:[A-Za-z_]\w*", re.ASCII)
-"""How a function of one's own is named: package.module:function."""
+"""Name of a user's own function: package.module:function."""

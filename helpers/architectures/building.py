@@ -1,4 +1,4 @@
-"""From settings to a network, uncompiled: registered or own, of which precision, what of it is trained."""
+"""Building of an uncompiled network, registered or custom, from the settings."""
 
 import contextlib
 from collections.abc import Iterator
@@ -6,7 +6,7 @@ from dataclasses import dataclass
 from typing import Self
 
 import keras
-from keras.src.utils.naming import reset_uids  # Keras makes it public nowhere; see `_call`
+from keras.src.utils.naming import reset_uids  # not public in Keras; see `_call`
 
 from helpers.architectures import ARCHITECTURES
 from helpers.architectures.custom_model import (
@@ -23,13 +23,14 @@ from helpers.settings.errors import ConfigError
 
 @dataclass(frozen=True)
 class Recipe:
-    """All that decides a network, but for its weights.
+    """All that determines a network except its weights.
 
     Attributes:
-        architecture: ARCHITECTURE, checked: a function of one's own is allowed on this machine.
+        architecture: ARCHITECTURE; a custom function is allowed on this machine.
         input_shape: height, width, channels.
         num_classes: at least 2.
-        batch_norm_momentum, is_fast, train_body, precision: the settings of these names (TRAIN_STEP).
+        batch_norm_momentum, train_body, precision: the settings of these names.
+        is_fast: whether TRAIN_STEP is `fast`.
     """
 
     architecture: str
@@ -42,10 +43,10 @@ class Recipe:
 
     @classmethod
     def of(cls, config: Config) -> Self:
-        """Read the settings.
+        """Read the recipe from the settings.
 
         Raises:
-            ConfigError: images are too small, or a function is not allowed here.
+            ConfigError: the images are too small, or the function is not allowed here.
         """
         config.check_input_shape()
         if config.ARCHITECTURE not in ARCHITECTURES:
@@ -62,22 +63,22 @@ class Recipe:
 
 
 def build(recipe: Recipe, seed: int | None = None) -> keras.Model:
-    """Build a network; the names of its weights follow from the recipe alone.
+    """Build a network; the names of its weights depend only on the recipe.
 
     Args:
         recipe: what to build.
-        seed: the weights follow from it; None: they are anything.
+        seed: determines the weights; None: they are arbitrary.
 
     Raises:
-        ConfigError: a function of one's own cannot be used.
+        ConfigError: a custom function cannot be used.
     """
-    about = ARCHITECTURES.get(recipe.architecture)
+    architecture = ARCHITECTURES.get(recipe.architecture)
     with _precision(recipe.precision):
-        if about is None:
-            model = _build_own(recipe, seed)
+        if architecture is None:
+            model = _build_custom(recipe, seed)
         else:
             options = {"num_classes": recipe.num_classes} | ({"fast": True} if recipe.is_fast else {})
-            model = _call(imported(about.builder), recipe, seed, options)
+            model = _call(imported(architecture.builder), recipe, seed, options)
     for layer in all_layers(model):
         if isinstance(layer, keras.layers.BatchNormalization):
             layer.momentum = recipe.batch_norm_momentum
@@ -86,16 +87,16 @@ def build(recipe: Recipe, seed: int | None = None) -> keras.Model:
     return model
 
 
-def _build_own(recipe: Recipe, seed: int | None) -> keras.Model:
-    """Call a function of one's own, twice: what it gives must be new, under the same names."""
+def _build_custom(recipe: Recipe, seed: int | None) -> keras.Model:
+    """Call a custom function twice: it must return a new model with the same names."""
     function = imported(recipe.architecture)
     options = {}
-    if recipe.num_classes > 2:  # of two classes, a function need not know of any
+    if recipe.num_classes > 2:  # with two classes, the argument is optional
         check_takes_classes(function, recipe.architecture, recipe.num_classes)
         options = {"num_classes": recipe.num_classes}
     try:
         first, model = (_call(function, recipe, seed, options) for _ in range(2))
-    except Exception as error:  # whatever a function may raise
+    except Exception as error:  # a user's function may raise anything
         reason = " ".join(f"{type(error).__name__}: {error}".split())
         raise ConfigError(
             f"ARCHITECTURE: {recipe.architecture} fails for images {recipe.input_shape}: {reason}"
@@ -105,8 +106,8 @@ def _build_own(recipe: Recipe, seed: int | None) -> keras.Model:
     are_shared = any(a is b for a, b in zip(first.weights, model.weights, strict=False))
     if are_shared or names_of(model) != names_of(first):
         raise ConfigError(
-            f"ARCHITECTURE: {recipe.architecture} gives no new model of the same names at every call; make "
-            "all layers inside the function"
+            f"ARCHITECTURE: {recipe.architecture} must return a new model with the same names at every "
+            "call; create all layers inside the function"
         )
     return model
 
@@ -114,22 +115,22 @@ def _build_own(recipe: Recipe, seed: int | None) -> keras.Model:
 def _call(function: Builder, recipe: Recipe, seed: int | None, options: dict[str, int]) -> keras.Model:
     """Call a function that builds a network.
 
-    Keras numbers layers without a name over the life of a process. Here it begins anew, as the names of
-    weights have to be the same in every process, and in a second model of one.
+    Keras numbers unnamed layers over the life of a process. The numbers are reset here, as the names of
+    weights must be the same in every process and in every model of it.
     """
     reset_uids()
-    if seed is not None:  # not before: importing a module may draw numbers too
+    if seed is not None:  # only now, as importing a module may draw numbers too
         keras.utils.set_random_seed(seed)
     return function(recipe.input_shape, **options)
 
 
 def names_of(model: keras.Model) -> list[str]:
-    """Names of the weights, in `get_weights()` order."""
+    """Return the names of the weights, in `get_weights()` order."""
     return [variable.path for variable in model.weights]
 
 
 def all_layers(model: keras.Model) -> Iterator[keras.layers.Layer]:
-    """All layers, those of models within the model too."""
+    """Yield all layers, including those of nested models."""
     for layer in model.layers:
         yield layer
         if isinstance(layer, keras.Model):
@@ -138,7 +139,7 @@ def all_layers(model: keras.Model) -> Iterator[keras.layers.Layer]:
 
 @contextlib.contextmanager
 def _precision(name: str) -> Iterator[None]:
-    """Let new layers compute in this precision; Keras' own default, which is global, is put back."""
+    """Set the precision of new layers; restore Keras' global default afterwards."""
     before = keras.config.dtype_policy()
     keras.config.set_dtype_policy(name)
     try:

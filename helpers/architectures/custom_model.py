@@ -1,4 +1,4 @@
-"""Networks from functions of one's own, `package.module:function`: allowed here, imported, and checked."""
+"""Custom networks from a user's `package.module:function`: allowed, imported and checked here."""
 
 import importlib
 import inspect
@@ -16,40 +16,40 @@ PROJECT = Path(__file__).resolve().parents[2]
 
 
 class Builder(Protocol):
-    """Builds a network, uncompiled, for images (H, W, C); some have options."""
+    """A function that builds an uncompiled network for images (H, W, C); some have options."""
 
     def __call__(self, input_shape: tuple[int, int, int], **options: int) -> keras.Model: ...
 
 
 def allowed_function(reference: str, allowed: Sequence[str]) -> None:
-    """Refuse a function that this machine's own settings do not name: to import it is to run its code.
+    """Check that this machine's own settings allow a function, as importing it runs its code.
 
     Raises:
-        ConfigError: saying what to set.
+        ConfigError: names what to set.
     """
     if reference not in allowed:
         raise ConfigError(
             f"ARCHITECTURE: received {reference!r}, which this machine does not allow; if you trust it, "
-            f"start its workers with DT_OWN_ARCHITECTURES={reference}"
+            f"start the workers with DT_OWN_ARCHITECTURES={reference}"
         )
 
 
 def imported(reference: str) -> Builder:
-    """Return the function that module:function names.
+    """Import and return the function `module:function`.
 
     Raises:
-        ConfigError: there is no such module, its import fails, or it has no such function.
+        ConfigError: the module is missing, its import fails, or it lacks the function.
     """
-    if str(PROJECT) not in sys.path:  # a worker started with the script `celery` lacks it
+    if str(PROJECT) not in sys.path:  # missing in a worker started with the script `celery`
         sys.path.append(str(PROJECT))
     module, _, name = reference.partition(":")
     try:
         function: Any = getattr(importlib.import_module(module), name, None)
-    except Exception as error:  # whatever a module may raise
+    except Exception as error:  # a user's module may raise anything
         reason = " ".join(f"{type(error).__name__}: {error}".split())
         raise ConfigError(
-            f"ARCHITECTURE: received {reference!r}: importing {module} failed: {reason}; it must lie in "
-            "the folder of the project, or be installed, on every machine"
+            f"ARCHITECTURE: received {reference!r}: importing {module} failed: {reason}; put it into "
+            "the folder of the project, or install it, on every machine"
         ) from error
     if not callable(function):
         raise ConfigError(f"ARCHITECTURE: received {reference!r}: {module} has no function {name}")
@@ -58,10 +58,10 @@ def imported(reference: str) -> Builder:
 
 
 def check_takes_classes(function: Builder, reference: str, num_classes: int) -> None:
-    """Refuse a function that cannot be told how many classes there are.
+    """Check that a function accepts the number of classes.
 
     Raises:
-        ConfigError: saying how it is called.
+        ConfigError: shows the expected signature.
     """
     try:
         inspect.signature(function).bind((1, 1, 1), num_classes=num_classes)
@@ -69,20 +69,20 @@ def check_takes_classes(function: Builder, reference: str, num_classes: int) -> 
         name = reference.partition(":")[2]
         raise ConfigError(
             f"ARCHITECTURE: {reference} has no argument num_classes, and there are {num_classes} classes; "
-            f"write it as {name}(input_shape, num_classes=2)"
+            f"define it as {name}(input_shape, num_classes=2)"
         ) from None
 
 
 def check_model(model: Any, reference: str, input_shape: tuple[int, int, int], num_classes: int) -> None:
-    """Refuse a model that cannot be trained here, or that plain Keras could not open once it is saved.
+    """Check that a model can be trained here, and that plain Keras can open it once it is saved.
 
     Args:
         model: what the function returned.
         reference: the function's name.
-        input_shape, num_classes: what it was given.
+        input_shape, num_classes: its arguments.
 
     Raises:
-        ConfigError: saying what was expected.
+        ConfigError: names what was expected.
     """
     for problem in _problems(model, input_shape, probability_layer(num_classes)):
         raise ConfigError(f"ARCHITECTURE: {reference} returned {problem}")
@@ -92,12 +92,12 @@ def _problems(model: Any, input_shape: tuple[int, int, int], last: keras.layers.
     if not isinstance(model, keras.Model):
         yield f"a {type(model).__name__}, expected an uncompiled keras.Model"
     if model.compiled:
-        yield "a compiled model; leave compile() out, the loss and the optimizer are the project's"
+        yield "a compiled model; leave out compile(), as the project sets the loss and the optimizer"
     shapes = (getattr(model, "input_shape", None), getattr(model, "output_shape", None))
     if shapes != ((None, *input_shape), (None, last.units)):
         yield (
             f"a model with input {shapes[0]} and output {shapes[1]}, expected {(None, *input_shape)} and "
-            f"{(None, last.units)}, as a Sequential with an Input or a functional model has them"
+            f"{(None, last.units)}; use a Sequential with an Input, or a functional model"
         )
     if getattr(model.layers[-1], "activation", None) is not last.activation:
         activation = last.activation.__name__
@@ -106,21 +106,21 @@ def _problems(model: Any, input_shape: tuple[int, int, int], last: keras.layers.
             f"Dense({last.units}, '{activation}')"
         )
     if (dtype := model.outputs[0].dtype) != "float32":
-        yield f"a model with output {dtype}; give its last layer dtype='float32', whatever the PRECISION"
+        yield f"a model with output {dtype}; give its last layer dtype='float32', with any PRECISION"
     if foreign := sorted(_foreign_parts(keras.saving.serialize_keras_object(model))):
         yield (
-            f"a model with {', '.join(foreign)}, which keras.models.load_model alone does not open; use "
-            "Keras' own layers and functions"
+            f"a model with {', '.join(foreign)}, which keras.models.load_model alone cannot open; use "
+            "only Keras' own layers and functions"
         )
     if other := [weight.path for weight in model.weights if weight.dtype != "float32"]:
-        yield f"a model whose weights {', '.join(other)} are not float32; others cannot be averaged"
+        yield f"a model whose weights {', '.join(other)} are not float32; only float32 can be averaged"
     names = [weight.path for weight in model.weights]
     if twice := sorted({name for name in names if names.count(name) > 1}):
-        yield f"a model with two weights of the name {twice[0]}; give layers of unlike models unlike names"
+        yield f"a model with two weights named {twice[0]}; give layers of different models different names"
 
 
 def _foreign_parts(config: Any) -> Iterator[str]:
-    """Names of all that is not Keras' own, or is code, in a serialized model."""
+    """Yield the names of parts of a serialized model that are code or not Keras' own."""
     if isinstance(config, list | tuple):
         for part in config:
             yield from _foreign_parts(part)

@@ -1,19 +1,19 @@
-"""Layers with the variables and, within float tolerance, the numbers of Keras' own, in less time on a CPU."""
+"""Layers that train faster on a CPU, with the variables and (to float tolerance) results of Keras' own."""
 
 import tensorflow as tf
 from keras import layers, ops
 
 
 class PooledConv2D(layers.Conv2D):
-    """A convolution with a bias and ReLU, and the 2x2 max-pooling after it, in one layer.
+    """Convolution with bias and ReLU, and the 2x2 max-pooling after it, in one layer.
 
-    ReLU and adding a bias never turn an order round, so they commute with the maximum: here they work on
-    the pooled quarter of the numbers, and so do their gradients. Which of several equal numbers gets the
-    gradient may differ only where ReLU gives none.
+    ReLU and adding a bias are monotonic, so they commute with the maximum. Here they and their gradients
+    work on the pooled quarter of the numbers. Which of several equal numbers gets the gradient can differ
+    only where the gradient of ReLU is zero.
     """
 
     def call(self, inputs: tf.Tensor) -> tf.Tensor:
-        """From (N, H, W, C) to (N, h, w, filters), h and w half the height and width of the convolution."""
+        """Map (N, H, W, C) to (N, h, w, filters); h and w are half those of the convolution."""
         convolved = self.convolution_op(inputs, self.kernel)
         return self.activation(ops.max_pool(convolved, 2, strides=2) + self.bias)
 
@@ -23,19 +23,21 @@ class PooledConv2D(layers.Conv2D):
 
 
 class FusedBatchNormalization(layers.BatchNormalization):
-    """Batch normalization of images (N, H, W, C) with TensorFlow's fused kernel while training."""
+    """Batch normalization of images (N, H, W, C) that trains with TensorFlow's fused kernel."""
 
     def call(
         self, inputs: tf.Tensor, training: bool | None = None, mask: tf.Tensor | None = None
     ) -> tf.Tensor:
-        """Normalize each channel; while training, move the moving statistics as Keras does."""
+        """Normalize each channel; while training, update the moving statistics as Keras does."""
         if not training or not self.trainable:
             return super().call(inputs, training=training, mask=mask)
         outputs, mean, variance = tf.compat.v1.nn.fused_batch_norm(
             inputs, self.gamma, self.beta, epsilon=self.epsilon, is_training=True
         )
         count = tf.cast(tf.size(inputs) // tf.shape(inputs)[-1], tf.float32)
-        biased = variance * ((count - 1) / count)  # the kernel gives the unbiased one, Keras keeps the other
+        biased = variance * (
+            (count - 1) / count
+        )  # the kernel returns the unbiased one, Keras keeps the biased
         for moving, new in ((self.moving_mean, mean), (self.moving_variance, biased)):
             moving.assign(moving * self.momentum + new * (1 - self.momentum))
         return outputs

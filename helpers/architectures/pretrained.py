@@ -1,4 +1,4 @@
-"""Bodies of Keras Applications with a head of our own, and the weights that a run may begin with."""
+"""Networks with a body from Keras Applications and our head, and initial weights from elsewhere."""
 
 from collections.abc import Callable
 from pathlib import Path
@@ -16,38 +16,39 @@ APPLICATIONS: dict[str, Callable[..., keras.Model]] = {
     "efficientnet_v2_b0": keras.applications.EfficientNetV2B0,
 }
 POOL = "pool"
-"""The first layer of the head; what stands before it is the body."""
+"""First layer of the head; all layers before it are the body."""
 
 
 def build_mobilenet_v3_small(input_shape: tuple[int, int, int], num_classes: int = 2) -> keras.Model:
-    """Howard et al. 2019, "Searching for MobileNetV3", the small one."""
+    """Build MobileNetV3-Small (Howard et al. 2019, "Searching for MobileNetV3")."""
     return _with_head("mobilenet_v3_small", input_shape, num_classes)
 
 
 def build_mobilenet_v3_large(input_shape: tuple[int, int, int], num_classes: int = 2) -> keras.Model:
-    """Howard et al. 2019, "Searching for MobileNetV3", the large one."""
+    """Build MobileNetV3-Large (Howard et al. 2019, "Searching for MobileNetV3")."""
     return _with_head("mobilenet_v3_large", input_shape, num_classes)
 
 
 def build_efficientnet_v2_b0(input_shape: tuple[int, int, int], num_classes: int = 2) -> keras.Model:
-    """Tan and Le 2021, "EfficientNetV2: Smaller Models and Faster Training", B0."""
+    """Build EfficientNetV2-B0 (Tan and Le 2021, "EfficientNetV2: Smaller Models and Faster Training")."""
     return _with_head("efficientnet_v2_b0", input_shape, num_classes)
 
 
 def _with_head(name: str, input_shape: tuple[int, int, int], num_classes: int) -> keras.Model:
-    """The body's layers stand in the model themselves, so that Grad-CAM finds its last convolution.
+    """Build a network; the body's layers are in the model itself, so that Grad-CAM finds the last one.
 
     Args:
-        name: of APPLICATIONS.
+        name: a key of APPLICATIONS.
         input_shape: height, width, channels (1 or 3); height and width at least 32. Inputs are float32 in
-            [0, 1]; the scale that the body was trained with is made inside the model.
+            [0, 1]; the model itself scales them to what the body was trained with.
         num_classes: at least 2.
 
     Returns:
         A model that ends in `probability_layer`. Its weights are random.
     """
     image = layers.Input(input_shape, name="image")
-    pixels = layers.Rescaling(255.0, dtype="float32", name="to_255")(image)  # float16 is coarse up there
+    # float32, as float16 is too coarse for values up to 255
+    pixels = layers.Rescaling(255.0, dtype="float32", name="to_255")(image)
     if input_shape[-1] == 1:
         pixels = layers.Concatenate(dtype="float32", name="gray_to_rgb")([pixels, pixels, pixels])
     body = APPLICATIONS[name](
@@ -60,62 +61,62 @@ def _with_head(name: str, input_shape: tuple[int, int, int], num_classes: int) -
 
 
 def body_of(model: keras.Model) -> keras.Model:
-    """The body of such a model, sharing its layers; input as of the model, output maps (N, h, w, C)."""
+    """Return the body of such a model, sharing its layers; it outputs feature maps (N, h, w, C)."""
     return keras.Model(model.inputs[0], model.get_layer(POOL).input)
 
 
 def freeze_body(model: keras.Model) -> None:
-    """Let training change the head alone, and the body do in training what it does in use."""
+    """Freeze the body: only the head trains, and the body works in training as in inference."""
     for layer in body_of(model).layers:
-        layer.trainable = False  # with it, batch normalization uses its averages and leaves them as they are
+        layer.trainable = False  # batch normalization then uses its averages and keeps them
         if isinstance(layer, layers.Dropout):
             layer.rate = 0.0
 
 
 def load_weights(model: keras.Model, name: str, folder: Path, architecture: str) -> None:
-    """Fill a model, or its body, with weights from elsewhere.
+    """Load weights from elsewhere into a model or its body.
 
     Args:
         model: as built for `architecture`.
         name: PRETRAINED, not `none`.
-        folder: holds the file of that name, unless it is `imagenet`. A `.keras` file is of the whole network;
-            an `.h5` file of the body as Keras Applications has it, or of the whole where there is no body.
+        folder: contains that file, unless the name is `imagenet`. A `.keras` file holds the whole network;
+            an `.h5` file the body as in Keras Applications, or the whole network if it has no body.
         architecture: its name in the settings.
 
     Raises:
-        ConfigError: the weights cannot be had, or are another network's.
+        ConfigError: the weights cannot be read or downloaded, or are those of another network.
     """
     if name == "imagenet":
         body_of(model).set_weights(_imagenet(architecture, model.input_shape[1:3]))
         return
     file = folder / name
     if not file.is_file():
-        raise ConfigError(f"PRETRAINED: received {name!r}: {file.absolute()} is not there; put it there")
+        raise ConfigError(f"PRETRAINED: received {name!r}: {file.absolute()} does not exist; put it there")
     has_body = architecture in APPLICATIONS and file.suffix == ".h5"
     try:
         (body_of(model) if has_body else model).load_weights(file)
     except (ValueError, KeyError, OSError) as error:
         what = f"the body of {architecture}, without its top" if has_body else architecture
         raise ConfigError(
-            f"PRETRAINED: {file} is no weights file of {what}, images {model.input_shape[1:]}: "
+            f"PRETRAINED: {file} does not hold weights of {what} for images {model.input_shape[1:]}: "
             f"{_first(error)}"
         ) from None
 
 
 def _imagenet(architecture: str, size: tuple[int, int]) -> list[Any]:
-    """The body's weights from ImageNet, from Keras' cache or the network.
+    """Return the body's ImageNet weights, from Keras' cache or the internet.
 
     Raises:
-        ConfigError: saying from where they can be had otherwise.
+        ConfigError: names the address and another way to provide them.
     """
     try:
         trained = APPLICATIONS[architecture](
             input_shape=(*size, 3), include_top=False, weights="imagenet", include_preprocessing=True
         )
-    except Exception as error:  # that is what Keras raises where a download fails
+    except Exception as error:  # what Keras raises if a download fails
         raise ConfigError(
-            f"PRETRAINED: received 'imagenet': the weights cannot be fetched: {_first(error)}; fetch that "
-            "file on another machine, put it into PRETRAINED_DIR of the one that starts the run and set "
+            f"PRETRAINED: received 'imagenet': the weights cannot be downloaded: {_first(error)}; download "
+            "that file on another machine, put it into PRETRAINED_DIR of the one that starts the run and set "
             "PRETRAINED to its name"
         ) from error
     return list(trained.get_weights())

@@ -1,4 +1,4 @@
-"""A small residual network with group normalization."""
+"""Small residual network with group normalization."""
 
 from typing import Any
 
@@ -17,8 +17,8 @@ def build_resnet_groupnorm(input_shape: tuple[int, int, int], num_classes: int =
     """Build the network, uncompiled: 695,457 parameters at three channels and two classes, at any size.
 
     Residual blocks as in He et al. 2016, "Deep Residual Learning for Image Recognition", figure 2, with the
-    group normalization of Wu and He 2018: the same for a client's images as for everybody's, with nothing to
-    average but weights (Hsieh et al. 2020, "The Non-IID Data Quagmire of Decentralized Machine Learning").
+    group normalization of Wu and He 2018: it has no statistics that differ between clients, so only
+    weights are averaged (Hsieh et al. 2020, "The Non-IID Data Quagmire of Decentralized Machine Learning").
 
     Args:
         input_shape: height, width, channels; height and width at least 8. Inputs are float32 in [0, 1].
@@ -41,7 +41,7 @@ def build_resnet_groupnorm(input_shape: tuple[int, int, int], num_classes: int =
 
 
 def _block(features: Any, filters: int, strides: int, name: str) -> Any:
-    """Two convolutions, and what came in added to what comes out."""
+    """Apply two convolutions and add the input to their output."""
     shortcut = features
     if strides > 1 or features.shape[-1] != filters:
         shortcut = layers.Conv2D(filters, 1, strides=strides, use_bias=False, name=f"{name}_shortcut")(

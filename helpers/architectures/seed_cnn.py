@@ -1,4 +1,4 @@
-"""The network of the original README, and the same with group normalization."""
+"""Network of the original README, and the same with group normalization."""
 
 from collections.abc import Callable
 
@@ -21,7 +21,7 @@ def build_seed_cnn(
     Args:
         input_shape: height, width, channels; height and width at least 15. Inputs are float32 in [0, 1].
         num_classes: at least 2.
-        fast: build it of layers that train faster on a CPU; weights, names and order are the same.
+        fast: use layers that train faster on a CPU; weights, names and order are the same.
 
     Returns:
         A model that ends in `probability_layer`.

@@ -53,10 +53,16 @@ def _one_line(record: logging.LogRecord) -> str:
 
 
 def title(order: Order) -> str:
-    """Return an order's label for a log line; an aggregation is the round's."""
-    if isinstance(order, RoundOrder) and not isinstance(order, TrainOrder):
-        return f"round {order.round}"
-    return order.label
+    """Return what an order is about: `round 3, client 1`, `round 3, site north`, `round 3`, or its label."""
+    match order:
+        case TrainOrder(site=site) | ScoreOrder(site=site) if site:
+            return f"round {order.round}, site {site}"
+        case TrainOrder():
+            return order.label
+        case RoundOrder():
+            return f"round {order.round}"
+        case _:
+            return order.label
 
 
 def describe_outcome(order: Order, answer: dict[str, Any]) -> str:
@@ -80,7 +86,7 @@ def _outcome(order: Order, answer: dict[str, Any]) -> str:
         case StartOrder(resume=resume), {"state": {"round": last}}:
             return f"{'resumed' if resume else 'ready'}, next is round {last + 1}"
         case OfferOrder(), {"round": number}:
-            return f"model of round {number} offered to the sites"
+            return f"model of round {number} stored for the sites"
         case FinishOrder() | FinishSitesOrder(), {
             "test": {"round": number, "num_examples": images, "roc_auc": auc}
         }:

@@ -18,7 +18,7 @@ def check_name(run: str, folders: RunFolders, *, resume: bool = False, overwrite
         ConfigError: names the options.
     """
     if not RUN_NAME.fullmatch(run):
-        raise ConfigError(f"--run {run!r}: use at most 100 letters, digits, `.`, `_`, `-`")
+        raise ConfigError(f"--run {run!r}: use letters, digits, `.`, `_`, `-`, at most 100")
     if resume and not folders.exist():
         raise ConfigError(f"--resume {run}: no run has this name; `python run.py runs` lists them")
     if folders.exist() and not (resume or overwrite):
@@ -29,7 +29,7 @@ def check_name(run: str, folders: RunFolders, *, resume: bool = False, overwrite
 
 
 def config_to_resume(folders: RunFolders, config: Config) -> Config:
-    """Return the config of an earlier run, with the values that are set now in place of its own.
+    """Return the config of an earlier run, overridden by the values that are set now.
 
     Raises:
         RecordError: the run's state cannot be read.

@@ -74,7 +74,9 @@ class PreparedData:
 
     def labels(self, split: str) -> np.ndarray:
         """Return the labels of a split: int32 (N,), 0 to len(class_names) - 1."""
-        return np.array(_map(self.folder / array_name("y", split)))
+        if split not in self._labels:
+            self._labels[split] = np.array(_map(self.folder / array_name("y", split)))
+        return self._labels[split]
 
     def files(self, split: str) -> list[str]:
         """Return the file of each image of a split, in row order, relative to the image folder."""
@@ -154,6 +156,11 @@ class PreparedData:
     @cached_property
     def _mapped(self) -> dict[str, np.ndarray]:
         """Images by split, kept between rounds: a new map would read its pages from disk again."""
+        return {}
+
+    @cached_property
+    def _labels(self) -> dict[str, np.ndarray]:
+        """Labels by split, read once."""
         return {}
 
     @cached_property

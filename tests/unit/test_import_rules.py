@@ -1,4 +1,4 @@
-"""The table "Who may import whom" of docs/architecture.md, enforced; and proof that the checker catches."""
+"""The table "Who may import whom" of docs/architecture.md, enforced, and tests of the checker."""
 
 import ast
 import graphlib

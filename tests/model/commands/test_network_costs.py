@@ -24,13 +24,13 @@ def shown(config: Config, *, with_timing: bool) -> str:
 
 
 def test_every_network_has_its_size_and_speed_and_own_ones_are_listed(quick) -> None:
-    own = ("tests.model.own_networks:good", "tests.model.own_networks:compiled")
+    own = ("tests.model.custom_networks:good", "tests.model.custom_networks:compiled")
     config = Config(INPUT_SHAPE=(16, 16), OWN_ARCHITECTURES=own, TRAIN_BATCH_SIZE=4, TRAIN_STEP="fast")
     rows = {line.split()[0]: line.split() for line in shown(config, with_timing=True).splitlines() if line}
     assert rows["seed_cnn"][1:3] == ["89,665", "0.7"]  # 89,665 · 4 bytes, there and back
     assert all(float(rows[name][3].replace(",", "")) > 0 for name in ("seed_cnn", own[0]))
     assert rows["at"][2] == "16x16,"
-    refused = f"{own[1]}: ARCHITECTURE: {own[1]} returned a compiled model; leave compile() out"
+    refused = f"{own[1]}: ARCHITECTURE: {own[1]} returned a compiled model; leave out compile()"
     assert " ".join(rows[f"{own[1]}:"]).startswith(refused)
 
 

@@ -9,9 +9,8 @@ import numpy as np
 import pytest
 import tensorflow as tf
 
-from helpers.federated.aggregation import weighted_mean
 from helpers.federated.client_state import ClientStatePlan
-from helpers.federated.messages import SERVER, RoundOrder, States, TrainOrder
+from helpers.federated.messages import SERVER, Averaged, RoundOrder, States, TrainOrder
 from helpers.federated.replies import ClientReply
 from helpers.federated.weights import Weights
 from helpers.global_config import Config
@@ -23,9 +22,11 @@ from helpers.run_records.files import RunFolders
 from helpers.run_records.run_log import begin_run, commit_round
 from helpers.weight_store.store import MemoryStore, put_arrays
 from tasks import train_task
-from tasks.client_states import put_server_control, put_states
+from tasks.aggregate_task import combine
+from tasks.client_states import put_shared_state, put_states
 from tasks.round_record import forget
 from tasks.update_intake import UpdateIntake
+from tests.model.tasks.labels import Labels
 
 GENERATOR = np.random.default_rng(3)
 POINTS = [GENERATOR.normal(size=(size, 3)).astype(np.float32) for size in (4, 6, 8)]
@@ -34,7 +35,6 @@ CLASSES = [
 ]
 BATCH, RATE = 2, 0.25
 W0 = np.array([[0.3], [-0.1], [0.2]])
-VAL_LABELS = np.array([0, 1, 0, 1], np.int32)
 SCORES = np.array([0.2, 0.6, 0.1, 0.9], np.float32)
 
 
@@ -50,28 +50,27 @@ class Simulation:
         self, patch: pytest.MonkeyPatch, folder: Path, layers: list[Any], start: Weights, **settings: Any
     ) -> None:
         self.config = Config(num_workers=3, MIN_CLIENTS=1, BASE_LR=RATE, OPTIMIZER="sgd", **settings)
-        is_corrected = self.config.STRATEGY == "scaffold"
+        strategy = self.config.strategy
+        optimizer = client_optimizer(
+            "sgd", proximal_mu=strategy.proximal_mu, has_terms=bool(strategy.client_state)
+        )
         model = keras.Sequential([keras.layers.Input((3,)), *layers])
-        self.instance = ModelInstance(model, client_optimizer("sgd", is_corrected=is_corrected))
+        self.instance = ModelInstance(model, optimizer)
+        is_private = [self.config.BATCH_NORM == "local" and norm for norm in self.instance.normalizing]
+        is_shared = [
+            trains and not own for trains, own in zip(self.instance.trainable, is_private, strict=True)
+        ]
         self.context: Any = SimpleNamespace(
             config=self.config,
-            data=SimpleNamespace(
-                has_patients=False,
-                labels=lambda split: np.zeros(60, np.int32) if split == "train" else VAL_LABELS,
-                images=lambda split: None,
-            ),
+            data=Labels(60),
             worker="w",
             instance=self.instance,
+            is_shared=tuple(is_shared),
             store=MemoryStore(),
             folders=RunFolders(folder / "metrics", folder / "models"),
             key=lambda *parts: ":".join(str(part) for part in parts),
-            memory=ClientStatePlan.of(
-                self.instance.schema,
-                self.instance.trainable,
-                self.instance.normalizing,
-                update_dtype=self.config.UPDATE_DTYPE,
-                strategy=self.config.STRATEGY,
-                batch_norm=self.config.BATCH_NORM,
+            state_plan=ClientStatePlan.of(
+                self.instance.schema, is_shared, is_private, self.config.UPDATE_DTYPE, strategy
             ),
         )
         self.weights = start
@@ -94,7 +93,7 @@ class Simulation:
             patch.setattr(train_task, name, value)
 
     def _enter(self, order: TrainOrder) -> Any:
-        self._client = order.client
+        self._client, self.context.order = order.client, order
         return self.context
 
     def _attend(self, order: TrainOrder, *_: Any, num_batches: int) -> Any:
@@ -124,13 +123,12 @@ class Simulation:
         self._stopped = stopped
         replies = [train_task.train_client(TrainOrder.of(order, client)) for client in clients]
         intake = UpdateIntake(self.context, order, replies)
-        self.weights = weighted_mean(intake.updates())
+        self.weights, server_file = combine(self.context, order, intake)
         assert [reply.error for reply in intake.replies] == [None] * len(clients)
         row = {"round": number, "roc_auc": None}
-        state = commit_round(
-            self.context.folders, order, self.instance.schema, self.weights, row, [], intake.state_files
-        )
-        self.states = order.states | intake.states | put_server_control(self.context, state)
+        averaged = Averaged({}, row, [], {}, intake.state_files, server_file)
+        state = commit_round(self.context.folders, order, self.instance.schema, self.weights, row, averaged)
+        self.states = order.states | intake.states | put_shared_state(self.context, state)
         forget(self.context, order, intake.rows, self.states)
         return replies
 

@@ -12,16 +12,17 @@ from helpers.federated.aggregation import weighted_mean
 from helpers.federated.messages import Reference, RoundOrder
 from helpers.federated.quorum import QuorumError
 from helpers.federated.replies import ClientReply
-from helpers.federated.weights import schema_of
+from helpers.federated.strategies.base import weighted
+from helpers.federated.weights import Weights, schema_of
 from helpers.global_config import Config
-from helpers.weight_store.blobs import Digest
+from helpers.weight_store.codec import Digest
 from helpers.weight_store.store import MemoryStore, put_arrays
 from tasks.round_record import forget
 from tasks.update_intake import UpdateIntake
+from tests.model.tasks.labels import Labels
 
 NAMES = ["kernel", "bias"]
 GOOD = [np.full((2, 3), 2.0, np.float32), np.ones(3, np.float32)]
-LABELS = np.array([0, 1, 0, 1], np.int32)
 SCORES = np.array([0.2, 0.6, 0.1, 0.9], np.float32)
 SINS = {
     "nan": lambda store, key: put_arrays(store, key, NAMES, [GOOD[0] * np.float32("nan"), GOOD[1]]),
@@ -46,11 +47,9 @@ def make_intake(*sins: str | None, min_clients: float = 1, store: MemoryStore | 
     store = store or MemoryStore()
     context: Any = SimpleNamespace(
         config=Config(MIN_CLIENTS=min_clients),
-        data=SimpleNamespace(
-            has_patients=False, labels=lambda split: np.zeros(40, np.int32) if split == "train" else LABELS
-        ),
+        data=Labels(40),
         instance=SimpleNamespace(schema=schema_of(NAMES, GOOD)),
-        memory=SimpleNamespace(schema=()),
+        state_plan=None,
         store=store,
         key=lambda *parts: ":".join(str(part) for part in ("dt:run", *parts)),
     )
@@ -60,15 +59,19 @@ def make_intake(*sins: str | None, min_clients: float = 1, store: MemoryStore | 
         update = SINS[sin](store, key) if sin else put_arrays(store, key, NAMES, GOOD)
         scores = put_arrays(store, context.key("scores", 1, client, 0), ["scores"], [SCORES])
         references = (update.to_message(), scores.to_message())
-        replies.append(ClientReply(1, client, 0, "w", "ok", None, 5, 0.5, *references))
+        replies.append(ClientReply(1, client, 0, "w", "ok", None, 5, 3, 0.5, *references))
     order = RoundOrder("r", "s", {}, "", {}, 0, 1, list(range(len(sins))), {}, 0.0, num_clients=len(sins))
     return UpdateIntake(context, order, replies)
+
+
+def mean_of(intake: UpdateIntake) -> Weights:
+    return weighted_mean(weighted(intake.updates(), lambda update: update.num_examples))
 
 
 @pytest.mark.parametrize("sin", SINS)
 def test_a_bad_update_fails_its_client_and_the_others_count(sin: str) -> None:
     intake = make_intake(None, sin, None)
-    mean = weighted_mean(intake.updates())
+    mean = mean_of(intake)
     np.testing.assert_array_equal(mean[0], GOOD[0])
     assert [row["status"] for row in intake.rows] == ["ok", "failed", "ok"]
     assert intake.rows[1]["error"].startswith("update refused: ")
@@ -85,15 +88,15 @@ def test_a_client_cannot_claim_more_images_than_it_has() -> None:
 
 def test_too_few_good_updates_are_an_error_that_names_the_reasons() -> None:
     intake = make_intake("nan", None, min_clients=2)
-    with pytest.raises(QuorumError, match=r"1 usable updates, MIN_CLIENTS asks for 2 .*kernel: NaN"):
-        weighted_mean(intake.updates())
+    with pytest.raises(QuorumError, match=r"1 usable updates, MIN_CLIENTS needs 2$"):
+        mean_of(intake)
 
 
 def test_what_the_clients_stored_is_forgotten() -> None:
     intake = make_intake(None, "nan")
     list(intake.updates())
-    forget(intake._context, intake._order, intake.rows, {})
-    assert intake._context.store.blobs == {}  # type: ignore[attr-defined]
+    forget(intake.context, intake.order, intake.rows, {})
+    assert intake.context.store.blobs == {}  # type: ignore[attr-defined]
 
 
 class OneUpdateStore(MemoryStore):
@@ -113,6 +116,6 @@ class OneUpdateStore(MemoryStore):
 
 def test_one_update_is_in_memory_at_a_time() -> None:
     intake = make_intake(None, "nan", None, None, store=OneUpdateStore())
-    weighted_mean(intake.updates())
+    mean_of(intake)
     assert [row["status"] for row in intake.rows] == ["ok", "failed", "ok", "ok"]
-    assert len(intake._context.store.handed_out) == 4  # type: ignore[attr-defined]
+    assert len(intake.context.store.handed_out) == 4  # type: ignore[attr-defined]

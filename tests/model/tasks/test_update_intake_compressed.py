@@ -11,8 +11,9 @@ import pytest
 from helpers.federated.aggregation import weighted_mean
 from helpers.federated.client_state import ClientStatePlan
 from helpers.federated.compression import state_schema
-from helpers.federated.messages import RoundOrder, States, TrainOrder
+from helpers.federated.messages import Averaged, RoundOrder, States, TrainOrder
 from helpers.federated.replies import ClientReply
+from helpers.federated.strategies.base import weighted
 from helpers.federated.weights import Weights, schema_of
 from helpers.global_config import Config
 from helpers.run_records.checkpoint import load_arrays
@@ -20,34 +21,29 @@ from helpers.run_records.files import RecordError, RunFolders
 from helpers.run_records.run_log import begin_run, commit_round
 from helpers.weight_store.store import MemoryStore, put_arrays
 from tasks.client_exchange import ClientExchange
+from tasks.client_states import StatefulExchange
 from tasks.round_record import forget
 from tasks.update_intake import UpdateIntake
+from tests.model.tasks.labels import Labels
 
 NAMES = ["kernel", "variance"]
 GLOBAL: Weights = [np.ones((2, 3), np.float32), np.array([0.5], np.float32)]
 SCHEMA = schema_of(NAMES, GLOBAL)
 STATE_SCHEMA = state_schema("int8", SCHEMA)
 LOCAL: Weights = [GLOBAL[0] + np.array([[127, 0.4, 0], [-63, 1, 2]], np.float32), np.array([0.1], np.float32)]
-LABELS = np.array([0, 1, 0, 1], np.int32)
 SCORES = np.array([0.2, 0.6, 0.1, 0.9], np.float32)
 METRICS = {"round": 1, "roc_auc": None}
 
 
 def make_context(folder: Path, dtype: str) -> Any:
+    config = Config(MIN_CLIENTS=1, UPDATE_DTYPE=dtype)
     return SimpleNamespace(
-        config=Config(MIN_CLIENTS=1, UPDATE_DTYPE=dtype),
-        data=SimpleNamespace(
-            has_patients=False, labels=lambda split: np.zeros(40, np.int32) if split == "train" else LABELS
-        ),
+        config=config,
+        data=Labels(40),
         instance=SimpleNamespace(schema=SCHEMA),
-        memory=ClientStatePlan.of(
-            SCHEMA,
-            (True, False),
-            (False, True),
-            update_dtype=dtype,  # type: ignore[arg-type]
-            strategy="fedavg",
-            batch_norm="average",
-        ),
+        state_plan=None
+        if dtype == "float32"
+        else ClientStatePlan.of(SCHEMA, (True, False), (False, False), config.UPDATE_DTYPE, config.strategy),
         store=MemoryStore(),
         folders=RunFolders(folder / "metrics", folder / "models"),
         key=lambda *parts: ":".join(str(part) for part in ("dt:run", *parts)),
@@ -63,9 +59,18 @@ def begin(context: Any, states: States | None = None) -> RoundOrder:
 
 
 def reply_of(context: Any, order: RoundOrder, client: int, local: Weights = LOCAL) -> ClientReply:
-    exchange = ClientExchange(context, TrainOrder.of(order, client))
+    train_order, plan = TrainOrder.of(order, client), context.state_plan
+    exchange = StatefulExchange(context, train_order, plan) if plan else ClientExchange(context, train_order)
     exchange.fetch()
-    return ClientReply(1, client, 0, "w", "ok", None, 5, 0.5, **exchange.deliver(local, SCORES, 1))
+    key = context.key("scores", 1, client, 0)
+    scores = put_arrays(context.store, key, ["scores"], [SCORES]).to_message()
+    return ClientReply(
+        1, client, 0, "w", "ok", None, 5, 3, 0.5, predictions=scores, **exchange.deliver(local, 3)
+    )
+
+
+def mean_of(intake: UpdateIntake) -> Weights:
+    return weighted_mean(weighted(intake.updates(), lambda update: update.num_examples))
 
 
 def put_state(context: Any, levels: Any, scale: float, key: str = "dt:run:state:1:1:0") -> dict[str, Any]:
@@ -81,7 +86,7 @@ def test_updates_count_as_global_weights_and_change(tmp_path: Path, dtype: str, 
     replies = [reply_of(context, order, client) for client in (0, 1)]
     context.store.delete(["dt:run:weights:0"])  # the aggregation reads its own checkpoint
     intake = UpdateIntake(context, order, replies)
-    mean = weighted_mean(intake.updates())
+    mean = mean_of(intake)
     expected = GLOBAL[0] + np.array([[127, kernel, 0], [-63, 1, 2]])
     np.testing.assert_allclose(mean[0], expected, rtol=1e-3)
     np.testing.assert_array_equal(mean[1], LOCAL[1])
@@ -95,7 +100,7 @@ def test_whole_weights_leave_no_state_and_need_no_checkpoint(tmp_path: Path) -> 
     reply = reply_of(context, order, 0)
     assert (reply.state, reply.state_bytes, reply.bytes_up) == (None, 0, reply.bytes_down)
     intake = UpdateIntake(context, order, [reply])
-    np.testing.assert_array_equal(weighted_mean(intake.updates())[0], LOCAL[0])
+    np.testing.assert_array_equal(mean_of(intake)[0], LOCAL[0])
     assert (intake.states, intake.state_files) == ({}, {})
     assert sorted(context.store.blobs) == [
         "dt:run:scores:1:0:0", "dt:run:update:1:0:0", "dt:run:weights:0"
@@ -114,9 +119,9 @@ def test_a_state_is_written_down_and_its_predecessor_forgotten(tmp_path: Path) -
     assert intake.states == {"0": replies[0].state}
     levels, scale = load_arrays(context.folders, intake.state_files["0"], STATE_SCHEMA)
     np.testing.assert_allclose(levels * scale, [[0, 0.4, 0], [0, 0, 0]], atol=1e-6)
-    forget(intake._context, intake._order, intake.rows, {**old, **intake.states})
+    forget(intake.context, intake.order, intake.rows, {**old, **intake.states})
     assert sorted(context.store.blobs) == ["dt:run:state:1:0:0", "dt:run:weights:0", "old:1"]
-    forget(intake._context, intake._order, intake.rows, {})
+    forget(intake.context, intake.order, intake.rows, {})
     assert sorted(context.store.blobs) == ["dt:run:weights:0"]
 
 
@@ -125,10 +130,11 @@ def test_what_a_client_remembers_is_added_to_its_next_change(tmp_path: Path) -> 
     residual = np.array([[0, 0, 0], [0, 0, 1]])
     order = begin(context, {"1": put_state(context, residual, 0.4)})
     intake = UpdateIntake(context, order, [reply_of(context, order, client) for client in (0, 1)])
-    (first, _), (second, _) = intake.updates()
+    first, second = (update.weights for update in intake.updates())
     np.testing.assert_allclose((second[0] - first[0])[1], [0, 0, 0], atol=1e-5)  # 2.4 is nearest to 2
     order = replace(order, states={"1": put_state(context, residual, 0.6)})
-    (with_it, _), _ = UpdateIntake(context, order, [reply_of(context, order, c) for c in (1, 0)]).updates()
+    replies = [reply_of(context, order, client) for client in (1, 0)]
+    with_it, _ = (update.weights for update in UpdateIntake(context, order, replies).updates())
     np.testing.assert_allclose((with_it[0] - first[0])[1], [0, 0, 1], atol=1e-5)
 
 
@@ -179,9 +185,9 @@ def test_an_aggregation_repeated_after_its_commit_gives_the_same(tmp_path: Path)
     means, states = [], []
     for _ in range(2):
         intake = UpdateIntake(context, order, replies)
-        means.append(weighted_mean(intake.updates()))
-        files = intake.state_files
-        states.append(commit_round(context.folders, order, SCHEMA, means[-1], METRICS, [], files))
+        means.append(mean_of(intake))
+        averaged = Averaged({}, METRICS, [], {}, intake.state_files, None)
+        states.append(commit_round(context.folders, order, SCHEMA, means[-1], METRICS, averaged))
     assert states[0] == states[1]
     for first, second in zip(*means, strict=True):
         np.testing.assert_array_equal(first, second)
@@ -197,6 +203,6 @@ def test_a_state_that_cannot_be_written_down_ends_the_round(
     def full(*_: Any) -> None:
         raise RecordError("disk full")
 
-    monkeypatch.setattr("tasks.update_intake.save_client_state", full)
+    monkeypatch.setattr("tasks.client_states.save_client_state", full)
     with pytest.raises(RecordError, match="disk full"):
         list(UpdateIntake(context, order, replies).updates())

@@ -40,9 +40,16 @@ def root(tmp_path, monkeypatch) -> Path:
 
 
 def printed(command, *arguments) -> str:
-    console = Console(file=StringIO(), width=110)
+    console = Console(file=StringIO(), width=80)
     command(Config.load(), *arguments, console)
     return console.file.getvalue()
+
+
+def table_lines(text: str) -> list[str]:
+    """Return the lines that are neither sentences nor paths, none of them wider than the terminal."""
+    lines = [line for line in text.splitlines() if not line.endswith((".", ".html"))]
+    assert max(map(len, lines)) <= 80
+    return lines
 
 
 def test_runs_come_best_first(root):
@@ -60,9 +67,22 @@ def test_runs_come_best_first(root):
 def test_a_choice_by_test_is_warned_of_once_there_is_one(root):
     write_run(root, "tested", 0.9, 0.7)
     write_run(root, "open", 0.9)
-    assert CAUTION not in printed(runs)
+    assert CAUTION not in " ".join(printed(runs).split())
     write_run(root, "tested-too", 0.9, 0.7)
-    assert CAUTION in printed(runs)
+    assert CAUTION in " ".join(printed(runs).split())
+
+
+def test_long_names_fit_80_columns(root):
+    names = ["busbra-fedprox-mu-0.01-seed-3-client-12-alone", "2026-11-24_12-00-00", "b" * 90]
+    for name in names:
+        write_run(root, name, 0.9, 0.7, ARCHITECTURE=f"{name}:build")
+    lines = table_lines(printed(runs))
+    assert any(re.match(r"2026-11-24_12-00-00 +0\.700", line) for line in lines)
+    assert not any("…" in line for line in lines)
+    lines = table_lines(printed(compare, names))
+    intervals = [line.split("[")[1:] for line in lines if line.startswith("test ROC-AUC")]
+    assert [len(line) for line in intervals] == [2, 1]  # the third run is below the others
+    assert not any("…" in line for line in lines)
 
 
 def test_no_run_yet_is_said_with_what_to_do(root):

@@ -1,4 +1,4 @@
-"""TensorFlow's remarks are kept from the terminal, its errors are not; without TensorFlow."""
+"""TensorFlow's remarks do not reach the terminal, its errors do; tested without TensorFlow."""
 
 import subprocess
 import sys
@@ -16,7 +16,7 @@ F0000 00:00:1795841602.989677   18323 x.cc:1] compiled to use AVX instructions, 
 
 
 def errors_of(last: str) -> str:
-    """Standard error of a process that says both, and then `last`, while remarks are kept back."""
+    """Return the standard error of a process that prints both, then runs `last`, without remarks."""
     program = f"""
 import os, sys
 from helpers.cluster.process_tuning import without_remarks
@@ -38,7 +38,7 @@ def test_the_last_words_of_a_process_that_dies_get_through() -> None:
     assert errors_of("os.abort()").startswith(MEANT)
 
 
-def test_an_exception_is_told() -> None:
-    said = errors_of("raise ImportError('no library')")
-    assert said.startswith(MEANT)
-    assert "ImportError: no library" in said
+def test_an_exception_gets_through() -> None:
+    errors = errors_of("raise ImportError('no library')")
+    assert errors.startswith(MEANT)
+    assert "ImportError: no library" in errors

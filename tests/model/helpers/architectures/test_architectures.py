@@ -1,4 +1,4 @@
-"""What holds for every network: names, sizes, what training changes, what is saved, what is averaged."""
+"""Every network: names, sizes, what training changes, saving, averaging."""
 
 import h5py
 import keras
@@ -82,13 +82,13 @@ def test_several_classes_change_the_last_layer_alone(name: str) -> None:
 
 @pytest.mark.parametrize("name", ARCHITECTURES)
 def test_what_the_registry_says_is_so(name: str) -> None:
-    about = ARCHITECTURES[name]
-    model = build(recipe(name, about.least_side, 1))
-    assert model.input_shape == (None, about.least_side, about.least_side, 1)
+    architecture = ARCHITECTURES[name]
+    model = build(recipe(name, architecture.least_side, 1))
+    assert model.input_shape == (None, architecture.least_side, architecture.least_side, 1)
     norms = [layer for layer in model.layers if isinstance(layer, keras.layers.BatchNormalization)]
-    assert bool(norms) is about.has_batch_norm
+    assert bool(norms) is architecture.has_batch_norm
     with pytest.raises(ConfigError, match=f"^INPUT_SHAPE: received .*ARCHITECTURE={name} needs at least"):
-        recipe(name, about.least_side - 1)
+        recipe(name, architecture.least_side - 1)
 
 
 @pytest.mark.parametrize("name", SMALL)
@@ -167,7 +167,7 @@ def test_a_frozen_body_stays_as_it_is_and_averages_do_not_move(tmp_path) -> None
 
 
 def test_bodies_take_the_files_that_keras_applications_has(tmp_path) -> None:
-    """Those are of an older format, whose layers are told apart by their order alone."""
+    """Their older format distinguishes layers by order alone."""
     name = "efficientnet_v2_b0"
     application = APPLICATIONS[name](input_shape=(32, 32, 3), include_top=False, weights=None)
     with h5py.File(tmp_path / "notop.h5", "w") as file:
@@ -189,14 +189,14 @@ def test_a_run_can_begin_with_the_model_of_another(tmp_path) -> None:
         np.testing.assert_array_equal(a, b)
     wrong = config_of("seed_cnn", PRETRAINED="best.keras", PRETRAINED_DIR=tmp_path)
     with pytest.raises(
-        ConfigError, match=r"^PRETRAINED: .*best\.keras is no weights file of seed_cnn, images"
+        ConfigError, match=r"^PRETRAINED: .*best\.keras does not hold weights of seed_cnn for images"
     ):
         initial_weights(wrong)
     of_more = other.model_copy(update={"CLASS_NAMES": ("a", "b", "c")})
-    with pytest.raises(ConfigError, match=r"^PRETRAINED: .*best\.keras is no weights file of resnet"):
+    with pytest.raises(ConfigError, match=r"^PRETRAINED: .*best\.keras does not hold weights of resnet"):
         initial_weights(of_more)
     absent = config_of("seed_cnn", PRETRAINED="other.h5", PRETRAINED_DIR=tmp_path)
-    with pytest.raises(ConfigError, match=r"^PRETRAINED: received 'other.h5': .*other.h5 is not there"):
+    with pytest.raises(ConfigError, match=r"^PRETRAINED: received 'other.h5': .*other.h5 does not exist"):
         initial_weights(absent)
 
 
@@ -209,10 +209,10 @@ def test_weights_that_cannot_be_fetched_are_one_line(monkeypatch) -> None:
         return keras.applications.MobileNetV3Small(**settings)
 
     monkeypatch.setitem(pretrained.APPLICATIONS, "mobilenet_v3_small", without_network)
-    told = (
-        r"^PRETRAINED: received 'imagenet': .*https://storage/x.h5: None -- no route; fetch that file .*name$"
+    reason = (
+        r"^PRETRAINED: received 'imagenet': .*https://storage/x.h5: None -- no route; download that .*name$"
     )
-    with pytest.raises(ConfigError, match=told):
+    with pytest.raises(ConfigError, match=reason):
         initial_weights(config_of("mobilenet_v3_small", PRETRAINED="imagenet"))
 
 

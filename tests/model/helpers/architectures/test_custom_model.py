@@ -1,4 +1,4 @@
-"""A network from a function of one's own: what is accepted, what is refused and how, and that it trains."""
+"""Custom networks: what is accepted and refused, and that they train."""
 
 import json
 import subprocess
@@ -18,7 +18,7 @@ from helpers.model_instance_helper import initial_weights, keras_file, model_for
 from helpers.settings.errors import ConfigError
 
 ROOT = Path(__file__).resolve().parents[4]
-HERE = "tests.model.own_networks"
+HERE = "tests.model.custom_networks"
 IMAGES = np.random.default_rng(0).random((8, 16, 16, 1), np.float32)
 LABELS = (np.arange(8) % 2).astype(np.float32).reshape(-1, 1)
 GOOD = f"{HERE}:good"
@@ -80,31 +80,31 @@ def test_it_is_trained_in_another_precision() -> None:
 
 
 @pytest.mark.parametrize(
-    ("name", "told"),
+    ("name", "reason"),
     [
         ("absent", "has no function absent"),
         ("NOT_A_FUNCTION", "has no function NOT_A_FUNCTION"),
         ("too_deep", r"fails for images \(16, 16, 1\): ValueError: "),
         ("of_bytes", "a bytes, expected an uncompiled keras.Model"),
-        ("compiled", "a compiled model; leave compile"),
+        ("compiled", "a compiled model; leave out compile"),
         ("two_outputs", r"output \(None, 2\), expected \(None, 16, 16, 1\) and \(None, 1\)"),
         ("without_sigmoid", "no sigmoid"),
-        ("with_custom_layer", "a model with Twice, which keras.models.load_model alone does not open"),
+        ("with_custom_layer", "a model with Twice, which keras.models.load_model alone cannot open"),
         ("with_custom_function", "a model with custom, which"),
         ("with_lambda", "a model with Lambda"),
         ("of_integers", "normalization/count are not float32"),
         ("of_half", "with output float16"),
-        ("of_one_name", "two weights of the name same/bias"),
-        ("of_old_layers", "gives no new model of the same names at every call"),
+        ("of_one_name", "two weights named same/bias"),
+        ("of_old_layers", "must return a new model with the same names at every call"),
     ],
 )
-def test_what_cannot_be_used_is_refused_in_one_line(name: str, told: str) -> None:
-    with pytest.raises(ConfigError, match=f"^ARCHITECTURE: .*{HERE}.*{told}") as caught:
+def test_unusable_networks_are_refused_in_one_line(name: str, reason: str) -> None:
+    with pytest.raises(ConfigError, match=f"^ARCHITECTURE: .*{HERE}.*{reason}") as caught:
         build(Recipe.of(config_of(name)))
     assert "\n" not in str(caught.value)
 
 
-def test_of_several_classes_it_is_told_how_many(tmp_path) -> None:
+def test_the_number_of_classes_is_passed_if_there_are_several(tmp_path) -> None:
     config = config_of("of_any_classes", CLASS_NAMES=("a", "b", "c"))
     weights = initial_weights(config)
     instance = model_for(config)
@@ -119,15 +119,15 @@ def test_of_several_classes_it_is_told_how_many(tmp_path) -> None:
 
 
 @pytest.mark.parametrize(
-    ("name", "told"),
+    ("name", "reason"),
     [
         ("good", r"has no argument num_classes, and there are 3 .* as good\(input_shape, num_classes=2\)$"),
         ("of_two_units", r"output \(None, 2\), expected \(None, 16, 16, 1\) and \(None, 3\)"),
         ("without_softmax", r"has no softmax, expected Dense\(3, 'softmax'\)"),
     ],
 )
-def test_what_does_not_fit_several_classes_is_refused_in_one_line(name: str, told: str) -> None:
-    with pytest.raises(ConfigError, match=f"^ARCHITECTURE: {HERE}:{name} .*{told}"):
+def test_networks_that_do_not_fit_several_classes_are_refused_in_one_line(name: str, reason: str) -> None:
+    with pytest.raises(ConfigError, match=f"^ARCHITECTURE: {HERE}:{name} .*{reason}"):
         build(Recipe.of(config_of(name, CLASS_NAMES=("a", "b", "c"))))
 
 
@@ -148,6 +148,6 @@ def test_an_order_cannot_make_a_worker_import_what_its_owner_did_not_name(monkey
     monkeypatch.setenv("DT_OWN_ARCHITECTURES", "mynets:build")
     run = Config(ARCHITECTURE="antigravity:build", OWN_ARCHITECTURES=("antigravity:build",)).for_run()
     assert "OWN_ARCHITECTURES" not in run
-    with pytest.raises(ConfigError, match="does not allow; if you trust it, start its workers with DT_OWN"):
+    with pytest.raises(ConfigError, match="does not allow; if you trust it, start the workers with DT_OWN"):
         model_for(Config.from_run(run))
     assert "antigravity" not in sys.modules

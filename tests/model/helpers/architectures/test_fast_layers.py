@@ -18,7 +18,7 @@ SEED = [1, 2, 3]
 
 
 def instances(side: int) -> tuple[ModelInstance, ModelInstance]:
-    """Plain and fast, with the same weights, none of them where it began, and the same dropout masks."""
+    """Return the plain and the fast network with the same changed weights and the same dropout masks."""
     plain, fast = (ModelInstance(build_seed_cnn((side, side, 3), fast=is_fast)) for is_fast in (False, True))
     generator = np.random.default_rng(0)
     noise = [generator.normal(0, 0.05, array.shape) for array in plain.model.get_weights()]
@@ -33,7 +33,7 @@ def instances(side: int) -> tuple[ModelInstance, ModelInstance]:
 def step(
     instance: ModelInstance, images: np.ndarray, labels: np.ndarray
 ) -> tuple[np.ndarray, list[np.ndarray]]:
-    """Outputs in training, and the gradients of the loss."""
+    """Return the outputs in training and the gradients of the loss."""
     with tf.GradientTape() as tape:
         outputs = instance.model(images, training=True)
         loss = tf.reduce_mean(keras.losses.binary_crossentropy(labels, outputs))
@@ -85,7 +85,7 @@ def test_train_step_chooses_the_layers(step: str, is_fast: bool) -> None:
 
 
 def trained(train_step: str, start: Weights) -> tuple[Weights, float]:
-    """Weights and loss after ten steps of SGD, with dropout.
+    """Return weights and loss after ten steps of SGD, with dropout.
 
     Small steps: at larger ones a last digit grows once it takes a number across ReLU's bend.
     """

@@ -8,7 +8,7 @@ import pytest
 import tensorflow as tf
 
 from helpers.architectures.seed_cnn import build_seed_cnn
-from helpers.federated.aggregation import update_factor, weighted_mean
+from helpers.federated.aggregation import weighted_mean
 from helpers.federated.weights import Weights
 from helpers.global_config import Config
 from helpers.local_training.client_optimizer import GradientTerms, client_optimizer
@@ -33,12 +33,12 @@ def assert_same(first: Weights, second: Weights) -> None:
         np.testing.assert_array_equal(a, b)
 
 
-def one_round(config: Config, weights: Weights, seed: list[int], **corrections: Any) -> Weights:
+def one_round(config: Config, weights: Weights, seed: list[int], **terms: Any) -> Weights:
     batches = training_batches(
         IMAGES, LABELS, np.arange(10), batch_size=4, epochs=1, augmentation_name="readme", seed=seed
     )
     instance = model_for(config)
-    return train_locally(instance, weights, batches, learning_rate=0.01, seed=seed, **corrections).weights
+    return train_locally(instance, weights, batches, learning_rate=0.01, seed=seed, **terms).weights
 
 
 def logistic_model(**terms: Any) -> ModelInstance:
@@ -130,7 +130,6 @@ def test_every_class_counts_in_the_gradient_as_its_weight_says_and_the_loss_is_w
 
 @pytest.mark.parametrize("optimizer", ["adam", "sgd"])
 def test_a_fedprox_without_its_term_is_fedavg(optimizer: str) -> None:
-    assert update_factor("fedprox", 7) == update_factor("fedavg", 7)
     start = initial_weights(CONFIG)
     plain = one_round(Config(OPTIMIZER=optimizer, **SMALL), start, [1])
     for mu, is_equal in ((0, True), (1, False)):
@@ -152,39 +151,40 @@ def test_fedprox_pulls_as_its_formula_says(mu: float) -> None:
 
 
 def test_a_scaffold_round_before_anything_was_learnt_is_sgd_with_every_client_alike() -> None:
-    assert update_factor("scaffold", 7) == update_factor("fedavg_unweighted", 7) == 1
     start = initial_weights(CONFIG)
     plain = one_round(Config(OPTIMIZER="sgd", **SMALL), start, [1])
     scaffold = Config(OPTIMIZER="sgd", STRATEGY="scaffold", **SMALL)
     first = one_round(scaffold, start, [1])
     for a, b in zip(first, plain, strict=True):  # another graph, which TensorFlow may round otherwise
         np.testing.assert_allclose(a, b, rtol=0, atol=1e-6)
-    corrected = one_round(
-        scaffold, start, [1], corrections={"seed_cnn/dense_1/bias": np.ones(64, np.float32)}
-    )
+    terms = {"seed_cnn/dense_1/bias": np.ones(64, np.float32)}
+    corrected = one_round(scaffold, start, [1], gradient_terms=terms)
     assert any(abs(a - b).max() > 1e-3 for a, b in zip(corrected, plain, strict=True))
     assert_same(one_round(scaffold, start, [1]), first)  # none is left of it
 
 
-@pytest.mark.parametrize("settings", [{"STRATEGY": "fedprox"}, {"STRATEGY": "scaffold", "OPTIMIZER": "sgd"}])
+@pytest.mark.parametrize(
+    "settings",
+    [{"STRATEGY": "fedprox"}, {"STRATEGY": "scaffold", "OPTIMIZER": "sgd"}, {"STRATEGY": "feddyn"}],
+)
 def test_a_used_model_trains_like_a_new_one_and_is_traced_once(
     settings: dict[str, str], monkeypatch: pytest.MonkeyPatch
 ) -> None:
     config = Config(**settings, **SMALL)
     start = initial_weights(config)
     variables = model_for(config).model.trainable_variables
-    is_corrected = config.STRATEGY == "scaffold"
-    corrections = {v.path: np.full(v.shape, 0.01, np.float32) for v in variables if is_corrected}
-    first = one_round(config, start, [1], corrections=corrections)
+    has_terms = bool(config.strategy.client_state)
+    terms = {v.path: np.full(v.shape, 0.01, np.float32) for v in variables if has_terms}
+    first = one_round(config, start, [1], gradient_terms=terms)
     monkeypatch.setattr(GradientTerms, "apply", None)  # called where the step is traced, and no more
     one_round(config, first, [2])
-    assert_same(first, one_round(config, start, [1], corrections=corrections))
+    assert_same(first, one_round(config, start, [1], gradient_terms=terms))
 
 
-def test_a_correction_of_nothing_is_refused() -> None:
+def test_a_gradient_term_without_a_variable_is_refused() -> None:
     wrong = {"dense/bias": np.ones(1, np.float32)}
-    for instance in (logistic_model(is_corrected=True), logistic_model(proximal_mu=1.0)):
-        with pytest.raises(ValueError, match="1 corrections of nothing, such as 'dense/bias'"):
+    for instance in (logistic_model(has_terms=True), logistic_model(proximal_mu=1.0)):
+        with pytest.raises(ValueError, match="1 gradient terms without a variable, such as 'dense/bias'"):
             instance.begin_training([W0.astype(np.float32)], 0.1, [0], wrong)
 
 
@@ -192,4 +192,4 @@ def test_plain_training_has_no_variables_beyond_kerass() -> None:
     for name, kind in (("adam", keras.optimizers.Adam), ("sgd", keras.optimizers.SGD)):
         assert type(client_optimizer(name)) is kind
     assert len(logistic_model().model.optimizer.variables) == 2  # steps and learning rate
-    assert len(logistic_model(proximal_mu=0.1, is_corrected=True).model.optimizer.variables) == 4
+    assert len(logistic_model(proximal_mu=0.1, has_terms=True).model.optimizer.variables) == 4

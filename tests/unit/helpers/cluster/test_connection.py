@@ -1,4 +1,4 @@
-"""An address is spoken of without its password, whatever it looks like."""
+"""Redis addresses never show their password."""
 
 import pytest
 
@@ -29,12 +29,12 @@ def test_no_password_is_shown(url: str) -> None:
 @pytest.mark.parametrize(
     "url", ["redis://host:6379/0", "rediss://host/0?ssl_ca_certs=/a@b/ca.crt", "nonsense"]
 )
-def test_what_holds_no_password_is_shown_as_it_is(url: str) -> None:
+def test_an_address_without_a_password_is_unchanged(url: str) -> None:
     assert redact(url) == url
 
 
 @pytest.mark.parametrize("url", ["redis://user:hush/x@host:6379/0", "redis://user:hush@host:port/0"])
-def test_an_address_that_is_none_is_refused_without_its_password(url: str) -> None:
+def test_an_invalid_address_is_refused_without_showing_its_password(url: str) -> None:
     with pytest.raises(ConfigError, match=r"REDIS_URL.*expected redis://host:port/0") as caught:
         connect(url)
     assert "hush" not in str(caught.value)

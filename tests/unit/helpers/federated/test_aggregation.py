@@ -9,7 +9,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 from hypothesis.extra import numpy as hnp
 
-from helpers.federated.aggregation import CHUNK, update_factor, weighted_mean
+from helpers.federated.aggregation import CHUNK, weighted_mean
 
 
 def layers(*values: float) -> list[np.ndarray]:
@@ -142,8 +142,3 @@ def test_does_not_change_its_input() -> None:
     weighted_mean([(first, 5), (second, 5)])
     assert first[0][0, 0] == 1
     assert second[0][0, 0] == 3
-
-
-def test_unweighted_counts_every_client_alike() -> None:
-    assert update_factor("fedavg", 314) == 314
-    assert update_factor("fedavg_unweighted", 314) == 1

@@ -1,11 +1,11 @@
-"""Functions as a user might write them, for the tests of own networks; most of them wrong in one way."""
+"""Functions as a user might write them, for tests of custom networks; most are wrong in one way."""
 
 import keras
 from keras import layers
 
 
 def good(input_shape):
-    """No layer has a name of its own, and a model lies within a model."""
+    """Build a model whose layers have no names and that contains another model."""
     head = keras.Sequential([layers.Dropout(0.5), layers.Dense(4, "relu"), layers.BatchNormalization()])
     image = layers.Input(input_shape)
     maps = layers.Conv2D(3, 3, activation="relu")(image)

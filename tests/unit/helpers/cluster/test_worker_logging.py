@@ -9,7 +9,14 @@ import pytest
 
 from helpers.cluster.worker_logging import LOG_FORMAT, QUIET_LOGGERS, describe_outcome, quiet_logging, title
 from helpers.federated.messages import FinishOrder, Order, RoundOrder, StartOrder, TrainOrder
-from helpers.federated.sites.messages import FinishSitesOrder, OfferOrder, RecordOrder, ScoreOrder
+from helpers.federated.sites.messages import (
+    FinishSitesOrder,
+    OfferOrder,
+    RecordOrder,
+    ScoreOrder,
+    SiteRoundOrder,
+    SiteTrainOrder,
+)
 
 FACTS: dict[str, Any] = {
     "run": "first", "session": "s", "settings": {}, "data_digest": "", "versions": {}, "attempt": 0,
@@ -24,7 +31,7 @@ TESTED = {"test": {"round": 2, "num_examples": 1, "roc_auc": None}}
 OUTCOMES: list[tuple[Order, dict[str, Any], str]] = [
     (TRAIN, TRAINED, "round 3, client 1: trained on 48 images in 1.2 s (loss 0.612)"),
     (
-        TrainOrder(**ROUND, client=1, site="north"),
+        SiteTrainOrder(**ROUND, client=1, site="north"),
         TRAINED | {"status": "partial", "num_examples": 1, "train_loss": None},
         "round 3, site north: trained on 1 image in 1.2 s, stopped early (loss undefined)",
     ),
@@ -34,12 +41,12 @@ OUTCOMES: list[tuple[Order, dict[str, Any], str]] = [
         "round 3: aggregated 3 clients, validation AUC 0.710",
     ),
     (
-        RoundOrder(**ROUND),
+        SiteRoundOrder(**ROUND, sites=[]),
         {"row": {"num_clients": 1}},
         "round 3: aggregated 1 client, to be scored by the sites",
     ),
     (
-        RecordOrder(**ROUND, combined={}, scores=[]),
+        RecordOrder(**ROUND, sites=[], averaged={}, scores=[]),
         {"metrics": {"num_clients": 3, "num_scored": 2, "roc_auc": None}},
         "round 3: recorded the scores of 2 sites, validation AUC undefined",
     ),
@@ -58,12 +65,12 @@ OUTCOMES: list[tuple[Order, dict[str, Any], str]] = [
         {"state": {"round": 4}},
         "start of run first: resumed, next is round 5",
     ),
-    (OfferOrder(**FACTS), {"round": 2}, "test of run first: model of round 2 offered to the sites"),
-    (FinishOrder(**FACTS), TESTED, "test of run first: model of round 2 tested on 1 image, AUC undefined"),
+    (OfferOrder(**FACTS), {"round": 2}, "offer of run first: model of round 2 stored for the sites"),
+    (FinishOrder(**FACTS), TESTED, "finish of run first: model of round 2 tested on 1 image, AUC undefined"),
     (
         FinishSitesOrder(**FACTS, round=2, clients=[], sites=[], scores={}),
         {"test": {"round": 2, "num_examples": 40, "roc_auc": 1.0}},
-        "test of run first: model of round 2 tested on 40 images, AUC 1.000",
+        "finish of run first: model of round 2 tested on 40 images, AUC 1.000",
     ),
     (TRAIN, {}, "round 3, client 1: done"),
 ]
