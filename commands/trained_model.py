@@ -69,7 +69,7 @@ def stored_threshold(model_file: Path) -> tuple[float, str]:
     if model_file.name != "best.keras":
         return DEFAULT_THRESHOLD, "the default: only a best.keras has one, in the best.json next to it"
     if not file.exists():
-        return DEFAULT_THRESHOLD, f"the default: there is no {file}"
+        return DEFAULT_THRESHOLD, f"the default: {file} does not exist"
     try:
         content: dict[str, Any] = json.loads(file.read_bytes())
         if content.get("threshold") is None:  # null where there are more than two classes

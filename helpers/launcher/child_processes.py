@@ -1,4 +1,4 @@
-"""Child processes in sessions of their own: a Ctrl-C in the terminal reaches this process only."""
+"""Child processes, each in its own session: a Ctrl-C in the terminal reaches this process only."""
 
 import contextlib
 import os

@@ -43,7 +43,7 @@ def worker_environment(redis_url: str, count: int) -> dict[str, str]:
 def own_gpus(count: int, environment: Mapping[str, str]) -> list[dict[str, str]]:
     """Return for each of `count` workers the variable that gives it one GPU of this machine, in turn.
 
-    Without a GPU that TensorFlow can use, or with DT_GPU in the environment, there are no variables.
+    The variables are empty without a GPU that TensorFlow can use, or with DT_GPU in the environment.
     """
     number = 0 if environment.get("DT_GPU") or not has_libraries() else count_visible()
     return [{"DT_GPU": str(worker % number)} if number else {} for worker in range(count)]

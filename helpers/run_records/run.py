@@ -32,7 +32,7 @@ class Run:
         """Return a run by its name.
 
         Raises:
-            UserError: there is no run of this name in METRICS_DIR.
+            UserError: METRICS_DIR has no run of this name.
         """
         folders = RunFolders.of(config, name)
         if not (folders.metrics / "run.json").is_file():

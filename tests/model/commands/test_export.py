@@ -19,7 +19,7 @@ SHAPE = (20, 24, 3)
 
 @pytest.fixture(scope="module")
 def place(tmp_path_factory) -> SimpleNamespace:
-    """A model whose batch normalization has seen something, so that inference differs from training."""
+    """A model with trained batch normalization, so that inference differs from training."""
     folder = tmp_path_factory.mktemp("export")
     keras.utils.set_random_seed(0)
     model = build_seed_cnn(SHAPE)
@@ -49,10 +49,10 @@ def test_a_saved_model_has_the_scores_of_keras(place, out, capsys) -> None:
     loaded, expected = tf.saved_model.load(out / "best.savedmodel"), place.model(images, training=False)
     np.testing.assert_allclose(loaded.serve(images), expected, rtol=0, atol=1e-5)
     assert 0.01 < np.min(expected) < np.max(expected) < 0.99  # otherwise any model would do
-    said = capsys.readouterr().out
-    assert "best.savedmodel: differs from Keras by " in said
-    assert re.search(r"on 16 images of noise \(.* has none of 20x24x3\), scored 0\.\d{3} to 0\.\d{3}", said)
-    assert "scores of at least 0.5 mean cancerous (the default" in said
+    printed = capsys.readouterr().out
+    assert "best.savedmodel: differs from Keras by " in printed
+    assert re.search(r"on 16 noise images \(.* has none of 20x24x3\), scored 0\.\d{3} to 0\.\d{3}", printed)
+    assert "scores of at least 0.5 mean cancerous (the default" in printed
     assert export(place.file, "--out", out) == 0  # in place of the earlier one
     assert [path.name for path in out.iterdir()] == ["best.savedmodel"]
 
@@ -68,17 +68,17 @@ def test_of_several_classes_the_order_of_the_scores_is_said(out, tmp_path, capsy
     if importlib.util.find_spec("tf2onnx") and importlib.util.find_spec("onnxruntime"):
         formats.append("onnx")
     assert export(tmp_path / "best.keras", "--out", out, "--format", *formats) == 0
-    said = capsys.readouterr().out
-    assert "the highest of the 3 scores decides, in this order: normal, benign, malignant" in said
-    assert said.count("differs from Keras by ") == len(formats)
+    printed = capsys.readouterr().out
+    assert "the highest of the 3 scores decides, in this order: normal, benign, malignant" in printed
+    assert printed.count("differs from Keras by ") == len(formats)
 
 
 def test_real_images_are_taken_where_they_fit(place, out, capsys, monkeypatch) -> None:
     images = np.full((40, *SHAPE), 51, np.uint8)
     data = SimpleNamespace(images=lambda split: images)
     monkeypatch.setattr(exporting.PreparedData, "open", lambda folder: data)
-    taken, whose = exporting.checking_images(SHAPE)
-    assert (taken.shape, taken.dtype, whose.split(" of ")[0]) == (
+    taken, description = exporting.checking_images(SHAPE)
+    assert (taken.shape, taken.dtype, description.split(" of ")[0]) == (
         (16, *SHAPE),
         np.float32,
         "16 validation images",
@@ -89,7 +89,7 @@ def test_real_images_are_taken_where_they_fit(place, out, capsys, monkeypatch) -
 
 def test_what_differs_is_refused_and_not_left(place, out, capsys, monkeypatch) -> None:
     def pretend(wrong_by: float) -> None:
-        """Have a format whose scores are Keras' and a little more."""
+        """Give a format scores slightly above those of Keras."""
 
         def write(model, folder) -> None:
             folder.mkdir()
@@ -102,9 +102,13 @@ def test_what_differs_is_refused_and_not_left(place, out, capsys, monkeypatch) -
 
     pretend(5e-5)
     assert export(place.file, "--out", out) == 0
-    for wrong_by, said in ((2e-4, "by up to 2.0e-04"), (-2e-4, "by up to 2.0e-04"), (np.nan, "by up to nan")):
+    for wrong_by, printed in (
+        (2e-4, "by up to 2.0e-04"),
+        (-2e-4, "by up to 2.0e-04"),
+        (np.nan, "by up to nan"),
+    ):
         pretend(wrong_by)
-        assert f"not written: its scores differ from Keras' {said}" in refused(
+        assert f"not written: its scores differ from Keras {printed}" in refused(
             capsys, place.file, "--out", out
         )
         assert [path.name for path in out.iterdir()] == ["best.savedmodel"]
@@ -136,7 +140,7 @@ def test_bad_input_is_refused_with_one_line(place, out, capsys) -> None:
     assert "best.json: not a Keras model; expected a .keras file" in refused(capsys, table, "--out", out)
     (out / "best.savedmodel").mkdir(parents=True)
     (out / "best.savedmodel/mine.txt").touch()
-    assert "is no SavedModel; move it away" in refused(capsys, place.file, "--out", out)
+    assert "is not a SavedModel; move it away" in refused(capsys, place.file, "--out", out)
     assert (out / "best.savedmodel/mine.txt").exists()
     (out / "file").touch()
     assert "could not be written" in refused(capsys, place.file, "--out", out / "file")

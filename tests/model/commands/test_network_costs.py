@@ -47,6 +47,6 @@ def test_a_terminal_names_the_network_that_is_waited_for(quick, monkeypatch) -> 
         assert ("measuring seed_cnn (1 of 1)" in console.file.getvalue()) == is_terminal
 
 
-def test_what_cannot_be_built_is_said_beside_the_others() -> None:
+def test_a_network_that_cannot_be_built_is_explained_below_the_table() -> None:
     cost = cost_of("mobilenet_v3_small", Config(INPUT_SHAPE=(16, 16)), with_timing=True)
     assert cost.problem.startswith("INPUT_SHAPE: received (16, 16)")

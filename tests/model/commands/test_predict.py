@@ -79,7 +79,7 @@ def test_a_folder_gets_the_scores_that_training_stored(place, tmp_path, capsys) 
         assert cv2.imread(str(tmp_path / "out" / name)).shape[0] == 384
     shown = capsys.readouterr().out
     assert CAUTION in shown
-    assert f"threshold 0.5 (the default: there is no {place.model_file.with_name('best.json')})" in shown
+    assert f"threshold 0.5 (the default: {place.model_file.with_name('best.json')} does not exist)" in shown
 
 
 def test_a_gray_model_reads_gray_images_and_has_pictures_in_color(place, tmp_path, capsys) -> None:
@@ -150,9 +150,9 @@ def test_of_several_classes_the_most_probable_is_decided_and_each_has_its_column
     assert table["decision"].tolist() == called.tolist()
     assert len(set(called)) > 1  # otherwise any rule would do
     assert table["threshold"].isna().all()
-    said = capsys.readouterr().out
-    assert f"decided: the most probable class; {CAUTION}" in said
-    assert "threshold" not in said
+    printed = capsys.readouterr().out
+    assert f"decided: the most probable class; {CAUTION}" in printed
+    assert "threshold" not in printed
 
 
 def test_classes_without_names_are_called_by_their_numbers(place, three, tmp_path, capsys) -> None:
@@ -170,10 +170,10 @@ def test_a_terminal_says_what_is_waited_for_and_a_file_does_not(
     for is_terminal in ("", "1"):
         monkeypatch.setenv("FORCE_COLOR", is_terminal)
         assert predict(three.model_file, place.images / "0" / "0.png", "--out", tmp_path) == 0
-        said = capsys.readouterr()
+        printed = capsys.readouterr()
         for waiting in ("loading TensorFlow", "loading the model", "predicting the images"):
-            assert (waiting in said.out) == bool(is_terminal)
-            assert waiting not in said.err
+            assert (waiting in printed.out) == bool(is_terminal)
+            assert waiting not in printed.err
 
 
 def test_dicom_files_are_read_as_preprocessing_does(place, tmp_path, capsys) -> None:
@@ -231,15 +231,15 @@ def test_a_later_call_leaves_only_its_own_pictures_and_what_is_not_ours(place, t
 def test_a_table_that_is_not_ours_is_kept(place, tmp_path, capsys) -> None:
     (tmp_path / "predictions.csv").write_text("patient,diagnosis\n7,healthy\n")
     line = refused(capsys, place.model_file, place.images / "0" / "0.png", "--out", tmp_path)
-    assert "not of an earlier call" in line
-    assert "take another --out" in line
+    assert "not written by an earlier call" in line
+    assert "choose another --out" in line
     assert (tmp_path / "predictions.csv").read_text() == "patient,diagnosis\n7,healthy\n"
 
 
 def test_best_json_without_a_threshold_means_one_half(place, named_threshold, tmp_path, capsys) -> None:
     named_threshold('{"run": "one"}')
     assert predict(place.model_file, place.images / "0" / "0.png", "--out", tmp_path) == 0
-    assert "best.json names none" in capsys.readouterr().out
+    assert "best.json has none" in capsys.readouterr().out
 
 
 def test_a_long_list_is_cut_in_the_terminal_alone(place, tmp_path, capsys) -> None:
@@ -287,5 +287,5 @@ def test_bad_input_is_refused_with_one_line(place, named_threshold, tmp_path, ca
     assert "expected (None, H, W, 3 or 1)" in refused(capsys, other, image, *out)
     assert "could not be written" in refused(capsys, place.model_file, image, "--out", text)
     named_threshold("no json")
-    assert "no threshold can be read" in refused(capsys, place.model_file, image, *out)
+    assert "its threshold cannot be read" in refused(capsys, place.model_file, image, *out)
     assert not (tmp_path / "out").exists()

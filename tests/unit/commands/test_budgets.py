@@ -102,7 +102,7 @@ def test_ten_clients_on_three_workers_are_twelve_trainings():
 
 
 @pytest.mark.parametrize(
-    ("settings", "run", "said"),
+    ("settings", "run", "message"),
     [
         ({"CLIENTS": "0,2"}, "first", r"CLIENTS: received \(0, 2\); .* all 3 clients; leave CLIENTS empty"),
         ({"CLIENTS": "0"}, "first", r"CLIENTS: received \(0,\)"),
@@ -115,12 +115,12 @@ def test_ten_clients_on_three_workers_are_twelve_trainings():
         ),
         ({"PATIENCE": 2}, "first", "PATIENCE: received 2; .* set it to 0"),
         ({"BASE_LR": 9, "LR_SCALING": "linear"}, "first", "BASE_LR: received 27.0"),
-        ({}, "x" * 95, f"--run '{'x' * 95}-pooled': use at most 100 letters"),
-        ({"num_workers": 200}, "x" * 84, "-client-100-alone': use at most 100 letters"),
+        ({}, "x" * 95, f"--run '{'x' * 95}-pooled': use letters"),
+        ({"num_workers": 200}, "x" * 84, "-client-100-alone': use letters"),
     ],
 )
-def test_what_makes_no_comparison_is_refused_before_the_first_training(compare, settings, run, said):
-    with pytest.raises(ConfigError, match=said):
+def test_what_makes_no_comparison_is_refused_before_the_first_training(compare, settings, run, message):
+    with pytest.raises(ConfigError, match=message):
         compare(Config.load(**settings), run)
     assert compare.trained == []
 
@@ -161,7 +161,7 @@ def test_there_is_nothing_to_resume(compare):
         compare(resume="first")
 
 
-def test_the_cost_is_told_first_and_the_result_is_a_table_and_a_page(config, compare, capsys):
+def test_the_cost_is_printed_first_and_the_result_is_a_table_and_a_page(config, compare, capsys):
     compare()
     out = capsys.readouterr().out
     assert out.startswith("5 trainings, EPOCHS 7 each: federated, pooled, client 0 alone,")

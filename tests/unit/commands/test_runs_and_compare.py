@@ -128,14 +128,14 @@ def test_many_long_names_still_make_a_file(root):
     assert len(page.name) < LONGEST_NAME + 30
 
 
-@pytest.mark.parametrize(("there", "said"), [((), "none yet"), (("first", "second"), "first, second")])
-def test_an_unknown_run_is_refused_with_one_line_that_lists_the_known(root, capsys, there, said):
+@pytest.mark.parametrize(("there", "message"), [((), "none yet"), (("first", "second"), "first, second")])
+def test_an_unknown_run_is_refused_with_one_line_that_lists_the_known(root, capsys, there, message):
     for name in there:
         write_run(root, name, 0.9)
     assert run.call("compare", ["frist", "second" if there else "x"]) == 2
     error = capsys.readouterr().err
     assert error.startswith("error: no run frist")
-    assert error.endswith(f"existing runs: {said}\n")
+    assert error.endswith(f"existing runs: {message}\n")
     assert error.count("\n") == 1
 
 
