@@ -69,12 +69,3 @@ class ClientExchange:
         order = self.order
         key = self.context.key(kind, order.round, order.client, order.attempt)
         return put_arrays(self.context.store, key, [spec.name for spec in schema], arrays)
-
-
-def exchange_for(context: RunContext, order: TrainOrder) -> ClientExchange:
-    """Return the exchange that the run's settings need."""
-    if context.state_plan is None:
-        return ClientExchange(context, order)
-    from tasks.client_states import StatefulExchange  # only runs with compression or state need it
-
-    return StatefulExchange(context, order, context.state_plan)

@@ -14,7 +14,7 @@ from helpers.local_training.trainer import predict_scores, train_locally
 from helpers.weight_store.store import put_arrays
 from preprocessing.feed.input_pipeline import evaluation_batches, training_batches
 from preprocessing.feed.partitioning import class_weight, partition
-from tasks.client_exchange import exchange_for
+from tasks.client_exchange import ClientExchange
 from tasks.run_context import RoundClock, RunContext, StopCondition
 
 Rows = NDArray[np.integer[Any]]
@@ -95,6 +95,15 @@ def train_on_rows(
         seconds=clock.now() - clock.started_at,
         **sent,
     )
+
+
+def exchange_for(context: RunContext, order: TrainOrder) -> ClientExchange:
+    """Return the exchange that the run's settings need."""
+    if context.state_plan is None:
+        return ClientExchange(context, order)
+    from tasks.client_states import StatefulExchange  # only runs with compression or state need it
+
+    return StatefulExchange(context, order, context.state_plan)
 
 
 def _rows_of_client(context: RunContext) -> Rows:

@@ -20,8 +20,8 @@ from helpers.run_records.checkpoint import load_arrays
 from helpers.run_records.files import RecordError, RunFolders
 from helpers.run_records.run_log import begin_run, commit_round
 from helpers.weight_store.store import MemoryStore, put_arrays
-from tasks.client_exchange import exchange_for
 from tasks.round_record import forget
+from tasks.train_task import exchange_for
 from tasks.update_intake import UpdateIntake
 from tests.model.tasks.labels import Labels
 
