@@ -82,7 +82,7 @@ def combine(context: RunContext, order: RoundOrder, intake: UpdateIntake) -> tup
     server = ServerInputs(
         schema=model,
         trainable=trainable,
-        num_clients=order.num_clients,
+        num_clients=len(config.clients_of(order.num_clients)),
         num_participants=len(order.clients),
         read_global_weights=lambda: intake.global_weights,
         read_state=lambda: server_state_before(context.folders, order.round, state_schema),
