@@ -1,57 +1,69 @@
-"""Set up and run the project; needs nothing but Python 3.11 to 3.13.
+"""The one command line of the project. `python run.py` lists its commands.
 
-python run.py setup            make the environment .venv and install the pinned packages
-python run.py demo             real mammograms, three workers, eight rounds; then a table of metrics
-python run.py test             every test; further options go to pytest
-python run.py up --workers 3   Redis and workers in the foreground; Ctrl-C stops all
-python run.py doctor           what is there, what is missing, what to do
-python run.py models           the networks: parameters, MB a round, images a second here
-python run.py runs             every run, best first
-python run.py compare RUN RUN  metrics beside each other; curves in metrics/compare-….html
-python run.py predict models/first/best.keras image.png folder/
-                               probability, decision and Grad-CAM picture of images; no diagnosis
-python run.py export models/first/best.keras --format savedmodel onnx
-                               the model for other programs, checked against Keras
+This file needs Python 3.11 to 3.13 and nothing else: it makes the environment that the commands run in.
 """
 
 from __future__ import annotations  # so that an older Python gets as far as the line that refuses it
 
-import argparse
+import difflib
 import hashlib
+import importlib
+import importlib.metadata
 import os
 import subprocess
 import sys
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from pathlib import Path
-from typing import TYPE_CHECKING
 
-if TYPE_CHECKING:
-    from helpers.global_config import Config
+COMMANDS = {
+    "demo": "train on real mammograms with three workers, a first look",
+    "test": "run the tests; options go to pytest",
+    "setup": "make the environment .venv and install the pinned packages",
+    "doctor": "check this machine: each line is ok or says what to do",
+    "up": "run Redis and workers in the foreground; Ctrl-C stops all",
+    "prepare": "resize, check and split images",
+    "train": "prepare, start what is missing, train, stop what was started",
+    "predict": "predict images with a trained model; research only, no diagnosis",
+    "export": "write a model as SavedModel or ONNX, checked against Keras",
+    "runs": "list all runs, best first",
+    "compare": "compare runs: metrics in the terminal, curves in a page",
+    "models": "list the networks: size, cost of a round, speed on this machine",
+}
+"""The commands, each with one line. All but `setup` and `test` are in commands/NAME.py."""
+EXAMPLES = """\
+examples:
+  python run.py demo
+  python run.py train --data-dir my_images --workers 3
+  python run.py predict models/demo/best.keras image.png folder/
+
+python run.py COMMAND --help shows the options of a command."""
 
 ROOT = Path(__file__).resolve().parent
 VENV = ROOT / ".venv"
 SUPPORTED = ((3, 11), (3, 12), (3, 13))
 REQUIREMENTS = {"demo": ("requirements.txt", "requirements-demo.txt"), "dev": ("requirements-dev.txt",)}
+"""What .venv gets. Both sets suffice for every command but `test`, which needs dev."""
 LOCK = "requirements.lock"
-FORMATS = ("savedmodel", "onnx")
-PLACES = ("METRICS_DIR", "MODELS_DIR")
-"""Settings that say where the runs lie."""
-OF_NETWORKS = ("INPUT_SHAPE", "INPUT_DIM", "TRAIN_BATCH_SIZE", "PRECISION", "XLA", "THREADS")
-"""Settings on which size and speed of a network depend."""
+
+
+def listing() -> str:
+    """Return every command with its line."""
+    lines = [f"  {name:<9} {line}" for name, line in COMMANDS.items()]
+    return "\n".join(["usage: python run.py COMMAND [options]", "", *lines, "", EXAMPLES])
 
 
 def venv_python() -> Path:
-    """The interpreter of the environment."""
+    """Return the path of the environment's interpreter."""
     return VENV / ("Scripts/python.exe" if os.name == "nt" else "bin/python")
 
 
 def inside_venv() -> bool:
-    """Whether this very process runs in the environment."""
+    """Return whether this process runs in the environment."""
     return Path(sys.prefix).resolve() == VENV.resolve()
 
 
 def fingerprint() -> str:
-    """A digest of everything that decides what is installed."""
+    """Return a digest of everything that decides what is installed."""
     digest = hashlib.sha256(f"{sys.version_info[:2]} {VENV}".encode())
     for file in sorted([*ROOT.glob("requirements*.txt"), ROOT / LOCK]):
         digest.update(file.name.encode() + b"\0" + file.read_bytes())
@@ -59,18 +71,38 @@ def fingerprint() -> str:
 
 
 def stamp(purpose: str) -> Path:
-    """The file that says with which fingerprint the packages of `purpose` were installed."""
+    """Return the file with the fingerprint that the packages of `purpose` were installed with."""
     return VENV / f"installed-{purpose}.txt"
 
 
 def is_installed(purpose: str) -> bool:
-    """Whether the packages of `purpose` (demo or dev) are there as the requirement files say."""
+    """Return whether .venv has the packages of `purpose` (demo or dev) as the requirement files say."""
     file = stamp(purpose)
     return venv_python().exists() and file.is_file() and file.read_text() == fingerprint()
 
 
+def differing_packages(file: Path) -> Iterator[str]:
+    """Yield every pinned package of a requirement file that this interpreter lacks in that version."""
+    for line in file.read_text().splitlines():
+        requirement, _, marker = line.partition(";")
+        name, _, wanted = requirement.strip().partition("==")
+        if not wanted or ("sys_platform" in marker and sys.platform not in marker):
+            continue
+        try:
+            installed = importlib.metadata.version(name.partition("[")[0])
+        except importlib.metadata.PackageNotFoundError:
+            installed = "absent"
+        if installed != wanted:
+            yield f"{name} {installed}, not {wanted}"
+
+
+def has_packages(files: Sequence[str]) -> bool:
+    """Return whether this interpreter has the pinned packages of some requirement files."""
+    return not any(next(differing_packages(ROOT / file), "") for file in files)
+
+
 def make_venv() -> None:
-    """Make the environment, unless it is there for this version of Python."""
+    """Make the environment, unless it exists for this version of Python."""
     settings = VENV / "pyvenv.cfg"
     version = "version = {}.{}.".format(*sys.version_info)
     if venv_python().exists() and settings.is_file() and version in settings.read_text():
@@ -80,10 +112,10 @@ def make_venv() -> None:
 
 
 def install(purpose: str) -> None:
-    """Install the packages of `purpose`; only a complete installation leaves its stamp.
+    """Install the packages of `purpose` in .venv. Only a complete installation leaves its stamp.
 
     Raises:
-        subprocess.CalledProcessError: venv or pip failed, having said why.
+        subprocess.CalledProcessError: venv or pip failed and printed why.
     """
     if not inside_venv():
         make_venv()
@@ -96,162 +128,108 @@ def install(purpose: str) -> None:
         stamp(done).write_text(fingerprint())
 
 
-def enter_venv() -> None:
+def runs_here(purpose: str) -> bool:
+    """Return whether commands of a purpose run in this interpreter, so that .venv is not needed.
+
+    An environment in which the project was installed is used as it is. Only .venv is completed.
+    """
+    if inside_venv():
+        return has_packages([*REQUIREMENTS["demo"], *REQUIREMENTS[purpose]])
+    return has_packages(["requirements.txt"])
+
+
+def enter_venv(arguments: Sequence[str]) -> None:
     """Start this command again with the environment's Python, unless it already runs there."""
     if inside_venv():
         return
-    command = [str(venv_python()), str(Path(__file__).resolve()), *sys.argv[1:]]
+    command = [str(venv_python()), str(Path(__file__).resolve()), *arguments]
     if os.name == "nt":  # there, exec would return to the shell at once
         sys.exit(subprocess.run(command).returncode)
     sys.stdout.flush()
     os.execv(command[0], command)
 
 
-def add_settings(parser: argparse.ArgumentParser, names: Sequence[str]) -> None:
-    """Add options for some settings, named as those of the training command."""
-    parser.add_argument("--config", type=Path, metavar="FILE", help="TOML file with settings")
-    for name in names:
-        option = "--" + name.lower().replace("_", "-")
-        parser.add_argument(option, dest=name, metavar="VALUE", help="see docs/configuration.md")
-
-
-def parse(arguments: list[str]) -> tuple[argparse.Namespace, list[str]]:
-    """The command with its options, and those that go to pytest or to the training command."""
-    parser = argparse.ArgumentParser(
-        description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter, allow_abbrev=False
-    )
-    commands = parser.add_subparsers(dest="command", required=True, metavar="command")
-    commands.add_parser("setup", help="make the environment alone")
-    commands.add_parser("demo", help="train on demo images; further options go to the training command")
-    commands.add_parser("test", help="run every test; further options go to pytest")
-    up = commands.add_parser("up", help="Redis and workers in the foreground", allow_abbrev=False)
-    up.add_argument("--workers", type=int, default=3, metavar="N", help="how many workers (default 3)")
-    commands.add_parser("doctor", help="check this machine: each line ok, or what to do")
-    models = commands.add_parser("models", help="the networks and what each costs", allow_abbrev=False)
-    add_settings(models, OF_NETWORKS)
-    models.add_argument("--no-timing", action="store_true", help="measure no speed")
-    runs = commands.add_parser("runs", help="every run in a table, best first", allow_abbrev=False)
-    compare = commands.add_parser("compare", help="several runs beside each other", allow_abbrev=False)
-    for command in (runs, compare):
-        add_settings(command, PLACES)
-    compare.add_argument("runs", nargs="+", metavar="RUN", help="names of runs, at least two")
-    predict = commands.add_parser("predict", help="predict images with a trained model", allow_abbrev=False)
-    predict.add_argument("model", type=Path, metavar="MODEL", help="such as models/first/best.keras")
-    predict.add_argument(
-        "images", type=Path, nargs="+", metavar="IMAGE", help="image files, or folders of them"
-    )
-    predict.add_argument(
-        "--out", type=Path, default=Path("predictions"), metavar="DIR",
-        help="where to write predictions.csv and the pictures (default predictions/)",
-    )  # fmt: skip
-    predict.add_argument(
-        "--crop-breast", action="store_true",
-        help="cut DICOM mammograms down to the breast; where the training images were prepared so",
-    )  # fmt: skip
-    export = commands.add_parser("export", help="a model in other formats", allow_abbrev=False)
-    export.add_argument("model", type=Path, metavar="MODEL", help="such as models/first/best.keras")
-    export.add_argument(
-        "--format", nargs="+", choices=FORMATS, default=["savedmodel"], help="which (default savedmodel)"
-    )
-    export.add_argument("--out", type=Path, metavar="DIR", help="where to (default beside the model)")
-    known, further = parser.parse_known_args(arguments)
-    if further and known.command not in ("demo", "test"):
-        parser.error(f"unknown option: {' '.join(further)}")
-    if known.command == "compare" and len(set(known.runs)) < 2:
-        parser.error("compare: name at least two different runs; `python run.py runs` lists them")
-    if known.command == "up" and known.workers < 1:
-        parser.error(f"--workers: received {known.workers}; at least 1")
-    return known, further
-
-
-def work(options: argparse.Namespace, further: list[str]) -> int:
-    """Do what the command says, inside the environment; return the exit status."""
-    if options.command == "test":
-        return subprocess.run([sys.executable, "-m", "pytest", *further], cwd=ROOT).returncode
+def call(name: str, arguments: list[str]) -> int:
+    """Run one command in this interpreter; return the exit status. An error is one line."""
+    if name == "test":
+        return run_tests(arguments)
     from helpers.cluster.errors import ClusterError
     from helpers.settings.errors import UserError
 
     try:
-        return dispatch(options, further)
+        return int(importlib.import_module(f"commands.{name}").main(arguments))
     except ClusterError as error:
-        print(f"error: {error}", file=sys.stderr)
-        return error.exit_status
+        return refuse(str(error), error.exit_status)
     except UserError as error:
-        print(f"error: {error}", file=sys.stderr)
-        return 2
+        return refuse(str(error))
     except KeyboardInterrupt:
         print("stopped", file=sys.stderr)
         return 130
 
 
-def dispatch(options: argparse.Namespace, further: list[str]) -> int:
-    """Call what the command names; each imports only what it needs itself."""
-    if options.command in ("predict", "export"):
-        from commands.export import export
-        from commands.predict import predict
-
-        if options.command == "predict":
-            predict(options.model, options.images, options.out, crop=options.crop_breast)
-        else:
-            export(options.model, options.format, options.out)
-        return 0
-    if options.command == "models":
-        from commands.tensorflow_loading import load_tensorflow
-        from helpers.cluster.process_tuning import tune_process
-
-        tune_process()  # as a worker does, before TensorFlow is imported
-        load_tensorflow()
-        from commands.models import models
-
-        models(settings_given(options, OF_NETWORKS), with_timing=not options.no_timing)
-        return 0
-    if options.command in ("runs", "compare"):
-        from commands.compare import compare
-        from commands.runs import runs
-
-        config = settings_given(options, PLACES)
-        compare(config, options.runs) if options.command == "compare" else runs(config)
-        return 0
-    from commands import doctor
-    from helpers.launcher import up
-
-    if options.command == "doctor":
-        return doctor.report()
-    return up.up(options.workers) if options.command == "up" else up.demo(further)
+def run_tests(arguments: list[str]) -> int:
+    """Run pytest in the repository; return its exit status."""
+    if not has_packages(REQUIREMENTS["dev"]):
+        return refuse("the tests need more packages: python -m pip install -r requirements-dev.txt")
+    return subprocess.run([sys.executable, "-m", "pytest", *arguments], cwd=ROOT).returncode
 
 
-def settings_given(options: argparse.Namespace, names: Sequence[str]) -> Config:
-    """The settings, those of `add_settings` that were given winning."""
-    from helpers.global_config import Config
-
-    given = {name: value for name in names if (value := getattr(options, name)) is not None}
-    return Config.load(options.config, **given)
+def refuse(text: str, status: int = 2) -> int:
+    """Print an error line and return the exit status."""
+    print(f"error: {text}", file=sys.stderr)
+    return status
 
 
-def main(arguments: list[str]) -> int:
-    """Run one command; return the exit status."""
-    options, further = parse(arguments)
-    if sys.version_info[:2] not in SUPPORTED:
-        print(
-            f"error: Python 3.11, 3.12 or 3.13 is needed; this is {sys.version.split()[0]}", file=sys.stderr
-        )
-        return 2
-    purpose = "dev" if options.command == "test" else "demo"
-    if not is_installed(purpose):
-        if options.command == "doctor":
-            print(f"packages   not installed as {LOCK} says: run `python run.py setup`")
-            return 1
-        try:
+def set_up(options: list[str]) -> int:
+    """Install the packages unless they are there; return the exit status."""
+    if options:
+        return refuse(f"setup: takes no options, received {' '.join(options)}")
+    place = VENV
+    if not VENV.exists() and runs_here("demo"):
+        place = Path(sys.prefix)
+    elif not is_installed("demo"):
+        install("demo")
+    print(f"The environment {place} is ready.")
+    return 0
+
+
+def start(name: str, options: list[str]) -> int:
+    """Run one command in an interpreter that has its packages; return the exit status."""
+    purpose = "dev" if name == "test" else "demo"
+    if not runs_here(purpose):
+        if not is_installed(purpose):
+            if name == "doctor":
+                print(f"packages   not installed as {LOCK} says: run `python run.py setup`")
+                return 1
             install(purpose)
-        except subprocess.CalledProcessError as error:
-            print(f"error: the installation failed (status {error.returncode}); see above", file=sys.stderr)
-            return 1
-    if options.command == "setup":
-        print(f"The environment {VENV} is ready.")
+        enter_venv([name, *options])
+    return call(name, options)
+
+
+def main(arguments: list[str] | None = None) -> int:
+    """Run the command line; return the exit status."""
+    arguments = sys.argv[1:] if arguments is None else arguments
+    if not arguments or arguments[0] in ("-h", "--help"):
+        print(listing())
         return 0
-    enter_venv()
-    return work(options, further)
+    name, *options = arguments
+    if name not in COMMANDS:
+        near = difflib.get_close_matches(name, COMMANDS, 1)
+        meant = f"did you mean {near[0]}? " if near else ""
+        return refuse(f"{name}: no such command; {meant}`python run.py` lists all")
+    if sys.version_info[:2] not in SUPPORTED:
+        return refuse(f"Python 3.11, 3.12 or 3.13 is needed; this is {sys.version.split()[0]}")
+    asks_help = "-h" in options or "--help" in options
+    if asks_help and (name == "setup" or not (runs_here("demo") or is_installed("demo"))):
+        print(f"python run.py {name}: {COMMANDS[name]}")
+        if name != "setup":
+            print("`python run.py setup` installs what it needs; then --help shows its options.")
+        return 0
+    try:
+        return set_up(options) if name == "setup" else start(name, options)
+    except subprocess.CalledProcessError as error:
+        return refuse(f"the installation failed (status {error.returncode}); see above", 1)
 
 
 if __name__ == "__main__":
-    sys.exit(main(sys.argv[1:]))
+    sys.exit(main())

@@ -1,1 +1,1 @@
-"""What the project is measured against, side by side; see benchmarks/README.md."""
+"""Benchmarks of speed, memory and traffic against other programs; see README.md."""

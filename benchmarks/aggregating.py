@@ -1,4 +1,4 @@
-"""Averaging many clients' updates, in a process of its own so that its memory can be told."""
+"""The average of many clients' updates, in a separate process so that its memory can be measured."""
 
 import time
 from collections.abc import Callable, Iterator
@@ -16,18 +16,18 @@ from helpers.weight_store.store import get_arrays
 
 
 def bare_key(reference: Reference) -> str:
-    """Where the bytes of an update lie as one plain value, whatever the store does with them."""
+    """Return the key under which the bytes of an update are stored as one plain value."""
     return f"bare-{reference.key}"
 
 
 class Aggregating:
-    """Reads updates from Redis, one after the other, and averages them.
+    """An average of updates, read from Redis one after the other.
 
     Args:
-        redis_url: where they are.
-        references: of a few updates; more clients than these use them again. The bytes of each lie under
-            `bare_key` as well.
-        tiny: of an update that takes no memory: with it all is done once, so that only data counts later.
+        redis_url: of the server that holds them.
+        references: of a few updates, which are reused for further clients. The bytes of each are also
+            stored under `bare_key`.
+        tiny: of a very small update for a first run, so that later runs measure only memory for data.
     """
 
     def __init__(self, redis_url: str, references: list[Reference], tiny: Reference) -> None:
@@ -42,11 +42,11 @@ class Aggregating:
         self._model = num_bytes(references[0].schema)
 
     def ours(self, count: int) -> dict[str, float]:
-        """As the aggregation task does: fetched, verified, checked, averaged by weight in float64."""
+        """Fetch, verify, check and average as the aggregation task does."""
         return self._measured(lambda: self._average(count))
 
     def bare(self, count: int) -> dict[str, float]:
-        """The bytes read and added in float32."""
+        """Read the bytes and add them in float32."""
         return self._measured(lambda: self._add(count))
 
     def _average(self, count: int) -> None:
@@ -72,7 +72,7 @@ class Aggregating:
         total /= count
 
     def _measured(self, work: Callable[[], None]) -> dict[str, float]:
-        """`seconds`, and the memory it took at most beyond what was there before, in models, `peak`."""
+        """Return the `seconds` of some work and its `peak` memory above the start, in models."""
         forget_peak()
         before, began = resident_bytes(), time.perf_counter()
         work()

@@ -1,4 +1,4 @@
-"""The floor: all that a round does and nothing else. Warm plain Keras processes with shared memory."""
+"""The floor: the least work of a round. Warm plain Keras processes share memory."""
 
 import time
 from multiprocessing.shared_memory import SharedMemory
@@ -8,31 +8,31 @@ from typing import Self
 import numpy as np
 from numpy.typing import NDArray
 
-from benchmarks.apart import Apart, ask_all
 from benchmarks.processes import cpu_seconds
+from benchmarks.remote_object import RemoteObject, ask_all
 from benchmarks.watching import Readings
 from helpers.global_config import Config
 from preprocessing.feed.partitions import iid_partition
 
 SLOT = 4_000_000
-"""Room for a model, float32 numbers; memory that is not touched costs nothing."""
+"""Room for a model, in float32 numbers. Untouched memory costs nothing."""
 
 CLIENT = "benchmarks.floor_client.FloorClient"
 
 
 def slots_of(memory: SharedMemory, count: int) -> NDArray[np.float32]:
-    """The shared memory as float32 (count + 1, SLOT)."""
+    """Return the shared memory as float32 (count + 1, SLOT)."""
     return np.ndarray((count + 1, SLOT), np.float32, memory.buf)
 
 
 class Floor:
-    """The clients' processes, kept from round to round. A context manager that ends them.
+    """The clients' processes, kept between rounds. A context manager that ends them.
 
     Args:
         folder: prepared arrays.
-        count: clients, a process each.
+        count: number of clients, one process each.
         batch_size, threads: see PlainKeras.
-        is_tuned: see Apart.
+        is_tuned: see RemoteObject.
     """
 
     def __init__(
@@ -42,7 +42,7 @@ class Floor:
         self._slots = slots_of(self._memory, count)
         shares = iid_partition(len(np.load(folder / "y_train.npy")), count, Config.SEED)
         self._clients = [
-            Apart(
+            RemoteObject(
                 CLIENT, self._memory.name, number, count, folder, rows, batch_size, threads, is_tuned=is_tuned
             )
             for number, rows in enumerate(shares, 1)
@@ -54,7 +54,7 @@ class Floor:
         return [client.pid for client in self._clients]
 
     def round(self) -> Readings:
-        """Train everywhere, average, evaluate; returns `seconds` and processor seconds `cpu`."""
+        """Train, average and evaluate; return `seconds` and processor seconds `cpu`."""
         began, cpu, own = time.perf_counter(), cpu_seconds(self.pids), time.process_time()
         counts = ask_all(self._clients, "train")
         mean = np.zeros(self._size, np.float32)

@@ -1,4 +1,4 @@
-"""A client of the floor, in its own process; see `floor.py`."""
+"""A client of the floor, in a separate process; see `floor.py`."""
 
 from multiprocessing.shared_memory import SharedMemory
 from typing import Any
@@ -10,13 +10,13 @@ from benchmarks.plain_keras import PlainKeras
 
 
 class FloorClient:
-    """One client; slot 0 of the shared memory holds the global weights, slot `number` its own.
+    """A client. Slot 0 of the shared memory holds the global weights, slot `number` those of the client.
 
     Args:
         memory: name of the shared memory.
-        number: from 1 on.
-        count: how many clients there are.
-        *plain: what PlainKeras is given.
+        number: of the client, from 1.
+        count: number of clients.
+        *plain: arguments of PlainKeras.
     """
 
     def __init__(self, memory: str, number: int, count: int, *plain: Any) -> None:
@@ -26,11 +26,11 @@ class FloorClient:
         self._number = number
 
     def write_initial(self) -> int:
-        """Write new weights to slot 0; returns how many numbers they are."""
+        """Write new weights to slot 0 and return their size."""
         return self._write(0)
 
     def train(self) -> int:
-        """Fit from slot 0, predict the validation images, write the own slot; returns the images seen."""
+        """Fit from slot 0, predict the validation images, write weights; return the number of images."""
         self._read()
         self._keras.fit()
         self._keras.predict()
@@ -38,7 +38,7 @@ class FloorClient:
         return len(self._keras.labels)
 
     def evaluate(self) -> dict[str, float]:
-        """Loss and accuracy of the weights in slot 0 on the validation images."""
+        """Return loss and accuracy of the weights in slot 0 on the validation images."""
         self._read()
         scores = np.clip(self._keras.predict(), 1e-7, 1 - 1e-7)
         labels = self._keras.val_labels.reshape(-1)

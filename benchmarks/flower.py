@@ -1,4 +1,4 @@
-"""Flower as a contender: its own environment, which the project's pins do not fit, and its rounds."""
+"""Flower as a contender, in a separate environment because its requirements conflict with the project's."""
 
 import hashlib
 import json
@@ -22,11 +22,11 @@ START = "from benchmarks.flower_app import main; main()"
 
 
 class Flower:
-    """Runs the rounds of `flower_app` on the prepared arrays of a folder.
+    """Rounds of `flower_app` on the prepared arrays of a folder.
 
     Args:
-        prepared: the folder; the clients' rows are written beside the arrays.
-        clients: how many.
+        prepared: the folder, which also receives the clients' rows.
+        clients: their number.
         threads: TensorFlow threads of each.
 
     Raises:
@@ -43,10 +43,10 @@ class Flower:
             np.save(prepared / f"share-{client}.npy", rows)
 
     def train(self, rounds: int, batch_size: int) -> list[Readings]:
-        """`seconds` and processor seconds `cpu` of every round, the first among them.
+        """Return `seconds` and processor seconds `cpu` of every round.
 
         Raises:
-            CommandFailed: with the last lines it printed.
+            CommandFailed: the simulation failed; the message has its last lines.
         """
         job = {"folder": str(self._prepared), "clients": self._clients, "threads": self._threads}
         job |= {"rounds": rounds, "batch_size": batch_size}
@@ -60,10 +60,10 @@ class Flower:
 
 
 def environment_python() -> Path:
-    """The interpreter of benchmarks/.venv, which is made or renewed if requirements.txt has changed.
+    """Return the interpreter of benchmarks/.venv; make or renew it if requirements.txt has changed.
 
     Raises:
-        subprocess.CalledProcessError: venv or pip failed, having said why.
+        subprocess.CalledProcessError: venv or pip failed and has printed why.
     """
     python = VENV / "bin/python"
     stamp = VENV / "installed.txt"

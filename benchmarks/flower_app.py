@@ -1,8 +1,7 @@
-"""The same rounds as a Flower app on its simulation (Ray); runs in benchmarks/.venv, see `flower.py`.
+"""A Flower app with the same rounds, for Flower's simulation on Ray; it runs in benchmarks/.venv.
 
-The model stays in its actor from round to round. Flower's own examples build it anew in every round, which
-takes seconds; this is Flower at its best. Ray finds `app` by the name of this module, so that what it keeps
-is kept.
+The model stays in its actor between rounds. Flower's examples build it in every round, which takes seconds;
+this app shows Flower at its best. Ray finds `app` by the name of this module, so the cache survives.
 """
 
 import functools
@@ -26,19 +25,19 @@ app = ClientApp()
 
 @functools.cache
 def warm(folder: str, batch_size: int, threads: int) -> PlainKeras:
-    """This process' model."""
+    """Return the model of this process."""
     return PlainKeras(Path(folder), np.arange(0), batch_size, threads)
 
 
 @functools.cache
 def share(folder: str, client: int) -> tuple[Any, Any]:
-    """A client's images and labels."""
+    """Return a client's images and labels."""
     return load(Path(folder), "train", np.load(Path(folder) / f"share-{client}.npy"))
 
 
 @app.train()
 def train(message: Message, context: Context) -> Message:
-    """One epoch from the weights received, the validation predictions, and the new weights back."""
+    """Train one epoch from the received weights, predict the validation images and reply with new weights."""
     config: Any = message.content["config"]
     keras = warm(config["folder"], config["batch-size"], config["threads"])
     keras.images, keras.labels = share(config["folder"], int(context.node_config["partition-id"]))
@@ -52,7 +51,7 @@ def train(message: Message, context: Context) -> Message:
 
 
 def simulate(folder: str, clients: int, rounds: int, batch_size: int, threads: int) -> None:
-    """Run the rounds; says `Run …` when they begin and `Round …` after each, evaluated."""
+    """Run the rounds; print `Run …` at the start and `Round …` after each evaluation."""
     server = ServerApp()
     here = warm(folder, batch_size, threads)
 
@@ -81,6 +80,6 @@ def simulate(folder: str, clients: int, rounds: int, batch_size: int, threads: i
 
 
 def main() -> None:
-    """Simulate what the JSON object on the command line says, without telling Flower or Ray of it."""
+    """Run the simulation that the JSON object on the command line describes, without telemetry."""
     os.environ.update(FLWR_TELEMETRY_ENABLED="0", RAY_USAGE_STATS_ENABLED="0")
     simulate(**json.loads(sys.argv[1]))

@@ -1,4 +1,4 @@
-"""A round on one GPU: this project with one worker against plain `fit`, both warm."""
+"""A warm round on one GPU: this project with one worker against plain `fit`."""
 
 import subprocess
 import sys
@@ -22,18 +22,18 @@ VARIANTS = {
     "ours, mixed_float16": ["--precision", "mixed_float16"],
     "ours, XLA": ["--xla", "true"],
 }
-"""Other than plain float32; they have no target."""
+"""Variants that have no target."""
 
 
 class NoGpu(UserError):
-    """There is no GPU that TensorFlow could use."""
+    """TensorFlow finds no GPU."""
 
 
 def measure(record: Record, folder: Path, quick: bool) -> None:
     """Measure steady rounds of one client at several batch sizes.
 
     Raises:
-        NoGpu: there is none.
+        NoGpu: TensorFlow finds no GPU.
     """
     check_gpu()
     num_train, num_val, side, turns = (24, 12, 32, 1) if quick else (1890, 630, 128, 4)
@@ -52,14 +52,14 @@ def measure(record: Record, folder: Path, quick: bool) -> None:
                 OURS: partial(pipeline.train, *options),
                 **{name: partial(pipeline.train, *options, *more) for name, more in VARIANTS.items()},
             }
-            found = in_turn(contenders, turns)
+            rounds = in_turn(contenders, turns)
         what = f"steady round on one GPU, batch {batch_size}"
-        plain = record.add(what, PLAIN, "s", [one["seconds"] for turn in found[PLAIN] for one in turn])
+        plain = record.add(what, PLAIN, "s", [one["seconds"] for turn in rounds[PLAIN] for one in turn])
         ours = record.add(
-            what, OURS, "s", [one["seconds"] for turn in found[OURS] for one in turn[1:]], plain
+            what, OURS, "s", [one["seconds"] for turn in rounds[OURS] for one in turn[1:]], plain
         )
         for name in VARIANTS:
-            record.add(what, name, "s", [one["seconds"] for turn in found[name] for one in turn[1:]], plain)
+            record.add(what, name, "s", [one["seconds"] for turn in rounds[name] for one in turn[1:]], plain)
         record.target(f"{what} / plain fit", LIMIT, ours.ratio, "×")
 
 
@@ -68,14 +68,14 @@ def _two_rounds(floor: Floor) -> list[Readings]:
 
 
 def check_gpu() -> None:
-    """Make sure that TensorFlow finds a GPU; asked of another process, so that none is taken here.
+    """Check that TensorFlow finds a GPU, in another process so that this one occupies none.
 
     Raises:
-        NoGpu: saying what to install.
+        NoGpu: the message says what to install.
     """
     done = subprocess.run([sys.executable, "-c", COUNT_GPUS], capture_output=True, text=True)
     if done.returncode or int(done.stdout or 0) < 1:
         raise NoGpu(
-            "gpu: TensorFlow finds no GPU here; on a machine with one, "
+            "gpu: TensorFlow finds no GPU on this machine; if it has one, "
             "`pip install -r requirements-gpu.txt` into .venv, or leave the part out"
         )

@@ -1,4 +1,4 @@
-"""The project's local training in a process of its own, without Celery or Redis."""
+"""The project's local training without Celery or Redis."""
 
 import time
 from pathlib import Path
@@ -15,12 +15,12 @@ from preprocessing.feed.prepared_data import PreparedData
 
 
 class LocalTraining:
-    """What a worker does between fetching and storing weights.
+    """A worker's part of a round between fetching and storing weights.
 
     Args:
-        folder: prepared arrays.
+        folder: of the prepared arrays.
         rows: the client's training rows.
-        settings: of the run, as for Config.
+        settings: of the run, as arguments of Config.
     """
 
     def __init__(self, folder: Path, rows: NDArray[np.int64], settings: dict[str, Any]) -> None:
@@ -31,7 +31,7 @@ class LocalTraining:
         self._weights = initial_weights(self._config)
 
     def epoch(self, augmentation: str = "none") -> dict[str, float]:
-        """One epoch from new weights: its `seconds`, and the processor's, `cpu`."""
+        """Train one epoch from new weights; return `seconds` and processor seconds `cpu`."""
         began, used = time.perf_counter(), time.process_time()
         batches = training_batches(
             self._data.images("train"),

@@ -1,4 +1,4 @@
-"""What was measured on: the machine, the versions, the commit."""
+"""The machine, versions and commit of a measurement."""
 
 import os
 import platform
@@ -19,7 +19,7 @@ FLOWER = Path(__file__).resolve().parent / "requirements.txt"
 
 
 def describe(command: Sequence[str]) -> dict[str, Any]:
-    """Facts for machine.json: what a reader needs to judge the numbers and to repeat them."""
+    """Return the facts of machine.json, by which a reader judges and repeats the numbers."""
     return {
         "command": " ".join(command),
         "started": time.strftime("%Y-%m-%d %H:%M:%S %z"),
@@ -49,7 +49,7 @@ def _from_proc(file: str, name: str) -> str:
 
 
 def _said(*command: str) -> str:
-    """What a command prints; nothing where it is absent or fails."""
+    """Return what a command prints; empty where it is absent or fails."""
     if shutil.which(command[0]) is None:
         return ""
     return subprocess.run(command, cwd=ROOT, capture_output=True, text=True).stdout.strip()

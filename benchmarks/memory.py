@@ -1,4 +1,4 @@
-"""Memory: of a worker against plain Keras; of an aggregation of many clients, and how long it takes."""
+"""Memory of a worker against plain Keras; memory and time of an aggregation of many clients."""
 
 from functools import partial
 from pathlib import Path
@@ -7,11 +7,11 @@ import numpy as np
 import redis
 
 from benchmarks.aggregating import bare_key
-from benchmarks.apart import Apart
 from benchmarks.floor import Floor
 from benchmarks.pipeline import CLIENTS, Pipeline, threads_of_each
 from benchmarks.processes import peak_bytes
 from benchmarks.records import Curve, Record
+from benchmarks.remote_object import RemoteObject
 from benchmarks.synthetic_data import write_prepared
 from benchmarks.transfer import README_NUMBERS, model_like
 from benchmarks.turns import in_turn
@@ -26,7 +26,7 @@ WORKER_LIMIT = 1.1
 MODELS_LIMIT = 3.0
 TIME_LIMIT = 2.0
 TURNS = {10: 5, 100: 3, 1000: 1}
-"""Clients, and how often their aggregation is measured."""
+"""Number of clients, and number of measurements of their aggregation."""
 DIFFERENT_UPDATES = 10
 OURS, BARE = "ours, Redis", "bytes read from Redis and added in NumPy"
 
@@ -70,18 +70,20 @@ def _measure_aggregation(record: Record, folder: Path, turns: dict[int, int]) ->
         tiny = _put(client, "tiny", [np.zeros(10, np.float32)])
 
         def once(method: str, count: int) -> dict[str, float]:
-            with Apart("benchmarks.aggregating.Aggregating", server.url, references, tiny) as process:
+            with RemoteObject("benchmarks.aggregating.Aggregating", server.url, references, tiny) as process:
                 answer: dict[str, float] = process.ask(method, count)
                 return answer
 
         for count, times in turns.items():
-            found = in_turn({BARE: partial(once, "bare", count), OURS: partial(once, "ours", count)}, times)
+            readings = in_turn(
+                {BARE: partial(once, "bare", count), OURS: partial(once, "ours", count)}, times
+            )
             medians = {}
             for reading, unit, what in (
                 ("seconds", "s", f"aggregation of {count} clients of 7.24 MB"),
                 ("peak", "models", f"peak memory of an aggregation of {count} clients"),
             ):
-                values = {name: [one[reading] for one in found[name]] for name in (BARE, OURS)}
+                values = {name: [one[reading] for one in readings[name]] for name in (BARE, OURS)}
                 bare = record.add(what, BARE, unit, values[BARE])
                 medians[reading] = record.add(what, OURS, unit, values[OURS], bare)
                 for row in (bare, medians[reading]):
@@ -94,7 +96,7 @@ def _measure_aggregation(record: Record, folder: Path, turns: dict[int, int]) ->
 
 
 def _put(client: redis.Redis, key: str, arrays: Weights) -> Reference:
-    """Store an update as a client does, and its bytes as a plain value beside it."""
+    """Store an update as a client does, and its bytes as a plain value."""
     names = [f"layer-{number}" for number in range(len(arrays))]
     reference = put_arrays(RedisStore(client), key, names, arrays)
     client.set(bare_key(reference), b"".join(array.tobytes() for array in arrays))

@@ -1,4 +1,4 @@
-"""The project itself: its own Redis, its workers as the launcher starts them, its training command."""
+"""The project as a contender: Redis, workers as the launcher starts them, the training command."""
 
 import contextlib
 import itertools
@@ -19,12 +19,12 @@ from helpers.launcher.weight_folder import weight_folder
 from helpers.launcher.worker_processes import WorkerProcesses, worker_environment
 
 CLIENTS = 3
-"""As the README's default."""
+"""The README's default."""
 NOTHING: Mapping[str, str] = {}
 
 
 def without_settings(environment: dict[str, str]) -> dict[str, str]:
-    """The same environment without any setting of the project: all are measured as they come."""
+    """Return the environment without settings of the project, so that defaults are measured."""
     return {
         name: value
         for name, value in environment.items()
@@ -33,21 +33,21 @@ def without_settings(environment: dict[str, str]) -> dict[str, str]:
 
 
 def environment_of(redis_url: str, count: int) -> dict[str, str]:
-    """What the launcher gives each of `count` workers, and nothing that a user has set."""
-    given = without_settings(worker_environment(redis_url, count))
-    return given | {"REDIS_URL": redis_url, "DT_THREADS": str(threads_of_each(count))}
+    """Return the environment that the launcher gives each of `count` workers, without a user's settings."""
+    environment = without_settings(worker_environment(redis_url, count))
+    return environment | {"REDIS_URL": redis_url, "DT_THREADS": str(threads_of_each(count))}
 
 
 class Pipeline:
-    """A Redis on a free port with workers beside it, all files in one folder; a context manager.
+    """A Redis on a free port and workers, with all files in one folder. A context manager that stops them.
 
     Args:
-        folder: for Redis, records, models and logs.
+        folder: for Redis, records, models and logs; made here.
         prepared: folder of the prepared arrays.
-        count: workers.
-        all_in_redis: keep weights there too, as on several machines; else where the launcher puts them.
+        count: number of workers.
+        all_in_redis: keep weights in Redis, as on several machines, and not in the launcher's folder.
         app: module of the workers' Celery app.
-        more: what else belongs into the environment of workers and command.
+        more: further variables for workers and command.
     """
 
     def __init__(
@@ -89,7 +89,7 @@ class Pipeline:
 
     @property
     def pids(self) -> list[int]:
-        """Process ids of Redis and the workers."""
+        """The process ids of Redis and the workers."""
         server = self._server.process
         return self.worker_pids + ([server.pid] if server is not None else [])
 
@@ -97,14 +97,15 @@ class Pipeline:
         """Run the training command to its end.
 
         Args:
-            *options: of the command.
+            *options: of the command line.
 
         Returns:
-            a round each: `seconds` between the ends of two rounds, `told` and `bytes_down` as rounds.csv has
-            them, processor seconds `cpu` of Redis, workers and command, bytes `in` and `out` of Redis.
+            readings of each round: `seconds` between the ends of two rounds, `recorded` seconds and
+            `bytes_down` from rounds.csv, processor seconds `cpu` of Redis, workers and command, bytes `in`
+            and `out` of Redis.
 
         Raises:
-            CommandFailed: with the last lines it printed.
+            CommandFailed: the command failed; the message has its last lines.
         """
         run = f"measured-{next(self._runs)}"
         command = [sys.executable, "distributed_training_index.py", "--run", run, *options]
@@ -120,8 +121,11 @@ class Pipeline:
 
         rounds = watch(command, self.environment, meter)
         table = pd.read_csv(self._folder / "metrics" / run / "rounds.csv")
-        told = zip(rounds, table["seconds"], table["bytes_down"], strict=True)
-        return [{**found, "told": float(seconds), "bytes_down": float(down)} for found, seconds, down in told]
+        rows = zip(rounds, table["seconds"], table["bytes_down"], strict=True)
+        return [
+            {**reading, "recorded": float(seconds), "bytes_down": float(down)}
+            for reading, seconds, down in rows
+        ]
 
     def __enter__(self) -> Self:
         return self
@@ -131,5 +135,5 @@ class Pipeline:
 
 
 def threads_of_each(count: int) -> int:
-    """The threads that the launcher gives each of `count` workers."""
+    """Return the number of threads that the launcher gives each of `count` workers."""
     return max(1, (os.cpu_count() or 1) // count)

@@ -1,4 +1,4 @@
-"""Images to arrays by a plain loop of OpenCV: what one would write without the project."""
+"""A plain OpenCV loop from images to arrays, as one would write it without the project."""
 
 import sys
 from pathlib import Path

@@ -1,4 +1,4 @@
-"""Preprocessing: images a second against a plain loop of OpenCV, and its memory."""
+"""Preprocessing: images per second against a plain OpenCV loop, and memory."""
 
 import os
 import shutil
@@ -24,17 +24,17 @@ OURS, PLAIN = "ours", "a plain loop of OpenCV"
 
 
 def measure(record: Record, folder: Path, quick: bool) -> None:
-    """Measure the command on some images, then its memory on many."""
+    """Measure the speed of the command on some images, then its memory on many."""
     count, many, turns = (200, 400, 1) if quick else (2_000, 20_000, 3)
     images, out = folder / "images", folder / "out"
     record.progress(f"drawing {count} images of 256×256")
     write_png_folder(images, count, 256)
     plain = ["-m", "benchmarks.plain_opencv", str(images), str(out), str(SIDE)]
-    found = in_turn(
+    durations = in_turn(
         {PLAIN: partial(_seconds_of, plain, out), OURS: partial(_seconds_of, _ours(images, out), out)}, turns
     )
     what = f"{count} PNGs of 256×256 to arrays of {SIDE}×{SIDE}"
-    speeds = {name: [count / seconds for seconds in values] for name, values in found.items()}
+    speeds = {name: [count / seconds for seconds in values] for name, values in durations.items()}
     reference = record.add(what, PLAIN, "images/s", speeds[PLAIN])
     record.add(what, OURS, "images/s", speeds[OURS], reference)
 
@@ -53,10 +53,10 @@ def _ours(images: Path, out: Path) -> list[str]:
 
 
 def _seconds_of(arguments: list[str], out: Path) -> float:
-    """How long a command takes from its start to its end; what it wrote to `out` is removed again.
+    """Return the seconds a command takes and remove what it wrote to `out`.
 
     Raises:
-        CommandFailed: with what it said.
+        CommandFailed: it ended with an error, which the message repeats.
     """
     environment = without_settings(dict(os.environ))
     began = time.perf_counter()
@@ -71,7 +71,7 @@ def _seconds_of(arguments: list[str], out: Path) -> float:
 
 
 def _watched(arguments: list[str]) -> tuple[float, int]:
-    """Seconds a command takes, and the most memory it and its processes have at a time, bytes.
+    """Return the seconds a command takes and the peak memory of its processes together, bytes.
 
     Raises:
         CommandFailed: it ended with an error.

@@ -1,4 +1,4 @@
-"""What processes used of the processor and of memory, from Linux' /proc."""
+"""Processor time and memory of processes, from /proc of Linux."""
 
 import contextlib
 import os
@@ -11,23 +11,23 @@ CLOSED = (FileNotFoundError, ProcessLookupError, PermissionError)
 
 
 def family(pids: Iterable[int]) -> set[int]:
-    """These processes and all that descend from them."""
+    """Return these processes and all their descendants."""
     children: dict[int, list[int]] = defaultdict(list)
     for folder in PROC.glob("[0-9]*"):
         with contextlib.suppress(*CLOSED):
             children[int(_stat(int(folder.name))[1])].append(int(folder.name))
-    found: set[int] = set()
+    members: set[int] = set()
     waiting = list(pids)
     while waiting:
         pid = waiting.pop()
-        if pid not in found:
-            found.add(pid)
+        if pid not in members:
+            members.add(pid)
             waiting += children[pid]
-    return found
+    return members
 
 
 def cpu_seconds(pids: Iterable[int]) -> float:
-    """Processor time of these processes, those that descend from them, and their ended children, seconds."""
+    """Return the processor time of processes, their descendants and ended children, seconds."""
     ticks = 0
     for pid in family(pids):
         with contextlib.suppress(*CLOSED):
@@ -36,22 +36,22 @@ def cpu_seconds(pids: Iterable[int]) -> float:
 
 
 def peak_bytes(pid: int | None = None) -> int:
-    """The most memory a process (this one) has had resident, bytes."""
+    """Return the peak resident memory of a process, by default this one, bytes."""
     return _kilobytes(PROC / str(pid or "self") / "status", "VmHWM") * 1024
 
 
 def resident_bytes() -> int:
-    """Memory this process has resident now, bytes."""
+    """Return the resident memory of this process, bytes."""
     return _kilobytes(PROC / "self/status", "VmRSS") * 1024
 
 
 def forget_peak() -> None:
-    """Let `peak_bytes` of this process count from now on."""
+    """Reset `peak_bytes` of this process."""
     (PROC / "self/clear_refs").write_text("5")
 
 
 def shared_out_bytes(pids: Iterable[int]) -> int:
-    """Memory of processes and their descendants, bytes; a page that several share counts once."""
+    """Return the memory of processes and their descendants, bytes; shared pages count once."""
     total = 0
     for pid in family(pids):
         with contextlib.suppress(*CLOSED):
@@ -60,7 +60,7 @@ def shared_out_bytes(pids: Iterable[int]) -> int:
 
 
 def _stat(pid: int) -> list[str]:
-    """The fields of /proc/PID/stat from the third (the state) on; the name before may hold anything."""
+    """Return the fields of /proc/PID/stat from the third, the state; the name before it may hold spaces."""
     return (PROC / str(pid) / "stat").read_text().rpartition(")")[2].split()
 
 

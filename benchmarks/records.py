@@ -1,4 +1,4 @@
-"""What is measured: values a turn, their median and range, and what was asked for."""
+"""Measurements with their median and range, and targets."""
 
 import statistics
 from collections.abc import Callable, Mapping, Sequence
@@ -7,15 +7,15 @@ from dataclasses import dataclass
 
 @dataclass(frozen=True)
 class Measurement:
-    """What one contender did.
+    """The values of one contender.
 
     Attributes:
         part: such as `round`.
-        what: what was done, the same for all contenders of a comparison.
-        contender: who did it.
+        what: the work, the same for all contenders of a comparison.
+        contender: its name.
         unit: of the values.
-        values: one a turn (or a round, or a process).
-        reference: the contender it is compared with; empty for none.
+        values: one for each turn, round or process.
+        reference: the contender it is compared with, or empty.
         ratio: its median divided by the reference's.
     """
 
@@ -40,13 +40,13 @@ class Measurement:
 
 @dataclass(frozen=True)
 class Target:
-    """What issue and README ask for, and what was measured.
+    """A limit and what was measured.
 
     Attributes:
         part: as of a measurement.
-        asked: what of, in words.
-        limit: at most, or `at_least`.
-        measured: None where it could not be measured.
+        asked: the quantity, in words.
+        limit: greatest value that is allowed, or least with `at_least`.
+        measured: None if it could not be measured.
         unit: of both; `×` for a ratio.
     """
 
@@ -75,10 +75,10 @@ class Target:
 
 @dataclass(frozen=True)
 class Curve:
-    """Numbers over a number, to be drawn.
+    """Curves to be drawn.
 
     Attributes:
-        title, x, y: what it shows, and its axes with their units.
+        title, x, y: heading, and the axes with their units.
         lines: a contender's points (x, y).
     """
 
@@ -89,29 +89,29 @@ class Curve:
 
 
 class Record:
-    """What a part found; every line is told as it comes.
+    """The results of a part; each line is printed as it comes.
 
     Args:
         part: its name.
-        tell: receives one line.
+        on_line: receives one line.
     """
 
-    def __init__(self, part: str, tell: Callable[[str], None]) -> None:
+    def __init__(self, part: str, on_line: Callable[[str], None]) -> None:
         self.part = part
         self.measurements: list[Measurement] = []
         self.targets: list[Target] = []
         self.curves: list[Curve] = []
         self.notes: list[str] = []
-        self._tell = tell
+        self._on_line = on_line
 
     def progress(self, text: str) -> None:
-        """Say what is being done."""
-        self._tell(f"  … {text}")
+        """Report the current step."""
+        self._on_line(f"  … {text}")
 
     def note(self, text: str) -> None:
-        """Keep a remark, such as why a contender was left out."""
+        """Add a remark, such as why a contender was left out."""
         self.notes.append(text)
-        self._tell(f"  note: {text}")
+        self._on_line(f"  note: {text}")
 
     def add(
         self,
@@ -121,24 +121,24 @@ class Record:
         values: Sequence[float],
         reference: Measurement | None = None,
     ) -> Measurement:
-        """Keep what a contender did, and compare it with the reference."""
+        """Add the values of a contender and return them compared with the reference."""
         median = statistics.median(values)
         ratio = None if reference is None or not reference.median else median / reference.median
         name = "" if reference is None else reference.contender
-        found = Measurement(self.part, what, contender, unit, tuple(values), name, ratio)
-        self.measurements.append(found)
-        self._tell(f"  {found}")
-        return found
+        measurement = Measurement(self.part, what, contender, unit, tuple(values), name, ratio)
+        self.measurements.append(measurement)
+        self._on_line(f"  {measurement}")
+        return measurement
 
     def target(
         self, asked: str, limit: float, measured: float | None, unit: str, *, at_least: bool = False
     ) -> None:
-        """Keep what was asked for and what came of it."""
-        found = Target(self.part, asked, limit, measured, unit, at_least)
-        self.targets.append(found)
-        self._tell(f"  {found}")
+        """Add a target."""
+        target = Target(self.part, asked, limit, measured, unit, at_least)
+        self.targets.append(target)
+        self._on_line(f"  {target}")
 
 
 def shown(value: float) -> str:
-    """A number with four digits that count."""
+    """Return a number with four significant digits."""
     return f"{value:,.0f}" if abs(value) >= 1000 else f"{value:.4g}"

@@ -1,4 +1,4 @@
-"""Results on disk: CSV, one Markdown page, plots; written anew after every part."""
+"""Results on disk: CSV, a Markdown page and plots, rewritten after every part."""
 
 import json
 from collections.abc import Sequence
@@ -14,18 +14,18 @@ from helpers.run_records.tables import to_csv
 
 
 def write_results(folder: Path, records: Sequence[Record], machine: dict[str, Any]) -> None:
-    """Write all that has been measured so far.
+    """Write everything measured so far.
 
     Args:
-        folder: made when absent; gets results.csv, targets.csv, machine.json, results.md and PNGs.
-        records: a part each.
+        folder: made if absent; receives results.csv, targets.csv, machine.json, results.md and PNGs.
+        records: one for each part.
         machine: see `machine.describe`.
     """
     folder.mkdir(parents=True, exist_ok=True)
-    measurements = [found for record in records for found in record.measurements]
-    targets = [found for record in records for found in record.targets]
-    write_whole(folder / "results.csv", to_csv(pd.DataFrame([_row(found) for found in measurements])))
-    write_whole(folder / "targets.csv", to_csv(pd.DataFrame([_target_row(found) for found in targets])))
+    measurements = [row for record in records for row in record.measurements]
+    targets = [row for record in records for row in record.targets]
+    write_whole(folder / "results.csv", to_csv(pd.DataFrame([_row(row) for row in measurements])))
+    write_whole(folder / "targets.csv", to_csv(pd.DataFrame([_target_row(row) for row in targets])))
     write_whole(folder / "machine.json", (json.dumps(machine, indent=1, ensure_ascii=False) + "\n").encode())
     pictures = ["targets.png"]
     plot_targets(folder / pictures[0], targets)
@@ -39,29 +39,29 @@ def write_results(folder: Path, records: Sequence[Record], machine: dict[str, An
     write_whole(folder / "results.md", (page + "\n").encode())
 
 
-def _row(found: Measurement) -> dict[str, Any]:
+def _row(row: Measurement) -> dict[str, Any]:
     return {
-        "part": found.part,
-        "what": found.what,
-        "contender": found.contender,
-        "unit": found.unit,
-        "median": found.median,
-        "min": min(found.values),
-        "max": max(found.values),
-        "reference": found.reference,
-        "ratio": found.ratio,
-        "values": " ".join(f"{value:.6g}" for value in found.values),
+        "part": row.part,
+        "what": row.what,
+        "contender": row.contender,
+        "unit": row.unit,
+        "median": row.median,
+        "min": min(row.values),
+        "max": max(row.values),
+        "reference": row.reference,
+        "ratio": row.ratio,
+        "values": " ".join(f"{value:.6g}" for value in row.values),
     }
 
 
-def _target_row(found: Target) -> dict[str, Any]:
+def _target_row(row: Target) -> dict[str, Any]:
     return {
-        "part": found.part,
-        "target": found.asked,
-        "asked": found.bound,
-        "measured": found.measured,
-        "unit": found.unit,
-        "verdict": found.verdict,
+        "part": row.part,
+        "target": row.asked,
+        "asked": row.bound,
+        "measured": row.measured,
+        "unit": row.unit,
+        "verdict": row.verdict,
     }
 
 
@@ -72,24 +72,24 @@ def _head(machine: dict[str, Any]) -> list[str]:
 
 def _tables(records: Sequence[Record]) -> list[str]:
     targets = [
-        (found.part, found.asked, found.bound, _number(found.measured, found.unit), found.verdict)
+        (row.part, row.asked, row.bound, _number(row.measured, row.unit), row.verdict)
         for record in records
-        for found in record.targets
+        for row in record.targets
     ]
     parts = ["## Targets", table(("part", "target", "asked", "measured", ""), targets)]
     for record in records:
         rows = [
             (
-                found.what,
-                found.contender,
-                _number(found.median, found.unit),
-                f"{shown(min(found.values))}–{shown(max(found.values))}",
-                str(len(found.values)),
-                "" if found.ratio is None else f"{found.ratio:.3f} × {found.reference}",
+                row.what,
+                row.contender,
+                _number(row.median, row.unit),
+                f"{shown(min(row.values))}–{shown(max(row.values))}",
+                str(len(row.values)),
+                "" if row.ratio is None else f"{row.ratio:.3f} × {row.reference}",
             )
-            for found in record.measurements
+            for row in record.measurements
         ]
-        head = ("what", "who", "median", "min–max", "values", "against the reference")
+        head = ("what", "contender", "median", "min–max", "values", "against the reference")
         parts += [f"## {record.part}", table(head, rows), *(f"Note: {note}." for note in record.notes)]
     return parts
 
@@ -99,6 +99,6 @@ def _number(value: float | None, unit: str) -> str:
 
 
 def table(head: Sequence[str], rows: Sequence[Sequence[str]]) -> str:
-    """A table in Markdown."""
+    """Return a Markdown table."""
     lines = [head, ["---"] * len(head), *rows]
     return "\n".join("| " + " | ".join(line) + " |" for line in lines)

@@ -20,15 +20,15 @@ def write_rows(
     turns: Mapping[str, Sequence[Rounds]],
     idle: Sequence[float],
 ) -> None:
-    """Write the rows of one batch size, and how the targets fared.
+    """Write the rows and targets of one batch size.
 
     Args:
         record: receives them.
         case: such as `batch 2`.
         firsts: the first rounds of the floor's processes.
-        turns: a contender's turns. The first round of a training command, and of a Flower simulation, is no
-            steady one; it is cold in the first turn of new workers only, and always with Flower.
-        idle: what waiting contenders used meanwhile, % of a core.
+        turns: of each contender. The first round of a training command or Flower simulation is not a steady
+            one. It is cold only in the first turn of new workers, and always with Flower.
+        idle: processor use of waiting contenders, % of a core.
     """
     first = {name: list(rounds) for name, rounds in firsts.items()}
     first[OURS] = [turns[OURS][0][0]]
@@ -40,9 +40,9 @@ def write_rows(
     seconds = _compare(record, f"steady round, {case}", "s", steady, "seconds")
     record.add(
         f"steady round, {case}",
-        "ours, plain step, as rounds.csv tells",
+        "ours, plain step, as in rounds.csv",
         "s",
-        [one["told"] for one in steady[OURS]],
+        [one["recorded"] for one in steady[OURS]],
         seconds[FLOOR],
     )
     _compare(record, f"processor time of a steady round, {case}", "s", steady, "cpu")
@@ -58,9 +58,9 @@ def write_rows(
 def _compare(
     record: Record, what: str, unit: str, rounds: Mapping[str, Rounds], reading: str
 ) -> dict[str, Measurement]:
-    """One row a contender, each against the floor."""
-    found: dict[str, Measurement] = {}
+    """Write and return a row for each contender, compared with the floor."""
+    rows: dict[str, Measurement] = {}
     for name in sorted(rounds, key=lambda name: name != FLOOR):
         values = [one[reading] for one in rounds[name]]
-        found[name] = record.add(what, name, unit, values, found.get(FLOOR))
-    return found
+        rows[name] = record.add(what, name, unit, values, rows.get(FLOOR))
+    return rows

@@ -1,4 +1,4 @@
-"""A round: the floor, this project and Flower, in turn."""
+"""Rounds of the floor, this project and Flower, in turn."""
 
 import contextlib
 import subprocess
@@ -19,12 +19,12 @@ from benchmarks.turns import in_turn
 from benchmarks.watching import Readings
 
 Contender = Callable[[], list[Readings]]
-"""Runs some rounds; returns each, the first of its turn first."""
+"""Runs some rounds and returns the readings of each, in order."""
 
 
 @dataclass(frozen=True)
 class Size:
-    """How much is measured: images, height and width, batch sizes, turns of each, rounds a turn."""
+    """The size of the measurement: images, height and width, batch sizes, turns, rounds of a turn."""
 
     num_train: int = 189
     num_val: int = 63
@@ -39,12 +39,12 @@ QUICK = Size(24, 12, (32, 32), (4,), 1, 2, 1)
 
 
 def measure(record: Record, folder: Path, quick: bool) -> None:
-    """Measure rounds at every batch size, each time with fresh processes.
+    """Measure rounds at every batch size, with new processes for each.
 
     Args:
         record: receives rows and targets.
-        folder: for everything that is written.
-        quick: tiny, to see that it works.
+        folder: receives everything that is written.
+        quick: use tiny sizes, as a check.
     """
     size = QUICK if quick else Size()
     prepared = folder / "prepared"
@@ -94,7 +94,7 @@ def _flower(record: Record, prepared: Path) -> Flower | None:
 
 
 def _idling(run: Contender, name: str, standing: Mapping[str, list[int]], idle: list[float]) -> Contender:
-    """The same contender; notes what the waiting processes of the others use meanwhile, in % of a core."""
+    """Wrap a contender to record what the waiting processes of the others use, in % of a core."""
     own = standing[name]
     others = {pid for pids in standing.values() if pids != own for pid in pids}
 
@@ -110,13 +110,13 @@ def _idling(run: Contender, name: str, standing: Mapping[str, list[int]], idle: 
 def _turns(
     record: Record, contenders: Mapping[str, Contender], size: Size
 ) -> dict[str, list[list[Readings]]]:
-    """All contenders in turn; Flower, which starts anew and slowly each time, has fewer turns."""
+    """Run all contenders in turn; Flower, which starts slowly each time, has fewer turns."""
 
-    def tell(name: str, rounds: list[Readings]) -> None:
-        record.progress(f"{name}: " + ", ".join(f"{one['seconds']:.2f}" for one in rounds) + " s")
+    def report(name: str, readings: list[Readings]) -> None:
+        record.progress(f"{name}: " + ", ".join(f"{one['seconds']:.2f}" for one in readings) + " s")
 
-    found = in_turn(contenders, size.flower_turns, tell)
+    rounds = in_turn(contenders, size.flower_turns, report)
     others = {name: run for name, run in contenders.items() if name != FLOWER}
-    for name, turns in in_turn(others, size.turns - size.flower_turns, tell).items():
-        found[name] += turns
-    return found
+    for name, turns in in_turn(others, size.turns - size.flower_turns, report).items():
+        rounds[name] += turns
+    return rounds

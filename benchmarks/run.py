@@ -1,10 +1,10 @@
-"""Measure the project side by side with plain Keras, bare Redis, plain OpenCV and Flower; Linux only.
+"""Benchmarks of the project against plain Keras, bare Redis, plain OpenCV and Flower; Linux only.
 
-python benchmarks/run.py                     everything; takes a while, and nothing else may run
-python benchmarks/run.py round transfer      these parts alone
-python benchmarks/run.py start --quick       tiny, only to see that it works
+python benchmarks/run.py                     everything; the machine must be idle otherwise
+python benchmarks/run.py round transfer      only these parts
+python benchmarks/run.py start --quick       tiny, as a check
 
-Writes a table, a page and plots to benchmarks/results/<date>. What each number is: benchmarks/README.md.
+Writes a table, a page and plots to benchmarks/results/<date>. benchmarks/README.md explains each number.
 """
 
 from __future__ import annotations
@@ -22,7 +22,7 @@ from importlib import import_module
 from pathlib import Path
 
 ROOT = Path(__file__).resolve().parents[1]
-if sys.path[0] == str(ROOT / "benchmarks"):  # run as a script: `run` is the project's, not this file
+if sys.path[0] == str(ROOT / "benchmarks"):  # run as a script: `import run` must find the project's
     sys.path[0] = str(ROOT)
 
 RESULTS = ROOT / "benchmarks/results"
@@ -37,7 +37,7 @@ PARTS = {
     "preprocessing": "preparation",
     "gpu": "gpu",
 }
-"""The parts, and the module of this package that measures each."""
+"""The parts, and the module that measures each."""
 
 
 def parse(arguments: Sequence[str] | None) -> argparse.Namespace:
@@ -47,7 +47,7 @@ def parse(arguments: Sequence[str] | None) -> argparse.Namespace:
     )
     names = f"{', '.join(PARTS)} [all; gpu only where there is one]"
     parser.add_argument("parts", nargs="*", metavar="PART", help=names)
-    parser.add_argument("--quick", action="store_true", help="tiny, only to see that it works")
+    parser.add_argument("--quick", action="store_true", help="tiny, as a check")
     parser.add_argument("--out", type=Path, metavar="DIR", help="where to write [benchmarks/results/<date>]")
     options = parser.parse_args(arguments)
     if unknown := sorted(set(options.parts) - set(PARTS)):
@@ -56,7 +56,7 @@ def parse(arguments: Sequence[str] | None) -> argparse.Namespace:
 
 
 def enter_environment(script: str = __file__) -> int:
-    """Go on with this script in the project's environment .venv, made if need be; if that fails, a status."""
+    """Continue in the project's environment .venv, made if absent; return a status if that fails."""
     import run as project
 
     try:
@@ -72,23 +72,23 @@ def enter_environment(script: str = __file__) -> int:
 
 
 def drop_settings() -> None:
-    """Leave settings in the environment out of account, and say so."""
+    """Remove settings of the project from the environment and say so."""
     from benchmarks.pipeline import without_settings
 
     for name in set(os.environ) - set(without_settings(dict(os.environ))):
-        print(f"{name} is left out of account: the project is measured with its own settings")
+        print(f"{name} is ignored: benchmarks use the default settings")
         del os.environ[name]
     os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "2")
 
 
 def measure(parts: Sequence[str], quick: bool, out: Path, command: Sequence[str]) -> None:
-    """Measure parts, one after the other, and write what is known after each.
+    """Measure parts one after the other and write the results after each.
 
     Args:
         parts: keys of PARTS.
-        quick: tiny.
+        quick: use tiny sizes, as a check.
         out: folder of the results.
-        command: how it can be repeated.
+        command: repeats the measurement.
     """
     from benchmarks.machine import describe
     from benchmarks.records import Record
@@ -97,7 +97,9 @@ def measure(parts: Sequence[str], quick: bool, out: Path, command: Sequence[str]
     drop_settings()
     machine = describe(command)
     if machine["load average before"] > 0.3 * machine["cores"]:
-        print(f"This machine is busy (load {machine['load average before']:.1f}): do not trust the numbers.")
+        print(
+            f"This machine is busy (load {machine['load average before']:.1f}): the numbers are not reliable."
+        )
     records = []
     with tempfile.TemporaryDirectory(prefix="benchmarks-") as scratch:
         for part in parts:
@@ -115,7 +117,7 @@ def measure(parts: Sequence[str], quick: bool, out: Path, command: Sequence[str]
 
 
 def main(arguments: Sequence[str] | None = None) -> int:
-    """The command; returns its exit status."""
+    """Run the command and return its exit status."""
     options = parse(arguments)
     if not sys.platform.startswith("linux"):
         print("error: the benchmarks read /proc and need Linux", file=sys.stderr)
@@ -124,7 +126,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
         return status
     from helpers.settings.errors import UserError
 
-    # Like Ctrl-C it ends the processes that were started.
+    # SIGTERM ends the processes that were started, as Ctrl-C does.
     signal.signal(signal.SIGTERM, lambda number, frame: sys.exit(128 + number))
     default = "quick" if options.quick else time.strftime("%Y-%m-%d")
     has_gpu = shutil.which("nvidia-smi") is not None
@@ -136,7 +138,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
         print(f"error: {error}", file=sys.stderr)
         return 2
     except KeyboardInterrupt:
-        print("stopped; the parts that were finished are written", file=sys.stderr)
+        print("stopped; results of the finished parts are written", file=sys.stderr)
         return 130
     return 0
 

@@ -1,4 +1,4 @@
-"""How soon things answer: `--help`, the algorithms' import, a worker."""
+"""Start times of `--help`, of the algorithms' import and of a worker."""
 
 import os
 import subprocess
@@ -33,16 +33,18 @@ WORKER = "a worker, until it takes tasks"
 
 
 def measure(record: Record, folder: Path, quick: bool) -> None:
-    """Measure all in turn; every one is a process from its start to its end (a worker: until it is ready)."""
+    """Measure processes in turn, each from start to end, a worker until it is ready."""
     turns = 1 if quick else 7
     contenders: dict[str, Callable[[], float]] = {
         name: partial(_seconds_of, [*name.split(), "--help"]) for name in COMMANDS
     }
     contenders["helpers.federated"] = _import_seconds
-    _seconds_of([*COMMANDS[3].split(), "--help"])  # once without counting: compiled files, disk cache
-    found = in_turn(contenders, turns)
-    imported = record.add("import", "helpers.federated, all modules", "s", found.pop("helpers.federated"))
-    answers = [record.add("--help", name, "s", seconds) for name, seconds in found.items()]
+    _seconds_of([*COMMANDS[3].split(), "--help"])  # a first run fills the disk cache
+    seconds_of = in_turn(contenders, turns)
+    imported = record.add(
+        "import", "helpers.federated, all modules", "s", seconds_of.pop("helpers.federated")
+    )
+    answers = [record.add("--help", name, "s", seconds) for name, seconds in seconds_of.items()]
     record.target("--help of the slowest command", HELP_LIMIT_S, max(one.median for one in answers), "s")
     record.target("import of helpers.federated", IMPORT_LIMIT_S, imported.median, "s")
     _measure_worker(record, folder, 1 if quick else 5)
@@ -51,18 +53,18 @@ def measure(record: Record, folder: Path, quick: bool) -> None:
 def _measure_worker(record: Record, folder: Path, turns: int) -> None:
     with start_server(find_binary(), folder / "redis") as server:
         worker = partial(_worker_seconds, server.url)
-        worker()  # once without counting
-        found = in_turn(
+        worker()  # a first run fills the disk cache
+        seconds_of = in_turn(
             {TENSORFLOW: partial(_seconds_of, ["-c", "import tensorflow"]), WORKER: worker}, turns
         )
-    tensorflow = record.add("start of a worker", TENSORFLOW, "s", found[TENSORFLOW])
-    ready = record.add("start of a worker", WORKER, "s", found[WORKER], tensorflow)
+    tensorflow = record.add("start of a worker", TENSORFLOW, "s", seconds_of[TENSORFLOW])
+    ready = record.add("start of a worker", WORKER, "s", seconds_of[WORKER], tensorflow)
     late = ready.median - tensorflow.median
     record.target("a worker is ready, after TensorFlow's own import", READY_LIMIT_S, late, "s")
 
 
 def _worker_seconds(redis_url: str) -> float:
-    """How long a new worker takes until its heartbeat says that it takes tasks; it is stopped then."""
+    """Return the seconds until the heartbeat of a new worker says that it takes tasks; stop the worker."""
     client = connect(redis_url)
     began = time.perf_counter()
     with WorkerProcesses(["measured"], environment_of(redis_url, 1), lambda name, line: None):
@@ -74,7 +76,7 @@ def _worker_seconds(redis_url: str) -> float:
 
 
 def _seconds_of(arguments: list[str]) -> float:
-    """How long a command of this interpreter takes."""
+    """Return the seconds a command of this interpreter takes."""
     environment = {**os.environ, "TF_CPP_MIN_LOG_LEVEL": "2"}
     began = time.perf_counter()
     subprocess.run([sys.executable, *arguments], cwd=ROOT, env=environment, check=True, capture_output=True)
@@ -82,7 +84,7 @@ def _seconds_of(arguments: list[str]) -> float:
 
 
 def _import_seconds() -> float:
-    """How long importing every module of helpers.federated takes, in a new interpreter."""
+    """Return the seconds of importing all modules of helpers.federated in a new interpreter."""
     files = sorted((ROOT / "helpers/federated").rglob("[a-z]*.py"))
     names = ", ".join(".".join(file.relative_to(ROOT).with_suffix("").parts) for file in files)
     program = f"import time; t = time.perf_counter(); import {names}; print(time.perf_counter() - t)"

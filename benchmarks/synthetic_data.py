@@ -1,4 +1,4 @@
-"""Images drawn by lot, the same for the same seed: their content costs no time, only their size does."""
+"""Noise images from a fixed seed. Their size affects the measured times, their content does not."""
 
 from pathlib import Path
 
@@ -15,11 +15,12 @@ NUM_TEST = 8
 
 
 def write_prepared(folder: Path, num_train: int, num_val: int, input_shape: tuple[int, int]) -> PreparedData:
-    """Write noise in the form that preprocessing leaves: uint8 (N, H, W, 3), classes in turn.
+    """Write noise as preprocessing writes images: uint8 (N, H, W, 3), alternating classes.
 
     Args:
-        folder: made here; nothing may be in it.
-        num_train: training images; beside them `num_val` validation and 8 test images.
+        folder: made here; must not hold a data set.
+        num_train: number of training images.
+        num_val: number of validation images; there are also 8 test images.
         input_shape: height and width.
     """
     generator = np.random.default_rng(SEED)
@@ -41,15 +42,15 @@ def write_prepared(folder: Path, num_train: int, num_val: int, input_shape: tupl
     settings = Config.load(INPUT_SHAPE=input_shape).model_dump(
         mode="json", include={"INPUT_SHAPE", "SEED", "TEST_FRACTION", "VALIDATION_FRACTION"}
     )
-    about = {"source": "synthetic", "data_dir": "", "settings": settings, "left_out": []}
-    write_dataset(folder, scratch, pixels, splits, examples, [], about)
+    facts = {"source": "synthetic", "data_dir": "", "settings": settings, "left_out": []}
+    write_dataset(folder, scratch, pixels, splits, examples, [], facts)
     pixels.unlink()
     scratch.rmdir()
     return PreparedData.open(folder)
 
 
 def write_png_folder(folder: Path, count: int, side: int) -> None:
-    """Write `count` different gray PNGs, blurred noise of `side`×`side` pixels, half in 0/ and half in 1/."""
+    """Write `count` gray PNGs of blurred noise, `side`×`side` pixels, half in 0/ and half in 1/."""
     generator = np.random.default_rng(SEED)
     for label in "01":
         (folder / label).mkdir(parents=True)
@@ -61,9 +62,9 @@ def write_png_folder(folder: Path, count: int, side: int) -> None:
 
 
 def write_manifest(folder: Path, count: int) -> None:
-    """Say of the images of `write_png_folder` which patient, two images each, and which of two devices."""
+    """Write manifest.csv for `write_png_folder`: patients with two images each, and two devices."""
     lines = ["file,patient,device"]
     for number in range(count):
-        patient = number // 4 * 2 + number % 2  # images of one class follow each other at a distance of two
+        patient = number // 4 * 2 + number % 2  # consecutive images of a class differ by two
         lines.append(f"{number % 2}/{number:06d}.png,{patient},{'A' if patient % 6 < 3 else 'B'}")
     (folder / "manifest.csv").write_text("\n".join(lines) + "\n")

@@ -1,4 +1,4 @@
-"""Bytes in and out of Redis a round, against the least that a round through a store can do with."""
+"""Bytes in and out of Redis in a round, against the least that a round needs."""
 
 from pathlib import Path
 
@@ -8,11 +8,11 @@ from benchmarks.synthetic_data import write_prepared
 
 LIMIT = 1.05
 DTYPES = {"float32": 4, "float16": 2, "int8": 1}
-"""Values of UPDATE_DTYPE, and the bytes that a number of an update then takes."""
+"""Values of UPDATE_DTYPE, and the bytes of each number of an update."""
 
 
 def measure(record: Record, folder: Path, quick: bool) -> None:
-    """Measure steady rounds with every kind of update; few images, as images are never sent."""
+    """Measure steady rounds with every kind of update. Few images suffice, as images are never sent."""
     side, num_rounds = (32, 3) if quick else (128, 4)
     write_prepared(folder / "prepared", 12, 8, (side, side))
     options = ["--epochs", str(num_rounds), "--input-shape", f"{side},{side}", "--augmentation", "none"]
@@ -26,5 +26,5 @@ def measure(record: Record, folder: Path, quick: bool) -> None:
             what = f"traffic of a steady round, updates {dtype}"
             floor = record.add(what, "the least possible", "MB", [least / 1e6])
             moved = [(one["in"] + one["out"]) / 1e6 for one in rounds]
-            found = record.add(what, "ours, redis://", "MB", moved, floor)
-            record.target(asked, LIMIT, found.ratio, "×")
+            ours = record.add(what, "ours, redis://", "MB", moved, floor)
+            record.target(asked, LIMIT, ours.ratio, "×")

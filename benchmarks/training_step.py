@@ -1,4 +1,4 @@
-"""The training step: images a second of plain Keras and of the project's steps, in turn, a process each."""
+"""The training step: images per second of plain Keras and of the project's steps, in turn."""
 
 import contextlib
 from functools import partial
@@ -6,21 +6,21 @@ from pathlib import Path
 
 import numpy as np
 
-from benchmarks.apart import Apart
 from benchmarks.pipeline import CLIENTS, threads_of_each
 from benchmarks.records import Record
+from benchmarks.remote_object import RemoteObject
 from benchmarks.synthetic_data import write_prepared
 from benchmarks.turns import in_turn
 
 LIMITS = {2: 1.0, 16: 1.15}
-"""Batch size, and how many times plain Keras' images a second the fast step should give at least."""
+"""Batch sizes, and the least speed of the fast step as a multiple of plain Keras."""
 PLAIN, TUNED = "plain Keras fit", "plain Keras fit, process tuned as ours"
 OURS, FAST = "ours, plain step", "ours, fast step"
 KERAS, TRAINING = "benchmarks.plain_keras.PlainKeras", "benchmarks.local_training.LocalTraining"
 
 
 def measure(record: Record, folder: Path, quick: bool) -> None:
-    """Measure every batch size; all have a worker's threads."""
+    """Measure every batch size, with a worker's number of threads."""
     side, count, turns = (32, 32, 2) if quick else (128, 96, 5)
     prepared = folder / "prepared"
     write_prepared(prepared, count, 8, (side, side))
@@ -31,16 +31,16 @@ def measure(record: Record, folder: Path, quick: bool) -> None:
             record.progress(f"batch {batch_size}: starting processes")
             processes = {}
             for name, is_tuned in ((PLAIN, False), (TUNED, True)):
-                plain = Apart(KERAS, prepared, rows, batch_size, threads, is_tuned=is_tuned)
+                plain = RemoteObject(KERAS, prepared, rows, batch_size, threads, is_tuned=is_tuned)
                 processes[name] = stack.enter_context(plain)
             for name, step in ((OURS, "plain"), (FAST, "fast")):
-                ours = Apart(TRAINING, prepared, rows, settings | {"TRAIN_STEP": step})
+                ours = RemoteObject(TRAINING, prepared, rows, settings | {"TRAIN_STEP": step})
                 processes[name] = stack.enter_context(ours)
             for process in processes.values():
                 process.ask("epoch")  # builds and traces
-            found = in_turn({name: partial(one.ask, "epoch") for name, one in processes.items()}, turns)
+            epochs_of = in_turn({name: partial(one.ask, "epoch") for name, one in processes.items()}, turns)
         what = f"training step, batch {batch_size}"
-        speeds = {name: [count / one["seconds"] for one in epochs] for name, epochs in found.items()}
+        speeds = {name: [count / one["seconds"] for one in epochs] for name, epochs in epochs_of.items()}
         reference = record.add(what, PLAIN, "images/s", speeds.pop(PLAIN))
         rows_of = {name: record.add(what, name, "images/s", own, reference) for name, own in speeds.items()}
         record.target(f"fast step / plain Keras fit, {what}", limit, rows_of[FAST].ratio, "×", at_least=True)

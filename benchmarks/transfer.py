@@ -1,4 +1,7 @@
-"""Weights there and back for three clients, through each store, against bare SETs and GETs."""
+"""Weights there and back for three clients through each store, against bare SETs and GETs.
+
+A round puts the weights once, gets them for each client, puts and gets each update, and puts the mean.
+"""
 
 import time
 from collections.abc import Callable
@@ -28,7 +31,7 @@ REDIS, FILE, BARE = "ours, redis://", "ours, file://", "bare SET and GET"
 
 
 def measure(record: Record, folder: Path, quick: bool) -> None:
-    """Measure both sizes; see the head of this module."""
+    """Measure both sizes of weights."""
     sizes = {"README's CNN, 7.24 MB": README_NUMBERS, "100 MB": LARGE_NUMBERS}
     if quick:
         sizes = {name: numbers // 20 for name, numbers in sizes.items()}
@@ -46,11 +49,11 @@ def measure(record: Record, folder: Path, quick: bool) -> None:
                 FILE: partial(store_round, FileStore(Path(files)), arrays),
             }
             for run in contenders.values():
-                run()  # once without counting: connections, folders, memory
-            found = in_turn(contenders, 2 if quick else 7)
+                run()  # a first run opens connections and allocates memory
+            seconds_of = in_turn(contenders, 2 if quick else 7)
             what = f"weights there and back, {name}"
-            bare = record.add(what, BARE, "s", found[BARE])
-            rows = {kind: record.add(what, kind, "s", found[kind], bare) for kind in (REDIS, FILE)}
+            bare = record.add(what, BARE, "s", seconds_of[BARE])
+            rows = {kind: record.add(what, kind, "s", seconds_of[kind], bare) for kind in (REDIS, FILE)}
             _write_targets(record, name, rows)
 
 
@@ -63,14 +66,14 @@ def _write_targets(record: Record, name: str, rows: dict[str, Measurement]) -> N
 
 
 def model_like(numbers: int) -> Weights:
-    """Arrays like a model's, of so many float32 numbers: one holds nine tenths, twenty share the rest."""
+    """Return arrays like those of a model: one holds nine tenths of the float32 numbers, twenty the rest."""
     generator = np.random.default_rng(0)
     small = numbers // 200
     return [generator.random(size, np.float32) for size in [numbers - 20 * small] + [small] * 20]
 
 
 def store_round(store: WeightStore, arrays: Weights) -> float:
-    """Seconds: the weights put, fetched by every client, every update put and fetched, the mean put."""
+    """Return the seconds of one round through a store."""
     names = [f"layer-{number}" for number in range(len(arrays))]
     began = time.perf_counter()
     reference = put_arrays(store, "weights", names, arrays)
@@ -86,7 +89,7 @@ def store_round(store: WeightStore, arrays: Weights) -> float:
 
 
 def bare_round(client: redis.Redis, data: bytes) -> float:
-    """Seconds of the same SETs and GETs, of the same number of bytes, and nothing else."""
+    """Return the seconds of the same number of SETs and GETs of the same size."""
     keys = [f"bare-{client_id}" for client_id in range(CLIENTS)]
     began = time.perf_counter()
     client.set("bare", data)

@@ -1,4 +1,4 @@
-"""Contenders side by side: each once a turn."""
+"""Turns: each contender runs once in every turn."""
 
 from collections.abc import Callable, Mapping
 from typing import TypeVar
@@ -9,19 +9,19 @@ Answer = TypeVar("Answer")
 def in_turn(
     contenders: Mapping[str, Callable[[], Answer]],
     turns: int,
-    tell: Callable[[str, Answer], None] = lambda name, answer: None,
+    on_answer: Callable[[str, Answer], None] = lambda name, answer: None,
 ) -> dict[str, list[Answer]]:
-    """Let every contender do its thing once a turn; who begins, changes from turn to turn.
+    """Run every contender once in each turn, beginning with another one each time.
 
-    So what else the machine does, and how warm it is, meets all of them alike.
+    So other load and the temperature of the machine affect all alike.
 
     Args:
         contenders: by name.
-        turns: how many.
-        tell: given every answer as it comes.
+        turns: their number.
+        on_answer: receives the name of a contender and each answer.
 
     Returns:
-        the answers of each, a turn each.
+        the answers of each contender, one for each turn.
     """
     answers: dict[str, list[Answer]] = {name: [] for name in contenders}
     names = list(contenders)
@@ -30,5 +30,5 @@ def in_turn(
         for name in names[first:] + names[:first]:
             answer = contenders[name]()
             answers[name].append(answer)
-            tell(name, answer)
+            on_answer(name, answer)
     return answers

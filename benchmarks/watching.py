@@ -1,4 +1,4 @@
-"""Runs a training command and reads meters when its lines say that a round has ended."""
+"""Meters of a training command, read when it prints the end of a round."""
 
 import re
 import subprocess
@@ -9,25 +9,25 @@ from itertools import pairwise
 from helpers.launcher.child_processes import start_apart, stop_all
 
 ROUND_ENDED = re.compile(r"Run \S+: \d+ rounds|Round \d+/\d+ ")
-"""What the training command prints when the rounds begin, and after each."""
+"""The lines that the training command prints before the first round and after each."""
 
 Readings = dict[str, float]
 Meter = Callable[[int], Readings]
-"""Reads what only grows, such as processor seconds; is given the command's process id."""
+"""Reads counters, such as processor seconds, of the command with a process id."""
 
 
 class CommandFailed(Exception):
-    """A command that is measured ended with an error."""
+    """A measured command ended with an error."""
 
 
 def watch(command: Sequence[str], environment: Mapping[str, str], meter: Meter) -> list[Readings]:
     """Run a command in the repository root to its end.
 
     Returns:
-        for every round how much each meter went up, and `seconds`.
+        the increase of each counter in every round, and `seconds`.
 
     Raises:
-        CommandFailed: with the last lines it printed.
+        CommandFailed: the command failed; the message has its last lines.
     """
     process = start_apart(command, subprocess.PIPE, environment)
     assert process.stdout is not None  # it is a pipe

@@ -1,1 +1,1 @@
-"""The commands of run.py that look at finished runs, one a module."""
+"""The commands of run.py. Each has its own module with `main(arguments)`, which returns the exit status."""

@@ -1,4 +1,4 @@
-"""`python run.py compare RUN RUN …`: test metrics of several runs in the terminal, and curves as a page."""
+"""`run.py compare RUN RUN …`: test metrics of several runs in the terminal, and curves as a page."""
 
 from collections.abc import Sequence
 
@@ -6,16 +6,33 @@ from rich.console import Console
 from rich.table import Table
 from rich.text import Text
 
+from commands.runs import FOLDERS
 from helpers.global_config import Config
 from helpers.reporting.compare_page import page_path, write_page
 from helpers.reporting.page import NOTHING, number
 from helpers.reporting.pictures import several_shortened
 from helpers.reporting.run_files import RunFiles, read_run
 from helpers.reporting.summaries import check_known, doubts, metrics_of_runs, settings_that_differ
+from helpers.settings.command_line import ArgumentParser, add_settings, config_from_arguments
 
 FIRST_COLUMN = 36  # columns of the longest metric name, with "test "
 GAP = 2
 RUN_COLUMN = 20 + GAP  # columns of a value with its interval
+
+
+def main(arguments: Sequence[str]) -> int:
+    """Run the command; return the exit status."""
+    parser = ArgumentParser(
+        prog="run.py compare",
+        description="Compares runs: metrics in the terminal, curves in metrics/compare-….html.",
+    )
+    parser.add_argument("runs", nargs="+", metavar="RUN", help="names of runs, at least two")
+    add_settings(parser, Config, only=FOLDERS)
+    options = parser.parse_args(arguments)
+    if len(set(options.runs)) < 2:
+        parser.error("name at least two different runs; `python run.py runs` lists them")
+    compare(config_from_arguments(Config, options), options.runs)
+    return 0
 
 
 def compare(config: Config, names: list[str], console: Console | None = None) -> None:
@@ -36,6 +53,8 @@ def compare(config: Config, names: list[str], console: Console | None = None) ->
     at_once = max(1, (console.width - FIRST_COLUMN) // RUN_COLUMN)
     rows = _rows(runs)
     for start in range(0, len(runs), at_once):
+        if start:
+            console.print()
         columns = range(start, min(start + at_once, len(runs)))
         console.print(_table(runs, rows, columns, (console.width - FIRST_COLUMN) // len(columns) - GAP))
     for sentence in doubts(runs):

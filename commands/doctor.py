@@ -1,9 +1,8 @@
-"""What `run.py doctor` does: look at this machine and say of each part that it is ok, or what to do."""
+"""`run.py doctor`: one line per part of this machine, which is ok or says what to do."""
 
-import importlib.metadata
 import shutil
 import sys
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from pathlib import Path
 from typing import Any, NamedTuple
 
@@ -14,13 +13,15 @@ from helpers.cluster.versions import ROOT
 from helpers.global_config import Config
 from helpers.launcher.embedded_redis import find_binary, redis_url_given
 from helpers.launcher.gpus import count_visible, gpu_names, has_libraries
+from helpers.settings.command_line import ArgumentParser
 from helpers.settings.errors import ConfigError
+from run import differing_packages
 
 LEAST_FREE_GB = 2.0
 
 
 class Finding(NamedTuple):
-    """What was found of one part."""
+    """The state of one part."""
 
     part: str
     ok: bool
@@ -28,8 +29,14 @@ class Finding(NamedTuple):
     essential: bool = True
 
 
+def main(arguments: Sequence[str]) -> int:
+    """Run the command; return the exit status."""
+    ArgumentParser(prog="run.py doctor", description="Checks this machine.").parse_args(arguments)
+    return report()
+
+
 def report() -> int:
-    """Print a line for every part; return 0 if all that is essential is there, else 1."""
+    """Print a line for every part; return 0 if all essential parts are ok, else 1."""
     findings = list(examine())
     for finding in findings:
         mark = "ok" if finding.ok else ("MISSING" if finding.essential else "note")
@@ -38,7 +45,7 @@ def report() -> int:
 
 
 def examine() -> Iterator[Finding]:
-    """Look at every part, the cheap ones first."""
+    """Check every part, the cheap ones first."""
     yield Finding("python", True, f"{sys.version.split()[0]} ({sys.executable})")
     yield packages()
     yield disk()
@@ -54,37 +61,25 @@ def examine() -> Iterator[Finding]:
 
 
 def packages(file: Path = ROOT / "requirements.txt") -> Finding:
-    """Whether the installed versions are those that the requirement file pins."""
-    wrong = []
-    for line in file.read_text().splitlines():
-        requirement, _, marker = line.partition(";")
-        name, _, wanted = requirement.strip().partition("==")
-        if not wanted or ("sys_platform" in marker and sys.platform not in marker):
-            continue
-        try:
-            found = importlib.metadata.version(name)
-        except importlib.metadata.PackageNotFoundError:
-            found = "absent"
-        if found != wanted:
-            wrong.append(f"{name} {found}, not {wanted}")
+    """Check that the installed versions are those that the requirement file pins."""
+    wrong = list(differing_packages(file))
     if wrong:
         return Finding("packages", False, f"{'; '.join(wrong)}: run `python run.py setup`")
     return Finding("packages", True, f"as {file.name} pins them")
 
 
 def disk() -> Finding:
-    """Whether there is room for checkpoints and prepared images."""
+    """Check that there is room for checkpoints and prepared images."""
     free = shutil.disk_usage(ROOT).free / 1e9
     advice = "" if free >= LEAST_FREE_GB else f": free some, at least {LEAST_FREE_GB:g} GB are needed"
     return Finding("disk", not advice, f"{free:.1f} GB free{advice}")
 
 
 def gpu() -> Finding:
-    """Whether NVIDIA's driver shows a device, and TensorFlow's CUDA libraries are there to use it."""
-    found = gpu_names()
-    if not found:
+    """Check that NVIDIA's driver shows a device and that TensorFlow's CUDA libraries are installed."""
+    names = "; ".join(gpu_names())
+    if not names:
         return Finding("gpu", False, "none found: training runs on the processor", essential=False)
-    names = "; ".join(found)
     if not count_visible():
         text = f"{names}, unused: CUDA_VISIBLE_DEVICES hides them; training runs on the processor"
         return Finding("gpu", False, text, essential=False)
@@ -95,39 +90,38 @@ def gpu() -> Finding:
 
 
 def data(config: Config) -> Finding:
-    """Whether there are images, prepared or not."""
+    """Check that there are images, prepared or not."""
     if (config.PREPROCESSED_DIR / "manifest.json").is_file():
         return Finding("data", True, f"prepared in {config.PREPROCESSED_DIR}")
-    if any(path.is_dir() for path in config.DATA_DIR.glob("*")):  # whatever the classes are called
+    if any(path.is_dir() for path in config.DATA_DIR.glob("*")):  # classes may have any names
         return Finding("data", True, f"images in {config.DATA_DIR}, prepared when training starts")
     text = f"none: put images into {config.DATA_DIR}/0 and /1, or try `python run.py demo`"
     return Finding("data", False, text, essential=False)
 
 
 def redis_and_workers(url: str) -> Iterator[Finding]:
-    """Whether Redis runs or could be started, and which workers live."""
+    """Check that Redis runs or can be started, and list the live workers."""
     client = connect(url)
     if not answers(client):
         yield redis_to_start(address(client))
         yield Finding("workers", False, "none: `python run.py up --workers 3` starts some", essential=False)
         return
     yield Finding("redis", True, f"answers at {address(client)}")
-    found = live_workers(client)
-    names = [name + _gpu_of(found[name]) for name in sorted(found)]
+    names = [name + _gpu_of(status) for name, status in sorted(live_workers(client).items())]
     text = ", ".join(names) or "none: `python run.py up --workers 3` starts some"
     yield Finding("workers", bool(names), text, essential=False)
 
 
 def _gpu_of(status: dict[str, Any]) -> str:
-    """Which GPU a worker was given, as it shows it."""
+    """Return the GPU that a worker reports, in parentheses."""
     return f" (gpu {status['gpu']})" if status.get("gpu") else ""
 
 
 def redis_to_start(place: str) -> Finding:
-    """Whether a Redis can be started, where none answers at `place`."""
+    """Check that a Redis can be started, because none answers at `place`."""
     if redis_url_given():
         return Finding("redis", False, f"{place} does not answer: start it there, or unset REDIS_URL")
     try:
-        return Finding("redis", True, f"none at {place}; `up` and `demo` of run.py start {find_binary()}")
+        return Finding("redis", True, f"none at {place}; `up`, `train` and `demo` start {find_binary()}")
     except ServerNotFound as error:
         return Finding("redis", False, str(error))

@@ -1,4 +1,4 @@
-"""`python run.py export`: a trained model in other formats, each checked against Keras on the same images."""
+"""`run.py export`: a trained model in other formats, each checked against Keras on the same images."""
 
 import importlib.util
 import tempfile
@@ -12,8 +12,9 @@ from numpy.typing import NDArray
 from rich.console import Console
 from rich.markup import escape
 
-from commands.predict import check_model_file, load_model, stored_class_names, stored_threshold
+from commands.trained_model import check_model_file, load_model, stored_class_names, stored_threshold
 from helpers.global_config import Config
+from helpers.settings.command_line import ArgumentParser
 from helpers.settings.errors import UserError
 from preprocessing.errors import PreprocessingError
 from preprocessing.feed.prepared_data import PreparedData
@@ -32,17 +33,33 @@ SEED = 0
 ONNX_PACKAGES = ("tf2onnx", "onnx", "onnxruntime")
 
 
+def main(arguments: Sequence[str]) -> int:
+    """Run the command; return the exit status."""
+    parser = ArgumentParser(
+        prog="run.py export",
+        description="Writes a trained model in other formats and checks each against Keras.",
+    )
+    parser.add_argument("model", type=Path, metavar="MODEL", help="such as models/first/best.keras")
+    parser.add_argument(
+        "--format", nargs="+", choices=list(FORMATS), default=["savedmodel"], help="formats [savedmodel]"
+    )
+    parser.add_argument("--out", type=Path, metavar="DIR", help="folder to write to [next to the model]")
+    options = parser.parse_args(arguments)
+    export(options.model, options.format, options.out)
+    return 0
+
+
 def export(model_file: Path, formats: Sequence[str], out: Path | None) -> None:
-    """Write a model in other formats, and print how far each is from Keras.
+    """Write a model in other formats and print how much each differs from Keras.
 
     Args:
         model_file: a `.keras` file of this project.
         formats: keys of FORMATS.
-        out: folder for what is written, made when absent; None: that of the model.
+        out: folder to write to; None is the folder of the model.
 
     Raises:
-        UserError: the model cannot be used, packages are missing, what was exported differs from Keras
-            (nothing of it is left), or `out` cannot be written.
+        UserError: the model cannot be used, packages are missing, an export differs from Keras (it is
+            deleted), or `out` cannot be written.
     """
     console, errors = Console(highlight=False, soft_wrap=True), Console(stderr=True)
     formats = list(dict.fromkeys(formats))
@@ -53,7 +70,7 @@ def export(model_file: Path, formats: Sequence[str], out: Path | None) -> None:
         check_onnx_packages()
     with errors.status(escape(f"loading {model_file}")):
         model = load_model(model_file)
-        images, whose = checking_images(model.input_shape[1:])
+        images, description = checking_images(model.input_shape[1:])
         expected = np.asarray(model(images, training=False))
     for kind in formats:
         target = out / f"{model_file.stem}.{kind}"
@@ -61,21 +78,22 @@ def export(model_file: Path, formats: Sequence[str], out: Path | None) -> None:
             difference = write_checked(model, kind, target, images, expected)
         scored = f"scored {expected.min():.3f} to {expected.max():.3f}"
         console.print(
-            f"{target}: differs from Keras by {difference:.1e} at most, on {whose}, {scored}", markup=False
+            f"{target}: differs from Keras by {difference:.1e} at most, on {description}, {scored}",
+            markup=False,
         )
     names = stored_class_names(model_file, max(2, expected.shape[1]))
     if len(names) == 2:
-        said = f"scores of at least {threshold:g} mean {names[1]} ({origin})"
+        rule = f"scores of at least {threshold:g} mean {names[1]} ({origin})"
     else:
-        said = f"the highest of the {len(names)} scores decides, in this order: {', '.join(names)}"
-    console.print(said, markup=False)
+        rule = f"the highest of the {len(names)} scores decides, in this order: {', '.join(names)}"
+    console.print(rule, markup=False)
 
 
 def check_onnx_packages() -> None:
-    """Refuse ONNX where what writes and runs it is not installed.
+    """Check that the packages that write and run ONNX files are installed.
 
     Raises:
-        UserError: names what is missing and how to install it.
+        UserError: names the missing packages and how to install them.
     """
     missing = [name for name in ONNX_PACKAGES if importlib.util.find_spec(name) is None]
     if missing:
@@ -85,7 +103,7 @@ def check_onnx_packages() -> None:
 
 
 def checking_images(shape: tuple[int, int, int]) -> tuple[Images, str]:
-    """Images to check with, and whose they are: validation images where such are prepared, else noise.
+    """Return images to check with, and a description: prepared validation images, else noise.
 
     Args:
         shape: height, width and channels of the model's input.
@@ -102,21 +120,21 @@ def checking_images(shape: tuple[int, int, int]) -> tuple[Images, str]:
         rows = np.linspace(0, len(images) - 1, min(NUM_IMAGES, len(images))).astype(int)
         return np.divide(images[rows], 255, dtype=np.float32), f"{len(rows)} validation images of {folder}"
     noise = np.random.default_rng(SEED).random((NUM_IMAGES, *shape), np.float32)
-    return noise, f"{NUM_IMAGES} images of noise ({folder} has none of {'x'.join(map(str, shape))})"
+    return noise, f"{NUM_IMAGES} noise images ({folder} has none of {'x'.join(map(str, shape))})"
 
 
 def write_checked(
     model: "keras.Model", kind: str, target: Path, images: Images, expected: NDArray[np.generic]
 ) -> float:
-    """Export a model, whole or not at all; return the largest difference of its scores from Keras'.
+    """Export a model, whole or not at all; return the largest difference of its scores from those of Keras.
 
     Raises:
-        UserError: they differ by more than TOLERANCE, the format has no place for a layer, `target` is
-            something else than an earlier export, or it cannot be written.
+        UserError: they differ by more than TOLERANCE, the format does not support a layer, or `target` is
+            not an earlier export or cannot be written.
     """
     write, read = FORMATS[kind]
     if target.is_dir() and not (target / "saved_model.pb").is_file():
-        raise UserError(f"{target}: is there and is no SavedModel; move it away or take another --out")
+        raise UserError(f"{target}: exists and is not a SavedModel; move it away or choose another --out")
     try:
         target.parent.mkdir(parents=True, exist_ok=True)
         with tempfile.TemporaryDirectory(prefix=".export-", dir=target.parent) as folder:
@@ -127,7 +145,7 @@ def write_checked(
             difference = float(np.abs(scores.reshape(expected.shape) - expected).max())
             if not difference <= TOLERANCE:
                 raise UserError(
-                    f"{target}: not written: its scores differ from Keras' by up to {difference:.1e}, "
+                    f"{target}: not written: its scores differ from Keras by up to {difference:.1e}, "
                     f"{TOLERANCE:g} is allowed; use the .keras file or another format"
                 )
             if target.is_dir():
@@ -140,7 +158,7 @@ def write_checked(
         ValueError,
         TypeError,
         LookupError,
-    ) as error:  # of the converter, or of what runs it
+    ) as error:  # of the converter or the runtime
         reason = next(iter(str(error).splitlines()), type(error).__name__)
         raise UserError(f"{target}: this network cannot be written as {kind}: {reason}") from error
     return difference
@@ -159,7 +177,7 @@ def read_saved_model(folder: Path) -> Callable[[Images], NDArray[Any]]:
 
 def write_onnx(model: "keras.Model", file: Path) -> None:
     with warnings.catch_warnings():
-        warnings.simplefilter("ignore", FutureWarning)  # of what Keras mends in tf2onnx for NumPy 2
+        warnings.simplefilter("ignore", FutureWarning)  # Keras patches tf2onnx for NumPy 2
         model.export(file, format="onnx", verbose=False)
 
 
@@ -172,4 +190,4 @@ def read_onnx(file: Path) -> Callable[[Images], NDArray[Any]]:
 
 
 FORMATS = {"savedmodel": (write_saved_model, read_saved_model), "onnx": (write_onnx, read_onnx)}
-"""What writes each format, and what makes of the file a function from images to scores."""
+"""Per format, the function that writes a file and the one that reads it as images → scores."""

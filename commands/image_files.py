@@ -1,4 +1,4 @@
-"""Image files that a person names: found, and read as preprocessing reads them."""
+"""Image files and folders on the command line, read as the preparation reads them."""
 
 import importlib.util
 from collections.abc import Sequence
@@ -14,34 +14,36 @@ from preprocessing.prepare.sources.dicom import is_dicom, read_dicom
 from preprocessing.prepare.sources.image_folder import KINDS, is_picture, read_image
 from preprocessing.prepare.sources.records import ImageFile, ImageShape, UnreadableImageError
 
-SILENT = 0  # log level of OpenCV: an unreadable file is reported once, by us
+SILENT = 0  # log level of OpenCV: unreadable files are reported below, once
 
 
 def find_files(paths: Sequence[Path]) -> list[Path]:
-    """The image files named, and those in the folders named, sorted within each.
+    """Return the named image files and those in the named folders, sorted within each folder.
 
     Raises:
-        UserError: a path does not exist, or a folder holds no image.
+        UserError: a path does not exist, or a folder has no images.
     """
     files: list[Path] = []
     for path in paths:
-        found = [path]
+        matches = [path]
         if path.is_dir():
-            found = [file for file in path.rglob("*") if file.is_file() and not file.name.startswith(".")]
-            found = sorted(file for file in found if is_picture(file) or is_readable_dicom(file))
+            candidates = [
+                file for file in path.rglob("*") if file.is_file() and not file.name.startswith(".")
+            ]
+            matches = sorted(file for file in candidates if is_picture(file) or is_readable_dicom(file))
         elif not path.exists():
             raise UserError(f"{path}: not found; expected an image file or a folder of images")
-        if not found:
+        if not matches:
             raise UserError(f"{path}: no images in this folder ({KINDS}, or DICOM)")
-        files += found
+        files += matches
     return files
 
 
 def read_all(files: Sequence[Path], shape: ImageShape, *, crop: bool) -> NDArray[np.uint8]:
-    """Read images as preprocessing does: uint8 (N, *shape), RGB or gray, 0-255.
+    """Read images as the preparation does: uint8 (N, *shape), RGB or gray, 0-255.
 
     Raises:
-        UserError: naming every file that is not an image that can be used; pydicom is not installed.
+        UserError: names every file that cannot be used; or pydicom is not installed.
     """
     images = np.empty((len(files), *shape), np.uint8)
     problems = []
@@ -53,7 +55,7 @@ def read_all(files: Sequence[Path], shape: ImageShape, *, crop: bool) -> NDArray
             problems.append(f"{file} ({error})")
     cv2.utils.logging.setLogLevel(level)
     if problems:
-        raise UserError(f"unreadable: {name_some(problems)}; move them away, or name other images")
+        raise UserError(f"unreadable: {name_some(problems)}; move them away or name other images")
     return images
 
 
@@ -61,8 +63,8 @@ def read_one(file: Path, shape: ImageShape, *, crop: bool) -> ImageFile:
     """Read a picture or a DICOM file.
 
     Raises:
-        UnreadableImageError: it cannot be used.
-        UserError: it is DICOM, and pydicom is not installed.
+        UnreadableImageError: the file cannot be used.
+        UserError: the file is DICOM and pydicom is not installed.
     """
     if is_picture(file) or not is_readable_dicom(file):
         return read_image(file, shape)
@@ -74,7 +76,7 @@ def read_one(file: Path, shape: ImageShape, *, crop: bool) -> ImageFile:
 
 
 def is_readable_dicom(file: Path) -> bool:
-    """Whether a file is DICOM; one that cannot be opened is not, and the reader of pictures says why."""
+    """Return whether a file is DICOM. The picture reader explains files that cannot be opened."""
     try:
         return is_dicom(file)
     except OSError:

@@ -1,4 +1,6 @@
-"""`python run.py runs`: a table of all runs, best first. Fits 80 columns."""
+"""`run.py runs`: a table of all runs, best first. Fits 80 columns."""
+
+from collections.abc import Sequence
 
 from rich.console import Console
 from rich.table import Table
@@ -7,11 +9,22 @@ from rich.text import Text
 from helpers.global_config import Config
 from helpers.reporting.page import number
 from helpers.reporting.summaries import CLASS_MEANS, Summary, summarize
+from helpers.settings.command_line import ArgumentParser, add_settings, config_from_arguments
 
 CAUTION = (
     "To choose among runs, use the validation AUC: choosing by test AUC makes the best test look too good."
 )
+FOLDERS = ("METRICS_DIR", "MODELS_DIR")
+"""The settings that say where runs are stored."""
 HEADERS = ("run", "test\nAUC", "best\nval AUC", "rounds", "clients", "date", "state")
+
+
+def main(arguments: Sequence[str]) -> int:
+    """Run the command; return the exit status."""
+    parser = ArgumentParser(prog="run.py runs", description="Lists all runs, best first.")
+    add_settings(parser, Config, only=FOLDERS)
+    runs(config_from_arguments(Config, parser.parse_args(arguments)))
+    return 0
 
 
 def runs(config: Config, console: Console | None = None) -> None:
@@ -35,9 +48,9 @@ def runs(config: Config, console: Console | None = None) -> None:
         table.add_row(*(Text(cell) for cell in _cells(summary)))  # Text: a name may look like markup
     console.print(table)
     if several := [summary.run for summary in summaries if not summary.is_binary]:
-        console.print(CLASS_MEANS.format(runs=", ".join(several)), soft_wrap=True, markup=False)
+        console.print(CLASS_MEANS.format(runs=", ".join(several)), markup=False)
     if sum(summary.is_finished for summary in summaries) > 1:
-        console.print(CAUTION, soft_wrap=True)
+        console.print(CAUTION)
 
 
 def _cells(summary: Summary) -> list[str]:

@@ -1,4 +1,4 @@
-"""Loading TensorFlow without its remarks on the terminal."""
+"""Import of TensorFlow without its start-up messages."""
 
 import os
 
@@ -8,11 +8,9 @@ from helpers.cluster.process_tuning import without_remarks
 
 
 def load_tensorflow() -> None:
-    """Import TensorFlow and let it look for GPUs; errors are shown, remarks are not.
-
-    The terminal shows a status meanwhile, on standard output, as standard error passes line by line.
-    """
+    """Import TensorFlow and let it look for GPUs; show its errors and suppress its other messages."""
     os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "2")
+    # The status is on standard output, because standard error is filtered meanwhile.
     with Console().status("loading TensorFlow"), without_remarks():
         import tensorflow as tf
 

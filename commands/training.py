@@ -17,7 +17,7 @@ def run_command(options: argparse.Namespace, run_training: RunTraining) -> int:
     from helpers.cluster.errors import ClusterError
 
     try:
-        config = config_of(options)
+        config = config_from_arguments(Config, options)
     except UserError as error:
         print(f"error: {error}", file=sys.stderr)
         return 2
@@ -34,22 +34,6 @@ def run_command(options: argparse.Namespace, run_training: RunTraining) -> int:
         print(f"stopped{_how_to_resume(config, run, options)}", file=sys.stderr)
         return 130
     return 0
-
-
-def config_of(options: argparse.Namespace) -> Config:
-    """Return the settings of a command line.
-
-    Raises:
-        ConfigError: a setting is wrong.
-    """
-    from helpers.settings.types import AUGMENTATION_PRESETS
-
-    config = config_from_arguments(Config, options)
-    if config.AUGMENTATION not in AUGMENTATION_PRESETS:
-        from preprocessing.feed.custom_augmentation import embed_custom_augmentation
-
-        config = embed_custom_augmentation(config)
-    return config
 
 
 def train(options: argparse.Namespace, config: Config, run: str, run_training: RunTraining) -> None:
@@ -77,4 +61,4 @@ def _how_to_resume(config: Config, run: str, options: argparse.Namespace) -> str
     if not RunFolders.of(config, run).state.exists():
         return ""
     comparing = " --compare" if options.compare else ""
-    return f"\nto continue: python distributed_training_index.py --resume {run}{comparing}"
+    return f"\nto continue: {options.resume_with} --resume {run}{comparing}"

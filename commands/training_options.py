@@ -6,6 +6,7 @@ from collections.abc import Sequence
 from helpers.global_config import Config
 from helpers.settings.command_line import ArgumentParser, add_settings
 
+SCRIPT = "python distributed_training_index.py"
 HELP = """\
 Train the CNN on the images in preprocessed/ (prepared from the image folder if absent) with the Celery
 workers that are running. Each round is one chord. Results are written to metrics/<run>/ and models/<run>/.
@@ -42,6 +43,7 @@ def add_options(parser: argparse.ArgumentParser) -> None:
     )
     parser.add_argument("--tensorboard", action="store_true", help="also write metrics/<run>/tensorboard")
     parser.add_argument("--overwrite", action="store_true", help="replace a run of the same name")
+    parser.add_argument("--resume-with", default=SCRIPT, help=argparse.SUPPRESS)  # named in messages
     add_settings(parser, Config)
 
 

@@ -13,7 +13,7 @@ from pydantic import SecretStr
 
 from helpers.federated.strategies import DEFAULT as DEFAULT_STRATEGY
 from helpers.federated.strategies import STRATEGIES
-from helpers.settings.derived import DerivedSettings
+from helpers.settings.base import DerivedSettings
 from helpers.settings.description import setting
 from helpers.settings.rules import RULES
 from helpers.settings.types import (

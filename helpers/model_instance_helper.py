@@ -31,6 +31,7 @@ class ModelInstance:
         model: the same, compiled.
         loss: its Keras name: binary_crossentropy where the model has one output, else
             sparse_categorical_crossentropy. Labels are (B, 1) for both.
+        names: of its weights, in `get_weights()` order.
         schema: names, dtypes and shapes of its weights, in `get_weights()` order.
         trainable: for each of them, whether gradients change it; moving statistics are not.
         normalizing: for each of them, whether it belongs to batch normalization.
@@ -47,6 +48,7 @@ class ModelInstance:
             optimizer or client_optimizer("adam"), self.loss, metrics=[self.loss], jit_compile=xla
         )
         self.model.optimizer.build(self.model.trainable_variables)
+        self.names = names_of(model)
         self.schema: Schema = schema_of(self.names, self.model.get_weights())
         trained = {variable.path for variable in self.model.trainable_variables}
         self.trainable = tuple(name in trained for name in self.names)
@@ -55,11 +57,6 @@ class ModelInstance:
         self.normalizing = tuple(name in normalizing for name in self.names)
         # Random state of dropout and similar layers, at any depth; it is not among the weights.
         self._seeds = [state for state in self.model.variables if state.name == "seed_generator_state"]
-
-    @property
-    def names(self) -> list[str]:
-        """Names of the weights, in `get_weights()` order."""
-        return names_of(self.model)
 
     def begin_training(
         self,

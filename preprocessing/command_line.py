@@ -11,6 +11,7 @@ from preprocessing.errors import COMMAND
 from preprocessing.prepare.sources import DEFAULT_SOURCE, SOURCES, get_source
 from preprocessing.prepare.sources.source import Source
 
+Parser = argparse.ArgumentParser | argparse._ArgumentGroup
 SETTINGS = ("INPUT_SHAPE", "INPUT_DIM", "SEED", "TEST_FRACTION", "VALIDATION_FRACTION")
 """The settings recorded in manifest.json, where CLASS_NAMES has a separate entry."""
 HELP = """\
@@ -43,31 +44,19 @@ def parse(arguments: Sequence[str] | None) -> argparse.Namespace:
     Raises:
         PreprocessingError: as `get_source`.
     """
-    first = argparse.ArgumentParser(add_help=False, allow_abbrev=False)
-    first.add_argument("--source", default=DEFAULT_SOURCE)
-    name = first.parse_known_args(arguments)[0].source
-    sources = {**SOURCES, name: get_source(name)}  # a user's own source may have options too
     parser = ArgumentParser(
         description=HELP, epilog=_epilog(), formatter_class=argparse.RawDescriptionHelpFormatter
     )
     add = parser.add_argument
-    summaries = "; ".join(f"{name}: {each.summary}" for name, each in sources.items())
-    add("--source", default=DEFAULT_SOURCE, metavar="NAME", help=f"{summaries} [{DEFAULT_SOURCE}]")
-    places = ", ".join(f"{each.data_dir} for {name}" for name, each in sources.items() if each.data_dir)
+    places = ", ".join(f"{each.data_dir} for {name}" for name, each in SOURCES.items() if each.data_dir)
     data_dir = f"folder of the images [{Config.DATA_DIR}; {places}]"
     add("--data-dir", dest="DATA_DIR", type=Path, metavar="DIR", default=argparse.SUPPRESS, help=data_dir)
     out = f"folder to write to [{Config.PREPROCESSED_DIR}]"
     add("--out", dest="PREPROCESSED_DIR", type=Path, metavar="DIR", default=argparse.SUPPRESS, help=out)
-    add("--skip-unreadable", action="store_true", help="leave out unreadable images, and list them")
-    allow: dict[str, Any] = {"dest": "allow", "action": "append_const", "default": []}
-    leaks = "keep splits of manifest.csv that separate a patient's images or copies"
-    add("--allow-leaks", const="leaks", help=leaks, **allow)
-    add("--allow-label-conflicts", const="label_conflicts", help="keep an image in two classes", **allow)
-    _add_source_options(parser, sources)
+    add_image_options(parser, arguments)
     add_settings(parser, Config, only=(*SETTINGS, "CLASS_NAMES"))
     options = parser.parse_args(arguments)
-    names = {option.name for each in sources.values() for option in each.options}
-    options.source_options = {key: value for key, value in vars(options).items() if key in names}
+    options.source_options = source_options(options)
     # A source that writes images never uses DATA_DIR of the settings, the user's own images.
     if "DATA_DIR" not in options and (
         folder := get_source(options.source).default_dir(options.source_options)
@@ -76,7 +65,39 @@ def parse(arguments: Sequence[str] | None) -> argparse.Namespace:
     return options
 
 
-def _add_source_options(parser: argparse.ArgumentParser, sources: dict[str, Source]) -> None:
+def add_image_options(parser: Parser, arguments: Sequence[str] | None) -> None:
+    """Add the options that name the source, choose what it reads and what is kept of it.
+
+    Args:
+        parser: receives the options.
+        arguments: the command line; a user's own source that it names may have options, too.
+
+    Raises:
+        PreprocessingError: as `get_source`.
+    """
+    first = argparse.ArgumentParser(add_help=False, allow_abbrev=False)
+    first.add_argument("--source", default=DEFAULT_SOURCE)
+    name = first.parse_known_args(arguments)[0].source
+    sources = {**SOURCES, name: get_source(name)}
+    add = parser.add_argument
+    summaries = "; ".join(f"{name}: {each.summary}" for name, each in sources.items())
+    add("--source", default=DEFAULT_SOURCE, metavar="NAME", help=f"{summaries} [{DEFAULT_SOURCE}]")
+    add("--skip-unreadable", action="store_true", help="leave out unreadable images, and list them")
+    allow: dict[str, Any] = {"dest": "allow", "action": "append_const", "default": []}
+    leaks = "keep splits of manifest.csv that separate a patient's images or copies"
+    add("--allow-leaks", const="leaks", help=leaks, **allow)
+    add("--allow-label-conflicts", const="label_conflicts", help="keep an image in two classes", **allow)
+    _add_source_options(parser, sources)
+
+
+def source_options(options: argparse.Namespace) -> dict[str, Any]:
+    """Return the options of the source that were given."""
+    sources = [*SOURCES.values(), get_source(options.source)]
+    names = {option.name for each in sources for option in each.options}
+    return {key: value for key, value in vars(options).items() if key in names}
+
+
+def _add_source_options(parser: Parser, sources: dict[str, Source]) -> None:
     for option in {option.name: option for each in sources.values() for option in each.options}.values():
         owners = ", ".join(name for name, each in sources.items() if option in each.options)
         default = f" [{option.default}]" if option.default else ""

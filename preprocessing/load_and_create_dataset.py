@@ -1,5 +1,6 @@
 """Preparation of images: files on disk to training, validation and test arrays; also the command."""
 
+import argparse
 import shlex
 import shutil
 import signal
@@ -168,24 +169,39 @@ def _split(
     return split_rows(labels, None if alone else groups, *fractions, config.SEED, classes)
 
 
+def prepare_as_asked(options: argparse.Namespace, config: Config, command: str) -> PreparedData:
+    """Prepare images as a command line says, with a progress bar, and print a summary.
+
+    Args:
+        options: of the command line.
+        config: its settings.
+        command: as for `prepare`.
+
+    Raises:
+        PreprocessingError: as `prepare`.
+    """
+    with progress_bar() as progress:
+        prepared = prepare(
+            config,
+            options.source,
+            options.skip_unreadable,
+            progress,
+            options.allow,
+            options.source_options,
+            command,
+        )
+    print_summary(prepared)
+    return prepared
+
+
 def main(arguments: Sequence[str] | None = None) -> int:
     """Run the command and return its exit status."""
     arguments = sys.argv[1:] if arguments is None else arguments
     signal.signal(signal.SIGTERM, lambda number, frame: sys.exit(128 + number))  # so that clean-up runs
     try:
         options = parse(arguments)
-        config = config_from_arguments(Config, options)
-        with progress_bar() as progress:
-            prepared = prepare(
-                config,
-                options.source,
-                options.skip_unreadable,
-                progress,
-                options.allow,
-                options.source_options,
-                " ".join([COMMAND, shlex.join(arguments)]).strip(),
-            )
-        print_summary(prepared)
+        command = " ".join([COMMAND, shlex.join(arguments)]).strip()
+        prepare_as_asked(options, config_from_arguments(Config, options), command)
     except UserError as error:
         print(f"error: {error}", file=sys.stderr)
         return 2

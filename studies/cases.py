@@ -1,4 +1,4 @@
-"""The trainings of the study of federated learning: what each is called and which options it has."""
+"""The cases of the study of federated learning: names and options of its trainings."""
 
 from collections.abc import Sequence
 from dataclasses import dataclass
@@ -7,37 +7,37 @@ COMMON = (
     *("--augmentation", "light", "--train-batch-size", "16"),
     *("--batch-norm-momentum", "0.9", "--train-step", "fast"),
 )
-"""Of every training, found as docs/bus-bra.md says; all else is the default unless a case says other."""
+"""Options of every training; docs/bus-bra.md says how they were found. Cases add theirs."""
 SITE_COLUMN = "device"
 DIRICHLET_ALPHA = "0.3"
 NUM_CLIENTS = 6
-"""Where some lie; of Krum's one more, as it is defined for two liars from 2 · 2 + 3 clients on."""
+"""Clients of the cases with malicious ones. Multi-Krum has one more: for two it needs 2 · 2 + 3."""
 NUM_MALICIOUS = 2
 TUNED = (
-    "The common options were found on splits of seed 42, of which the test was looked at (docs/bus-bra.md). "
-    "Every seed divides the same images anew, so some of those are in the tests here: the AUCs may be a bit "
-    "too good, for all cases alike. Nothing else was tuned: Adam's rate and FedProx's μ are the defaults, "
-    "the rates of SGD and of FedAdam's server were set by reasoning. So where FedProx, FedAdam or SCAFFOLD "
-    "is behind, a better rate may be what it lacks."
+    "The common options were found on splits of seed 42, whose test results were seen (docs/bus-bra.md). "
+    "Every seed splits the same images differently, so some of those images are in the tests here. The AUCs "
+    "may be slightly too high, for all cases alike. Nothing else was tuned: Adam's rate and FedProx's μ are "
+    "the defaults, and the rates of SGD and of FedAdam's server were chosen before any run. Where FedProx, "
+    "FedAdam or SCAFFOLD is behind, a better rate may change that."
 )
-"""What the page says of how settings were found."""
+"""The page's paragraph on tuning."""
 SGD = ("--optimizer", "sgd", "--base-lr", "0.05")
-"""SGD without momentum needs larger steps than Adam (docs/strategies.md); chosen before any run."""
+"""SGD without momentum needs larger steps than Adam (docs/strategies.md). Chosen before any run."""
 FEDADAM = ("--strategy", "fedadam", "--server-learning-rate", "0.003")
-"""The default suits some hundred steps a round, here are some fifteen; chosen before any run."""
+"""The default suits about a hundred steps per round; here there are about 15. Chosen before any run."""
 LIES = {"labels": "labels flipped", "noise": "noise sent as update"}
-"""What a liar does (`lies.py`), and how the page says it."""
+"""The attacks of `lies.py`, and their titles on the page."""
 
 
 @dataclass(frozen=True)
 class Case:
-    """One training of each seed.
+    """A training that is repeated with each seed.
 
     Attributes:
         name: the end of the run's name.
-        title: what the page calls it.
-        options: of the training command, beside COMMON, rounds and seed.
-        lie: a key of LIES, or nothing where all clients are honest.
+        title: on the page.
+        options: of the training command, in addition to COMMON, rounds and seed.
+        lie: a key of LIES, or empty where all clients are honest.
     """
 
     name: str
@@ -47,12 +47,12 @@ class Case:
 
 
 def pooled() -> Case:
-    """One client that owns all training images: plain training, the reference."""
+    """Return the reference: one client with all training images, which is plain training."""
     return Case("pooled", "pooled", ("--num-clients", "1", "--partition", "iid"))
 
 
 def partition_cases(num_sites: int) -> list[Case]:
-    """FedAvg with the images divided three ways, among as many clients as there are sites."""
+    """Return FedAvg under three partitions, with as many clients as sites."""
     number = ("--num-clients", str(num_sites))
     dirichlet = ("--partition", "dirichlet", "--dirichlet-alpha", DIRICHLET_ALPHA)
     return [
@@ -63,17 +63,17 @@ def partition_cases(num_sites: int) -> list[Case]:
 
 
 def local_cases(sites: Sequence[str]) -> list[Case]:
-    """Each site by itself, with its own images alone."""
-    division = ("--partition", "site", "--site-column", SITE_COLUMN)
+    """Return the trainings of each site with only its own images."""
+    partition = ("--partition", "site", "--site-column", SITE_COLUMN)
     return [
-        Case(f"alone-{client}", f"{site} alone", (*division, "--clients", str(client)))
+        Case(f"alone-{client}", f"{site} alone", (*partition, "--clients", str(client)))
         for client, site in enumerate(sites)
     ]
 
 
 def algorithm_cases(hardest: Case) -> list[Case]:
-    """Other algorithms with the images divided as in `hardest`; SCAFFOLD needs SGD, so FedAvg with it too."""
-    ways = {
+    """Return other algorithms under the partition of `hardest`, and FedAvg with the SGD of SCAFFOLD."""
+    algorithms = {
         "fedprox": ("FedProx", ("--strategy", "fedprox")),
         "fedadam": ("FedAdam", FEDADAM),
         "sgd": ("FedAvg, SGD", SGD),
@@ -81,12 +81,12 @@ def algorithm_cases(hardest: Case) -> list[Case]:
     }
     return [
         Case(f"{hardest.name}-{name}", title, (*hardest.options, *options))
-        for name, (title, options) in ways.items()
+        for name, (title, options) in algorithms.items()
     ]
 
 
 def update_cases(num_sites: int) -> list[Case]:
-    """FedAvg with the images divided by lot, and updates of fewer bytes."""
+    """Return FedAvg under the iid partition with smaller updates."""
     whole = partition_cases(num_sites)[0]
     return [
         Case(f"{whole.name}-{dtype}", f"{whole.title}, {dtype}", (*whole.options, "--update-dtype", dtype))
@@ -95,12 +95,12 @@ def update_cases(num_sites: int) -> list[Case]:
 
 
 def honest() -> Case:
-    """The clients of `liar_cases` while none of them lies: their reference."""
+    """Return the reference of `liar_cases`: the same clients, all honest."""
     return Case("honest", f"FedAvg, all {NUM_CLIENTS} honest", _clients(NUM_CLIENTS))
 
 
 def liar_cases() -> list[Case]:
-    """Two liars and each lie against each rule."""
+    """Return two malicious clients with each attack against each rule."""
     more = NUM_CLIENTS + 1
     trim = str(round(NUM_MALICIOUS / NUM_CLIENTS + 0.005, 2))
     rules = [

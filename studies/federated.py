@@ -1,14 +1,13 @@
-"""Federated learning against pooled training, other algorithms and liars; makes docs/results.md; Linux only.
+"""Study of federated learning: pooled training, algorithms and attacks; makes docs/results.md; Linux only.
 
-python studies/federated.py               everything; some two hours on 2 cores
-python studies/federated.py --no-liars    some 70 minutes; the same without --no-liars adds the liars later
-python studies/federated.py --quick       tiny, only to see that it works
+python -m studies.federated               everything; about two hours on 2 cores
+python -m studies.federated --no-liars    without malicious clients; about 70 minutes
+python -m studies.federated --quick       tiny, as a check
 
-Every finished run is kept in --out: stop the command (Ctrl-C or SIGTERM) whenever you like and give it again,
-on another day too; finished runs are skipped, a run that was begun goes on after its last round. If it was
-killed, what it left running is ended first. Should code or packages have changed meanwhile, a begun run is
-refused: remove its folder under models/ of --out. The page is written when all runs are finished. What each
-number is: studies/README.md.
+Every finished run is kept in --out. Stop the command at any time (Ctrl-C or SIGTERM) and give it again: it
+skips finished runs and resumes a begun one after its last round. If it was killed, its leftover processes are
+ended first. A begun run of other code or packages is refused: remove its folder under models/ of --out. The
+page is written when all runs are finished. studies/README.md explains each number.
 """
 
 from __future__ import annotations
@@ -22,7 +21,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 ROOT = Path(__file__).resolve().parents[1]
-if sys.path[0] == str(ROOT / "studies"):  # run as a script: `run` is the project's, not that beside it
+if sys.path[0] == str(ROOT / "studies"):  # run as a script: `import run` must find the project's
     sys.path[0] = str(ROOT)
 
 if TYPE_CHECKING:
@@ -41,15 +40,15 @@ def parse(arguments: Sequence[str] | None) -> argparse.Namespace:
         description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter, allow_abbrev=False
     )
     add = parser.add_argument
-    images = "0/, 1/ and manifest.csv with patient and device [../shared/data/bus-bra beside the repository]"
+    images = "folder with 0/, 1/ and manifest.csv (patient, device) [../shared/data/bus-bra]"
     add("--data-dir", type=Path, metavar="DIR", default=DATA_DIR, help=images)
     add("--seeds", type=int, nargs="+", default=[1, 2, 3], metavar="SEED", help="of splits and runs [1 2 3]")
     add("--rounds", type=int, default=10, help="of every run [10]")
     add("--reach", type=float, default=0.7, metavar="AUC", help="validation AUC to count rounds to [0.7]")
-    add("--no-liars", action="store_true", help="without the runs in which clients lie, and their section")
-    add("--out", type=Path, metavar="DIR", help="where the runs are kept [studies/results/federated]")
+    add("--no-liars", action="store_true", help="leave out the runs with malicious clients")
+    add("--out", type=Path, metavar="DIR", help="where runs are kept [studies/results/federated]")
     add("--page", type=Path, metavar="FILE", help="[docs/results.md; with --quick results.md in --out]")
-    add("--quick", action="store_true", help="noise of 16×16, 2 rounds, one seed, few cases, made anew")
+    add("--quick", action="store_true", help="noise images of 16×16, 2 rounds, one seed, few cases")
     options = parser.parse_args(arguments)
     if min(options.seeds) < 0 or len(set(options.seeds)) < len(options.seeds):
         parser.error(f"--seeds: received {options.seeds}, expected different whole numbers from 0 on")
@@ -59,20 +58,22 @@ def parse(arguments: Sequence[str] | None) -> argparse.Namespace:
 
 
 def study_of(options: argparse.Namespace) -> Study:
-    """Images, and where the runs lie; for `--quick` with images of its own.
+    """Return the study; with `--quick` also write its images.
 
     Raises:
-        OSError: the images for `--quick` cannot be written.
+        OSError: the images cannot be written.
     """
     from studies.images import Images
     from studies.runs import Study
 
-    def tell(line: str) -> None:
+    def report(line: str) -> None:
         print(line, flush=True)
 
     if not options.quick:
         out = options.out or OUT
-        return Study(out, Images(options.data_dir, out / "prepared", INPUT_SHAPE, tell), options.rounds, tell)
+        return Study(
+            out, Images(options.data_dir, out / "prepared", INPUT_SHAPE, report), options.rounds, report
+        )
     from benchmarks.synthetic_data import write_manifest, write_png_folder
 
     out = options.out or QUICK_OUT
@@ -80,22 +81,22 @@ def study_of(options: argparse.Namespace) -> Study:
     shutil.rmtree(out if options.out is None else folder, ignore_errors=True)
     write_png_folder(folder, QUICK_IMAGES, QUICK_SHAPE[0])
     write_manifest(folder, QUICK_IMAGES)
-    return Study(out, Images(folder, out / "prepared", QUICK_SHAPE, tell), QUICK_ROUNDS, tell)
+    return Study(out, Images(folder, out / "prepared", QUICK_SHAPE, report), QUICK_ROUNDS, report)
 
 
 def command_of(options: argparse.Namespace) -> str:
-    """How it can be repeated, without folders of this machine."""
-    command = ["python studies/federated.py", "--seeds", *map(str, options.seeds)]
+    """Return the command that repeats the study, without folders of this machine."""
+    command = ["python -m studies.federated", "--seeds", *map(str, options.seeds)]
     command += ["--rounds", str(options.rounds), "--reach", f"{options.reach:g}"]
     command += ["--no-liars"] if options.no_liars else []
-    return "python studies/federated.py --quick" if options.quick else " ".join(command)
+    return "python -m studies.federated --quick" if options.quick else " ".join(command)
 
 
 def main(arguments: Sequence[str] | None = None) -> int:
-    """The command; returns its exit status."""
+    """Run the command and return its exit status."""
     options = parse(arguments)
     if not sys.platform.startswith("linux"):
-        print("error: the benchmarks read /proc and need Linux", file=sys.stderr)
+        print("error: the studies read /proc and need Linux", file=sys.stderr)
         return 2
     from benchmarks.run import drop_settings, enter_environment
 
@@ -107,9 +108,9 @@ def main(arguments: Sequence[str] | None = None) -> int:
     from studies.leftovers import alone_in
     from studies.study import run_study
 
-    for number in (signal.SIGTERM, signal.SIGHUP):
-        if signal.getsignal(number) is not signal.SIG_IGN:  # as nohup has it
-            signal.signal(number, lambda number, frame: sys.exit(128 + number))  # ends what it started
+    for number in (signal.SIGTERM, signal.SIGHUP):  # end the processes that were started, as Ctrl-C does
+        if signal.getsignal(number) is not signal.SIG_IGN:  # nohup ignores it
+            signal.signal(number, lambda number, frame: sys.exit(128 + number))
     drop_settings()
     try:
         study = study_of(options)
@@ -122,10 +123,10 @@ def main(arguments: Sequence[str] | None = None) -> int:
         print(f"error: {error}", file=sys.stderr)
         return 2
     except (ClusterError, CommandFailed) as error:
-        print(f"error: {error}\nfinished runs are kept: the same command goes on", file=sys.stderr)
+        print(f"error: {error}\nfinished runs are kept; repeat the command to continue", file=sys.stderr)
         return 3
     except KeyboardInterrupt:
-        print("stopped; finished runs are kept: the same command goes on", file=sys.stderr)
+        print("stopped; finished runs are kept; repeat the command to continue", file=sys.stderr)
         return 130
     print(f"Results: {page}")
     return 0

@@ -1,4 +1,4 @@
-"""The images of the study, divided anew for every seed; no patient is in two splits."""
+"""The images of the study, split again for every seed. No patient is in two splits."""
 
 from collections.abc import Callable
 from pathlib import Path
@@ -12,44 +12,44 @@ from studies.cases import SITE_COLUMN
 
 
 class Images:
-    """A folder of images, and where they lie when they are prepared.
+    """A folder of images and the prepared data of each seed.
 
     Args:
-        data_dir: of the images.
-        folder: gets a folder a seed.
+        data_dir: folder of the images.
+        folder: receives one folder of prepared data for each seed.
         input_shape: height and width.
-        tell: receives one line.
+        on_progress: receives one line.
 
     Attributes:
         input_shape: as given.
-        name: that of `data_dir`, without where it lies.
+        name: of `data_dir`, without its path.
     """
 
     def __init__(
-        self, data_dir: Path, folder: Path, input_shape: tuple[int, int], tell: Callable[[str], None]
+        self, data_dir: Path, folder: Path, input_shape: tuple[int, int], on_progress: Callable[[str], None]
     ) -> None:
         self.input_shape = input_shape
         self.name = data_dir.resolve().name
         self._data_dir = data_dir.resolve()
         self._folder = folder.resolve()
-        self._tell = tell
+        self._on_progress = on_progress
 
     def prepared(self, seed: int) -> PreparedData:
-        """The splits by a seed, prepared if they are not.
+        """Return the splits of a seed; prepare them on first use.
 
         Raises:
-            UserError: they cannot be prepared, or others were.
+            UserError: they cannot be prepared, or the folder holds those of other images.
         """
         place = self._folder / f"seed-{seed}"
         if not (place / MANIFEST).exists():
-            self._tell(f"seed {seed}: preparing images")
-            asked: dict[str, Any] = {"DATA_DIR": self._data_dir, "INPUT_SHAPE": self.input_shape}
-            prepare(Config.load(PREPROCESSED_DIR=place, SEED=seed, **asked))
+            self._on_progress(f"seed {seed}: preparing images")
+            settings: dict[str, Any] = {"DATA_DIR": self._data_dir, "INPUT_SHAPE": self.input_shape}
+            prepare(Config.load(PREPROCESSED_DIR=place, SEED=seed, **settings))
         data = PreparedData.open(place)
         if (name := data.manifest["data_dir"]) != self.name:
             raise UserError(f"--data-dir: received {self.name}, but {place} has {name}; name another --out")
         return data
 
     def sites(self, seed: int) -> list[str]:
-        """Where training images come from, in the order of the clients of PARTITION=site."""
+        """Return the sites of the training images, in the order of the clients of PARTITION=site."""
         return sorted(set(self.prepared(seed).column("train", SITE_COLUMN)))

@@ -1,4 +1,4 @@
-"""Validation ROC-AUC round by round: a line a case, the mean over seeds, and the range of the seeds."""
+"""Learning curves: validation ROC-AUC by round, with mean and range over seeds."""
 
 import io
 from collections.abc import Mapping, Sequence
@@ -10,16 +10,16 @@ from matplotlib.ticker import MaxNLocator
 from benchmarks.plots import BLUE, DPI, MARKERS, OTHERS, REFERENCE, WIDTH, quieten
 from studies.outcomes import Outcome
 
-COLOURS = (REFERENCE, BLUE, *OTHERS)
+COLORS = (REFERENCE, BLUE, *OTHERS)
 HEIGHT = 4.0
 
 
 def draw_curves(panels: Mapping[str, Sequence[Sequence[Outcome]]], level: float) -> bytes:
-    """Draw panels beside each other, on a white background.
+    """Draw panels in a row, on a white background.
 
     Args:
-        panels: by title, cases with an outcome a seed; the first case, the reference, is black.
-        level: drawn as a dashed line.
+        panels: by title, cases with an outcome for each seed; the first case, the reference, is black.
+        level: of the dashed line.
 
     Returns:
         A PNG.
@@ -27,7 +27,7 @@ def draw_curves(panels: Mapping[str, Sequence[Sequence[Outcome]]], level: float)
     figure = Figure(figsize=(WIDTH, HEIGHT), layout="constrained", facecolor="white")
     axes = figure.subplots(1, len(panels), squeeze=False, sharey=True)[0]
     for axis, (title, cases) in zip(axes, panels.items(), strict=True):
-        for color, marker, ones in zip(COLOURS, MARKERS * 2, cases, strict=False):
+        for color, marker, ones in zip(COLORS, MARKERS * 2, cases, strict=False):
             low, mean, high = range_over_seeds(ones)
             rounds = np.arange(1, len(mean) + 1)
             axis.fill_between(rounds, low, high, color=color, alpha=0.12, linewidth=0)
@@ -46,7 +46,7 @@ def draw_curves(panels: Mapping[str, Sequence[Sequence[Outcome]]], level: float)
 
 
 def range_over_seeds(ones: Sequence[Outcome]) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
-    """Least, mean and greatest validation ROC-AUC of the seeds: float64 (rounds all have) each."""
+    """Return minimum, mean and maximum of the seeds: float64 (rounds,), up to the shortest run."""
     shortest = min(len(one.files.rounds) for one in ones)
     values = np.array([one.files.rounds["roc_auc"].to_numpy()[:shortest] for one in ones])
     return values.min(axis=0), values.mean(axis=0), values.max(axis=0)

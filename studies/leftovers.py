@@ -1,4 +1,4 @@
-"""Processes of a study that was killed: they would go on writing into the runs that the next one resumes."""
+"""Leftover processes of a killed study, which would write into the runs that the next one resumes."""
 
 import contextlib
 import fcntl
@@ -12,19 +12,19 @@ from helpers.settings.errors import UserError
 
 PROC = Path("/proc")
 WRITERS, SERVERS = (b"celery", b"distributed_training_index.py"), (b"redis-server", b"valkey-server")
-"""Words in the command lines of what a study starts: a shell that is in its folder is left alone."""
+"""Words in the command lines of a study's processes. A shell in its folder is not touched."""
 GRACE_S = 10.0
 
 
 @contextlib.contextmanager
 def alone_in(folder: Path) -> Iterator[None]:
-    """Be the only study in a folder, without what a killed one has left running.
+    """Lock the folder of a study and end leftover processes of a killed one.
 
     Args:
         folder: of the study; made if absent.
 
     Raises:
-        UserError: another study runs there.
+        UserError: another study runs in the folder.
     """
     folder.mkdir(parents=True, exist_ok=True)
     with (folder / "lock").open("w") as lock:
@@ -39,24 +39,24 @@ def alone_in(folder: Path) -> Iterator[None]:
 
 
 def running_in(folder: Path) -> list[int]:
-    """Ids of workers and trainings that write runs of this folder, and of Redis with data there."""
+    """Return the ids of workers and trainings that write to this folder, and of its Redis."""
     place = folder.resolve()
     named = f"DT_METRICS_DIR={place / 'metrics'}".encode()
-    found = []
+    processes = []
     for process in PROC.glob("[0-9]*"):
-        with contextlib.suppress(OSError):  # ended meanwhile, or another user's
+        with contextlib.suppress(OSError):  # it has ended, or belongs to another user
             command = (process / "cmdline").read_bytes()
             writes = any(word in command for word in WRITERS)
             serves = any(word in command for word in SERVERS)
             if (writes and named in (process / "environ").read_bytes().split(b"\0")) or (
                 serves and (process / "cwd").resolve().is_relative_to(place / "workers")
             ):
-                found.append(int(process.name))
-    return sorted(found)
+                processes.append(int(process.name))
+    return sorted(processes)
 
 
 def end(processes: list[int], grace_s: float = GRACE_S) -> None:
-    """Ask processes to end; kill those that have not after `grace_s` seconds."""
+    """Terminate processes; kill those that still run after `grace_s` seconds."""
     deadline = time.monotonic() + grace_s
     for number in (signal.SIGTERM, signal.SIGKILL):
         for process in processes:

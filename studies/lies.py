@@ -1,4 +1,4 @@
-"""What a lying client does to its labels or to its update."""
+"""Attacks of malicious clients: flipped labels and Gaussian noise."""
 
 from collections.abc import Sequence
 
@@ -8,32 +8,32 @@ from numpy.typing import NDArray
 from helpers.federated.weights import Weights
 
 LIARS = frozenset({0, 1})
-"""Ids of the clients that lie."""
+"""Ids of the malicious clients."""
 APP = "studies.lying_clients"
 """The workers' Celery app."""
 VARIABLE = "STUDY_LIE"
-"""Says in their environment how they lie: `labels` or `noise`."""
+"""The variable of the workers' environment that names the attack: `labels` or `noise`."""
 LENGTH = 10.0
-"""How long a liar's noise is, in lengths of its own honest change."""
+"""The length of the noise, in lengths of the honest change."""
 
 
 def flipped(labels: NDArray[np.int32]) -> NDArray[np.int32]:
-    """Say the opposite of every label (Biggio, Nelson & Laskov 2011): int32 (N,), 0 and 1."""
+    """Return the opposite of every label (Biggio, Nelson & Laskov 2011): int32 (N,), 0 and 1."""
     return 1 - labels
 
 
 def noise_for(
     before: Weights, after: Weights, trainable: Sequence[bool], seed: Sequence[int], length: float = LENGTH
 ) -> Weights:
-    """Send Gaussian noise instead of what was learned (the Gaussian attack of Blanchard et al. 2017).
+    """Return Gaussian noise in place of an update (the Gaussian attack of Blanchard et al. 2017).
 
     Args:
-        before: global weights that the client began with.
-        after: what it has honestly trained, in the same order.
-        trainable: which arrays are trained. The others, moving means and variances, stay as they are: a
-            variance below 0 would give the liar away.
-        seed: the same gives the same noise.
-        length: Euclidean norm of every array's noise, in norms of its honest change.
+        before: global weights at the start.
+        after: honestly trained weights, in the same order.
+        trainable: whether each array is trained. Moving means and variances are not and stay as they are: a
+            negative variance would reveal the attack.
+        seed: of the noise.
+        length: Euclidean norm of the noise of each array, in norms of its honest change.
 
     Returns:
         Weights of the same shapes and dtypes.

@@ -1,7 +1,7 @@
-"""A worker for lying clients: the project's own Celery app; clients of LIARS lie as STUDY_LIE says.
+"""A worker for malicious clients: the project's Celery app, in which clients of LIARS attack.
 
-Started with `--app=studies.lying_clients`. The product has no hook for this: what the training task
-uses is replaced in this process, once its module is there.
+Started with `--app=studies.lying_clients`. STUDY_LIE names the attack. The product has no hook for this:
+functions of the training task are replaced in this process after the import of its module.
 """
 
 import os
@@ -20,8 +20,8 @@ __all__ = ["app"]
 
 
 @worker_init.connect
-def _begin_to_lie(**_: Any) -> None:
-    """After the import of the tasks, and so of TensorFlow, which the worker has made settings for."""
+def _replace_functions(**_: Any) -> None:
+    """Replace functions of the training task. The worker has imported it and TensorFlow by now."""
     train_task: Any = import_module("tasks.train_task")
     lie = os.environ.get(VARIABLE, "")
     if lie == "labels":
@@ -33,23 +33,23 @@ def _begin_to_lie(**_: Any) -> None:
 
 
 def with_flipped_labels(training_batches: Any) -> Any:
-    """The function that makes a client's batches, but with a liar's labels flipped."""
+    """Return `training_batches` with the labels of malicious clients flipped."""
 
     @wraps(training_batches)
     def batches(images: Any, labels: Any, rows: Any, *, seed: list[int], **options: Any) -> Any:
-        labels = flipped(labels) if _lies(seed) else labels
+        labels = flipped(labels) if _is_malicious(seed) else labels
         return training_batches(images, labels, rows, seed=seed, **options)
 
     return batches
 
 
 def with_noise(train_locally: Any) -> Any:
-    """The function that trains a client, but a liar's answer is noise as long as what it learned."""
+    """Return `train_locally` with the updates of malicious clients replaced by noise."""
 
     @wraps(train_locally)
     def train(instance: Any, weights: Any, batches: Any, *, seed: list[int], **options: Any) -> Any:
         update = train_locally(instance, weights, batches, seed=seed, **options)
-        if not _lies(seed):
+        if not _is_malicious(seed):
             return update
         sent = noise_for(weights, update.weights, instance.trainable, [*seed, 1])
         return replace(update, weights=sent)
@@ -57,6 +57,6 @@ def with_noise(train_locally: Any) -> Any:
     return train
 
 
-def _lies(seed: list[int]) -> bool:
-    """A training's seed is (SEED, round, client)."""
+def _is_malicious(seed: list[int]) -> bool:
+    """Check the client of a training's seed, which is (SEED, round, client)."""
     return seed[2] in LIARS

@@ -1,4 +1,4 @@
-"""What finished runs of the study say: choices by validation, and differences of their tests."""
+"""Finished runs of the study: choices by validation and paired differences of test results."""
 
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, replace
@@ -14,7 +14,7 @@ from helpers.run_records.files import RecordError
 
 RESAMPLES = 2000
 Estimate = dict[str, float | None]
-"""`difference`, `low`, `high`; None where undefined."""
+"""`difference`, `low` and `high`; None where undefined."""
 
 
 @dataclass(frozen=True, eq=False)
@@ -23,8 +23,8 @@ class Outcome:
 
     Attributes:
         seed: of the run, and of the splits.
-        title: what the page calls it.
-        files: what it left.
+        title: on the page.
+        files: of the run.
     """
 
     seed: int
@@ -33,19 +33,19 @@ class Outcome:
 
     @property
     def best_validation(self) -> float:
-        """Validation ROC-AUC of the round that was tested; below all others where no round has one."""
+        """The validation ROC-AUC of the tested round; -1 if it is undefined in every round."""
         best = self.files.rounds["roc_auc"].max()
         return float(best) if np.isfinite(best) else -1.0
 
     @property
     def megabytes(self) -> float:
-        """Weights and states that all clients read and wrote in a round, mean, MB."""
+        """The mean traffic of weights and client states in a round, MB."""
         rounds = self.files.rounds
         return float((rounds["bytes_down"] + rounds["bytes_up"] + rounds["state_bytes"]).mean() / 1e6)
 
     @property
     def seconds(self) -> float:
-        """From dispatching a round to its evaluated average, median."""
+        """The median seconds from dispatching a round to its evaluated average."""
         return float(self.files.rounds["seconds"].median())
 
     @property
@@ -53,20 +53,20 @@ class Outcome:
         return self.files.scores["test"]
 
     def rounds_to(self, auc: float) -> int | None:
-        """The first round whose validation ROC-AUC is at least `auc`."""
+        """Return the first round whose validation ROC-AUC is at least `auc`."""
         reached = self.files.rounds[self.files.rounds["roc_auc"] >= auc]
         return int(reached["round"].min()) if len(reached) else None
 
 
 Outcomes = Mapping[str, Sequence[Outcome]]
-"""By name of the case, one a seed, in the order of the seeds."""
+"""By name of the case, one outcome for each seed, in order."""
 
 
 def read_outcome(metrics_dir: Path, models_dir: Path, run: str, seed: int, title: str) -> Outcome:
     """Read a finished run.
 
     Raises:
-        RecordError: it is not finished, or what it left cannot be read.
+        RecordError: the run is not finished or its files cannot be read.
     """
     files = read_run(metrics_dir, models_dir, run)
     if files.unreadable or not files.is_finished or "test" not in files.scores or not len(files.rounds):
@@ -75,20 +75,22 @@ def read_outcome(metrics_dir: Path, models_dir: Path, run: str, seed: int, title
 
 
 def hardest(outcomes: Outcomes, names: Iterable[str]) -> str:
-    """The case with the lowest mean validation ROC-AUC; the test is not looked at."""
+    """Return the case with the lowest mean validation ROC-AUC. Test results are not used."""
     return min(names, key=lambda name: float(np.mean([one.best_validation for one in outcomes[name]])))
 
 
 def best_by_validation(clients: Iterable[Outcome]) -> Outcome:
-    """Of clients that trained alone, the one with the highest validation ROC-AUC, under a common title."""
+    """Return the client with the highest validation ROC-AUC among those that trained alone."""
     return replace(max(clients, key=lambda one: one.best_validation), title="best client alone")
 
 
 def difference(one: Outcome, reference: Outcome) -> Estimate:
-    """Test ROC-AUC of `one` minus that of `reference`, with the interval of a paired bootstrap over patients.
+    """Return the test ROC-AUC of `one` minus that of `reference`, with a paired bootstrap interval.
+
+    The bootstrap draws patients.
 
     Raises:
-        RecordError: they were tested on other images.
+        RecordError: the runs were tested on different images.
     """
     _check_same_images(one, reference)
     test = one.test
@@ -98,11 +100,11 @@ def difference(one: Outcome, reference: Outcome) -> Estimate:
 def mean_difference(
     ones: Sequence[Outcome], references: Sequence[Outcome], resamples: int = RESAMPLES
 ) -> Estimate:
-    """The mean over seeds of these differences, with a 95 % interval.
+    """Return the mean of these differences over seeds, with a 95 % interval.
 
-    Every seed has its own test images, and a patient may be in the test of several. So patients of all tests
-    are drawn together, with replacement, and a patient counts in every test as often as drawn (Efron &
-    Tibshirani 1993, chapter 13). The interval tells what other patients would do, not what other seeds would.
+    Every seed has its own test images, and a patient may be in several tests. So patients of all tests are
+    drawn together, with replacement, and a patient counts in every test as often as drawn (Efron &
+    Tibshirani 1993, chapter 13). The interval covers the choice of patients, not that of seeds.
 
     Raises:
         RecordError: as `difference`.
@@ -127,6 +129,6 @@ def mean_difference(
 
 
 def _check_same_images(one: Outcome, other: Outcome) -> None:
-    names = [outcome.files.facts.get("data_digest") for outcome in (one, other)]
-    if names[0] != names[1] or len(one.test.labels) != len(other.test.labels):
-        raise RecordError(f"{one.files.run} and {other.files.run} were tested on other images")
+    digests = [outcome.files.facts.get("data_digest") for outcome in (one, other)]
+    if digests[0] != digests[1] or len(one.test.labels) != len(other.test.labels):
+        raise RecordError(f"{one.files.run} and {other.files.run} were tested on different images")

@@ -1,4 +1,4 @@
-"""docs/results.md: what the study found, its pictures and runs.csv beside it, and what a person concludes."""
+"""The page docs/results.md with its pictures, runs.csv and a person's conclusions."""
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
@@ -14,7 +14,7 @@ from studies.learning_curves import draw_curves
 from studies.outcomes import Outcome
 
 MACHINE = ("commit", "uncommitted changes", "processor", "cores", "memory_gb", "gpu", "system", "python")
-"""What `machine.describe` knows and the page tells; versions of packages come from the runs."""
+"""Facts of `machine.describe` that the page shows. Versions of packages come from the runs."""
 
 
 @dataclass(frozen=True)
@@ -24,8 +24,8 @@ class Section:
     Attributes:
         name: of its picture.
         title: its heading.
-        parts: Markdown, a paragraph or table each.
-        panels: of the picture: by title, cases with an outcome a seed.
+        parts: Markdown paragraphs and tables.
+        panels: of the picture: by title, cases with an outcome for each seed.
     """
 
     name: str
@@ -41,14 +41,14 @@ def write_page(
     options: Mapping[str, Sequence[str]],
     level: float,
 ) -> None:
-    """Write the page; all of it is made before the first file is written, and the page comes last.
+    """Write the page. All files are made before the first is written, and the page is written last.
 
     Args:
-        path: of the page. Beside it: `<stem>-conclusions.md`, which a person writes and nobody else,
-            and the folder `<stem>` with pictures and runs.csv.
+        path: of the page. The same folder has `<stem>-conclusions.md`, which only a person writes, and
+            the folder `<stem>` with pictures and runs.csv.
         head: Markdown before the sections.
         sections: in order.
-        options: of every training, by what it is called.
+        options: of every training, by title.
         level: validation ROC-AUC to be reached.
 
     Raises:
@@ -64,7 +64,7 @@ def write_page(
             files[picture] = draw_curves(section.panels, level)
             parts.append(f"![Validation AUC by round: {section.title}]({folder.name}/{picture.name})")
     rows = [(title, f"`{' '.join(words)}`") for title, words in options.items()]
-    parts += ["## Options of every training", table(["", "beside the common ones"], rows)]
+    parts += ["## Options of every training", table(["", "in addition to the common ones"], rows)]
     parts += ["## Conclusions", conclusions(path.with_name(f"{path.stem}-conclusions.md"))]
     page = ("\n\n".join(parts) + "\n").encode()
     for file, data in files.items():
@@ -73,15 +73,15 @@ def write_page(
 
 
 def conclusions(path: Path) -> str:
-    """What a person wrote; this program never writes that file."""
+    """Return what a person wrote. This program never writes that file."""
     written = path.read_text(encoding="utf-8").strip() if path.exists() else ""
-    return written or f"None are written yet. What stands in {path.name} comes here."
+    return written or f"Not written yet. The text of {path.name} appears here."
 
 
 def facts(
     command: str, machine: Mapping[str, Any], ones: Sequence[Outcome], settings: Mapping[str, str]
 ) -> str:
-    """What was run on what, as a list."""
+    """Return command, machine, settings and versions as a list."""
     versions = sorted({tuple(sorted(one.files.versions.items())) for one in ones})
     lines = [f"command: `{command}`", *(f"{name}: {value}" for name, value in settings.items())]
     lines += [f"{name}: {machine[name]}" for name in MACHINE]
@@ -92,15 +92,15 @@ def facts(
 
 
 def runs_table(sections: Sequence[Section], level: float) -> pd.DataFrame:
-    """A row a run that a picture shows, each once."""
-    found = {
+    """Return a row for each run that a picture shows."""
+    rows = {
         one.files.run: _row(one, level)
         for section in sections
         for cases in section.panels.values()
         for ones in cases
         for one in ones
     }
-    return pd.DataFrame(list(found.values()), dtype=object)
+    return pd.DataFrame(list(rows.values()), dtype=object)
 
 
 def _row(one: Outcome, level: float) -> dict[str, Any]:

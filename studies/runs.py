@@ -1,4 +1,4 @@
-"""Makes the runs of the study; what is finished is skipped, what was begun goes on."""
+"""The runs of the study. Finished ones are skipped, begun ones are resumed."""
 
 import json
 import os
@@ -25,39 +25,39 @@ from studies.outcomes import Outcome, read_outcome
 MOST_WORKERS = 4
 TAIL_LINES = 15
 LAST_FILE = "test.csv"
-"""What a run writes last, in its folder of metrics."""
+"""The file that a run writes last in its folder of metrics."""
 
 
 class Study:
-    """Runs in one folder.
+    """The runs in one folder.
 
     Args:
-        folder: gets metrics/, models/, logs/ and workers/.
-        images: what all train on.
+        folder: receives metrics/, models/, logs/ and workers/.
+        images: of all trainings.
         rounds: of every run.
-        tell: receives one line.
+        on_progress: receives one line.
 
     Attributes:
-        folder, images, rounds: as given.
+        folder, images, rounds: the arguments.
     """
 
-    def __init__(self, folder: Path, images: Images, rounds: int, tell: Callable[[str], None]) -> None:
+    def __init__(self, folder: Path, images: Images, rounds: int, on_progress: Callable[[str], None]) -> None:
         self.folder = folder.resolve()
         self.images = images
         self.rounds = rounds
-        self._tell = tell
+        self._on_progress = on_progress
         self._expected = self._finished = 0
 
     def expect(self, count: int) -> None:
-        """Say how many runs there will be in all, so that progress can be told."""
+        """Set the number of runs, for lines of progress."""
         self._expected, self._finished = count, 0
 
     def run_cases(self, seed: int, cases: Sequence[Case]) -> None:
-        """Make what is missing of these runs, with fresh workers for each lie.
+        """Train the missing cases, with new workers for each attack.
 
         Raises:
             UserError: a finished run has other settings.
-            CommandFailed: a training ended with an error; the runs before it are kept.
+            CommandFailed: a training ended with an error. The runs before it are kept.
         """
         missing = [case for case in cases if not self._is_finished(seed, case)]
         self._finished += len(cases) - len(missing)
@@ -79,10 +79,10 @@ class Study:
         if not (folders.metrics / LAST_FILE).exists():
             return False
         before = current_names(json.loads((folders.metrics / "run.json").read_bytes())["settings"])
-        asked = config_from_arguments(Config, training_options.parse(self._options(seed, case))).for_run()
+        config = config_from_arguments(Config, training_options.parse(self._options(seed, case))).for_run()
         changes = [
             f"{name} was {before.get(name)!r}, is {value!r}"
-            for name, value in asked.items()
+            for name, value in config.items()
             if before.get(name) != value
         ]
         if changes:
@@ -93,13 +93,13 @@ class Study:
         return True
 
     def _options(self, seed: int, case: Case) -> list[str]:
-        """Of the training command, without the name of the run."""
+        """Return the options of the training command, without the name of the run."""
         shape = ",".join(map(str, self.images.input_shape))
         common = [*COMMON, "--epochs", str(self.rounds), "--input-shape", shape, "--seed", str(seed)]
         return [*common, *case.options]
 
     def _train(self, environment: Mapping[str, str], seed: int, case: Case) -> None:
-        """One training to its end, from where it stopped if it was begun."""
+        """Train one case to its end, from its last round if it was begun."""
         run, began = run_name(seed, case), time.monotonic()
         is_begun = self._folders(seed, case).state.exists()
         begin = ["--resume", run] if is_begun else ["--run", run, "--overwrite"]
@@ -110,7 +110,7 @@ class Study:
             process = start_apart(command, output, environment)
             try:
                 status = process.wait()
-            finally:  # Ctrl-C: the command leaves the round undone and can be resumed
+            finally:  # after Ctrl-C the training can be resumed
                 stop_all([process])
         if status:
             last = "\n".join(log.read_text(errors="replace").splitlines()[-TAIL_LINES:])
@@ -118,19 +118,19 @@ class Study:
         validation = self.outcome(seed, case).best_validation
         self._finished += 1
         took = f"{time.monotonic() - began:.0f} s, validation AUC {validation:.3f}"
-        self._tell(f"{time.strftime('%H:%M')} {self._finished} of {self._expected}  {run}: {took}")
+        self._on_progress(f"{time.strftime('%H:%M')} {self._finished} of {self._expected}  {run}: {took}")
 
     def outcome(self, seed: int, case: Case) -> Outcome:
-        """What a finished run says.
+        """Return the outcome of a finished run.
 
         Raises:
-            RecordError: it is not finished.
+            RecordError: the run is not finished.
         """
         return read_outcome(self._places.metrics, self._places.models, run_name(seed, case), seed, case.title)
 
     @property
     def _places(self) -> RunFolders:
-        """Under which every run has its folders."""
+        """The folders that hold those of every run."""
         return RunFolders(self.folder / "metrics", self.folder / "models")
 
     def _folders(self, seed: int, case: Case) -> RunFolders:

@@ -1,4 +1,4 @@
-"""The sections of docs/results.md: which cases answer which question."""
+"""The sections of docs/results.md: a question and the cases that answer it."""
 
 from collections.abc import Mapping, Sequence
 
@@ -10,19 +10,19 @@ from studies.tables import aim_sentence, differences_table, results_table, share
 
 Cases = Sequence[Sequence[Outcome]]
 HOW_TO_READ = (
-    "Test AUC: of the model of the best round by validation, once, with a 95 % interval from a bootstrap "
-    "over patients. An AUC on some hundred validation images is known to ± .12, so which round is the "
-    "first to reach a level is partly luck. Seconds of a round are medians, its MB are what clients read "
-    "and wrote. Differences: paired bootstrap over patients; for the mean over seeds patients of all tests "
-    "are drawn together. These intervals tell what other patients would do; how far seeds differ tells the "
-    "rest. In pictures the line is the mean over seeds, the band reaches from the lowest seed to the highest."
+    "Test AUC: the model of the best round by validation is tested once; the 95 % interval is a bootstrap "
+    "over patients. An AUC on about a hundred validation images is uncertain by ± .12, so the first round to "
+    "reach a level is partly chance. Seconds per round are medians. MB per round are what clients read and "
+    "wrote. Differences: paired bootstrap over patients; for the mean over seeds, patients of all tests "
+    "are drawn together. These intervals cover the choice of patients; the spread of the seeds shows the "
+    "rest. In pictures the line is the mean over seeds and the band spans the seeds."
 )
 
 
 def partition_section(
     pooled: Sequence[Outcome], local: Sequence[Outcome], federated: Cases, level: float
 ) -> Section:
-    """Pooled, the best client alone, and FedAvg under three divisions."""
+    """Return the section on pooled training, the best client alone and FedAvg under three partitions."""
     chosen = ", ".join(f"seed {one.seed}: {one.files.sites[_client(one)]}" for one in local)
     cases = [pooled, local, *federated]
     return Section(
@@ -30,8 +30,8 @@ def partition_section(
         "What does federation cost, and what does it bring?",
         [
             HOW_TO_READ,
-            f"Best client alone, by validation among the sites: {chosen}. A client alone has fewer images a "
-            "round, and pooled as well as alone one worker trains while the others wait.",
+            f"Best client alone, by validation among the sites: {chosen}. A client alone has fewer images "
+            "per round. In the pooled and the single-client runs one worker trains and the others wait.",
             results_table(cases, level),
             differences_table([local, *federated], pooled),
             "\n".join(aim_sentence(ones, pooled) for ones in federated),
@@ -45,14 +45,14 @@ def partition_section(
 def algorithm_section(
     fedavg: Sequence[Outcome], others: Cases, pooled: Sequence[Outcome], level: float
 ) -> Section:
-    """Other algorithms under the division that is hardest for FedAvg."""
+    """Return the section on other algorithms under the partition that is hardest for FedAvg."""
     return Section(
         "algorithms",
         "Does another algorithm help where clients differ most?",
         [
-            "Under the division with the lowest validation AUC of FedAvg, mean over seeds: "
-            f"**{fedavg[0].title}**. SCAFFOLD needs plain SGD, so FedAvg with the same "
-            "stands beside it; in SCAFFOLD all clients count alike, however few images they have.",
+            "The partition with the lowest validation AUC of FedAvg, mean over seeds: "
+            f"**{fedavg[0].title}**. SCAFFOLD needs plain SGD, so FedAvg with the same SGD is "
+            "included. In SCAFFOLD all clients have the same weight, whatever their number of images.",
             results_table([fedavg, *others], level),
             differences_table(others, fedavg),
             differences_table(others, pooled),
@@ -62,14 +62,14 @@ def algorithm_section(
 
 
 def update_section(whole: Sequence[Outcome], smaller: Cases, level: float) -> Section:
-    """Updates of fewer bytes against whole weights."""
+    """Return the section on smaller updates."""
     return Section(
         "updates",
         "What do smaller updates cost?",
         [
             f"**{whole[0].title}** with `UPDATE_DTYPE`: clients send the change of their weights as float16, "
-            "or as int8 with error feedback, in place of float32 weights. MB a round are all that clients "
-            "read and write: the global weights too, and with int8 what they remember.",
+            "or as int8 with error feedback, instead of float32 weights. MB per round count everything that "
+            "clients read and write: updates, global weights and, with int8, the error feedback.",
             results_table([whole, *smaller], level),
             differences_table(smaller, whole),
         ],
@@ -78,18 +78,18 @@ def update_section(whole: Sequence[Outcome], smaller: Cases, level: float) -> Se
 
 
 def liar_section(honest: Sequence[Outcome], by_lie: Mapping[str, Cases], level: float) -> Section:
-    """Two liars against each rule."""
+    """Return the section on two malicious clients against each rule."""
     titled = {LIES[lie]: [honest, *cases] for lie, cases in by_lie.items()}
     parts = [
-        f"Images divided by lot. Two kinds of lies of {NUM_MALICIOUS} clients: they train on labels that are "
-        f"all flipped; or they send, in place of what they learned, Gaussian noise {LENGTH:g} times as long "
-        f"as their change, array by array. Krum and multi-Krum are defined for {NUM_MALICIOUS} liars from "
-        f"2 · {NUM_MALICIOUS} + 3 = {2 * NUM_MALICIOUS + 3} clients on, so multi-Krum has {NUM_CLIENTS + 1} "
-        f"clients, the other rules {NUM_CLIENTS}: its liars are a smaller part.",
+        f"The partition is iid. {NUM_MALICIOUS} malicious clients attack in one of two ways: they train on "
+        f"flipped labels, or they send Gaussian noise {LENGTH:g} times as long as their change, array by "
+        f"array. Krum and multi-Krum need 2 · {NUM_MALICIOUS} + 3 = {2 * NUM_MALICIOUS + 3} clients for "
+        f"{NUM_MALICIOUS} malicious ones, so multi-Krum has {NUM_CLIENTS + 1} clients and the other rules "
+        f"{NUM_CLIENTS}. Its share of malicious clients is smaller.",
     ]
     for title, cases in titled.items():
-        parts += [f"### Lie: {title}", results_table(cases, level), differences_table(cases[1:], honest)]
-    return Section("liars", "Which rule holds out against liars?", parts, titled)
+        parts += [f"### Attack: {title}", results_table(cases, level), differences_table(cases[1:], honest)]
+    return Section("liars", "Which rule withstands malicious clients?", parts, titled)
 
 
 def _client(one: Outcome) -> int:

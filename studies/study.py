@@ -39,19 +39,19 @@ def run_study(
     liars: bool = True,
     few: bool = False,
 ) -> None:
-    """Make what is missing of the runs, then the page.
+    """Train the missing runs and write the page.
 
     Args:
-        study: where the runs lie.
+        study: of the runs.
         seeds: of the splits and the runs.
         page: file to write.
         level: validation ROC-AUC to be reached.
-        command: how all this can be repeated.
-        liars: with the runs in which clients lie, and the section about them.
-        few: only some of the algorithms and rules.
+        command: repeats the study.
+        liars: include the runs with malicious clients and their section.
+        few: include only some of the algorithms and rules.
 
     Raises:
-        UserError, ClusterError, CommandFailed: a run could not be made; there is no page then.
+        UserError, ClusterError, CommandFailed: a run failed. No page is written.
     """
     sites = {seed: study.images.sites(seed) for seed in seeds}
     study.expect(
@@ -59,8 +59,8 @@ def run_study(
     )
     for seed in seeds:
         study.run_cases(seed, first_cases(sites[seed], liars))
-    divisions = {case.name: _outcomes(study, seeds, case) for case in partition_cases(1)}
-    hard = list(divisions).index(hardest(divisions, divisions))
+    partitions = {case.name: _outcomes(study, seeds, case) for case in partition_cases(1)}
+    hard = list(partitions).index(hardest(partitions, partitions))
     for seed in seeds:
         study.run_cases(seed, later_cases(sites[seed], hard, liars, few))
     sections = _sections(study, seeds, hard, level, liars, few)
@@ -68,7 +68,7 @@ def run_study(
         one for section in sections for cases in section.panels.values() for ones in cases for one in ones
     ]
     height, width = study.images.input_shape
-    about = {
+    settings = {
         "images": f"{study.images.name}, {height}×{width} pixels",
         "seeds": ", ".join(map(str, seeds)),
         "rounds": str(study.rounds),
@@ -76,8 +76,8 @@ def run_study(
     }
     head = [
         "# Federated learning: results",
-        f"Made by `studies/federated.py`; only {page.stem}-conclusions.md is written by hand.",
-        facts(command, describe(command.split()), shown, about),
+        f"Made by `python -m studies.federated`. Only {page.stem}-conclusions.md is written by hand.",
+        facts(command, describe(command.split()), shown, settings),
         counts_table({seed: study.images.prepared(seed).manifest for seed in seeds}),
         f"**What was tuned.** {TUNED}",
     ]
@@ -85,12 +85,12 @@ def run_study(
 
 
 def first_cases(sites: Sequence[str], liars: bool) -> list[Case]:
-    """What has to be finished before the hardest division is known."""
+    """Return the cases that have to finish before the hardest partition is known."""
     return [pooled(), *local_cases(sites), *partition_cases(len(sites)), *([honest()] if liars else [])]
 
 
 def later_cases(sites: Sequence[str], hard: int, liars: bool, few: bool) -> list[Case]:
-    """The others; `hard` is the place of the hardest division in `partition_cases`."""
+    """Return the other cases; `hard` is the index of the hardest partition in `partition_cases`."""
     algorithms, lying = algorithm_cases(partition_cases(len(sites))[hard]), liar_cases()
     smaller = update_cases(len(sites))
     if few:
@@ -100,12 +100,12 @@ def later_cases(sites: Sequence[str], hard: int, liars: bool, few: bool) -> list
 
 
 def _outcomes(study: Study, seeds: Sequence[int], case: Case) -> list[Outcome]:
-    """What the runs of a case say, a seed each."""
+    """Return the outcomes of a case, one for each seed."""
     return [study.outcome(seed, case) for seed in seeds]
 
 
 def _options(sites: Sequence[str], hard: int, liars: bool, few: bool) -> dict[str, Sequence[str]]:
-    """The options of every case, by what the page calls it."""
+    """Return the options of every case, by title."""
     lies = {lie: f" ({said})" for lie, said in LIES.items()}
     cases = [*first_cases(sites, liars), *later_cases(sites, hard, liars, few)]
     return {case.title + lies.get(case.lie, ""): case.options for case in cases}

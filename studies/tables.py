@@ -7,15 +7,15 @@ from benchmarks.results import table
 from studies.outcomes import Estimate, Outcome, difference, mean_difference
 
 AIM = -0.02
-"""What federated − pooled should lie above."""
+"""The least difference of federated and pooled training that is acceptable."""
 NOTHING = "–"
 
 
 def results_table(cases: Sequence[Sequence[Outcome]], level: float) -> str:
-    """A row a case: tests with intervals, rounds to a validation ROC-AUC of `level`, cost of a round."""
+    """Return a row for each case: tests with intervals, rounds to reach `level`, cost of a round."""
     seeds = [f"seed {one.seed}" for one in cases[0]]
     head = ["", "test AUC, mean", *seeds, "sensitivity at 90 % specificity, mean"]
-    head += [f"rounds to validation AUC {level:g}", "MB a round", "s a round"]
+    head += [f"rounds to validation AUC {level:g}", "MB per round", "s per round"]
     rows = []
     for ones in cases:
         tests = [one.files.test for one in ones]
@@ -29,7 +29,7 @@ def results_table(cases: Sequence[Sequence[Outcome]], level: float) -> str:
 
 
 def differences_table(cases: Sequence[Sequence[Outcome]], reference: Sequence[Outcome]) -> str:
-    """A row a case: test ROC-AUC minus that of the reference, mean over seeds and each seed."""
+    """Return a row for each case: test ROC-AUC minus that of the reference, mean and each seed."""
     head = [f"minus {reference[0].title}", "mean over seeds", *(f"seed {one.seed}" for one in reference)]
     rows = [
         [
@@ -43,23 +43,23 @@ def differences_table(cases: Sequence[Sequence[Outcome]], reference: Sequence[Ou
 
 
 def aim_sentence(ones: Sequence[Outcome], pooled: Sequence[Outcome]) -> str:
-    """How the mean difference lies to the aim; met only where the whole interval does."""
-    found = mean_difference(ones, pooled)
-    value, low = found["difference"], found["low"]
+    """Return a sentence that compares the mean difference with the aim."""
+    mean_estimate = mean_difference(ones, pooled)
+    value, low = mean_estimate["difference"], mean_estimate["low"]
     if value is None or low is None:
-        verdict = "undefined on so few images"
+        verdict = "undefined on too few images"
     elif low > AIM:
-        verdict = "the whole interval lies above it: **met**"
+        verdict = "the whole interval is above it: **met**"
     elif value > AIM:
-        verdict = "the mean lies above it, the interval does not: **not shown**"
+        verdict = "the mean is above it, the interval is not: **not shown**"
     else:
         verdict = "**missed**"
     aim = f"{AIM:+.2f}".replace("-", "−")
-    return f"- {ones[0].title} − pooled: {estimate(found)}; the aim is above {aim}; {verdict}."
+    return f"- {ones[0].title} − pooled: {estimate(mean_estimate)}; the aim is above {aim}; {verdict}."
 
 
 def shares_table(ones: Sequence[Outcome]) -> str:
-    """Training images (cancers among them) of every client, a column a seed."""
+    """Return the training images (and cancers) of every client, a column for each seed."""
     shares = [_shares(one) for one in ones]
     names = dict.fromkeys(name for each in shares for name in each)
     rows = [[name, *(each.get(name, NOTHING) for each in shares)] for name in names]
@@ -67,7 +67,7 @@ def shares_table(ones: Sequence[Outcome]) -> str:
 
 
 def _shares(one: Outcome) -> dict[str, str]:
-    """By client, or by site where each is one."""
+    """Return images and cancers by client, or by site if the partition is by site."""
     sites = one.files.sites
     return {
         sites[int(client)] if sites else f"client {client}": f"{sum(counts.values())} ({counts['1']})"
@@ -76,7 +76,7 @@ def _shares(one: Outcome) -> dict[str, str]:
 
 
 def counts_table(manifests: Mapping[int, Mapping[str, dict[str, dict[str, int]]]]) -> str:
-    """Images (cancers among them) and patients of every split, a row a seed."""
+    """Return images (and cancers) and patients of every split, a row for each seed."""
     splits = ("train", "val", "test")
     rows = []
     for seed, manifest in manifests.items():
@@ -97,9 +97,9 @@ def with_interval(value: float | None, low: float | None, high: float | None) ->
     return f"{number(value)} [{number(low)}, {number(high)}]"
 
 
-def estimate(found: Estimate) -> str:
-    """A difference with its sign and its interval."""
-    value, low, high = (_signed(found[name]) for name in ("difference", "low", "high"))
+def estimate(values: Estimate) -> str:
+    """Return a difference with its sign and interval."""
+    value, low, high = (_signed(values[name]) for name in ("difference", "low", "high"))
     return f"{value} [{low}, {high}]"
 
 
@@ -108,5 +108,5 @@ def _signed(value: float | None) -> str:
 
 
 def mean(values: Sequence[float | None]) -> float:
-    """NaN where one of them is undefined: a mean of others would not be that of the row."""
+    """Return the mean, NaN if any value is undefined."""
     return math.fsum(math.nan if value is None else value for value in values) / len(values)

@@ -9,15 +9,14 @@ from helpers.federated.norm_clipping import clip_updates
 from helpers.federated.quorum import QuorumError
 from helpers.federated.replies import read_replies
 from helpers.federated.strategies.base import ServerInputs
-from helpers.federated.weights import Weights
+from helpers.federated.weights import Schema, Weights
 from helpers.local_training.trainer import predict_scores
 from helpers.run_records.checkpoint import save_server_state
-from helpers.run_records.rows import round_row
 from helpers.run_records.run_log import server_state_before
+from helpers.run_records.tables import round_row
 from helpers.weight_store.store import put_arrays
 from preprocessing.feed.input_pipeline import evaluation_batches
-from tasks.partition_log import record_partition
-from tasks.round_record import record_round
+from tasks.round_record import record_partition, record_round
 from tasks.run_context import RoundClock, RunContext
 from tasks.update_intake import UpdateIntake
 
@@ -75,23 +74,24 @@ def combine(context: RunContext, order: RoundOrder, intake: UpdateIntake) -> tup
     none.
     """
     config, model, trainable = context.config, context.instance.schema, context.is_shared
-    state_schema = config.strategy.server_schema(model, trainable)
     updates = intake.updates()
     if config.MAX_UPDATE_NORM:
         updates = clip_updates(updates, intake.global_weights, trainable, config.MAX_UPDATE_NORM)
+
+    def state_schema() -> Schema:
+        return config.strategy.server_schema(model, trainable)
+
     server = ServerInputs(
-        schema=model,
-        trainable=trainable,
-        num_clients=len(config.clients_of(order.num_clients)),
-        num_participants=len(order.clients),
+        model, trainable,
+        num_clients=len(config.clients_of(order.num_clients)), num_participants=len(order.clients),
         read_global_weights=lambda: intake.global_weights,
-        read_state=lambda: server_state_before(context.folders, order.round, state_schema),
-    )
+        read_state=lambda: server_state_before(context.folders, order.round, state_schema()),
+    )  # fmt: skip
     try:
         weights, state = config.strategy.aggregate(updates, server)
     except QuorumError as error:
         raise QuorumError(f"{error} ({intake.reasons})") from None
-    return weights, save_server_state(context.folders, order.round, state_schema, state) if state else None
+    return weights, save_server_state(context.folders, order.round, state_schema(), state) if state else None
 
 
 def evaluate_weights(context: RunContext, weights: Weights) -> Evaluation:

@@ -16,7 +16,7 @@ from helpers.explaining.grad_cam import UnexplainableModelError, grad_cam
 from helpers.federated.weights import Weights
 from helpers.global_config import Config
 from helpers.local_training.trainer import predict_scores
-from helpers.run_records.rows import class_rows
+from helpers.run_records.tables import class_rows
 from preprocessing.feed.input_pipeline import evaluation_batches
 from tasks.run_context import RunContext
 

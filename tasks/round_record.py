@@ -1,4 +1,4 @@
-"""The commit of a round, and the deletion of what it no longer needs."""
+"""The record of a round: its commit, the partition's log, and the deletion of what is no longer needed."""
 
 from typing import Any
 
@@ -6,8 +6,11 @@ from helpers.evaluation.metrics import Evaluation
 from helpers.federated.messages import Averaged, RoundOrder, RoundResult, States
 from helpers.federated.rounds import has_next_round
 from helpers.federated.weights import Weights
-from helpers.run_records.rows import class_rows
+from helpers.run_records.checkpoint import read_state
 from helpers.run_records.run_log import commit_round
+from helpers.run_records.tables import PARTITION_COLUMNS, class_rows, write_rows
+from preprocessing.feed.partitioning import partition, resolve_partition, sites_of_rows
+from tasks.client_states import put_shared_state
 from tasks.run_context import RunContext
 
 
@@ -32,7 +35,7 @@ def record_round(
         RecordError: the records could not be written; the round has not happened.
     """
     row = {**averaged.row, **evaluation.metrics}
-    classes = class_rows(evaluation, context.config.class_names)
+    classes = class_rows(evaluation, context.config.class_names) if evaluation.by_class else []
     state = commit_round(
         context.folders, order, context.instance.schema, weights, row, averaged, classes, sites
     )
@@ -40,8 +43,6 @@ def record_round(
     if has_next_round(state, context.config.EPOCHS, context.config.PATIENCE):
         states = order.states | averaged.states
         if context.config.strategy.shares_state:
-            from tasks.client_states import put_shared_state
-
             states |= put_shared_state(context, state)
     forget(context, order, averaged.clients, states)
     return RoundResult(state.to_message(), averaged.weights, row, averaged.clients, states)
@@ -57,3 +58,31 @@ def forget(context: RunContext, order: RoundOrder, clients: list[dict[str, Any]]
     keys |= {state["key"] for state in order.states.values()}
     keys |= {context.key("weights", order.round - 2)}
     context.store.delete(sorted(keys - {state["key"] for state in states.values()}))
+
+
+def record_partition(context: RunContext, order: RoundOrder) -> None:
+    """Write the partition of a round that differs from the round before, that is, in its number of clients.
+
+    Repeating it leaves the same file. A resume drops the rows of rounds that were not committed.
+
+    Raises:
+        RecordError: the records could not be read or written.
+    """
+    state, _ = read_state(context.folders)
+    if state.partition_clients != order.num_clients:
+        path = context.folders.metrics / "partition.csv"
+        write_rows(path, PARTITION_COLUMNS, order.round, _partition_rows(context, order))
+
+
+def _partition_rows(context: RunContext, order: RoundOrder) -> list[dict[str, Any]]:
+    """Return the rows of partition.csv, in the order of the training rows."""
+    data, config = context.data, context.config
+    shares = partition(data, config, order.num_clients)
+    owner = {int(row): client for client, rows in enumerate(shares) for row in rows}
+    files, labels = data.files("train"), data.labels("train").tolist()
+    patients = data.patients("train") if data.has_patients else [None] * len(files)
+    sites = sites_of_rows(data, config) if resolve_partition(data, config) == "site" else [None] * len(files)
+    return [
+        dict(zip(PARTITION_COLUMNS, (order.round, files[row], owner[row], *values), strict=True))
+        for row, values in enumerate(zip(labels, patients, sites, strict=True))
+    ]

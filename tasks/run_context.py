@@ -9,7 +9,7 @@ from pathlib import Path
 
 from celery_app import worker_session
 from helpers.cluster import keys
-from helpers.cluster.connection import redis_time
+from helpers.cluster.job_board import redis_time
 from helpers.federated.client_state import ClientStatePlan
 from helpers.federated.messages import Order, RoundOrder, TrainOrder
 from helpers.global_config import Config
@@ -66,9 +66,11 @@ class RunContext:
         session = worker_session()
         config = Config.from_run(order.settings)
         data = _data_of(order, config, session.name)
-        instance = _instance_of(config, is_training=isinstance(order, TrainOrder))
+        is_training = isinstance(order, TrainOrder)
+        # What is evaluated is what is saved: float32, whatever clients compute in.
+        computing = config if is_training or config.PRECISION == "float32" else _in_float32(config)
         folders = RunFolders.of(config, order.run)
-        return cls(order, config, data, instance, session.store, folders, session.name)
+        return cls(order, config, data, _model_of(computing), session.store, folders, session.name)
 
     @property
     def data(self) -> PreparedData:
@@ -89,22 +91,19 @@ class RunContext:
     @property
     def is_shared(self) -> tuple[bool, ...]:
         """For each array of the model, whether gradients change it and all clients have it in common."""
-        trainable = self.instance.trainable
-        if self.config.BATCH_NORM != "local":
-            return trainable
-        return tuple(
-            trains and not norm for trains, norm in zip(trainable, self.instance.normalizing, strict=True)
-        )
+        plan, trainable = self.state_plan, self.instance.trainable
+        return trainable if plan is None else plan.shared(trainable)
 
     def key(self, *parts: str | int) -> str:
         """Return a key of this run and session in the weight store."""
         return keys.of_session(self.order.run, self.order.session, *parts)
 
 
-@functools.lru_cache(maxsize=4)
-def _instance_of(config: Config, *, is_training: bool) -> ModelInstance:
-    """Return the model: what is evaluated is what is saved, float32, whatever clients compute in."""
-    return model_for(config if is_training else config.model_copy(update={"PRECISION": "float32"}))
+_model_of = functools.lru_cache(maxsize=2)(model_for)
+
+
+def _in_float32(config: Config) -> Config:
+    return config.model_copy(update={"PRECISION": "float32"})
 
 
 @functools.lru_cache(maxsize=4)
@@ -124,6 +123,8 @@ def _data_of(order: Order, config: Config, worker: str) -> PreparedData | None:
     elif config.DATA_AT == "sites":
         folder = Path(config.TEST_DIR) if config.TEST_DIR else None
         whose = "the orchestrator's; TEST_DIR must be the same test set on both"
+    if folder and not order.site and (data := PreparedData.find(folder, order.data_digest)):
+        return data
     data = PreparedData.open(folder) if folder else None
     if order.data_digest != (data.digest if data else ""):
         what = f"{folder}/manifest.json on {worker}" if folder else f"{worker} has no TEST_DIR: this"
@@ -176,13 +177,11 @@ class StopCondition:
         return not self._closed and self._clock.now() < self._stop_at
 
     def check(self, num_batches: int) -> None:
-        """Refuse the update of a training that ended after `num_batches` if it cannot count.
+        """Refuse the update of a training that stopped early, after `num_batches`, if it cannot count.
 
         Raises:
             StoppedError: the round was closed, or partial updates do not count.
         """
-        if num_batches == self.num_batches:
-            return
         if self._closed:
             raise StoppedError("the round was closed before the training ended")
         if not self._partial_counts:

@@ -13,8 +13,9 @@ from helpers.federated.replies import ClientReply
 from helpers.local_training.trainer import predict_scores, train_locally
 from helpers.weight_store.store import put_arrays
 from preprocessing.feed.input_pipeline import evaluation_batches, training_batches
-from preprocessing.feed.partitioning import class_weight, partition
+from preprocessing.feed.partitioning import partition, weights_of_classes
 from tasks.client_exchange import ClientExchange
+from tasks.client_states import StatefulExchange
 from tasks.run_context import RoundClock, RunContext, StopCondition
 
 Rows = NDArray[np.integer[Any]]
@@ -54,56 +55,32 @@ def train_on_rows(
     steps_an_epoch = -(-len(rows) // config.TRAIN_BATCH_SIZE)
     stop_condition = StopCondition(order, clock, config, num_batches=config.LOCAL_EPOCHS * steps_an_epoch)
 
-    exchange = exchange_for(context, order)
+    plan = context.state_plan
+    exchange = ClientExchange(context, order) if plan is None else StatefulExchange(context, order, plan)
     seed = [config.SEED, order.round, order.client]
     batches = training_batches(
-        data.images("train"),
-        data.labels("train"),
-        rows,
-        batch_size=config.TRAIN_BATCH_SIZE,
-        epochs=config.LOCAL_EPOCHS,
-        augmentation_name=config.AUGMENTATION,
-        seed=seed,
-    )
+        data.images("train"), data.labels("train"), rows, batch_size=config.TRAIN_BATCH_SIZE,
+        epochs=config.LOCAL_EPOCHS, augmentation_name=config.AUGMENTATION, seed=seed,
+    )  # fmt: skip
     local = train_locally(
-        context.instance,
-        exchange.fetch(),
-        batches,
-        learning_rate=config.learning_rate,
-        seed=seed,
-        class_weight=class_weight(config.CLASS_WEIGHT, data.labels("train"), rows, len(config.class_names)),
-        gradient_terms=exchange.gradient_terms(),
-        go_on=stop_condition.go_on,
-    )
-    stop_condition.check(local.num_batches)
+        context.instance, exchange.fetch(), batches, learning_rate=config.learning_rate, seed=seed,
+        class_weight=weights_of_classes(data, config, rows) if config.CLASS_WEIGHT != "none" else None,
+        gradient_terms=exchange.gradient_terms(), go_on=stop_condition.go_on,
+    )  # fmt: skip
+    if local.num_batches < stop_condition.num_batches:
+        stop_condition.check(local.num_batches)
     scores = predict_scores(
         context.instance, evaluation_batches(data.images("val"), config.EVALUATION_BATCH_SIZE)
     )
     sent = {**exchange.deliver(local.weights, local.num_batches), **report_scores(context, scores)}
     whole_epochs, further_steps = divmod(local.num_batches, steps_an_epoch)
     return ClientReply(
-        round=order.round,
-        client=order.client,
-        attempt=order.attempt,
-        worker=context.worker,
+        order.round, order.client, order.attempt, context.worker,
         status="ok" if local.num_batches == stop_condition.num_batches else "partial",
         num_examples=whole_epochs * len(rows) + min(further_steps * config.TRAIN_BATCH_SIZE, len(rows)),
-        num_steps=local.num_batches,
-        train_loss=local.loss,
-        threads=worker_session().threads,
-        started_at=clock.started_at,
-        seconds=clock.now() - clock.started_at,
-        **sent,
-    )
-
-
-def exchange_for(context: RunContext, order: TrainOrder) -> ClientExchange:
-    """Return the exchange that the run's settings need."""
-    if context.state_plan is None:
-        return ClientExchange(context, order)
-    from tasks.client_states import StatefulExchange  # only runs with compression or state need it
-
-    return StatefulExchange(context, order, context.state_plan)
+        num_steps=local.num_batches, train_loss=local.loss, threads=worker_session().threads,
+        started_at=clock.started_at, seconds=clock.now() - clock.started_at, **sent,
+    )  # fmt: skip
 
 
 def _rows_of_client(context: RunContext) -> Rows:

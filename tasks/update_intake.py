@@ -15,9 +15,10 @@ from helpers.federated.replies import USABLE, ClientReply
 from helpers.federated.strategies.base import Update
 from helpers.federated.weights import ArraySpec, Schema, SchemaError, Weights, check_weights
 from helpers.run_records.checkpoint import holds, load_arrays, read_state
-from helpers.run_records.rows import client_row
+from helpers.run_records.tables import client_row
 from helpers.weight_store.store import StoreError, get_arrays
 from preprocessing.feed.partitioning import partition
+from tasks.client_states import receive_state, receive_update
 from tasks.run_context import RunContext
 
 
@@ -63,7 +64,9 @@ class UpdateIntake:
                     reply = replace(reply, status="failed", error=f"update refused: {error}")
                     self.replies[index] = reply
             self.rows.append(client_row(reply, metrics, self.site_of(reply.client)))
-        self._check_quorum()
+        usable = sum(reply.status in USABLE for reply in self.replies)
+        if usable < len(self.replies):
+            self._check_quorum(usable)
 
     @functools.cached_property
     def global_weights(self) -> Weights:
@@ -114,8 +117,6 @@ class UpdateIntake:
             weights = fetch("update", Reference.from_message(reply.update), schema)
             check_weights(weights, schema)
             return weights, self.own_metrics(reply)
-        from tasks.client_states import receive_state, receive_update  # only such runs need it
-
         weights = receive_update(self.context, plan, reply, fetch, lambda: self.global_weights)
         metrics = self.own_metrics(reply)
         if plan.schema:  # the update is known to be good by now
@@ -128,8 +129,7 @@ class UpdateIntake:
             raise StoreError(f"{reference.key}: not the key of this client's {kind}")
         return get_arrays(self.context.store, reference, schema)
 
-    def _check_quorum(self) -> None:
-        usable = sum(reply.status in USABLE for reply in self.replies)
+    def _check_quorum(self, usable: int) -> None:
         needed = clients_needed(self.context.config.MIN_CLIENTS, len(self.replies))
         if usable < needed:
             raise QuorumError(f"{usable} usable updates, MIN_CLIENTS needs {needed}")

@@ -8,10 +8,9 @@ from typing import Any
 import redis
 from celery import Celery, chord
 
-from helpers.cluster.connection import redis_time
 from helpers.cluster.dispatch import Dispatcher
 from helpers.cluster.errors import QuorumMissed, TaskFailed
-from helpers.cluster.job_board import JobBoard
+from helpers.cluster.job_board import JobBoard, redis_time
 from helpers.cluster.supervision import Deadline, Job, Supervisor, Workers
 from helpers.federated.cohort import Cohort
 from helpers.federated.messages import (
@@ -124,7 +123,9 @@ class ChordExecutor:
 
         replies = self._supervisor.supervise(trainings, self.mark_failed, on_progress, self.round_deadline())
         messages = [replies[job.name] for job in trainings]
-        self._check_quorum(round_number, read_replies(round_number, clients, messages))
+        absent = [r for r in read_replies(round_number, clients, messages) if r.status not in USABLE]
+        if absent:
+            self._check_quorum(round_number, len(clients), absent)
         aggregation = self._dispatcher.job(order, messages)
         if any(job.attempt or job.was_answered_for for job in trainings):
             retry_redis(lambda: self._supervisor.send_again(aggregation))
@@ -193,15 +194,15 @@ class ChordExecutor:
             if row["status"] == "failed" and message["status"] in USABLE:
                 self._supervisor.notice(f"round {row['round']}, client {row['client']}: {row['error']}")
 
-    def _check_quorum(self, round_number: int, replies: list[ClientReply]) -> None:
-        absent = [reply for reply in replies if reply.status not in USABLE]
-        needed = clients_needed(self._terms.min_clients, len(replies))
-        if len(replies) - len(absent) < needed:
+    def _check_quorum(self, round_number: int, num_clients: int, absent: list[ClientReply]) -> None:
+        needed = clients_needed(self._terms.min_clients, num_clients)
+        if num_clients - len(absent) < needed:
             reasons = "; ".join(
-                f"client {r.client} on {r.worker or '?'} {r.status}: {r.error}" for r in absent
+                f"client {reply.client} on {reply.worker or '?'} {reply.status}: {reply.error}"
+                for reply in absent
             )
             raise QuorumMissed(
-                f"round {round_number}: {len(replies) - len(absent)} of {len(replies)} clients replied, "
+                f"round {round_number}: {num_clients - len(absent)} of {num_clients} clients replied, "
                 f"MIN_CLIENTS needs {needed} ({reasons})"
             )
 

@@ -45,12 +45,6 @@ def answers(client: redis.Redis) -> bool:
         return False
 
 
-def redis_time(client: redis.Redis) -> float:
-    """Return seconds since the epoch on Redis' clock, the only clock that all machines of a run share."""
-    seconds, microseconds = client.time()
-    return float(seconds + microseconds / 1e6)
-
-
 def check_reachable(client: redis.Redis) -> None:
     """Check that Redis answers.
 

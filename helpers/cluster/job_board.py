@@ -116,3 +116,9 @@ class JobBoard:
             pipe.rpush(self._events, job)
             pipe.expire(self._events, keys.LIFETIME_S)
             pipe.execute()
+
+
+def redis_time(client: redis.Redis) -> float:
+    """Return seconds since the epoch on Redis' clock, the only clock that all machines of a run share."""
+    seconds, microseconds = client.time()
+    return float(seconds + microseconds / 1e6)

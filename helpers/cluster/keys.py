@@ -1,6 +1,7 @@
 """Names of all keys the project writes into Redis, next to the broker's own. Each has a time to live.
 
 dt:worker:{name}                        a live worker: JSON, renewed by its heartbeat
+dt:reserved                             the process that keeps a database for the workers it starts
 dt:run:{run}:session                    id of the orchestrator process of the run
 dt:run:{run}:{session}:attempts         hash: job -> the expected attempt
 dt:run:{run}:{session}:answers          hash: job -> its accepted answer
@@ -14,6 +15,7 @@ dt:run:{run}:{session}:state:{round}:{client}:{attempt}    its state for its nex
 dt:unfinished:{token}                   an array blob while it is written
 """
 
+RESERVATION = "dt:reserved"
 SITE_QUEUE = "site."
 """Prefix of the queue of a site's workers; the site's name follows."""
 

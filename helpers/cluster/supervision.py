@@ -136,7 +136,8 @@ class Supervisor:
                     for job in open_jobs:
                         deadline.close(job)
                     continue
-                self._check_for_workers(workers)
+                if not workers:
+                    self._wait_for_a_worker()
                 self._mend(open_jobs, workers, on_failure)
                 self._board.wait(TICK_S if deadline is None else deadline.seconds_left(TICK_S))
                 self._redis_lost_at = None
@@ -156,7 +157,8 @@ class Supervisor:
         began: float | None = None
         while True:
             workers = self.retry_redis(self._look)
-            self._check_for_workers(workers)
+            if not workers:
+                self._wait_for_a_worker()
             missing = lacking(workers)
             if workers and not missing:
                 return workers
@@ -191,6 +193,8 @@ class Supervisor:
     def _look(self) -> Workers:
         """Return the status of the live workers."""
         workers = heartbeat.live_workers(self._client)
+        if workers:
+            self._alone_since = None
         if self._unserved_since:
             served = {queue for status in workers.values() for queue in status["queues"]}
             for queue in served & self._unserved_since.keys():
@@ -214,7 +218,7 @@ class Supervisor:
                 on_failure(job, f"site {job.site} has had no live worker for {self._patience_s:g} s")
             elif self._is_lost(job, workers):
                 self._retry_lost(job, on_failure)
-            else:
+            elif job.runner is None and now - job.sent_at >= PICK_UP_S:
                 self._warn_if_not_taken(job, workers)
 
     def _retry_failed(
@@ -284,9 +288,10 @@ class Supervisor:
                 "start one without -Q, or one that serves that queue"
             )
 
-    def _check_for_workers(self, workers: Workers) -> None:
+    def _wait_for_a_worker(self) -> None:
+        """Say once that no worker is alive, and raise NoWorkers if none has come for `patience_s`."""
         now = time.monotonic()
-        if workers or now < self._heartbeats_count_from:
+        if now < self._heartbeats_count_from:
             self._alone_since = None
         elif self._alone_since is None:
             self._alone_since = now

@@ -57,6 +57,8 @@ class WorkerSession:
         self.client = connect(redis_url)
         self.store = open_store(weight_store, self.client)
         about = {"threads": threads, "weight_store": weight_store, "site": site, "gpu": gpu}
+        if site is None:  # a site does not show where its images are
+            about["folders"] = _folders()
         self.heartbeat = Heartbeat(self.client, name, about)
 
     def begin(self) -> None:
@@ -164,3 +166,10 @@ class WorkerSession:
         match [message.get(name) for name in names] if isinstance(message, dict) else None:
             case [str(run), str(session), str(job), int(attempt)]:
                 JobBoard(self.client, run, session).fail(job, attempt, self.name, f"not understood: {error}")
+
+
+def _folders() -> dict[str, str]:
+    """Return where this worker reads prepared images and writes results."""
+    config = Config.load()
+    names = ("PREPROCESSED_DIR", "METRICS_DIR", "MODELS_DIR")
+    return {name: str(getattr(config, name).absolute()) for name in names}

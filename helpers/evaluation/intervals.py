@@ -66,7 +66,8 @@ def bootstrap_intervals(
         weighted_metrics(labels, scores, weights, threshold)
         for weights in _resampled(len(labels), groups, seed, resamples)
     ]
-    overall, by_class = (_joined(tables) for tables in zip(*parts, strict=True))
+    overall = _joined([part.overall for part in parts])
+    by_class = _joined([part.by_class for part in parts])
     num_classes = len(by_class[SENSITIVITY].T)
     return Intervals(
         {name: _interval(overall[name]) for name in (*METRIC_NAMES[1:], SENSITIVITY)},

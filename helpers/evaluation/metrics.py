@@ -1,4 +1,10 @@
-"""Metrics of a classifier. Undefined ones are None, never 0."""
+"""Metrics of a classifier. Undefined ones are None, never 0.
+
+`val_loss` is the mean cross-entropy, `recall` the sensitivity, `brier_score` the mean squared error; for
+`calibration_error` see `weighted_metrics`. Undefined are precision without a positive prediction, recall
+without a positive label, F1 without either, specificity without a negative label, and with one class only
+balanced accuracy, AUC and average precision.
+"""
 
 import math
 from dataclasses import dataclass
@@ -63,22 +69,15 @@ def evaluate(labels: Labels, scores: Scores, threshold: float = 0.5) -> Evaluati
         scores: (N,), probability of class 1; (N, k) with more than two classes.
         threshold: with two classes, scores at or above it count as class 1.
 
-    Returns:
-        The metrics. `val_loss` is the mean cross-entropy, `recall` the sensitivity, `brier_score` the mean
-        squared error; for `calibration_error` see `weighted_metrics`. Undefined ones are None:
-        precision without a positive prediction, recall without a positive label, F1 without either,
-        specificity without a negative label, and with one class only balanced accuracy, AUC and
-        average precision.
-
     Raises:
         ValueError: as `weighted_metrics.checked`.
     """
     weighted = weighted_metrics(labels, scores, np.ones((1, len(labels))), threshold)
-    return Evaluation(
-        {name: defined(weighted.overall[name][0]) for name in (*METRIC_NAMES, SENSITIVITY)},
-        rows_by_class({name: weighted.by_class[name][0] for name in CLASS_METRIC_NAMES}),
-        confusion_of(labels, scores, threshold),
-    )
+    overall = {name: defined(weighted.overall[name][0]) for name in (*METRIC_NAMES, SENSITIVITY)}
+    by_class: list[Metrics] = []
+    if len(weighted.confusions[0]) > 2:
+        by_class = rows_by_class({name: weighted.by_class[name][0] for name in CLASS_METRIC_NAMES})
+    return Evaluation(overall, by_class, weighted.confusions[0].astype(np.int64))
 
 
 def confusion_of(labels: Labels, scores: Scores, threshold: float) -> NDArray[np.int64]:

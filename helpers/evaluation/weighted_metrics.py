@@ -2,6 +2,17 @@
 
 A weight is the number of times an image counts. One row of ones gives the metrics themselves, resampled
 counts give their bootstrap distribution.
+
+With more than two classes, metrics of a positive class are the macro mean over all classes, each against
+the rest, and undefined if that of one class is. Balanced accuracy is the mean sensitivity of the classes.
+The squared error is summed over the classes (Brier 1950, "Verification of Forecasts Expressed in Terms of
+Probability").
+
+Expected calibration error: the images are put into 10 bins of equal width by score. It is the distance
+between mean score and fraction of cancers in a bin, averaged over the images (Naeini, Cooper &
+Hauskrecht 2015, "Obtaining Well Calibrated Probabilities Using Bayesian Binning", eq. of ECE; bins
+(low, high] as in Guo et al. 2017, "On Calibration of Modern Neural Networks", eq. 3). With more than two
+classes, as there, it is the distance between the probability of the most probable class and accuracy.
 """
 
 from typing import NamedTuple
@@ -12,7 +23,7 @@ from numpy.typing import NDArray
 CALIBRATION_BINS = 10
 SENSITIVITY, SPECIFICITY = "sensitivity_at_90_specificity", 0.9
 # Keras clips like this: a confident mistake costs 16, not infinity.
-SMALLEST_CHANCE = 1e-7
+MIN_PROBABILITY = 1e-7
 SUM_TOLERANCE = 1e-3  # of an image's probabilities; far more than single precision needs
 
 Labels = NDArray[np.integer]
@@ -27,10 +38,12 @@ class WeightedMetrics(NamedTuple):
     Attributes:
         overall: by name (R,).
         by_class: by name (R, k): each of k > 2 classes against the rest; with two classes (R, 1): class 1.
+        confusions: (R, k, k), weights by truth and decision.
     """
 
     overall: dict[str, Values]
     by_class: dict[str, Values]
+    confusions: Values
 
 
 def checked(labels: Labels, scores: Scores) -> tuple[NDArray[np.int64], Values]:
@@ -76,17 +89,6 @@ def decide(scores: Scores, threshold: float) -> NDArray[np.int64]:
 def weighted_metrics(labels: Labels, scores: Scores, weights: Values, threshold: float) -> WeightedMetrics:
     """Compute every metric for every row of weights.
 
-    With more than two classes, metrics of a positive class are the macro mean over all classes, each against
-    the rest, and undefined if that of one class is. Balanced accuracy is the mean sensitivity of the classes.
-    The squared error is summed over the classes (Brier 1950, "Verification of Forecasts Expressed in Terms of
-    Probability").
-
-    Expected calibration error: the images are put into 10 bins of equal width by score. It is the distance
-    between mean score and fraction of cancers in a bin, averaged over the images (Naeini, Cooper &
-    Hauskrecht 2015, "Obtaining Well Calibrated Probabilities Using Bayesian Binning", eq. of ECE; bins
-    (low, high] as in Guo et al. 2017, "On Calibration of Modern Neural Networks", eq. 3). With more than two
-    classes, as there, it is the distance between the probability of the most probable class and accuracy.
-
     Args:
         labels: (N,), 0 to k - 1.
         scores: (N,), probability of class 1; (N, k) with more than two classes.
@@ -111,7 +113,9 @@ def weighted_metrics(labels: Labels, scores: Scores, weights: Values, threshold:
     }
     mean = {name: values.mean(axis=1) for name, values in by_class.items()}
     return WeightedMetrics(
-        overall_rates(confusions) | mean | _of_probabilities(labels, scores, decisions, weights), by_class
+        overall_rates(confusions) | mean | _of_probabilities(labels, scores, decisions, weights),
+        by_class,
+        confusions,
     )
 
 
@@ -174,17 +178,17 @@ def _of_probabilities(
     labels: NDArray[np.int64], scores: Values, decisions: NDArray[np.int64], weights: Values
 ) -> dict[str, Values]:
     """Compute cross-entropy, squared error and calibration error, each (R,)."""
-    clipped = scores.clip(SMALLEST_CHANCE, 1 - SMALLEST_CHANCE)
+    clipped = scores.clip(MIN_PROBABILITY, 1 - MIN_PROBABILITY)
     if scores.ndim == 1:
-        chances, hits, sure = np.where(labels == 1, clipped, 1 - clipped), labels, scores
+        probabilities, outcomes, confidence = np.where(labels == 1, clipped, 1 - clipped), labels, scores
         squares = (scores - labels) ** 2
     else:
         rows = np.arange(len(labels))
-        chances, hits, sure = clipped[rows, labels], decisions == labels, scores.max(axis=1)
+        probabilities, outcomes, confidence = clipped[rows, labels], decisions == labels, scores.max(axis=1)
         squares = ((scores - np.eye(scores.shape[1])[labels]) ** 2).sum(axis=1)
-    bins = np.searchsorted(np.linspace(0, 1, CALIBRATION_BINS + 1)[1:-1], sure)
-    gaps = [(bins == number) * (sure - hits) for number in range(CALIBRATION_BINS)]
-    columns = [np.ones(len(labels)), -np.log(chances), squares, *gaps]
+    bins = np.searchsorted(np.linspace(0, 1, CALIBRATION_BINS + 1)[1:-1], confidence)
+    gaps = [(bins == number) * (confidence - outcomes) for number in range(CALIBRATION_BINS)]
+    columns = [np.ones(len(labels)), -np.log(probabilities), squares, *gaps]
     total, loss, squared, *gap_sums = (weights @ np.stack(columns, axis=1)).T
     return {
         "val_loss": ratio(loss, total),

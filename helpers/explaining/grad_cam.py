@@ -52,9 +52,7 @@ def grad_cam(
 
 
 def _up_to_the_last_layer(model: keras.Model) -> tuple[keras.Model, Any]:
-    """Return a model from images to the last convolution's maps and the last layer's input, and that
-    layer.
-    """
+    """Return a model from images to the last convolution's maps and the last layer's input; that layer."""
     convolutions = [layer for layer in model.layers if isinstance(layer, keras.layers.Conv2D)]
     if not convolutions:
         raise UnexplainableModelError(f"{model.name}: has no Conv2D layer, which Grad-CAM needs")

@@ -90,6 +90,11 @@ class ClientStatePlan:
         check_weights(arrays, self.schema)
         check_state(self.feedback, self.split(arrays).feedback)
 
+    def shared(self, trainable: Sequence[bool]) -> tuple[bool, ...]:
+        """Return for each array whether gradients change it and clients have it in common."""
+        pairs = zip(trainable, self.is_private, strict=True)
+        return tuple(trains and not private for trains, private in pairs)
+
     def stepped(self, weights: Weights) -> Weights:
         """Return those arrays of the model of which STRATEGY remembers something."""
         return list(compress(weights, self.is_stepped))

@@ -1,12 +1,14 @@
-"""Processes we start and stop ourselves: a Ctrl-C in the terminal reaches us, not them."""
+"""Child processes in sessions of their own: a Ctrl-C in the terminal reaches this process only."""
 
 import contextlib
 import os
 import signal
 import subprocess
 import sys
+import threading
 import time
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from types import FrameType
 from typing import IO
 
 from helpers.cluster.versions import ROOT
@@ -15,12 +17,12 @@ from helpers.cluster.versions import ROOT
 def start_apart(
     command: Sequence[str], output: int | IO[bytes], environment: Mapping[str, str] | None = None
 ) -> subprocess.Popen[bytes]:
-    """Start a command in the repository root, in its own session, standard output and errors together.
+    """Start a command in the repository, in its own session, with standard output and errors together.
 
     Args:
         command: program and arguments.
         output: a file open for writing, or `subprocess.PIPE`.
-        environment: all its variables; None means the same as ours.
+        environment: all its variables; None means those of this process.
     """
     windows = getattr(subprocess, "CREATE_NEW_PROCESS_GROUP", 0)
     return subprocess.Popen(
@@ -35,8 +37,60 @@ def start_apart(
     )
 
 
+def run_child(
+    command: Sequence[str],
+    environment: Mapping[str, str],
+    while_running: Callable[[], object],
+    on_line: Callable[[str], None] | None = None,
+) -> int:
+    """Run a command in the current folder until it ends, or stop it if we are stopped; return its status.
+
+    Args:
+        command: program and arguments.
+        environment: all its variables.
+        while_running: called several times a second; what it raises stops the command.
+        on_line: receives each line of output. Without it the command has our terminal, and Ctrl-C is left
+            to the command, which may finish something first.
+    """
+    output = None if on_line is None else subprocess.PIPE
+    errors = None if on_line is None else subprocess.STDOUT
+    process = subprocess.Popen(command, env=environment, stdout=output, stderr=errors, start_new_session=True)
+    reading = threading.Thread(target=_pass_lines, args=(process.stdout, on_line), daemon=True)
+    reading.start()
+    try:
+        with contextlib.nullcontext() if on_line else _interrupts_to(process):
+            while process.poll() is None:
+                while_running()
+                time.sleep(0.1)
+    finally:
+        stop_all([process])
+        reading.join(5)
+    return int(process.returncode)
+
+
+def _pass_lines(output: IO[bytes] | None, on_line: Callable[[str], None] | None) -> None:
+    if output is not None and on_line is not None:
+        for line in output:
+            on_line(line.decode(errors="replace").rstrip())
+
+
+@contextlib.contextmanager
+def _interrupts_to(process: "subprocess.Popen[bytes]") -> Iterator[None]:
+    """Send each Ctrl-C to a child. In its own session, it does not get those of the terminal."""
+
+    def forward(number: int, _frame: FrameType | None) -> None:
+        if sys.platform != "win32":  # where the console has sent it to the child, too
+            process.send_signal(number)
+
+    before = signal.signal(signal.SIGINT, forward)
+    try:
+        yield
+    finally:
+        signal.signal(signal.SIGINT, before)
+
+
 def stop_all(processes: Sequence[subprocess.Popen[bytes]], grace_s: float = 10.0) -> None:
-    """Ask every process to end; after `grace_s` seconds, or at a second Ctrl-C, kill what is left."""
+    """Ask every process to end. After `grace_s` seconds, or at a second Ctrl-C, kill those left."""
     running = [process for process in processes if process.poll() is None]
     for process in running:
         process.terminate()
@@ -51,9 +105,20 @@ def stop_all(processes: Sequence[subprocess.Popen[bytes]], grace_s: float = 10.0
 
 
 def _kill_group(process: subprocess.Popen[bytes]) -> None:
-    """Kill a process, with the children it may have left in its session, and wait for its end."""
+    """Kill a process and the children left in its session, and wait for its end."""
     if sys.platform != "win32":
         with contextlib.suppress(ProcessLookupError, PermissionError):
             os.killpg(process.pid, signal.SIGKILL)
     process.kill()
     process.wait()
+
+
+def unwind_when_terminated() -> None:
+    """Let SIGTERM and a closed terminal unwind the program, so that it stops what it started."""
+
+    def leave(number: int, _frame: FrameType | None) -> None:
+        sys.exit(128 + number)
+
+    for name in ("SIGTERM", "SIGHUP"):
+        if hasattr(signal, name):
+            signal.signal(getattr(signal, name), leave)

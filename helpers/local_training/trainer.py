@@ -61,8 +61,7 @@ def train_locally(
     Args:
         instance: the model; its weights are overwritten.
         weights: to start from, in model order.
-        batches: input of Keras' `fit`: images float32 (B, H, W, C) in [0, 1], labels float32 (B, 1),
-            0 to the number of classes - 1.
+        batches: images float32 (B, H, W, C) in [0, 1], labels float32 (B, 1), 0 to k - 1 for k classes.
         learning_rate: of the optimizer.
         seed: determines the dropout masks.
         class_weight: weight of an image of each class in the loss; None weighs all alike.

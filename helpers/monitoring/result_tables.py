@@ -91,7 +91,7 @@ def _table(*headers: str) -> Table:
 
 
 def _print_paths(console: Console, paths: list[Path]) -> None:
-    """Print each path on a line of its own, unwrapped so that it can be copied."""
+    """Print one path per line, unwrapped so that it can be copied."""
     for path in paths:
         console.print(Text(f"  {path}"), soft_wrap=True)
 

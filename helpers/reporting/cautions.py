@@ -27,11 +27,14 @@ CLIENT_FAILURES = {
 
 def cautions(files: RunFiles) -> list[str]:
     """Return the cautions, most serious first: on the data, then the clients, then the numbers."""
-    parts = (_about_data, _about_clients, _about_classes, _about_validation, _about_rounds, _about_test)
+    parts = (
+        _data_cautions, _client_cautions, _class_cautions, _validation_cautions, _round_cautions,
+        _test_cautions,
+    )  # fmt: skip
     return [*files.unreadable, *(sentence for part in parts for sentence in part(files))]
 
 
-def _about_data(files: RunFiles) -> Iterator[str]:
+def _data_cautions(files: RunFiles) -> Iterator[str]:
     data = files.data
     audit = data.get("audit") or {}
     if count := int(audit.get("split_copies") or 0):
@@ -58,7 +61,7 @@ def _about_data(files: RunFiles) -> Iterator[str]:
         yield f"{_clients(one_class)} only images of one class."
 
 
-def _about_clients(files: RunFiles) -> Iterator[str]:
+def _client_cautions(files: RunFiles) -> Iterator[str]:
     bad = files.clients[files.clients["status"].isin(CLIENT_FAILURES)]
     for (client, status), rows in bad.groupby(["client", "status"], sort=True):
         rounds = [f"{number:.0f}" for number in rows["round"]]
@@ -69,7 +72,7 @@ def _about_clients(files: RunFiles) -> Iterator[str]:
         yield f"Client {client} {did} in round{'s' * (len(rounds) > 1)} {shown}{reason}"
 
 
-def _about_classes(files: RunFiles) -> Iterator[str]:
+def _class_cautions(files: RunFiles) -> Iterator[str]:
     """With more than two classes, name those whose metrics, and so the means, rest on few images."""
     if files.is_binary:
         return
@@ -92,7 +95,7 @@ def _counts(files: RunFiles, split: str) -> list[int]:
     return [int(counts.get(str(label), 0)) for label in labels]
 
 
-def _about_validation(files: RunFiles) -> Iterator[str]:
+def _validation_cautions(files: RunFiles) -> Iterator[str]:
     if not files.is_binary:
         return
     split = files.scores.get("val")
@@ -122,7 +125,7 @@ def _auc_error(split: SplitScores) -> float:
     return (interval[1] - interval[0]) / 2 if interval else 0.0
 
 
-def _about_sites(rounds: pd.DataFrame) -> Iterator[str]:
+def _site_cautions(rounds: pd.DataFrame) -> Iterator[str]:
     means = int((rounds["roc_auc_over"] == MEAN).sum())
     if means:
         yield (
@@ -136,7 +139,7 @@ def _about_sites(rounds: pd.DataFrame) -> Iterator[str]:
         )
 
 
-def _about_rounds(files: RunFiles) -> Iterator[str]:
+def _round_cautions(files: RunFiles) -> Iterator[str]:
     rounds = files.rounds
     if not len(rounds):
         return
@@ -148,7 +151,7 @@ def _about_rounds(files: RunFiles) -> Iterator[str]:
         at = " at threshold 0.5" if files.is_binary else ""
         text = _number(count, "round")
         yield f"In {text} the averaged model puts every validation image into one class{at}."
-    yield from _about_sites(rounds)
+    yield from _site_cautions(rounds)
     threshold = _value(files.test, "threshold")
     if threshold is not None and threshold != 0.5:
         yield (
@@ -169,7 +172,7 @@ def _lopsided(files: RunFiles) -> int:
     return int(((per_round["size"] == 1) & (per_round["max"] == 1)).sum())
 
 
-def _about_test(files: RunFiles) -> Iterator[str]:
+def _test_cautions(files: RunFiles) -> Iterator[str]:
     test = files.test
     auc, low, high = (_value(test, name) for name in ("roc_auc", "roc_auc_low", "roc_auc_high"))
     if auc is not None and low is not None and high is not None:

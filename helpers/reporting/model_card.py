@@ -80,6 +80,7 @@ def card(files: RunFiles) -> dict[str, Any]:
         "how_divided": tables.how_divided(files.facts, settings),
         "audit": _audit(data),
         "left_out": len(data.get("left_out") or []),
+        # Runs of version 0.1.0 recorded `licence`.
         "license": data.get("license") or data.get("licence") or "not recorded; see the source of the images",
         "metrics": tables.test_metrics(test),
         "drawn": _drawn(test, at_sites=bool(files.sites) and not is_tested_apart),

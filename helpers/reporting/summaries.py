@@ -12,8 +12,7 @@ from helpers.settings.errors import UserError
 MARKS = ("rounds.csv", "test.csv", "run.json")
 """Files that identify a run's folder: it has at least one of them."""
 CLASS_MEANS = (
-    "Precision, recall, F1, specificity and AUC of {runs} are means over the classes, "
-    "each class against the rest."
+    "Precision, recall, F1, specificity and AUC of {runs} are means over the classes, each against the rest."
 )
 
 

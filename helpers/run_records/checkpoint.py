@@ -6,8 +6,7 @@ from typing import Any
 from helpers.federated.messages import RunState
 from helpers.federated.weights import Schema, Weights
 from helpers.run_records.files import RecordError, RunFolders, write_whole
-from helpers.weight_store.blobs import Buffers, start_digest
-from helpers.weight_store.codec import CodecError, decode, encode
+from helpers.weight_store.codec import Buffers, CodecError, decode, encode, start_digest
 
 STATE_FORMAT = 1
 NO_STATES: dict[str, Any] = {"state_files": {}, "server_file": None, "server_file_before": None}
@@ -78,10 +77,7 @@ def load_arrays(folders: RunFolders, name: str, schema: Schema) -> Weights:
 def commit(folders: RunFolders, state: RunState, facts: dict[str, Any]) -> None:
     """Write state.json, the last step of a round, then delete array files that it no longer names.
 
-    Args:
-        folders: of the run.
-        state: after the round.
-        facts: what a resume checks: settings, data_digest, versions.
+    `facts` are what a resume checks: settings, data_digest, versions.
 
     Raises:
         RecordError: the file could not be written, so the round is not committed.

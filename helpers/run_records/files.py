@@ -14,11 +14,7 @@ class RecordError(UserError):
 
 
 def write_whole(path: Path, *data: bytes | memoryview) -> None:
-    """Write a file under a temporary name, flush it to the disk, then rename it.
-
-    Args:
-        path: its final path; the folder is created if missing.
-        *data: its bytes, one buffer after another.
+    """Write buffers to a file under a temporary name, flush it to the disk, then rename it.
 
     Raises:
         RecordError: the disk is full, the folder cannot be written, …

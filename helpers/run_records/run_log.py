@@ -83,10 +83,8 @@ def commit_round(
     Committing a round twice leaves the same records.
 
     Args:
-        folders: of the run.
-        order: the round.
-        schema: of the model.
-        weights: the new global weights.
+        folders, order: of the run and round.
+        schema, weights: the new global weights.
         metrics: the row of rounds.csv.
         averaged: names the rows of clients.csv and the files of new states.
         classes: the rows of classes.csv without their round; none where there are two classes.

@@ -9,8 +9,9 @@ import numpy as np
 import pandas as pd
 from numpy.typing import NDArray
 
-from helpers.evaluation.metrics import CLASS_METRIC_NAMES, METRIC_NAMES
+from helpers.evaluation.metrics import CLASS_METRIC_NAMES, METRIC_NAMES, Evaluation, Metrics
 from helpers.evaluation.weighted_metrics import SENSITIVITY
+from helpers.federated.replies import USABLE, ClientReply
 from helpers.run_records.files import RecordError, write_whole
 
 BASIC_METRICS = list(METRIC_NAMES[:6])
@@ -52,6 +53,7 @@ CLIENT_COLUMNS = [
     "val_specificity",
     "site",
 ]
+TRAFFIC = ("bytes_down", "bytes_up", "state_bytes")
 PARTITION_COLUMNS = ["round", "file", "client", "label", "patient", "site"]
 CLASS_COLUMNS = ["round", "class", "name", "num_examples", *CLASS_METRIC_NAMES]
 TEST_COLUMNS = [
@@ -128,3 +130,41 @@ def to_csv(table: pd.DataFrame) -> bytes:
     buffer = io.StringIO()
     table.to_csv(buffer, index=False, lineterminator="\n")
     return buffer.getvalue().encode()
+
+
+def round_row(
+    round_number: int, replies: list[ClientReply], seconds: float, started_at: float
+) -> dict[str, Any]:
+    """Return the row of a round without the metrics of the averaged model: sums over the usable replies.
+
+    `train_loss` is the mean over all training images. Both times are in seconds after the dispatch.
+    """
+    usable = [reply for reply in replies if reply.status in USABLE]
+    num_examples = sum(reply.num_examples for reply in usable)
+    loss = sum((reply.train_loss or 0.0) * reply.num_examples for reply in usable)
+    return {
+        "round": round_number,
+        "num_clients": len(usable),
+        "num_examples": num_examples,
+        "train_loss": loss / num_examples if num_examples else None,
+        "seconds": round(seconds, 3),
+        "aggregation_started_at": round(started_at, 3),
+        **{name: sum(getattr(reply, name) for reply in replies) for name in TRAFFIC},
+    }
+
+
+def client_row(reply: ClientReply, metrics: Metrics, site: str | None = None) -> dict[str, Any]:
+    """Return a row of clients.csv: the reply, its own model's validation metrics (if known) and its site."""
+    times = {name: round(getattr(reply, name), 3) for name in ("seconds", "started_at", "transfer_seconds")}
+    own = {name if name == "val_loss" else f"val_{name}": value for name, value in metrics.items()}
+    return {**vars(reply), **times, **own, "site": site}
+
+
+def class_rows(evaluation: Evaluation, class_names: Sequence[str]) -> list[dict[str, Any]]:
+    """Return the rows of classes.csv or test_classes.csv without their keys; none with two classes."""
+    counts = evaluation.confusion.sum(axis=1).tolist()
+    classes = zip(class_names, counts, evaluation.by_class, strict=bool(evaluation.by_class))
+    return [
+        {"class": label, "name": name, "num_examples": number, **metrics}
+        for label, (name, number, metrics) in enumerate(classes)
+    ]

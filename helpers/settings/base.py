@@ -1,10 +1,10 @@
-"""The base class of the settings: how a config is loaded, checked, sent with a run and received."""
+"""Base classes of Config: loading and checking settings, and the values that follow from several of them."""
 
 import functools
 import json
 from collections.abc import Callable
 from pathlib import Path
-from typing import Any, ClassVar, Self, cast
+from typing import TYPE_CHECKING, Any, ClassVar, Literal, Self, cast
 
 from pydantic import ValidationError, model_validator
 from pydantic_settings import (
@@ -14,10 +14,15 @@ from pydantic_settings import (
     SettingsConfigDict,
 )
 
+from helpers.architectures import ARCHITECTURES, OWN
+from helpers.federated.quorum import sample_size
+from helpers.federated.strategies import Strategy
 from helpers.settings.description import Description, describe, is_local
 from helpers.settings.errors import ConfigError
 from helpers.settings.loading import explain, read_environment, read_file
 from helpers.settings.names import accept_former_names, current_names
+from helpers.settings.strategy_rules import make_strategy
+from helpers.settings.types import USUAL_CLASS_NAMES
 
 RUNS_KEPT = 8
 
@@ -82,13 +87,10 @@ class SettingsBase(BaseSettings):
     def from_run(cls, settings: dict[str, Any]) -> Self:
         """Return the config of a run on this machine; equal settings are validated once per process.
 
-        Args:
-            settings: those of the run, JSON-ready; the local settings come from this machine.
-
         Raises:
             ConfigError: as `load`.
         """
-        return cast("Self", config_of_run(cls, json.dumps(current_names(settings), sort_keys=True)))
+        return cast("Self", config_of_run(cls, json.dumps(settings, sort_keys=True)))
 
     def for_run(self) -> dict[str, Any]:
         """Return the settings that travel with a run, JSON-ready."""
@@ -108,9 +110,105 @@ class SettingsBase(BaseSettings):
 @functools.lru_cache(RUNS_KEPT)
 def config_of_run(settings: type[SettingsBase], values: str) -> SettingsBase:
     """Return the config of a run, from JSON. The environment cannot change in the life of a process."""
-    return settings.load(**json.loads(values))
+    return settings.load(**current_names(json.loads(values)))
 
 
 @functools.cache
 def _run_setting_names(settings: type[SettingsBase]) -> frozenset[str]:
     return frozenset(name for name, field in settings.model_fields.items() if not is_local(field))
+
+
+class DerivedSettings(SettingsBase):
+    """Values and checks of a config; the settings that they read are declared in the class Config."""
+
+    if TYPE_CHECKING:
+        INPUT_SHAPE: tuple[int, int]
+        num_workers: int | Literal["auto"]
+        BASE_LR: float
+        ARCHITECTURE: str
+        LR_SCALING: str
+        NUM_CLIENTS: int
+        CLIENT_FRACTION: float
+        CLIENTS: tuple[int, ...]
+        PARTITION: str
+        THRESHOLD: str
+        DATA_AT: str
+        CLASS_NAMES: tuple[str, ...]
+
+    @property
+    def class_names(self) -> tuple[str, ...]:
+        """Names of the classes, in order of the labels."""
+        return self.CLASS_NAMES or USUAL_CLASS_NAMES
+
+    @property
+    def learning_rate(self) -> float:
+        """The clients' learning rate after LR_SCALING."""
+        if self.LR_SCALING == "none" or self.num_workers == "auto":  # check_auto refuses both together
+            return self.BASE_LR
+        return self.BASE_LR * self.num_workers
+
+    @property
+    def strategy(self) -> Strategy:
+        """The strategy that STRATEGY names, made once per process; ConfigError if it cannot be used here."""
+        return _strategy_of(self)
+
+    @property
+    def num_clients(self) -> int | None:
+        """Number of clients; None if the live workers or the sites determine it."""
+        if self.NUM_CLIENTS:
+            return self.NUM_CLIENTS
+        if self.num_workers == "auto" or self.DATA_AT == "sites" or self.PARTITION == "site":
+            return None
+        return self.num_workers
+
+    def clients_of(self, num_clients: int | None) -> list[int]:
+        """Return the ids of the clients that may take part, ascending.
+
+        Args:
+            num_clients: number of clients; None if it is not known yet.
+
+        Raises:
+            ConfigError: CLIENTS has an id that is too large.
+        """
+        if num_clients is not None and any(client >= num_clients for client in self.CLIENTS):
+            raise ConfigError(
+                f"CLIENTS: received {self.CLIENTS}, the number of clients is {num_clients}; use ids below"
+            )
+        return sorted(self.CLIENTS) or list(range(num_clients or 0))
+
+    @property
+    def cohort_size(self) -> int | None:
+        """Number of clients in a round; None if the live workers or the sites determine it."""
+        if self.num_clients is None:
+            return None
+        return sample_size(len(self.clients_of(self.num_clients)), self.CLIENT_FRACTION)
+
+    def check_input_shape(self) -> None:
+        """Refuse images that are too small for the network; they can be prepared at any size.
+
+        Raises:
+            ConfigError: naming the least size.
+        """
+        least = ARCHITECTURES.get(self.ARCHITECTURE, OWN).least_side
+        if min(self.INPUT_SHAPE) < least:
+            raise ConfigError(
+                f"INPUT_SHAPE: received {self.INPUT_SHAPE}: ARCHITECTURE={self.ARCHITECTURE} needs at least "
+                f"{least}x{least} pixels; prepare larger images, or use another network"
+            )
+
+    def check_threshold(self) -> None:
+        """Refuse a threshold rule with more than two classes.
+
+        Raises:
+            ConfigError: THRESHOLD is not at its default.
+        """
+        if len(self.class_names) > 2 and self.THRESHOLD != type(self).THRESHOLD:
+            raise ConfigError(
+                f"THRESHOLD: received {self.THRESHOLD!r}: with {len(self.class_names)} classes the most "
+                "probable one is the decision; leave THRESHOLD at its default"
+            )
+
+
+@functools.lru_cache(RUNS_KEPT)
+def _strategy_of(config: DerivedSettings) -> Strategy:
+    return make_strategy({**dict(config), "learning_rate": config.learning_rate})

@@ -1,14 +1,26 @@
-"""Codec between named arrays and bytes in the safetensors format, which holds data only and no code."""
+"""Codec between named arrays and bytes (safetensors: data only, no code), and the digest of such bytes."""
 
+import hashlib
 import json
+import os
 import struct
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
+from concurrent.futures import Future, ThreadPoolExecutor
 from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
 
 from helpers.federated.weights import ArraySpec, Schema, Weights
+
+Buffers = Sequence[bytes | memoryview]
+"""Bytes in several buffers, to be read one after another."""
+PIECE_BYTES = 1 << 19
+"""Length of a piece: 512 KiB stay in a processor's cache on their way from one buffer to the next."""
+LIFETIME_S = 24 * 3600
+"""Seconds a blob is kept after its last use: as long as a round may last (broker's visibility timeout)."""
+
+_threads = ThreadPoolExecutor(min(4, os.cpu_count() or 1), "digest")  # started when first needed
 
 _DTYPES = {
     "I64": "int64",
@@ -35,8 +47,7 @@ def encode(names: Sequence[str], arrays: Sequence[NDArray[np.generic]]) -> list[
     """Serialize arrays under their names, byte for byte as safetensors' own `save` does.
 
     Returns:
-        The header and the arrays' own memory: buffers that, one after another, form the file.
-        Nothing is copied, so changing an array later changes its buffer.
+        Buffers that form the file: the header and the arrays' own memory, which is not copied.
 
     Raises:
         CodecError: two arrays share a name, or an array has a dtype that cannot be read back.
@@ -61,17 +72,10 @@ def encode(names: Sequence[str], arrays: Sequence[NDArray[np.generic]]) -> list[
 
 
 def decode(data: bytes | memoryview, schema: Schema) -> Weights:
-    """Read arrays back in the order of `schema`, without copying.
+    """Return the arrays in joined output of `encode`, read-only and sharing its memory.
 
-    The header is checked against the schema and the length before any array is created, so a
-    hostile length or shape uses no memory.
-
-    Args:
-        data: the output of `encode`, joined.
-        schema: names, dtypes and shapes that must be there, exactly.
-
-    Returns:
-        Read-only arrays that share memory with `data`.
+    The header is checked against `schema` and the length before any array is created, so a hostile length
+    or shape uses no memory.
 
     Raises:
         CodecError: names what differs.
@@ -114,3 +118,60 @@ def _read_header(
         }, 8 + size
     except (ValueError, TypeError, LookupError, AttributeError, OverflowError, RecursionError) as error:
         raise CodecError(f"header not understood: {error}") from None
+
+
+class StoreError(Exception):
+    """The store could not be reached, or does not hold what a reference names."""
+
+
+class Digest:
+    """Digest of bytes that arrive in parts: each part is hashed while the next is transferred.
+
+    It is the sha256 of the sha256s of the pieces, in hex. A single sha256 over all bytes would keep one
+    core busy for most of the time that a transfer of weights takes.
+    """
+
+    def __init__(self) -> None:
+        self._hashed: list[Future[bytes]] = []
+
+    def add(self, data: Buffers) -> None:
+        """Add the next bytes: whole pieces, unless they are the last. They must not change afterwards."""
+        self._hashed += [_threads.submit(_sha256, piece) for piece in pieces(data)]
+
+    def hexdigest(self) -> str:
+        """Wait for all pieces and return the digest."""
+        return hashlib.sha256(b"".join(hashed.result() for hashed in self._hashed)).hexdigest()
+
+
+def start_digest(data: Buffers) -> Digest:
+    """Start to hash bytes that are complete."""
+    digest = Digest()
+    digest.add(data)
+    return digest
+
+
+def pieces(buffers: Buffers, size: int = PIECE_BYTES) -> Iterator[list[memoryview]]:
+    """Cut the bytes of `buffers` into pieces of `size` bytes; the last piece may be shorter.
+
+    Nothing is copied: a piece that crosses from one buffer into the next has several parts.
+    """
+    piece: list[memoryview] = []
+    missing = size
+    for buffer in buffers:
+        rest = memoryview(buffer)
+        while len(rest) >= missing:
+            yield [*piece, rest[:missing]]
+            rest = rest[missing:]
+            piece, missing = [], size
+        if len(rest):
+            piece.append(rest)
+            missing -= len(rest)
+    if piece:
+        yield piece
+
+
+def _sha256(piece: list[memoryview]) -> bytes:
+    digest = hashlib.sha256()
+    for part in piece:
+        digest.update(part)
+    return digest.digest()

@@ -10,7 +10,7 @@ from pathlib import Path
 from urllib.parse import quote
 
 from helpers.settings.errors import ConfigError
-from helpers.weight_store.blobs import LIFETIME_S, Buffers, Digest, StoreError
+from helpers.weight_store.codec import LIFETIME_S, Buffers, Digest, StoreError
 
 WHOLE, UNFINISHED = ".weights", ".unfinished"
 

@@ -9,7 +9,7 @@ import numpy as np
 import redis
 from redis.client import Pipeline
 
-from helpers.weight_store.blobs import LIFETIME_S, PIECE_BYTES, Buffers, Digest, StoreError, pieces
+from helpers.weight_store.codec import LIFETIME_S, PIECE_BYTES, Buffers, Digest, StoreError, pieces
 
 
 class RedisStore:
@@ -86,11 +86,7 @@ class RedisStore:
 
 
 def _answers(pipeline: Pipeline) -> list[Any]:
-    """Send the commands and return Redis' answer to each.
-
-    Raises:
-        redis.RedisError: the first error; redis-py's own exception would quote the weights.
-    """
+    """Return Redis' answers, or raise the first error: redis-py's own exception would quote the weights."""
     answers: list[Any] = pipeline.execute(raise_on_error=False)
     for answer in answers:
         if isinstance(answer, redis.RedisError):

@@ -12,8 +12,16 @@ from numpy.typing import NDArray
 
 from helpers.federated.messages import Reference
 from helpers.federated.weights import Schema, Weights, num_bytes, schema_of
-from helpers.weight_store.blobs import Buffers, Digest, StoreError, start_digest
-from helpers.weight_store.codec import HEADER_LIMIT, CodecError, decode, encode
+from helpers.weight_store.codec import (
+    HEADER_LIMIT,
+    Buffers,
+    CodecError,
+    Digest,
+    StoreError,
+    decode,
+    encode,
+    start_digest,
+)
 from helpers.weight_store.file_store import FileStore
 from helpers.weight_store.redis_store import RedisStore
 

@@ -7,7 +7,7 @@ import numpy as np
 import tensorflow as tf
 from numpy.typing import NDArray
 
-from preprocessing.feed.augment_images import Augment, augmentation
+from preprocessing.feed.augment_images import augmentation
 
 PREFETCHED_BATCHES = 4
 PREFETCHED_BYTES = 2**28  # upper limit; at least one batch is prefetched
@@ -43,14 +43,19 @@ def training_batches(
     first_order = generator.permutation(rows)
     augment = augmentation(augmentation_name, images.shape[1:3], seed=int(generator.integers(2**32)))
 
-    def rows_of_batches() -> Iterator[NDArray[np.integer]]:
+    def batches() -> Iterator[tuple[NDArray[np.float32], NDArray[np.float32]]]:
         for epoch in range(epochs):
             order = generator.permutation(rows) if epoch else first_order
             for start in range(0, len(rows), batch_size):
-                yield order[start : start + batch_size]
+                chosen = order[start : start + batch_size]
+                batch = np.empty((len(chosen), *images.shape[1:]), np.float32)
+                for target, row in zip(batch, chosen, strict=True):
+                    target[...] = augment(images[row])
+                yield batch, labels[chosen].astype(np.float32).reshape(-1, 1)
 
-    num_batches, ahead = epochs * -(-len(rows) // batch_size), _prefetched(batch_size, images)
-    return _dataset(images, labels, rows_of_batches, num_batches, ahead, augment)
+    pixels, classes = (tf.TensorSpec((None, *shape), tf.float32) for shape in (images.shape[1:], (1,)))
+    num_batches = epochs * -(-len(rows) // batch_size)
+    return _ahead(batches, (pixels, classes), num_batches, _prefetched(batch_size, images))
 
 
 def evaluation_batches(images: NDArray[np.uint8], batch_size: int) -> tf.data.Dataset:
@@ -65,45 +70,22 @@ def evaluation_batches(images: NDArray[np.uint8], batch_size: int) -> tf.data.Da
     return _ahead(batches, signature, -(-len(images) // batch_size), ahead)
 
 
-def _dataset(
-    images: NDArray[np.uint8],
-    labels: NDArray[np.int32],
-    rows_of_batches: Callable[[], Iterator[NDArray[np.integer]]],
-    num_batches: int,
-    ahead: int,
-    augment: Augment,
-) -> tf.data.Dataset:
-    def batches() -> Iterator[tuple[NDArray[np.float32], NDArray[np.float32]]]:
-        for rows in rows_of_batches():
-            batch = np.empty((len(rows), *images.shape[1:]), np.float32)
-            for target, row in zip(batch, rows, strict=True):
-                target[...] = augment(images[row])
-            yield batch, labels[rows].astype(np.float32).reshape(-1, 1)
-
-    signature = (
-        tf.TensorSpec((None, *images.shape[1:]), tf.float32),
-        tf.TensorSpec((None, 1), tf.float32),
-    )
-    return _ahead(batches, signature, num_batches, ahead)
-
-
 def _prefetched(batch_size: int, images: NDArray[np.uint8]) -> int:
     """Return the number of batches to prefetch, fewer for large images."""
     batch_bytes = batch_size * int(np.prod(images.shape[1:])) * np.dtype(np.float32).itemsize
     return max(1, min(PREFETCHED_BATCHES, PREFETCHED_BYTES // batch_bytes))
 
 
+# `from_generator` is avoided: with Python 3.11 it sets glibc's mmap threshold to 128 KiB for the whole
+# process, so that every activation of every step is allocated from the kernel and returned to it. tf.data's
+# autotuning is off: its thread has nothing to tune here, sleeps ever longer (5 s, 10 s), and sometimes the
+# end of an epoch waits until it wakes.
 def _ahead(
     batches: Callable[[], Iterator[Any]], signature: Any, num_batches: int, ahead: int = PREFETCHED_BATCHES
 ) -> tf.data.Dataset:
     """Run a generator in a thread, `ahead` batches before training.
 
     The dataset allows one iteration at a time. A number of batches other than `num_batches` is an error.
-
-    `from_generator` is avoided: with Python 3.11 it sets glibc's mmap threshold to 128 KiB for the whole
-    process, so that every activation of every step is allocated from the kernel and returned to it.
-    tf.data's autotuning is off: its thread has nothing to tune here, sleeps ever longer (5 s, 10 s), and
-    sometimes the end of an epoch waits until it wakes.
     """
     options = tf.data.Options()
     options.autotune.enabled = False

@@ -1,7 +1,6 @@
 """Partition of the training rows among clients: a function of data, settings and number of clients."""
 
 from functools import lru_cache
-from typing import NamedTuple
 
 import numpy as np
 
@@ -18,10 +17,9 @@ from preprocessing.feed.partitions import (
 from preprocessing.feed.prepared_data import PreparedData
 
 
-def partition(data: PreparedData, config: Config, num_clients: int) -> list[Rows]:
+@lru_cache(maxsize=8)  # a round needs its partition several times
+def partition(data: PreparedData, config: Config, num_clients: int) -> tuple[Rows, ...]:
     """Divide the training rows among clients by PARTITION.
-
-    The last results are kept, because a round needs its partition several times.
 
     Args:
         data: prepared data with the rows.
@@ -35,28 +33,13 @@ def partition(data: PreparedData, config: Config, num_clients: int) -> list[Rows
     Raises:
         PreprocessingError: too many clients, or the data lack what PARTITION needs.
     """
-    settings = _Settings(config.PARTITION, config.SEED, config.DIRICHLET_ALPHA, config.SITE_COLUMN)
-    return list(_partition(data, settings, num_clients))
-
-
-class _Settings(NamedTuple):
-    """The settings that decide a partition."""
-
-    PARTITION: str
-    SEED: int
-    DIRICHLET_ALPHA: float
-    SITE_COLUMN: str
-
-
-@lru_cache(maxsize=8)
-def _partition(data: PreparedData, config: _Settings, num_clients: int) -> tuple[Rows, ...]:
     shares = _divide(data, config, num_clients)
     for rows in shares:
         rows.flags.writeable = False  # every caller shares them
     return tuple(shares)
 
 
-def _divide(data: PreparedData, config: _Settings, num_clients: int) -> list[Rows]:
+def _divide(data: PreparedData, config: Config, num_clients: int) -> list[Rows]:
     kind, labels = resolve_partition(data, config), data.labels("train")
     most = most_clients(data, config)
     if not 1 <= num_clients <= most:
@@ -79,7 +62,7 @@ def _divide(data: PreparedData, config: _Settings, num_clients: int) -> list[Row
             return iid_partition(len(labels), num_clients, config.SEED)
 
 
-def resolve_partition(data: PreparedData, config: Config | _Settings) -> str:
+def resolve_partition(data: PreparedData, config: Config) -> str:
     """Return PARTITION, with `auto` replaced by `patient` or `iid`.
 
     Raises:
@@ -95,7 +78,7 @@ def resolve_partition(data: PreparedData, config: Config | _Settings) -> str:
     return config.PARTITION
 
 
-def most_clients(data: PreparedData, config: Config | _Settings) -> int:
+def most_clients(data: PreparedData, config: Config) -> int:
     """Return the largest number of clients that leaves none empty.
 
     Raises:
@@ -136,7 +119,7 @@ def count_clients(data: PreparedData, config: Config) -> int | None:
     return number
 
 
-def sites_of_rows(data: PreparedData, config: Config | _Settings) -> list[str]:
+def sites_of_rows(data: PreparedData, config: Config) -> list[str]:
     """Return the site of each training row, from SITE_COLUMN.
 
     Raises:
@@ -150,6 +133,11 @@ def sites_of_rows(data: PreparedData, config: Config | _Settings) -> list[str]:
             f"{counted(missing, 'training image')}; fill it in and prepare the images again"
         )
     return sites
+
+
+def weights_of_classes(data: PreparedData, config: Config, rows: np.ndarray) -> dict[int, float]:
+    """Return the weight of each class in a client's loss, by CLASS_WEIGHT; `rows` are the client's."""
+    return class_weight(config.CLASS_WEIGHT, data.labels("train"), rows, len(config.class_names)) or {}
 
 
 def class_weight(

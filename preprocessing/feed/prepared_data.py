@@ -56,6 +56,16 @@ class PreparedData:
             raise PreprocessingError(f"{path}: not found; prepare the images first: {COMMAND}") from None
         return _open(path, status.st_mtime_ns, status.st_size)
 
+    @classmethod
+    def find(cls, folder: Path, digest: str) -> "PreparedData | None":
+        """Return the prepared images with this digest, from a folder or one level below it."""
+        if (folder / MANIFEST).is_file() and (data := cls.open(folder)).digest == digest:
+            return data
+        for path in sorted(folder.glob(f"*/{MANIFEST}")):
+            if hashlib.sha256(path.read_bytes()).hexdigest() == digest:
+                return cls.open(path.parent)
+        return None
+
     def images(self, split: str) -> np.ndarray:
         """Return the images of a split: uint8 (N, H, W, C), RGB or gray, mapped read-only."""
         if split not in self._mapped:
@@ -64,7 +74,9 @@ class PreparedData:
 
     def labels(self, split: str) -> np.ndarray:
         """Return the labels of a split: int32 (N,), 0 to len(class_names) - 1."""
-        return np.array(_map(self.folder / array_name("y", split)))
+        if split not in self._labels:
+            self._labels[split] = np.array(_map(self.folder / array_name("y", split)))
+        return self._labels[split]
 
     def files(self, split: str) -> list[str]:
         """Return the file of each image of a split, in row order, relative to the image folder."""
@@ -144,6 +156,11 @@ class PreparedData:
     @cached_property
     def _mapped(self) -> dict[str, np.ndarray]:
         """Images by split, kept between rounds: a new map would read its pages from disk again."""
+        return {}
+
+    @cached_property
+    def _labels(self) -> dict[str, np.ndarray]:
+        """Labels by split, read once."""
         return {}
 
     @cached_property

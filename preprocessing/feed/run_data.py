@@ -9,33 +9,36 @@ from helpers.global_config import Config
 from helpers.settings.errors import ConfigError
 from preprocessing.errors import COMMAND
 from preprocessing.feed import augment_images
+from preprocessing.feed.custom_augmentation import embed_custom_augmentation
 from preprocessing.feed.prepared_data import MANIFEST, PreparedData
 from preprocessing.load_and_create_dataset import prepare
 from preprocessing.terminal_output import print_summary, progress_bar
 
 
 def data_and_config(config: Config) -> tuple[PreparedData | None, Config]:
-    """Return the images that the orchestrator sees, and the config of the run on them.
+    """Return the images that the orchestrator sees, and the config with their size, channels and classes.
 
     With `DATA_AT=sites` these are the test images of TEST_DIR, or None without it.
 
     Raises:
-        UserError: the images cannot be prepared, or contradict a setting.
+        UserError: the images cannot be prepared, or contradict a setting that the user set, or
+            the file of AUGMENTATION is unsuitable.
     """
     data = test_set(config) if config.DATA_AT == "sites" else prepared_data(config)
     if data is None:
         config = config.model_copy(update={"CLASS_NAMES": config.class_names})
     else:
         config = with_data_settings(config, data)
+    config = embed_custom_augmentation(config)  # tried on images of the size just set
     config.check_input_shape()
     config.check_threshold()
     return data, config
 
 
-def augmented_examples(data: PreparedData, config: Config) -> np.ndarray:
-    """Return augmented training images, none where the images stay at the sites."""
-    if config.DATA_AT == "sites":
-        return np.empty((0, *data.image_shape), np.float32)
+def augmented_examples(data: PreparedData | None, config: Config) -> np.ndarray:
+    """Return augmented training images, none if the images stay at the sites."""
+    if data is None or config.DATA_AT == "sites":
+        return np.empty((0, *config.INPUT_SHAPE, config.INPUT_DIM), np.float32)
     return augment_images.augmented_examples(data.images("train"), config.AUGMENTATION, config.SEED)
 
 

@@ -10,8 +10,7 @@ from helpers.evaluation.tallies import MEAN, POOLED
 from helpers.federated.quorum import QuorumError
 from helpers.federated.sites.messages import FinishSitesOrder, OfferOrder
 from helpers.federated.weights import Weights
-from helpers.run_records.rows import class_rows
-from helpers.run_records.tables import TEST_CLASS_COLUMNS, TEST_COLUMNS
+from helpers.run_records.tables import TEST_CLASS_COLUMNS, TEST_COLUMNS, class_rows
 from helpers.weight_store.store import put_arrays
 from tasks.final_test import FinalTest, final_test, metrics_of_test, score_splits, test_threshold
 from tasks.run_context import RunContext

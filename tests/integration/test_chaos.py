@@ -62,6 +62,7 @@ def drop_connections(cluster: Cluster, round_number: int) -> None:
 FAULTS = [kill_trainer, stop_trainer, kill_aggregator, restart_redis, drop_connections]
 
 
+@pytest.mark.long
 @pytest.mark.timeout(600)
 def test_twelve_rounds_under_faults(cluster: Cluster) -> None:
     cluster.have_workers(3)

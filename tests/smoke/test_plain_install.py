@@ -37,6 +37,7 @@ def resolve(pip: Path, *options: str) -> set[tuple[str, str]]:
     return {(name.lower().replace("_", "-"), version) for name, _, version in pairs}
 
 
+@pytest.mark.long
 def test_the_direct_requirements_install_alone(pip):
     found = dict(resolve(pip, "-r", "requirements.txt"))
     assert pinned("requirements.txt").items() <= found.items()

@@ -1,4 +1,4 @@
-"""The table "Who may import whom" of docs/architecture.md, enforced; and proof that the checker catches."""
+"""The table "Who may import whom" of docs/architecture.md, enforced, and tests of the checker."""
 
 import ast
 import graphlib
@@ -50,7 +50,9 @@ KERAS_USERS = (
     "helpers.model_instance_helper",
     "helpers.explaining.grad_cam",
     "preprocessing.feed.input_pipeline",
-    "commands.predict",
+    "helpers.run_records.run",
+    "commands.trained_model",
+    "commands.predictions",
     "commands.export",
     "commands.tensorflow_loading",
 )
@@ -168,9 +170,9 @@ def test_there_is_no_import_cycle():
         ("helpers.settings.rules", "from helpers.global_config import Config"),
         ("helpers.settings.command_line", "def late():\n    from helpers.global_config import Config"),
         ("helpers.settings.command_line", "from pydantic import Field"),
-        ("helpers.launcher.up", "import keras.layers"),
-        ("helpers.launcher.up", "from tasks import train_task"),
-        ("helpers.launcher.up", "import celery_app"),
+        ("helpers.launcher.local_cluster", "import keras.layers"),
+        ("helpers.launcher.local_cluster", "from tasks import train_task"),
+        ("helpers.launcher.local_cluster", "import celery_app"),
         ("helpers.local_training.trainer", "from preprocessing.feed.input_pipeline import batches"),
         ("helpers.run_records.tables", "import redis"),
         ("helpers.weight_store.codec", "from kombu import Queue"),
@@ -181,10 +183,10 @@ def test_there_is_no_import_cycle():
         ("tasks.train_task", "import redis"),
         ("helpers.explaining.overlay", "import keras"),
         ("helpers.monitoring.tensorboard", "import tensorflow"),
-        ("helpers.launcher.up", "from commands.predict import predict"),
+        ("helpers.launcher.local_cluster", "from commands.predict import predict"),
         ("commands.runs", "import keras"),
         ("commands.runs", "from benchmarks.records import Record"),
-        ("helpers.launcher.up", "from benchmarks import floor"),
+        ("helpers.launcher.local_cluster", "from benchmarks import floor"),
         ("run", "from benchmarks import run"),
         ("commands.runs", "from studies.outcomes import Outcome"),
         ("benchmarks.rounds", "from studies.cases import Case"),
@@ -205,9 +207,9 @@ def test_the_checker_catches(module, source):
         ("preprocessing.feed.input_pipeline", "import tensorflow as tf"),
         ("preprocessing.prepare.splitting", "from helpers.global_config import Config"),
         ("tasks.train_task", "from celery_app import app\nfrom helpers.weight_store import store"),
-        ("commands.predict", "import keras\nfrom preprocessing import errors\nfrom helpers.a import b"),
+        ("commands.predictions", "import keras\nfrom preprocessing import errors\nfrom helpers.a import b"),
         ("distributed_training_index", "import keras, redis\nfrom tasks import train_task"),
-        ("benchmarks.floor_client", "import keras\nimport run\nfrom helpers.launcher import up"),
+        ("benchmarks.floor_client", "import keras\nimport run\nfrom helpers.launcher import gpus"),
         ("studies.runs", "from benchmarks.pipeline import Pipeline"),
     ],
 )

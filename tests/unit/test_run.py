@@ -1,6 +1,7 @@
 """run.py before the environment exists: standard library only, quick help, and when it installs."""
 
 import ast
+import importlib.metadata
 import shutil
 import subprocess
 import sys
@@ -29,46 +30,58 @@ def names_imported(node: ast.AST) -> set[str]:
     return {node.module or ""} if isinstance(node, ast.ImportFrom) else set()
 
 
-def test_help_teaches_at_once():
+@pytest.mark.parametrize("words", [[], ["--help"]])
+def test_every_command_is_listed_at_once(words):
     started = time.monotonic()
-    done = subprocess.run([sys.executable, str(ROOT / "run.py"), "--help"], capture_output=True, text=True)
+    done = subprocess.run([sys.executable, str(ROOT / "run.py"), *words], capture_output=True, text=True)
     assert time.monotonic() - started < 2
     assert done.returncode == 0
-    commands = (
-        "setup",
-        "demo",
-        "test",
-        "up --workers 3",
-        "doctor",
-        "predict models",
-        "export models",
-        "runs",
-        "compare RUN",
-        "models",
-    )
-    for command in commands:
-        assert f"python run.py {command}" in done.stdout
+    listed = [line.split()[0] for line in done.stdout.splitlines() if line.startswith("  ")]
+    assert listed[: len(run.COMMANDS)] == list(run.COMMANDS)
+    assert all(len(line) <= 80 for line in done.stdout.splitlines())
+
+
+def test_every_command_has_its_module():
+    for name in set(run.COMMANDS) - {"setup", "test"}:
+        tree = ast.parse((ROOT / "commands" / f"{name}.py").read_text())
+        assert "main" in [node.name for node in tree.body if isinstance(node, ast.FunctionDef)]
 
 
 @pytest.mark.parametrize(
-    ("words", "said"),
+    ("words", "message"),
     [
-        (["up", "--workers", "0"], "--workers: received 0"),
-        (["up", "--worker", "2"], "unknown option: --worker 2"),
+        (["up", "--worker", "2"], "--worker"),
         (["predict", "best.keras"], "required: IMAGE"),
         (["compare", "a", "a"], "at least two different runs"),
-        (["predict", "best.keras", "a.png", "--outt", "x"], "unknown option: --outt x"),
+        (["predict", "best.keras", "a.png", "--outt", "x"], "--outt"),
         (["export", "best.keras", "--format", "onnyx"], "invalid choice: 'onnyx'"),
-        (["models", "--epochs", "3"], "unknown option: --epochs 3"),
-        (["dance"], "invalid choice"),
-        ([], "required"),
+        (["models", "--epochs", "3"], "--epochs"),
     ],
 )
-def test_a_wrong_command_line_is_refused_with_status_2(words, said, capsys):
+def test_wrong_options_are_refused_with_status_2(words, message, capsys):
     with pytest.raises(SystemExit) as caught:
-        run.parse(words)
+        run.call(words[0], words[1:])
     assert caught.value.code == 2
-    assert said in capsys.readouterr().err
+    assert message in capsys.readouterr().err
+
+
+@pytest.mark.parametrize("name", ["up", "train"])
+def test_a_number_of_workers_is_positive(name, capsys):
+    assert run.call(name, ["--workers", "0"]) == 2
+    assert capsys.readouterr().err == "error: --workers: received 0; at least 1\n"
+
+
+@pytest.mark.parametrize(
+    ("words", "message"),
+    [
+        (["trian"], "error: trian: no such command; did you mean train? `python run.py` lists all\n"),
+        (["dance"], "error: dance: no such command; `python run.py` lists all\n"),
+        (["setup", "--quick"], "error: setup: takes no options, received --quick\n"),
+    ],
+)
+def test_a_wrong_command_is_refused_in_one_line(words, message, capsys):
+    assert run.main(words) == 2
+    assert capsys.readouterr().err == message
 
 
 @pytest.mark.parametrize("version", [(3, 10, 4), (3, 14, 0)])
@@ -86,6 +99,7 @@ def project(tmp_path, monkeypatch):
         shutil.copy(file, tmp_path)
     monkeypatch.setattr(run, "ROOT", tmp_path)
     monkeypatch.setattr(run, "VENV", tmp_path / ".venv")
+    monkeypatch.setattr(run, "has_packages", lambda files: False)  # whatever this interpreter has
     commands = []
 
     def pretend(command, **_):
@@ -126,7 +140,7 @@ def test_setup_installs_again_when_a_requirement_changes(project, name):
     assert len(project.commands) == 3  # the environment itself was kept
 
 
-def test_an_environment_of_another_python_is_made_anew(project):
+def test_an_environment_of_another_python_is_replaced(project):
     run.main(["setup"])
     (run.VENV / "pyvenv.cfg").write_text("version = 3.9.1")
     run.stamp("demo").unlink()
@@ -161,8 +175,34 @@ def test_doctor_installs_nothing(project, capsys):
     assert project.commands == []
 
 
-def test_further_options_of_test_go_to_pytest(project, monkeypatch):
-    monkeypatch.setattr(run, "inside_venv", lambda: True)
-    monkeypatch.setattr(run, "is_installed", lambda purpose: purpose == "dev")
+@pytest.mark.parametrize("name", ["setup", "train", "predict"])
+def test_help_installs_nothing(project, capsys, name):
+    assert run.main([name, "--help"]) == 0
+    assert run.COMMANDS[name] in capsys.readouterr().out
+    assert project.commands == []
+
+
+@pytest.mark.parametrize("name", ["setup", "runs"])
+def test_an_environment_that_has_the_packages_is_used_as_it_is(project, monkeypatch, capsys, name):
+    monkeypatch.setattr(run, "has_packages", lambda files: True)
+    monkeypatch.setattr(run, "call", lambda name, options: 7)
+    assert run.main([name]) == (0 if name == "setup" else 7)
+    assert project.commands == []
+    assert not run.VENV.exists()
+
+
+def test_packages_that_differ_from_the_pins_are_found(tmp_path, monkeypatch):
+    monkeypatch.setattr(run, "ROOT", tmp_path)
+    version = importlib.metadata.version("pytest")
+    pins = f"# pins\n-r other.txt\npytest[x]=={version}\nabsent==1; sys_platform == 'none'\n"
+    (tmp_path / "a.txt").write_text(pins)
+    (tmp_path / "b.txt").write_text("no-such-package==2\n")
+    assert run.has_packages(["a.txt"])
+    assert not run.has_packages(["a.txt", "b.txt"])
+    assert list(run.differing_packages(tmp_path / "b.txt")) == ["no-such-package absent, not 2"]
+
+
+def test_options_of_test_go_to_pytest(project, monkeypatch):
+    monkeypatch.setattr(run, "has_packages", lambda files: True)
     assert run.main(["test", "-k", "codec", "-x"]) == 0
     assert project.commands == [[sys.executable, "-m", "pytest", "-k", "codec", "-x"]]

@@ -39,11 +39,7 @@ def out(tmp_path, monkeypatch) -> Path:
 
 def export(*words: object) -> int:
     """What `python run.py export …` does inside the environment."""
-    return run.work(*run.parse(["export", *map(str, words)]))
-
-
-def test_the_command_line_knows_the_formats() -> None:
-    assert exporting.FORMATS.keys() == set(run.FORMATS)
+    return run.call("export", list(map(str, words)))
 
 
 def test_a_saved_model_has_the_scores_of_keras(place, out, capsys) -> None:
@@ -137,7 +133,7 @@ def test_bad_input_is_refused_with_one_line(place, out, capsys) -> None:
     assert "none.keras: not found" in refused(capsys, out / "none.keras", "--out", out)
     table = out.with_name("best.json")
     table.touch()
-    assert "best.json: is no Keras model; expected a .keras file" in refused(capsys, table, "--out", out)
+    assert "best.json: not a Keras model; expected a .keras file" in refused(capsys, table, "--out", out)
     (out / "best.savedmodel").mkdir(parents=True)
     (out / "best.savedmodel/mine.txt").touch()
     assert "is no SavedModel; move it away" in refused(capsys, place.file, "--out", out)

@@ -14,7 +14,7 @@ import pandas as pd
 import pytest
 
 import run
-from commands.predict import CAUTION
+from commands.predictions import CAUTION
 from helpers.architectures.seed_cnn import build_seed_cnn
 from helpers.global_config import Config
 from helpers.local_training.trainer import predict_scores
@@ -57,7 +57,7 @@ def named_threshold(place):
 
 def predict(*words: object) -> int:
     """What `python run.py predict …` does inside the environment."""
-    return run.work(*run.parse(["predict", *map(str, words)]))
+    return run.call("predict", list(map(str, words)))
 
 
 def test_a_folder_gets_the_scores_that_training_stored(place, tmp_path, capsys) -> None:
@@ -251,7 +251,7 @@ def test_a_long_list_is_cut_in_the_terminal_alone(place, tmp_path, capsys) -> No
 def test_a_wrong_path_is_answered_without_tensorflow(tmp_path) -> None:
     program = f"""
 import sys, run
-status = run.work(*run.parse(["predict", {str(tmp_path / "none.keras")!r}, {str(tmp_path)!r}]))
+status = run.call("predict", [{str(tmp_path / "none.keras")!r}, {str(tmp_path)!r}])
 print(status, "tensorflow" in sys.modules)
 """
     (tmp_path / "image.png").touch()
@@ -281,8 +281,8 @@ def test_bad_input_is_refused_with_one_line(place, named_threshold, tmp_path, ca
     assert "no images in this folder" in refused(capsys, place.model_file, empty, *out)
     assert "notes.txt (damaged, or not an image)" in refused(capsys, place.model_file, text, image, *out)
     assert "none.keras: not found" in refused(capsys, tmp_path / "none.keras", image, *out)
-    assert "no Keras model" in refused(capsys, tmp_path / "broken.keras", image, *out)
-    assert "no Keras model; expected a .keras file" in refused(capsys, text, image, *out)
+    assert "cannot be loaded as a Keras model" in refused(capsys, tmp_path / "broken.keras", image, *out)
+    assert "not a Keras model; expected a .keras file" in refused(capsys, text, image, *out)
     assert "none.keras: not found" in refused(capsys, tmp_path / "none.keras", tmp_path / "none.png", *out)
     assert "expected (None, H, W, 3 or 1)" in refused(capsys, other, image, *out)
     assert "could not be written" in refused(capsys, place.model_file, image, "--out", text)

@@ -15,7 +15,7 @@ from helpers.federated.replies import ClientReply
 from helpers.federated.strategies.base import weighted
 from helpers.federated.weights import Weights, schema_of
 from helpers.global_config import Config
-from helpers.weight_store.blobs import Digest
+from helpers.weight_store.codec import Digest
 from helpers.weight_store.store import MemoryStore, put_arrays
 from tasks.round_record import forget
 from tasks.update_intake import UpdateIntake

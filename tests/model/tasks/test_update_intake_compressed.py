@@ -20,8 +20,9 @@ from helpers.run_records.checkpoint import load_arrays
 from helpers.run_records.files import RecordError, RunFolders
 from helpers.run_records.run_log import begin_run, commit_round
 from helpers.weight_store.store import MemoryStore, put_arrays
+from tasks.client_exchange import ClientExchange
+from tasks.client_states import StatefulExchange
 from tasks.round_record import forget
-from tasks.train_task import exchange_for
 from tasks.update_intake import UpdateIntake
 from tests.model.tasks.labels import Labels
 
@@ -58,7 +59,8 @@ def begin(context: Any, states: States | None = None) -> RoundOrder:
 
 
 def reply_of(context: Any, order: RoundOrder, client: int, local: Weights = LOCAL) -> ClientReply:
-    exchange = exchange_for(context, TrainOrder.of(order, client))
+    train, plan = TrainOrder.of(order, client), context.state_plan
+    exchange = StatefulExchange(context, train, plan) if plan else ClientExchange(context, train)
     exchange.fetch()
     key = context.key("scores", 1, client, 0)
     scores = put_arrays(context.store, key, ["scores"], [SCORES]).to_message()

@@ -11,10 +11,10 @@ linux_only = pytest.mark.skipif(not sys.platform.startswith("linux"), reason="re
 
 @linux_only
 def test_processor_time_and_memory_of_a_process_and_its_children():
-    from benchmarks.apart import Apart
     from benchmarks.processes import cpu_seconds, family, peak_bytes, shared_out_bytes
+    from benchmarks.remote_object import RemoteObject
 
-    with Apart("collections.Counter", "a" * 20_000_000) as process:
+    with RemoteObject("collections.Counter", "a" * 20_000_000) as process:
         assert process.ask("get", "a") == 20_000_000
         assert process.pid in family([os.getpid()])
         assert 0.1 < cpu_seconds([process.pid]) < 60

@@ -28,10 +28,10 @@ def test_packages_are_compared_with_the_pins(tmp_path):
     )
     assert doctor.packages(file).ok
     file.write_text("pytest==0.1\nno-such-package==2\n")
-    found = doctor.packages(file)
-    assert not found.ok
-    assert "not 0.1" in found.text
-    assert "no-such-package absent, not 2: run `python run.py setup`" in found.text
+    finding = doctor.packages(file)
+    assert not finding.ok
+    assert "not 0.1" in finding.text
+    assert "no-such-package absent, not 2: run `python run.py setup`" in finding.text
 
 
 def test_data_is_looked_for_prepared_then_raw(tmp_path):
@@ -50,7 +50,7 @@ def test_without_redis_it_says_what_can_be_started(monkeypatch):
     monkeypatch.setattr(doctor, "find_binary", lambda: "/bin/redis-server")
     redis, workers = doctor.redis_and_workers("redis://127.0.0.1:1/0")
     assert redis.ok
-    assert redis.text == "none at 127.0.0.1:1; `up` and `demo` of run.py start /bin/redis-server"
+    assert redis.text == "none at 127.0.0.1:1; `up`, `train` and `demo` start /bin/redis-server"
     assert (workers.ok, workers.essential) == (False, False)
 
 

@@ -40,9 +40,16 @@ def root(tmp_path, monkeypatch) -> Path:
 
 
 def printed(command, *arguments) -> str:
-    console = Console(file=StringIO(), width=110)
+    console = Console(file=StringIO(), width=80)
     command(Config.load(), *arguments, console)
     return console.file.getvalue()
+
+
+def table_lines(text: str) -> list[str]:
+    """Return the lines that are neither sentences nor paths, none of them wider than the terminal."""
+    lines = [line for line in text.splitlines() if not line.endswith((".", ".html"))]
+    assert max(map(len, lines)) <= 80
+    return lines
 
 
 def test_runs_come_best_first(root):
@@ -60,9 +67,22 @@ def test_runs_come_best_first(root):
 def test_a_choice_by_test_is_warned_of_once_there_is_one(root):
     write_run(root, "tested", 0.9, 0.7)
     write_run(root, "open", 0.9)
-    assert CAUTION not in printed(runs)
+    assert CAUTION not in " ".join(printed(runs).split())
     write_run(root, "tested-too", 0.9, 0.7)
-    assert CAUTION in printed(runs)
+    assert CAUTION in " ".join(printed(runs).split())
+
+
+def test_long_names_fit_80_columns(root):
+    names = ["busbra-fedprox-mu-0.01-seed-3-client-12-alone", "2026-11-24_12-00-00", "b" * 90]
+    for name in names:
+        write_run(root, name, 0.9, 0.7, ARCHITECTURE=f"{name}:build")
+    lines = table_lines(printed(runs))
+    assert any(re.match(r"2026-11-24_12-00-00 +0\.700", line) for line in lines)
+    assert not any("…" in line for line in lines)
+    lines = table_lines(printed(compare, names))
+    intervals = [line.split("[")[1:] for line in lines if line.startswith("test ROC-AUC")]
+    assert [len(line) for line in intervals] == [2, 1]  # the third run is below the others
+    assert not any("…" in line for line in lines)
 
 
 def test_no_run_yet_is_said_with_what_to_do(root):
@@ -87,7 +107,7 @@ def test_compare_says_when_the_images_differ_or_a_test_is_missing(root):
     write_run(root, "b", 0.8)
     (root / "metrics" / "b" / "run.json").write_text("{}")
     text = printed(compare, ["a", "b"])
-    assert "their numbers cannot be compared" in " ".join(text.split())
+    assert "their metrics cannot be compared" in " ".join(text.split())
     assert "Not tested yet: b" in text
 
 
@@ -112,17 +132,16 @@ def test_many_long_names_still_make_a_file(root):
 def test_an_unknown_run_is_refused_with_one_line_that_lists_the_known(root, capsys, there, said):
     for name in there:
         write_run(root, name, 0.9)
-    options, further = run.parse(["compare", "frist", "second" if there else "x"])
-    assert run.work(options, further) == 2
+    assert run.call("compare", ["frist", "second" if there else "x"]) == 2
     error = capsys.readouterr().err
     assert error.startswith("error: no run frist")
-    assert error.endswith(f"there are: {said}\n")
+    assert error.endswith(f"existing runs: {said}\n")
     assert error.count("\n") == 1
 
 
 def test_runs_through_run_py(root, capsys):
     write_run(root, "first", 0.9)
-    assert run.work(*run.parse(["runs"])) == 0
+    assert run.call("runs", []) == 0
     assert "first" in capsys.readouterr().out
 
 
@@ -135,12 +154,12 @@ def test_the_runs_of_another_place_are_found(tmp_path, way, capsys, monkeypatch)
     where = ["--metrics-dir", str(tmp_path / "metrics")]
     if way == "file":
         where = ["--config", str(tmp_path / "best.toml")]
-    assert run.work(*run.parse(["runs", *where])) == 0
+    assert run.call("runs", where) == 0
     assert "second" in capsys.readouterr().out
-    assert run.work(*run.parse(["compare", "first", "second", *where])) == 0
+    assert run.call("compare", ["first", "second", *where]) == 0
     assert (tmp_path / "metrics" / "compare-first-second.html").exists()
 
 
 def test_a_settings_file_that_is_not_there_is_refused_with_one_line(root, capsys):
-    assert run.work(*run.parse(["runs", "--config", str(root / "no.toml")])) == 2
+    assert run.call("runs", ["--config", str(root / "no.toml")]) == 2
     assert capsys.readouterr().err == f"error: settings file {root / 'no.toml'}: not found\n"

@@ -8,6 +8,7 @@ import sys
 import time
 from pathlib import Path
 
+import albumentations
 import cv2
 import numpy as np
 import pytest
@@ -16,7 +17,7 @@ from helpers.global_config import Config
 from helpers.settings.errors import ConfigError
 from preprocessing.errors import PreprocessingError
 from preprocessing.feed.prepared_data import PreparedData
-from preprocessing.feed.run_data import prepared_data, with_data_settings
+from preprocessing.feed.run_data import data_and_config, prepared_data, with_data_settings
 from preprocessing.load_and_create_dataset import main, prepare
 from preprocessing.prepare import image_reader
 
@@ -327,6 +328,16 @@ def test_a_run_takes_size_channels_and_classes_from_the_images(data, config):
         other = Config.load(**{"PREPROCESSED_DIR": config.PREPROCESSED_DIR, name: value})
         with pytest.raises(ConfigError, match=f"{name}: received .*; leave it out, set it to that, or"):
             prepared_data(other)
+
+
+def test_a_custom_augmentation_is_tried_at_the_size_of_the_images(data, config, tmp_path):
+    prepare(config.model_copy(update={"INPUT_SHAPE": (16, 12)}))
+    file = tmp_path / "mine.json"
+    albumentations.save(albumentations.Compose([albumentations.Resize(16, 12)]), file)
+    unset = Config(DATA_DIR=data, PREPROCESSED_DIR=config.PREPROCESSED_DIR, AUGMENTATION=str(file))
+    prepared, adapted = data_and_config(unset.model_copy(update={"ARCHITECTURE": "resnet_groupnorm"}))
+    assert prepared.image_shape[:2] == adapted.INPUT_SHAPE
+    assert "Resize" in adapted.AUGMENTATION
 
 
 def test_settings_of_the_environment_count_as_set_by_the_user(config, monkeypatch):

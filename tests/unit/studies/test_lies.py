@@ -1,4 +1,4 @@
-"""What liars send, and that nobody else does."""
+"""Attacks, and that only malicious clients attack."""
 
 from dataclasses import dataclass
 from types import SimpleNamespace

@@ -46,12 +46,12 @@ def test_mean_difference_is_the_mean_of_the_seeds():
 
 
 def test_a_patient_in_the_tests_of_two_seeds_is_drawn_once_for_both():
-    """The same test twice is no more evidence than once: the interval is as wide as that of one seed."""
+    """Repeating a test adds no evidence: the interval is as wide as that of one seed."""
     noisy = np.random.default_rng(0).uniform(size=32)
     one_seed = mean_difference([made_up(noisy)], [made_up(EVEN)])
     ones = [made_up(noisy, seed=seed) for seed in (1, 2, 3, 4)]
     four = mean_difference(ones, [made_up(EVEN, seed=seed) for seed in (1, 2, 3, 4)])
-    width, width_of_four = (found["high"] - found["low"] for found in (one_seed, four))
+    width, width_of_four = (estimate["high"] - estimate["low"] for estimate in (one_seed, four))
     assert width_of_four == pytest.approx(width, rel=0.15)  # half of it, were they drawn apart
     assert four["difference"] == pytest.approx(one_seed["difference"])
 
@@ -63,7 +63,7 @@ def test_a_mean_difference_on_too_few_images_has_no_interval():
 
 
 def test_other_images_are_not_compared():
-    with pytest.raises(RecordError, match="seed-1-case and seed-1-case were tested on other images"):
+    with pytest.raises(RecordError, match="seed-1-case and seed-1-case were tested on different images"):
         difference(made_up(), made_up(digest="other"))
 
 

@@ -17,7 +17,7 @@ def test_the_page_keeps_what_a_person_concluded(tmp_path):
     page = tmp_path / "results.md"
     write_page(page, ["# Head"], [section()], {"pooled": ["--num-clients", "1"]}, 0.75)
     assert page.read_text().endswith(
-        "## Conclusions\n\nNone are written yet. What stands in results-conclusions.md comes here.\n"
+        "## Conclusions\n\nNot written yet. The text of results-conclusions.md appears here.\n"
     )
     (tmp_path / "results-conclusions.md").write_text("It works.\n")
     for _ in range(2):

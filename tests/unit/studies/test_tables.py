@@ -17,7 +17,7 @@ def test_results_table():
     cases = [[made_up(title="pooled"), made_up(title="pooled", seed=2, validation=(0.1, 0.2, 0.3))]]
     assert results_table(cases, 0.8).splitlines() == [
         "|  | test AUC, mean | seed 1 | seed 2 | sensitivity at 90 % specificity, mean | "
-        "rounds to validation AUC 0.8 | MB a round | s a round |",
+        "rounds to validation AUC 0.8 | MB per round | s per round |",
         "| --- | --- | --- | --- | --- | --- | --- | --- |",
         "| pooled | 0.750 | 0.750 [0.500, 1.000] | 0.750 [0.500, 1.000] | 0.250 | 2 / – | 3.0 | 4.0 |",
     ]
@@ -36,8 +36,8 @@ A_LITTLE_BETTER = np.where(np.isin(np.arange(32), [0, 1, 3]), 0.9, 0.5)
 @pytest.mark.parametrize(
     ("scores", "reference", "difference", "verdict"),
     [
-        (PERFECT, PERFECT, "+0.000 [+0.000, +0.000]", "the whole interval lies above it: **met**"),
-        (A_LITTLE_BETTER, EVEN, "+0.031 [", "the mean lies above it, the interval does not: **not shown**"),
+        (PERFECT, PERFECT, "+0.000 [+0.000, +0.000]", "the whole interval is above it: **met**"),
+        (A_LITTLE_BETTER, EVEN, "+0.031 [", "the mean is above it, the interval is not: **not shown**"),
         (EVEN, PERFECT, "−0.500 [−0.500, −0.500]", "**missed**"),
     ],
 )

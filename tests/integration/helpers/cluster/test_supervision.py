@@ -1,25 +1,19 @@
-"""Job board and supervisor on a real Redis: what is taken, what is refused, what is sent again."""
+"""The supervisor on a real Redis: failed and lost jobs are retried, deadlines are enforced."""
 
 import contextlib
 import threading
 import time
 from collections.abc import Iterator
-from types import SimpleNamespace
-from typing import Any
 
 import pytest
 import redis
-from celery import Celery, chord
-from helpers.cluster.jobs import Deadline, Job
 
 from helpers.cluster import keys, supervision
-from helpers.cluster.chord_executor import ChordExecutor, RoundTerms
 from helpers.cluster.connection import connect
-from helpers.cluster.dispatch import Dispatcher
-from helpers.cluster.errors import NoWorkers, TaskFailed
+from helpers.cluster.errors import NoWorkers
 from helpers.cluster.heartbeat import Heartbeat
 from helpers.cluster.job_board import JobBoard
-from helpers.cluster.supervision import Supervisor
+from helpers.cluster.supervision import Deadline, Job, Supervisor
 from helpers.cluster.worker_session import WorkerSession
 from helpers.federated.messages import TrainOrder
 from helpers.launcher.embedded_redis import find_binary, start_server
@@ -40,63 +34,13 @@ def board(client: redis.Redis) -> JobBoard:
     return board
 
 
-def test_the_first_answer_counts_and_the_second_has_no_effect(board: JobBoard) -> None:
-    assert board.expects("train:1:0", 0)
-    assert board.answer("train:1:0", 0, {"first": 1})
-    assert not board.expects("train:1:0", 0)
-    assert not board.answer("train:1:0", 0, {"second": 2})
-    assert board.answers(["train:1:0"]) == {"train:1:0": {"first": 1}}
-
-
-def test_answers_of_another_attempt_round_run_or_session_have_no_effect(
-    client: redis.Redis, board: JobBoard
-) -> None:
-    board.expect({"train:1:0": 1})
-    before = {key: client.dump(key) for key in client.scan_iter("*")}
-    strangers = [
-        (board, "train:1:0", 0),
-        (board, "train:1:0", 2),
-        (board, "train:2:0", 1),
-        (JobBoard(client, "run", "earlier session"), "train:1:0", 1),
-        (JobBoard(client, "other run", "session"), "train:1:0", 1),
-    ]
-    for stranger, job, attempt in strangers:
-        assert not stranger.expects(job, attempt)
-        assert not stranger.answer(job, attempt, {})
-        stranger.fail(job, attempt, "w", "error")
-    assert {key: client.dump(key) for key in client.scan_iter("*")} == before
-    assert board.answer("train:1:0", 1, {})
-
-
-def test_a_new_session_takes_the_run_over(client: redis.Redis, board: JobBoard) -> None:
-    other = JobBoard(client, "run", "later session")
-    other.take_over()
-    assert not board.expects("train:1:0", 0)
-    assert not board.answer("train:1:0", 0, {})
-
-
-def test_what_is_forgotten_is_refused(board: JobBoard) -> None:
-    board.forget(["train:1:0"])
-    assert not board.answer("train:1:0", 0, {})
-
-
-def test_every_key_has_a_time_to_live(client: redis.Redis, board: JobBoard) -> None:
-    board.fail("train:1:0", 0, "w", "error")
-    board.answer("train:1:0", 0, {})
-    found = sorted(key.decode() for key in client.scan_iter("*"))
-    assert len(found) == 5
-    assert all(0 < client.ttl(key) <= keys.LIFETIME_S for key in found)
-    board.close()
-    assert not list(client.scan_iter("*"))
-
-
 class Sent:
     """A job whose attempts are written down instead of sent."""
 
     def __init__(self, board: JobBoard, answer_at: int | None = None, fail: bool = False) -> None:
         self.attempts: list[tuple[int, str | None]] = []
         self._board, self._answer_at, self._fail = board, answer_at, fail
-        self.job = Job("train:1:0", "train", self.send)
+        self.job = Job("train:1:0", "round 1, client 0", "train", self.send)
         self.send(0, None)
 
     def send(self, attempt: int, target: str | None) -> None:
@@ -136,7 +80,7 @@ def test_a_failed_job_is_tried_once_elsewhere(
     sent = Sent(board, answer_at=1, fail=True)
     assert supervisor.supervise([sent.job], refuse) == {"train:1:0": {"attempt": 1}}
     assert sent.attempts == [(0, None), (1, "there@host")]
-    assert notices == ["train:1:0 failed on here@host: error 0"]
+    assert notices == ["round 1, client 0: failed on here@host: error 0; retrying"]
 
 
 def test_a_job_that_fails_twice_is_given_up(
@@ -213,7 +157,7 @@ def test_a_job_whose_runner_is_gone_is_sent_again(
 
         supervisor.supervise([sent.job], refuse, kill)
     assert sent.attempts == [(0, None), (1, None)]
-    assert notices == ["train:1:0 was lost on here@host, which died; it is sent again"]
+    assert notices == ["round 1, client 0: worker here@host died; retrying on another worker"]
 
 
 def test_without_workers_it_says_so_at_once_and_gives_up_later(
@@ -250,9 +194,9 @@ def test_a_worker_refuses_an_order_it_does_not_understand_by_name(
     def send(attempt: int, target: str | None) -> None:
         session.run_order(TrainOrder, message | {"attempt": attempt}, lambda order: {})
 
-    job = Job(order.job, "train", send)
+    job = Job(order.job, order.label, "train", send)
     job.send(0, None)
-    with pytest.raises(RuntimeError, match="gave up: not understood: TrainOrder: expected the fields"):
+    with pytest.raises(RuntimeError, match=r"gave up: .*TrainOrder: expected the fields"):
         supervisor.supervise([job], refuse)
     assert "failed on old@host" in notices[0]
 
@@ -267,37 +211,3 @@ def test_a_job_that_is_lost_again_and_again_is_given_up(
     with pytest.raises(RuntimeError, match="no worker keeps it"):
         supervisor.supervise([sent.job], refuse)
     assert len(sent.attempts) == supervision.MOST_LOSSES + 1
-
-
-def test_a_task_that_no_worker_serves_is_named_and_not_waited_for_for_ever(
-    client: redis.Redis,
-    board: JobBoard,
-    supervisor: Supervisor,
-    notices: list[str],
-    monkeypatch: pytest.MonkeyPatch,
-) -> None:
-    monkeypatch.setattr(supervision, "PICK_UP_S", 0.3)
-    monkeypatch.setattr(supervision, "TICK_S", 0.1)
-    live(client, "serves-only-train@host")
-    url = f"redis://127.0.0.1:{client.connection_pool.connection_kwargs['port']}/0"
-    facts = {"run": "run", "session": "session", "settings": {}, "data_digest": "", "versions": {}}
-    executor = ChordExecutor(
-        Celery(broker=url), client, board, supervisor, facts, RoundTerms(9.0, 1, 1.0), lambda progress: None
-    )
-    with pytest.raises(TaskFailed, match="start: no answer within 1 s; it is in the queue aggregate"):
-        executor.start_run(resume=False)
-    assert [text.partition(":")[0] for text in notices] == [
-        "start waits in the queue aggregate and no worker takes it"
-    ]
-
-
-def test_sending_does_not_outlast_the_supervisors_patience_while_redis_is_away() -> None:
-    nowhere = "redis://127.0.0.1:1/0"
-    app = Celery(broker=nowhere, backend=nowhere)
-    app.conf.result_backend_transport_options = {"retry_policy": {"max_retries": 60, "interval_max": 5}}
-    no_one: Any = None
-    dispatcher = Dispatcher(app, no_one, no_one)
-    began = time.monotonic()
-    dispatcher.send(lambda: chord([app.signature("t"), app.signature("t")], app=app)(app.signature("t")))
-    dispatcher.forget_results([SimpleNamespace(id="t")])
-    assert time.monotonic() - began < 10

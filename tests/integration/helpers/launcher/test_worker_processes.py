@@ -1,4 +1,4 @@
-"""Real processes: workers that become ready, die early, or will not stop; and `up` with Ctrl-C."""
+"""Worker processes that become ready, die early or will not stop, and `up` with Ctrl-C."""
 
 import os
 import re
@@ -13,8 +13,9 @@ import pytest
 
 from helpers.cluster.connection import connect
 from helpers.cluster.errors import NoWorkers, WorkerDied
-from helpers.launcher import up, worker_processes
+from helpers.launcher import worker_processes
 from helpers.launcher.embedded_redis import packaged_binary, start_server
+from helpers.launcher.local_cluster import LocalCluster, log_files
 from helpers.launcher.worker_processes import WorkerProcesses, worker_environment
 
 ROOT = Path(__file__).resolve().parents[4]
@@ -105,7 +106,7 @@ def test_what_will_not_end_is_killed_with_its_children(stand_in):
     assert not is_running(child)
 
 
-def test_each_end_is_told_once(stand_in):
+def test_each_end_is_reported_once(stand_in):
     stand_in("print('bye')")
     with WorkerProcesses(["w1"], dict(os.environ), Lines()) as workers:
         while not workers.all_ended():
@@ -120,25 +121,47 @@ def test_a_command_is_stopped_when_every_worker_has_ended(stand_in, capfd):
         WorkerProcesses(["w1"], dict(os.environ), Lines()) as workers,
         pytest.raises(WorkerDied, match="every worker has ended"),
     ):
-        up._run_python(["-c", "import time; time.sleep(600)"], dict(os.environ), workers)
+        LocalCluster("redis://r", {}, workers).run(["-c", "import time; time.sleep(600)"])
     assert "out of memory" in capfd.readouterr().err
 
 
 def test_a_command_passes_its_exit_status_on():
-    assert up._run_python(["-c", "raise SystemExit(5)"], dict(os.environ)) == 5
+    assert LocalCluster("redis://r", {}, None).run(["-c", "raise SystemExit(5)"]) == 5
+
+
+def test_the_output_of_a_command_can_be_received_line_by_line():
+    lines = []
+    program = "import os, sys; print(os.environ['REDIS_URL'], flush=True); sys.exit('error: no luck')"
+    assert LocalCluster("redis://r", {}, None).run(["-c", program], lines.append) == 1
+    assert lines == ["redis://r", "error: no luck"]
+
+
+def test_ctrl_c_is_left_to_the_command():
+    program = (
+        "import signal, sys, time\n"
+        "signal.signal(signal.SIGINT, lambda *_: sys.exit(9))\n"
+        "print('ready', flush=True)\n"
+        "time.sleep(60)"
+    )
+    code = "from helpers.launcher.local_cluster import LocalCluster\n"
+    code += f"print('status', LocalCluster('redis://r', {{}}, None).run(['-c', {program!r}]))"
+    process = subprocess.Popen([sys.executable, "-c", code], cwd=ROOT, stdout=subprocess.PIPE, text=True)
+    assert process.stdout.readline() == "ready\n"
+    process.send_signal(signal.SIGINT)
+    assert process.communicate(timeout=20)[0] == "status 9\n"
 
 
 def test_logs_of_workers_are_new_files(tmp_path):
     (tmp_path / "demo1.log").write_text("of an earlier demo")
-    write = up._log_files(tmp_path, ["demo1", "demo2"])
+    (tmp_path / "demo2.log").write_text("of an earlier demo")
+    write = log_files(tmp_path)
     write("demo1", "ready")
-    assert (tmp_path / "demo1.log").read_text() == "ready\n"
-    assert (tmp_path / "demo2.log").read_text() == ""
+    assert [(file.name, file.read_text()) for file in tmp_path.iterdir()] == [("demo1.log", "ready\n")]
 
 
 @pytest.mark.parametrize(("sent", "status"), [(signal.SIGINT, 0), (signal.SIGTERM, 143)])
 def test_up_starts_ready_workers_and_a_signal_stops_everything(redis_url, sent, status):
-    code = "import sys; from helpers.launcher import up; sys.exit(up.up(2))"
+    code = "import sys; from commands.up import up; sys.exit(up(2))"
     environment = {**os.environ, "REDIS_URL": redis_url, "PYTHONUNBUFFERED": "1", "DT_WEIGHT_STORE": ""}
     process = subprocess.Popen(
         [sys.executable, "-c", code], cwd=ROOT, env=environment, stdout=subprocess.PIPE, text=True
@@ -146,12 +169,12 @@ def test_up_starts_ready_workers_and_a_signal_stops_everything(redis_url, sent, 
     printed = []
     for line in process.stdout:
         printed.append(line)
-        if "--hostname=worker3@%h" in line:  # how to start one more, the last thing said
+        if "--hostname=worker3@%h" in line:  # how to start one more, printed last
             break
     assert process.poll() is None, "".join(printed)
     live = worker_processes.live_workers(connect(redis_url))
     assert sorted(name.partition("@")[0] for name in live) == ["worker1", "worker2"]
-    (place,) = {about["weight_store"] for about in live.values()}
+    (place,) = {status["weight_store"] for status in live.values()}
     assert f"DT_WEIGHT_STORE={place} " in line
     folder = Path(urlsplit(place).path)
     assert folder.is_dir()
@@ -159,6 +182,6 @@ def test_up_starts_ready_workers_and_a_signal_stops_everything(redis_url, sent, 
     process.communicate(timeout=60)
     assert process.returncode == status
     assert not folder.exists()
-    assert not any(is_running(about["pid"]) for about in live.values())
+    assert not any(is_running(status["pid"]) for status in live.values())
     assert re.search(r"^worker1 \| .*ready", "".join(printed), re.MULTILINE)
     assert connect(redis_url).ping()  # we did not start it, so it stays

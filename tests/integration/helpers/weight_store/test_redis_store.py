@@ -7,7 +7,7 @@ import redis
 
 from helpers.cluster.connection import connect
 from helpers.launcher.embedded_redis import find_binary, start_server
-from helpers.weight_store.blobs import LIFETIME_S, PIECE_BYTES
+from helpers.weight_store.codec import LIFETIME_S, PIECE_BYTES
 from helpers.weight_store.redis_store import RedisStore
 from helpers.weight_store.store import StoreError, WeightStore
 from tests.weight_store_contract import StoreContract

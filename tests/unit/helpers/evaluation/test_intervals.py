@@ -1,4 +1,4 @@
-"""Intervals: they hold the truth about as often as they say, and patients widen them."""
+"""Confidence intervals: their coverage, and the effect of patients on their width."""
 
 import math
 
@@ -13,7 +13,7 @@ TRUE_AUC = 0.5 * (1 + math.erf(1 / 2))  # of normal scores one standard deviatio
 
 
 def simulated(seed: int, num_images: int) -> tuple[np.ndarray, np.ndarray]:
-    """Labels and scores of a test set: normal, one standard deviation apart, as probabilities."""
+    """Return labels and scores of a test set: normal, one standard deviation apart, as probabilities."""
     generator = np.random.default_rng(seed)
     labels = generator.integers(0, 2, num_images)
     return labels, 1 / (1 + np.exp(-generator.normal(labels)))
@@ -64,11 +64,11 @@ def test_each_of_three_classes_has_intervals_around_its_own_metrics() -> None:
     labels = generator.integers(0, 3, 200)
     scores = generator.dirichlet([1, 1, 1], 200) / 2 + np.eye(3)[labels] / 2 * generator.random((200, 1))
     scores /= scores.sum(axis=1, keepdims=True)
-    found = evaluate(labels, scores)
+    evaluation = evaluate(labels, scores)
     intervals = bootstrap_intervals(labels, scores, None, 0.5, seed=1, resamples=200)
     assert len(intervals.by_class) == 3
     for metrics, own in zip(
-        [found.metrics, *found.by_class], [intervals.overall, *intervals.by_class], strict=True
+        [evaluation.metrics, *evaluation.by_class], [intervals.overall, *intervals.by_class], strict=True
     ):
         assert set(own) >= set(CLASS_METRIC_NAMES)
         for name in CLASS_METRIC_NAMES:

@@ -1,4 +1,4 @@
-"""Metrics: checked by hand and by scikit-learn on the same scores; what is undefined stays empty."""
+"""Metrics, compared with hand calculations and scikit-learn; undefined ones are None."""
 
 import math
 
@@ -40,7 +40,7 @@ def test_images_of_one_bin_share_their_calibration_error() -> None:
 
 
 def expected_calibration_error(labels: np.ndarray, scores: np.ndarray) -> float:
-    """By scikit-learn's calibration curve; it leaves out empty bins."""
+    """Return the error from scikit-learn's calibration curve, which omits empty bins."""
     fractions, means = calibration.calibration_curve(labels, scores, n_bins=10)
     bins = np.searchsorted(np.linspace(0, 1, 11)[1:-1], scores)
     sizes = np.bincount(bins)[np.bincount(bins) > 0]
@@ -50,7 +50,7 @@ def expected_calibration_error(labels: np.ndarray, scores: np.ndarray) -> float:
 def scikit_learns(
     labels: np.ndarray, scores: np.ndarray, threshold: float, weights: np.ndarray
 ) -> dict[str, float]:
-    """Every metric by scikit-learn, for labels of both classes."""
+    """Return every metric by scikit-learn, for labels of both classes."""
     decisions = (scores >= threshold).astype(int)
     weighted = {"sample_weight": weights}
     undefined = {"zero_division": math.nan, **weighted}
@@ -121,9 +121,9 @@ def test_undefined_is_none() -> None:
     assert only_healthy["accuracy"] == only_healthy["specificity"] == 1
     only_cancers = metrics_of(np.ones(3, int), scores)
     assert {name for name, value in only_cancers.items() if value is None} == undefined | {"specificity"}
-    none_found = metrics_of(np.array([0, 1]), np.array([0.1, 0.2]))
-    assert none_found["precision"] is None
-    assert none_found["recall"] == 0
+    none_detected = metrics_of(np.array([0, 1]), np.array([0.1, 0.2]))
+    assert none_detected["precision"] is None
+    assert none_detected["recall"] == 0
 
 
 def test_sensitivity_at_a_specificity_by_hand() -> None:
@@ -146,7 +146,7 @@ def three_classes(seed: int, digits: int) -> tuple[np.ndarray, np.ndarray]:
 def test_three_classes_equal_scikit_learns(seed: int, digits: int) -> None:
     labels, scores = three_classes(seed, digits)
     truth, decisions = np.eye(3, dtype=int)[labels], scores.argmax(axis=1)
-    found = evaluate(labels, scores)
+    evaluation = evaluate(labels, scores)
     by_class = {
         "precision": sk.precision_score(labels, decisions, average=None),
         "recall": sk.recall_score(labels, decisions, average=None),
@@ -159,7 +159,7 @@ def test_three_classes_equal_scikit_learns(seed: int, digits: int) -> None:
         SENSITIVITY: [metrics_of(truth[:, label], scores[:, label])[SENSITIVITY] for label in range(3)],
     }
     assert tuple(by_class) == CLASS_METRIC_NAMES
-    for label, metrics in enumerate(found.by_class):
+    for label, metrics in enumerate(evaluation.by_class):
         assert metrics == pytest.approx({name: values[label] for name, values in by_class.items()}, rel=1e-12)
     overall = {name: float(np.mean(values)) for name, values in by_class.items()} | {
         "val_loss": -np.mean(np.log(scores[np.arange(100), labels].clip(1e-7, 1 - 1e-7))),
@@ -168,38 +168,38 @@ def test_three_classes_equal_scikit_learns(seed: int, digits: int) -> None:
         "brier_score": sk.brier_score_loss(labels, scores, scale_by_half=False),
         "calibration_error": expected_calibration_error(decisions == labels, scores.max(axis=1)),
     }
-    assert found.metrics == pytest.approx(overall, rel=1e-12)
-    assert found.metrics["roc_auc"] == pytest.approx(sk.roc_auc_score(labels, scores, multi_class="ovr"))
-    np.testing.assert_array_equal(found.confusion, sk.confusion_matrix(labels, decisions))
+    assert evaluation.metrics == pytest.approx(overall, rel=1e-12)
+    assert evaluation.metrics["roc_auc"] == pytest.approx(sk.roc_auc_score(labels, scores, multi_class="ovr"))
+    np.testing.assert_array_equal(evaluation.confusion, sk.confusion_matrix(labels, decisions))
 
 
 def test_three_classes_by_hand() -> None:
     labels = np.array([0, 0, 1, 2])
     scores = np.array([[0.7, 0.2, 0.1], [0.2, 0.5, 0.3], [0.1, 0.6, 0.3], [0.5, 0.3, 0.2]])
-    found = evaluate(labels, scores)
-    assert found.confusion.tolist() == [[1, 1, 0], [0, 1, 0], [1, 0, 0]]
-    metrics = found.metrics
+    evaluation = evaluate(labels, scores)
+    assert evaluation.confusion.tolist() == [[1, 1, 0], [0, 1, 0], [1, 0, 0]]
+    metrics = evaluation.metrics
     assert metrics["accuracy"] == pytest.approx(2 / 4)
     assert metrics["recall"] == metrics["balanced_accuracy"] == pytest.approx((1 / 2 + 1 + 0) / 3)
-    assert metrics["precision"] is None  # class 2 is never said
-    assert [row["precision"] for row in found.by_class] == [1 / 2, 1 / 2, None]
+    assert metrics["precision"] is None  # class 2 is never decided
+    assert [row["precision"] for row in evaluation.by_class] == [1 / 2, 1 / 2, None]
     assert metrics["f1_score"] == pytest.approx((1 / 2 + 2 / 3 + 0) / 3)
     assert metrics["specificity"] == pytest.approx((1 / 2 + 2 / 3 + 1) / 3)
     assert metrics["val_loss"] == pytest.approx(-sum(map(math.log, [0.7, 0.2, 0.6, 0.2])) / 4)
     squares = [0.09 + 0.04 + 0.01, 0.64 + 0.25 + 0.09, 0.01 + 0.16 + 0.09, 0.25 + 0.09 + 0.64]
     assert metrics["brier_score"] == pytest.approx(sum(squares) / 4)
-    # Sureness .7 right, .5 wrong, .6 right, .5 wrong; bins (.4, .5], (.5, .6], (.6, .7].
+    # Confidence .7 right, .5 wrong, .6 right, .5 wrong; bins (.4, .5], (.5, .6], (.6, .7].
     assert metrics["calibration_error"] == pytest.approx((2 * 0.5 + 0.4 + 0.3) / 4)
 
 
 def test_means_are_undefined_without_a_class_and_two_classes_have_no_rows_by_class() -> None:
     labels, scores = three_classes(0, 7)
     rest = labels < 2
-    found = evaluate(labels[rest], scores[rest])
+    evaluation = evaluate(labels[rest], scores[rest])
     missing = {"recall", "roc_auc", "average_precision", "balanced_accuracy", SENSITIVITY}
-    assert missing <= {name for name, value in found.metrics.items() if value is None}
-    assert found.by_class[0]["roc_auc"] is not None
-    assert found.by_class[2]["roc_auc"] is None
+    assert missing <= {name for name, value in evaluation.metrics.items() if value is None}
+    assert evaluation.by_class[0]["roc_auc"] is not None
+    assert evaluation.by_class[2]["roc_auc"] is None
     two = evaluate(labels[rest], scores[rest][:, 1])
     assert two.by_class == []
     assert two.confusion.sum() == rest.sum()

@@ -1,4 +1,4 @@
-"""The threshold: what each rule promises holds on the very scores it was chosen by."""
+"""Choice of the threshold: each rule holds on the scores it was applied to."""
 
 import numpy as np
 import pytest

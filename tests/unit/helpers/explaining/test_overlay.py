@@ -1,4 +1,4 @@
-"""The surest decisions, and heat laid over an image; without TensorFlow."""
+"""Heatmap overlays and the selection of cases, without TensorFlow."""
 
 import numpy as np
 import pytest
@@ -57,7 +57,7 @@ def test_no_heat_leaves_the_image_and_most_heat_shines() -> None:
 
 
 @pytest.mark.parametrize("channels", [1, 3])
-def test_image_and_heat_lie_beside_each_other_in_color(channels) -> None:
+def test_image_and_heatmap_are_side_by_side_in_color(channels) -> None:
     image = np.random.default_rng(0).integers(0, 256, (4, 5, channels), np.uint8)
     picture = with_heatmap(image, np.zeros((4, 5), np.float32))
     assert (picture[:, :5] == image).all()

@@ -29,7 +29,7 @@ ROUND = ORDER | {"round": 3, "clients": [0, 1], "weights": {}, "sent_at": 1.5, "
 ROUND |= {"sites": []}
 ARRAY = {"name": "a", "dtype": "float32", "shape": [2, 3]}
 REFERENCE = {"key": "k", "length": 24, "sha256": "ab", "schema": [ARRAY]}
-REPLY = ClientReply(3, 1, 0, "w", "ok", None, 5, 0.5, REFERENCE, REFERENCE).to_message()
+REPLY = ClientReply(3, 1, 0, "w", "ok", None, 5, 1, 0.5, REFERENCE, REFERENCE).to_message()
 GOOD: list[tuple[type[Message], dict[str, Any]]] = [
     (StartOrder, ORDER | {"resume": False}),
     (FinishOrder, ORDER),
@@ -99,7 +99,7 @@ def test_any_reply_is_read_or_its_client_failed(field: str, value: Any) -> None:
 def test_a_loss_that_is_none_fails_its_client(loss: Any) -> None:
     (reply,) = read_replies(3, [1], [REPLY | {"train_loss": loss}])
     assert reply.status == "failed"
-    assert "no finite number" in (reply.error or "")
+    assert "not a finite number" in (reply.error or "")
 
 
 def test_a_reason_is_cut() -> None:
@@ -111,7 +111,7 @@ def test_a_reason_is_cut() -> None:
 
 @pytest.mark.parametrize("run", ["", ".", "../up", "/etc", "a/b", "a\\b", "a b", "x" * 101, "a\n", None, 7])
 def test_an_order_cannot_lead_out_of_the_runs_folders(run: Any) -> None:
-    with pytest.raises(MessageError, match="is no name of a run"):
+    with pytest.raises(MessageError, match="is not a run's name"):
         FinishOrder.from_message(ORDER | {"run": run})
 
 
@@ -122,7 +122,7 @@ def test_an_order_cannot_set_what_is_this_machines_alone(name: str) -> None:
     session = WorkerSession("worker", "redis://127.0.0.1:1/0", threads=1)
     settings = Config.load().for_run()
     session.check_settings(FinishOrder.from_message(ORDER | {"settings": settings}))
-    with pytest.raises(MessageError, match=f"{name}.*no settings of a run"):
+    with pytest.raises(MessageError, match=f"{name}.*not settings of a run"):
         session.check_settings(
             FinishOrder.from_message(ORDER | {"settings": settings | {name: "/elsewhere"}})
         )

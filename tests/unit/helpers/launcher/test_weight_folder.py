@@ -7,8 +7,9 @@ from urllib.parse import urlsplit
 
 import pytest
 
+from commands import up
 from helpers.cluster.connection import connect, is_on_this_machine
-from helpers.launcher import up, weight_folder
+from helpers.launcher import weight_folder
 
 URL = "redis://127.0.0.1:1/0"
 
@@ -92,11 +93,11 @@ def test_which_redis_is_on_this_machine(url, here):
     assert is_on_this_machine(connect(url)) == here
 
 
-def test_one_more_worker_is_told_what_the_others_have(monkeypatch):
+def test_one_more_worker_is_started_like_the_others(monkeypatch):
     monkeypatch.delenv("REDIS_URL", raising=False)
     others = {"REDIS_URL": "redis://127.0.0.1:7/0", "DT_THREADS": "2", "DT_WEIGHT_STORE": "file:///dev/shm/w"}
-    said = up._how_to_go_on(others, 3)
-    train, worker = [line for line in said.splitlines() if line.startswith("  ")]
+    text = up._how_to_go_on(others, 3)
+    train, worker = [line for line in text.splitlines() if line.startswith("  ")]
     assert re.fullmatch(r"  REDIS_URL=redis://127.0.0.1:7/0 \S+ distributed_training_index\.py", train)
     expected = "  REDIS_URL=redis://127.0.0.1:7/0 DT_THREADS=2 DT_WEIGHT_STORE=file:///dev/shm/w "
     assert worker.startswith(expected)

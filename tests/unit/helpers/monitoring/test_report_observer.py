@@ -15,10 +15,10 @@ PATIENCE_S = 20
 
 
 class Pen:
-    """Counts what is written and, until it is released, writes nothing to its end.
+    """Counts reports, and blocks each until released.
 
     Attributes:
-        written: whether the run went on, of every report begun.
+        written: for every report begun, whether the run was continuing.
     """
 
     def __init__(self, *, is_free: bool = True) -> None:
@@ -34,12 +34,12 @@ class Pen:
         assert self.may_go_on.wait(PATIENCE_S)
 
     def wait(self) -> None:
-        """Until one more report was begun."""
+        """Wait until one more report was begun."""
         assert self.begun.acquire(timeout=PATIENCE_S), "no report was begun"
 
 
 class Executor:
-    """Rounds without work; `before_round` is called in each, which no report of that round can precede."""
+    """Rounds without work. `before_round` is called in each, before any report of that round."""
 
     def __init__(self, before_round: Callable[[int], None]) -> None:
         self._before_round = before_round
@@ -102,7 +102,7 @@ def test_a_run_that_never_began_gets_no_folder():
     assert pen.written == []
 
 
-def test_a_report_that_fails_ends_no_training(caplog):
+def test_a_failed_report_does_not_end_the_training(caplog):
     def fail(is_running: bool) -> None:
         raise ZeroDivisionError("no picture")
 

@@ -1,4 +1,4 @@
-"""What TensorBoard is given of a run, read back record by record."""
+"""TensorBoard event files, read back record by record."""
 
 import struct
 import subprocess
@@ -18,7 +18,7 @@ IMAGES = np.linspace(0, 1, 2 * 4 * 5 * 3, dtype=np.float32).reshape(2, 4, 5, 3)
 
 
 def train(folder: Path, first: int, auc: float) -> None:
-    """Rounds `first` to 3 of a run with one client."""
+    """Write rounds `first` to 3 of a run with one client."""
     observer = TensorBoardObserver(folder, {"EPOCHS": 3}, IMAGES[:0])
     observer.run_started("r", SimpleNamespace(round=first - 1), 3)
     observer.show_images("augmented", IMAGES, first)
@@ -30,7 +30,7 @@ def train(folder: Path, first: int, auc: float) -> None:
 
 
 def events(folder: Path) -> Iterator[Any]:
-    """The events of a part, session after session: length, its checksum, the event, its checksum."""
+    """Yield the events of a folder; a record is length, checksum, event, checksum."""
     for file in sorted(folder.glob("events.out.tfevents.*")):
         data = file.read_bytes()
         while data:
@@ -51,7 +51,7 @@ def test_scalars_per_round_and_client(tmp_path):
     assert scalars(tmp_path / "averaged", "validation/roc_auc") == [(1, 0.6), (2, 0.6), (3, 0.6)]
     assert scalars(tmp_path / "client-7", "validation/roc_auc") == [(1, 0.5), (2, 0.5), (3, 0.5)]
     assert scalars(tmp_path / "client-7", "loss/training") == [(1, 0.25), (2, 0.25), (3, 0.25)]
-    assert scalars(tmp_path / "averaged", "loss/validation") == []  # what is undefined is not drawn
+    assert scalars(tmp_path / "averaged", "loss/validation") == []  # undefined values are not drawn
 
 
 def test_settings_as_text_and_images_as_they_are(tmp_path):
@@ -82,7 +82,7 @@ def test_a_resumed_run_replaces_what_was_written_of_its_rounds(tmp_path):
     assert scalars(tmp_path / "averaged", "validation/roc_auc")[-1] == (3, 0.9)
 
 
-def test_what_cannot_be_written_ends_no_training_and_is_begun_again(tmp_path, caplog):
+def test_a_failed_write_does_not_end_the_training_and_is_retried(tmp_path, caplog):
     (tmp_path / "averaged").touch()  # a file where the folder should be
     observer = TensorBoardObserver(tmp_path, {}, IMAGES[:0])
     observer.run_started("r", SimpleNamespace(round=0), 2)

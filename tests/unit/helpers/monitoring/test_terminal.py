@@ -53,7 +53,7 @@ def start(screen: Screen, rounds: int = 4, done: int = 0) -> None:
 
 
 def progress(screen: Screen, replied: int = 0, round_number: int = 1, **workers: Any) -> str:
-    """The live view; a worker is (client, batch of 10, seconds), or None where it is idle."""
+    """Return the live view; a worker is (client, batch of 10, seconds), or None if idle."""
     tasks = {
         name: {"task": work and {
             "job": f"train:{round_number}:{work[0]}", "batch": work[1], "batches": 10, "seconds": work[2],

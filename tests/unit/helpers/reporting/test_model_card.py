@@ -1,4 +1,4 @@
-"""The model card: what the records say, nothing that they do not, and nothing that reads as markup."""
+"""Model card: facts of the records only, and no markup from files."""
 
 import itertools
 import json
@@ -24,14 +24,14 @@ HEADINGS = [  # Mitchell et al. 2019, figure 1
 
 
 def card(root: Path) -> str:
-    """The card on one line, as files break lines where they like."""
+    """Write the card and return it on one line, so that line breaks do not matter."""
     path = write_model_card(root / "metrics", root / "models", "first")
     assert path == root / "models" / "first" / "model_card.md"
     return " ".join(path.read_text(encoding="utf-8").split())
 
 
 def change(path: Path, **values: object) -> None:
-    """Change names of a JSON file, made where there is none."""
+    """Change values of a JSON file; create it if absent."""
     content = json.loads(path.read_text()) if path.exists() else {}
     path.write_text(json.dumps(content | values))
 
@@ -43,7 +43,7 @@ def change_test(root: Path, **values: object) -> None:
 
 @pytest.fixture
 def root(tmp_path) -> Path:
-    """A finished run with what its last task writes beside the test."""
+    """A finished run with the files of its last task."""
     write_run(tmp_path)
     settings = Config(EPOCHS=4, TRAIN_BATCH_SIZE=16).for_run()
     change(tmp_path / "metrics/first/run.json", settings=settings, classes=["benign", "malignant"])
@@ -59,19 +59,19 @@ def test_has_the_headings_of_the_paper_in_their_order(root):
     assert max(line == before == "" for before, line in itertools.pairwise(lines)) == 0
 
 
-def test_says_what_the_records_say(root):
+def test_contains_the_facts_of_the_records(root):
     said = card(root)
     for sentence in (
-        "the model after round 3 of 3, the one with the highest ROC-AUC on validation images, 0.750.",
+        "the model after round 3 of 3, the round with the highest ROC-AUC on the validation images, 0.750.",
         "Input: float32 (N, 128, 128, 3), pixel values / 255.",
         "Classes: 0 = benign, 1 = malignant.",
         "Training: 3 rounds, strategy `fedavg`.",
-        "In the round of this model 2 clients counted, with 60 training images seen",
+        "In the round of this model 2 clients contributed, with 60 training images in total",
         "| `EPOCHS` | `4` | `10` | | `TRAIN_BATCH_SIZE` | `16` | `2` | Versions:",
         "Threshold: 0.4000 (all digits in `best.json`), chosen on the validation images by the rule youden.",
         "a bootstrap over patients.",
         "80 test images of 80 patients: 40 benign, 40 malignant.",
-        "License: not recorded: see where the images come from.",
+        "License: not recorded; see the source of the images.",
         "1 unreadable image left out.",
         "| split | images | benign | malignant | patients |",
         "| training | 60 | 40 | 20 | unknown | | validation | 40 | 20 | 20 | unknown |",
@@ -80,7 +80,7 @@ def test_says_what_the_records_say(root):
         "and 0.500 of them are malignant",
         "- Patients are unknown",
         "- Client 1 failed in round 2: worker1@host",
-        "no medical device",
+        "not a medical device",
     ):
         assert sentence in said
     change(root / "metrics/first/run.json", data={"license": "CC BY 4.0", "source": "x"})
@@ -94,23 +94,23 @@ def test_operating_points_by_hand(root):
     np.savez(root / "metrics/first/scores.npz", test_labels=labels, test_scores=scores)
     said = card(root)
     assert (
-        "| 0.4000, of this model | 1.000 | 0.333 | 2, 0 | 1, 2 | | 0.5000 | 0.500 | 0.667 | 1, 1 | 2, 1 |"
+        "| 0.4000 (this model) | 1.000 | 0.333 | 2, 0 | 1, 2 | | 0.5000 | 0.500 | 0.667 | 1, 1 | 2, 1 |"
         in said
     )
     assert "The mean score of the test images is 0.534, and 0.400 of them are malignant" in said
     change_test(root, threshold=0.5)
-    assert "| 0.5000, of this model | 0.500 | 0.667 | 1, 1 | 2, 1 | ### Calibration" in card(root)
+    assert "| 0.5000 (this model) | 0.500 | 0.667 | 1, 1 | 2, 1 | ### Calibration" in card(root)
 
 
-def test_what_is_not_defined_is_called_so_and_never_0(root):
+def test_undefined_numbers_are_stated_and_never_0(root):
     change_test(root, roc_auc=None, roc_auc_low=None, roc_auc_high=None, precision=None, precision_low=None)
     change(root / "models/first/best.json", value=None)
     np.savez(root / "metrics/first/scores.npz", test_labels=np.zeros(2), test_scores=np.array([0.1, 0.2]))
     said = card(root)
     assert "| ROC-AUC | not defined | not defined |" in said
     assert "| precision | not defined | not defined |" in said
-    assert "| 0.4000, of this model | not defined | 1.000 | 0, 0 | 2, 0 |" in said
-    assert "the last one: no round has a ROC-AUC on validation images to choose by" in said
+    assert "| 0.4000 (this model) | not defined | 1.000 | 0, 0 | 2, 0 |" in said
+    assert "the last round: no round has a ROC-AUC on the validation images" in said
 
 
 @pytest.mark.parametrize(
@@ -118,11 +118,11 @@ def test_what_is_not_defined_is_called_so_and_never_0(root):
     [
         ("0.3", [0, 1], "set before the training"),
         ("sensitivity>=0.90", [0, 1], r"chosen on the validation images by the rule sensitivity\>=0.90"),
-        ("youden", [1, 1], "not chosen, as validation has images of one class alone"),
+        ("youden", [1, 1], "not chosen: the rule youden needs both classes, and validation has only one"),
         (
             "youden",
             None,
-            "not chosen, as there were no validation scores by which the rule youden could choose",
+            "not chosen: the rule youden needs validation scores, and there were none",
         ),
     ],
 )
@@ -142,34 +142,34 @@ def at_sites(root: Path, digest: str) -> None:
     (root / "metrics/first/scores.npz").unlink()
 
 
-def test_of_sites_it_tells_sums_and_no_names(root):
+def test_sites_are_summed_and_not_named(root):
     at_sites(root, "")
     change_test(root, num_patients=None, num_examples=6, precision=None, roc_auc_over=MEAN)
     said = card(root)
     assert "Graz" not in said
     for sentence in (
-        "2 sites trained on images of their own",
+        "2 sites trained on local images",
         "Digest of the prepared images: at the sites.",
         "| training | 14 | 8 | 6 | unknown | | validation | 6 | 4 | 2 | unknown |",
         "| test | 6 | 2 | 4 | unknown |",
         "- 6 test images.",
         "| precision | – | – |",
-        "The ROC-AUC is the example-weighted mean of sites. A dash: not defined, or not known",
-        "the scores of the test images are not in the records",
-        "patients, or over images where a site does not know whom they show",
+        "The ROC-AUC is the example-weighted mean of sites. A dash means not defined, or not known",
+        "The scores of the test images are not recorded.",
+        "patients, or images at sites where patients are unknown",
     ):
         assert sentence in said
 
 
-def test_a_test_set_apart_is_not_told_as_the_sites(root):
+def test_a_separate_test_set_is_not_described_as_the_sites(root):
     at_sites(root, "f" * 64)
     change_test(root, num_patients=None)
     said = card(root)
-    assert "They are a test set apart (TEST_DIR), not the sites' own test images." in said
+    assert "They are a separate test set (TEST_DIR), not the sites' own test images." in said
     assert "Digest of the prepared test set: ffffffffffffffff." in said
     assert "| validation | 6 | 4 | 2 | unknown |" in said
     assert "| test |" not in said
-    assert "images, copies together, as patients are not known" in said
+    assert "images (copies together), as patients are unknown" in said
 
 
 def test_an_older_run_has_a_card_too(tmp_path):
@@ -187,7 +187,7 @@ def test_the_same_files_give_the_same_bytes(root):
     assert card(root) == card(root)
 
 
-def test_what_files_say_is_no_markup(tmp_path):
+def test_text_from_files_is_not_markup(tmp_path):
     hostile = "<script>x</script> [click](http://x) |`*_a_*"
     write_run(tmp_path, name=hostile)
     change(tmp_path / "metrics/first/run.json", classes=[hostile, "y\n\n# y"], settings={"EPOCHS": hostile})

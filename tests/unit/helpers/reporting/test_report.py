@@ -1,4 +1,4 @@
-"""The report of a run: whatever its files hold or lack, one page that is safe, honest and always the same."""
+"""Report of a run: one safe, reproducible page, also from missing or damaged files."""
 
 import json
 import re
@@ -36,7 +36,7 @@ def few_resamples():
 
 
 def write_run(root: Path, run: str = "first", *, finished: bool = True, name: str = "worker1@host") -> None:
-    """A run of three rounds and two clients, one of which fails in round 2; `name` is in every text."""
+    """Write a run of three rounds and two clients, one of which fails in round 2; `name` is in every text."""
     metrics, models = root / "metrics" / run, root / "models" / run
     metrics.mkdir(parents=True)
     models.mkdir(parents=True)
@@ -56,11 +56,11 @@ def write_run(root: Path, run: str = "first", *, finished: bool = True, name: st
     pd.DataFrame(rounds).to_csv(metrics / "rounds.csv", index=False)
     pd.DataFrame(clients).to_csv(metrics / "clients.csv", index=False)
     counts = {"train": {"0": 40, "1": 20}, "val": {"0": 20, "1": 20}, "test": {"0": 40, "1": 40}}
-    found = {"exact_duplicates": 0, "near_duplicates": 1, "label_conflicts": 0, "split_patients": 0}
+    findings = {"exact_duplicates": 0, "near_duplicates": 1, "label_conflicts": 0, "split_patients": 0}
     facts = {
         "run": run, "settings": {"EPOCHS": 4, "NOTE": name}, "data_digest": "0" * 64, "versions": {"a": name},
         "data": {"source": name, "grouped_by": None, "counts": counts, "patients": None, "left_out": [name],
-                 "audit": found},
+                 "audit": findings},
         "partition": {"0": {"0": 20, "1": 10}, "1": {"0": 20, "1": 10}},
     }  # fmt: skip
     (metrics / "run.json").write_text(json.dumps(facts))
@@ -70,7 +70,7 @@ def write_run(root: Path, run: str = "first", *, finished: bool = True, name: st
 
 
 def write_test(metrics: Path, name: str) -> None:
-    """What the end of a run writes."""
+    """Write the files of the test."""
     generator = np.random.default_rng(0)
     labels = np.repeat([0, 1], 40).astype(np.int32)
     scores = (0.5 * generator.random(80) + 0.3 * labels).astype(np.float32)
@@ -107,12 +107,12 @@ def finished(tmp_path_factory) -> Path:
 
 @pytest.fixture
 def root(finished, tmp_path) -> Path:
-    """A finished run to be damaged."""
+    """A copy of a finished run, for changes."""
     return Path(shutil.copytree(finished, tmp_path / "root"))
 
 
 def words(page: str) -> str:
-    """The text of a page."""
+    """Return the text of a page."""
     parser = HTMLParser()
     parts: list[str] = []
     parser.handle_data = parts.append  # type: ignore[method-assign]
@@ -128,9 +128,9 @@ def test_a_finished_run_shows_everything_and_stays(finished):
     assert page.count("<img ") == page.count("alt=")
     text = words(page)
     for said in ("Finished after 3 rounds of 4", "Best model: round 3", "0.900 95 %: 0.800 to 0.950",
-                 "no medical device", "at threshold 0.400", "2 ok, 1 failed",
-                 "worker1@host: cancerous, called cancerous, score 0.900",
-                 "worker1@host: non-cancerous, called cancerous, score 0.800"):  # fmt: skip
+                 "not a medical device", "at threshold 0.400", "2 ok, 1 failed",
+                 "worker1@host: cancerous, decided cancerous, score 0.900",
+                 "worker1@host: non-cancerous, decided cancerous, score 0.800"):  # fmt: skip
         assert said in text
     assert "not as expected" not in text
 
@@ -146,7 +146,7 @@ def test_needs_nothing_from_outside(finished):
     assert set(referred) <= set(ids)
 
 
-def test_nothing_that_is_closed_is_missing_from_a_print_without_a_word(finished):
+def test_closed_details_are_printed_or_a_hint_is(finished):
     page = report(finished)
     assert re.search(r"@media print \{.*details::details-content \{ display: block", page, re.DOTALL)
     hint = r"@supports not selector\(::details-content\) \{\s*@media print .*open it before printing"
@@ -164,11 +164,11 @@ def test_refreshes_itself_while_the_run_lasts(tmp_path):
     assert page.count('<meta http-equiv="refresh" content="10">') == 1
     text = words(page)
     assert "Not finished : 3 of 4 rounds done" in text
-    assert text.count("comes with the test") == 3
+    assert text.count("is added with the test") == 3
     stopped = report(tmp_path)
     assert 'http-equiv="refresh"' not in stopped
-    assert "Stopped after 3 of 4 rounds; --resume goes on." in words(stopped).replace(" ;", ";")
-    assert "follows the run" not in stopped
+    assert "Stopped after 3 of 4 rounds. --resume continues the run." in words(stopped).replace(" .", ".")
+    assert "updates itself" not in stopped
     write_test(tmp_path / "metrics" / "first", "w")
     for is_running in (True, False):
         page = report(tmp_path, is_running=is_running)
@@ -176,7 +176,7 @@ def test_refreshes_itself_while_the_run_lasts(tmp_path):
         assert "Finished" in words(page)
 
 
-def test_names_from_files_are_shown_not_run(tmp_path):
+def test_names_from_files_are_escaped(tmp_path):
     write_run(tmp_path, name=HOSTILE)
     page = report(tmp_path)
     assert "<script" not in page
@@ -199,7 +199,7 @@ def test_damaged_files_are_named(root, damage):
     text = words(report(root))
     assert "No round is finished yet." in text
     for name in ("scores.npz", "cases.npz", "run.json"):
-        assert f"{name} could not be read" in text or f"{name} holds no names" in text
+        assert f"{name} could not be read" in text or f"{name} is not a JSON object" in text
 
 
 def test_fields_of_the_wrong_kind_cost_only_their_section(root):
@@ -234,8 +234,8 @@ def test_classes_have_the_names_of_the_run(root):
     page = report(root)
     assert "cancerous" not in page
     text = words(page)
-    for said in ("called benign called <i>malignant</i>", "class 1 = <i>malignant</i>",
-                 "worker1@host: benign, called <i>malignant</i>, score 0.800",
+    for said in ("decided benign decided <i>malignant</i>", "class 1 = <i>malignant</i>",
+                 "worker1@host: benign, decided <i>malignant</i>, score 0.800",
                  "(40 <i>malignant</i>)"):  # fmt: skip
         assert said in text
     path.write_text(json.dumps(facts | {"classes": "benign"}))
@@ -265,7 +265,7 @@ def test_warns_in_words(finished):
 
 
 def error_of_validation(root: Path, repeats: int, patients: bool) -> str:
-    """What the warning says of validation: 40 images `repeats` times, each time the same patients or not."""
+    """Return the AUC error in the caution, for 40 images repeated with the same or with other patients."""
     generator = np.random.default_rng(3)
     labels = np.repeat([0, 1], 20)
     scores = (0.5 * generator.random(40) + 0.2 * labels).astype(np.float32)
@@ -293,35 +293,38 @@ def test_before_the_test_the_error_of_validation_is_that_of_the_formula(tmp_path
     write_run(tmp_path, finished=False)
     text = "\n".join(cautions(read_run(tmp_path / "metrics", tmp_path / "models", "first")))
     error = 1.96 * auc_standard_error(0.75, 20, 20)
-    assert f"± {error:.2f} (95 %, Hanley & McNeil 1982, as if every image showed another patient)" in text
+    assert f"± {error:.2f} (95 %, Hanley & McNeil 1982, assuming one image per patient)" in text
 
 
 def change_data(root: Path, **changes: object) -> None:
-    """Change what run.json says of the data."""
+    """Change `data` in run.json."""
     file = root / "metrics" / "first" / "run.json"
     facts = json.loads(file.read_text())
     facts["data"] |= changes
     file.write_text(json.dumps(facts))
 
 
-@pytest.mark.parametrize(("count", "says"), [(1, "1 copy lies"), (12, "12 copies lie")])
+@pytest.mark.parametrize(("count", "says"), [(1, "1 copy is"), (12, "12 copies are")])
 def test_copies_across_splits_are_the_first_warning(root, count, says):
     change_data(root, audit={"label_conflicts": count, "split_patients": 1, "split_copies": count})
     sentences = cautions(read_run(root / "metrics", root / "models", "first"))
-    assert sentences[0] == f"{says} in another split than the original: the test flatters the model."
+    assert sentences[0] == f"{says} in another split than the original: the test overstates the model."
     assert sentences[1].startswith("1 patient with images in more than one split")
     assert sentences[2].endswith("in two classes: one of the labels is wrong.")
     assert f"<li>{sentences[0]}</li>" in report(root)
 
 
-def test_the_gravest_findings_are_listed_first_and_none_of_them_is_cut(root):
-    gravest = ["copy_in_two_splits", "patient_in_two_splits", "label_conflict", "exact_duplicate"]
-    kinds = ["near_duplicate"] * 60 + ["of later days", *gravest[::-1]]
+def test_the_most_serious_findings_are_listed_first_and_not_cut(root):
+    most_serious = ["copy_in_two_splits", "patient_in_two_splits", "label_conflict", "exact_duplicate"]
+    kinds = ["near_duplicate"] * 60 + ["of later days", *most_serious[::-1]]
     lines = [f"{kind},{number}.png,b.png,x" for number, kind in enumerate(kinds)]
     (root / "audit.csv").write_text("\n".join(["kind,file,other,detail", *lines]) + "\n")
     files = read_run(root / "metrics", root / "models", "first", root / "audit.csv")
     section = audit(files)
-    assert [item["kind"] for item in section["findings"][:5]] == [*map(KINDS.get, gravest), "near duplicate"]
+    assert [item["kind"] for item in section["findings"][:5]] == [
+        *map(KINDS.get, most_serious),
+        "near duplicate",
+    ]
     assert [item["file"] for item in section["findings"][4:6]] == ["0.png", "1.png"]
     assert (len(section["findings"]), section["further"]) == (50, 15)
 
@@ -339,16 +342,16 @@ SETTINGS = {"SEED": 42, "TEST_FRACTION": 0.3, "VALIDATION_FRACTION": 0.1, "INPUT
 @pytest.mark.parametrize(
     ("recorded", "says"),
     [
-        ({"grouped_by": "patient"}, "kept together in a split by: patient."),  # of an older run
-        ({}, "kept together in a split by: not recorded."),
+        ({"grouped_by": "patient"}, "images kept together by: patient."),  # of an older run
+        ({}, "images kept together by: not recorded."),
         (
             {"split_by": "drawn", "grouped_by": "copy", "allowed": [], "settings": SETTINGS},
-            "splits drawn (TEST_FRACTION 0.3, VALIDATION_FRACTION 0.1, SEED 42); kept together in a split "
-            "by: copy.",
+            "splits drawn (TEST_FRACTION 0.3, VALIDATION_FRACTION 0.1, SEED 42); images kept together by: "
+            "copy.",
         ),
         (
             {"split_by": "given", "allowed": ["label_conflicts", "leaks"], "settings": SETTINGS},
-            "splits given in manifest.csv; kept together in a split by: nothing; prepared with "
+            "splits given in manifest.csv; images kept together by: nothing; prepared with "
             "--allow-label-conflicts and --allow-leaks.",
         ),
     ],
@@ -366,13 +369,13 @@ def test_warns_of_clients_that_failed_fell_silent_or_ran_out_of_time(root):
     table.to_csv(file, index=False)
     sentences = cautions(read_run(root / "metrics", root / "models", "first"))
     assert [sentence for sentence in sentences if sentence.startswith("Client ")] == [
-        "Client 0 ran out of time and counted with only a part of its images in rounds 2, 3.",
+        "Client 0 reached the deadline and counted with only part of its images in rounds 2, 3.",
         "Client 1 failed in round 2: no space left",
-        "Client 1 did not answer in round 1.",
+        "Client 1 did not reply in round 1.",
     ]
 
 
-def test_shows_where_the_run_took_place_beside_the_versions(root):
+def test_shows_the_environment_next_to_the_versions(root):
     file = root / "metrics" / "first" / "run.json"
     assert versions(read_run(root / "metrics", root / "models", "first"))["rows"] == [("a", "worker1@host")]
     file.write_text(json.dumps(json.loads(file.read_text()) | {"environment": {"python": "3.12.1"}}))
@@ -463,14 +466,14 @@ def test_the_lane_of_a_client_is_full_from_dispatch_to_aggregation():
     assert client_bars(row | {"status": "missing"}, 8.0, 0.0) == [("failed or missing", (0, 8.0, 0.0, 0.8))]
 
 
-def test_the_division_is_told_and_drawn(root):
+def test_the_partition_is_described_and_drawn(root):
     path = root / "metrics/first/run.json"
     facts = json.loads(path.read_text())
     facts |= {"divided_by": "dirichlet", "num_clients": 2, "sites": None}
     facts["settings"]["DIRICHLET_ALPHA"] = 0.3
     path.write_text(json.dumps(facts))
     page = report(root)
-    assert "divided among 2 clients with unlike shares of the classes (Dirichlet, α = 0.3)." in words(page)
+    assert "divided among 2 clients with different class shares (Dirichlet, α = 0.3)." in words(page)
     assert "client 1</text>" in page
     path.write_text(json.dumps(facts | {"divided_by": "site", "sites": ["Graz", "Linz " * 9]}))
     page = report(root)
@@ -480,7 +483,7 @@ def test_the_division_is_told_and_drawn(root):
     assert "client 1</text>" not in page
 
 
-def test_a_division_that_follows_the_workers_is_the_latest_one_written_down(root):
+def test_a_partition_that_follows_the_workers_is_that_of_the_last_round(root):
     path = root / "metrics/first/run.json"
     facts = json.loads(path.read_text())
     path.write_text(json.dumps(facts | {"partition": None, "divided_by": "iid", "num_clients": None}))
@@ -490,7 +493,7 @@ def test_a_division_that_follows_the_workers_is_the_latest_one_written_down(root
     assert files.partition == {"9": {"1": 2}, "10": {"0": 1}}
     page = report(root)
     assert "Clients 9, 10 have only images of one class." in words(page)
-    assert "as many clients as live workers" in words(page)
+    assert "one client per live worker" in words(page)
     (path.parent / "partition.csv").write_bytes(b"\xff\x00")
     assert "partition.csv could not be read" in words(report(root))
 

@@ -1,4 +1,4 @@
-"""What a person reads of a run of three classes: report, model card, comparison, tables of the terminal."""
+"""Report, model card, comparison and terminal tables of a run with three classes."""
 
 import itertools
 import json
@@ -31,11 +31,11 @@ from tests.unit.helpers.reporting.test_report import words
 NAMES = ("normal", "benign <b>", "malignant")
 CLASS_METRICS = ("precision", "recall", "f1_score", "roc_auc", "average_precision", "specificity")
 SIZES = (30, 20, 10)
-MEANS = "are means over the classes, each one against the rest"
+MEANS = "are means over the classes, each against the rest"
 
 
 def three_class_scores(sizes: tuple[int, ...] = SIZES) -> tuple[np.ndarray, np.ndarray]:
-    """Labels (N,) and scores (N, 3), mostly right."""
+    """Return labels (N,) and scores (N, 3), mostly correct."""
     generator = np.random.default_rng(0)
     labels = np.repeat([0, 1, 2], sizes)
     scores = generator.random((len(labels), 3)) + np.eye(3)[labels]
@@ -43,7 +43,7 @@ def three_class_scores(sizes: tuple[int, ...] = SIZES) -> tuple[np.ndarray, np.n
 
 
 def write_run(root: Path, run: str = "first") -> None:
-    """A finished run of two rounds and two clients, as its tasks write it."""
+    """Write a finished run of two rounds and two clients."""
     metrics, models = root / "metrics" / run, root / "models" / run
     metrics.mkdir(parents=True)
     models.mkdir(parents=True)
@@ -103,7 +103,7 @@ def finished(tmp_path_factory) -> Path:
 
 @pytest.fixture
 def root(finished, tmp_path) -> Path:
-    """A run to be damaged."""
+    """A copy of the run, for changes."""
     return Path(shutil.copytree(finished, tmp_path / "root"))
 
 
@@ -119,16 +119,16 @@ def test_the_report_names_every_class_and_no_threshold(finished):
     for said in (
         "Classification into 3 classes: normal, benign <b>, malignant.",
         "Accuracy 0.700", "Balanced accuracy 0.600 mean recall of the 3 classes",
-        "each is called the class that is most probable.", MEANS,
+        "The decision is the most probable class.", MEANS,
         "malignant 10 0.700 0.400 to 0.800",  # the class by itself
-        "called normal called benign <b> called malignant",
-        "a.png: malignant, called malignant, probability 0.900",
-        "b.png: normal, called benign <b>, probability 0.700",
+        "decided normal decided benign <b> decided malignant",
+        "a.png: malignant, decided malignant, probability 0.900",
+        "b.png: normal, decided benign <b>, probability 0.700",
         "training 60 30 20 10 unknown",
         "mean over the classes",
     ):  # fmt: skip
         assert said in text
-    for not_said in ("threshold", "class 1", "cancerous", "Bands hold"):
+    for not_said in ("threshold", "class 1", "cancerous", "Bands are"):
         assert not_said not in text
     assert "<b>," not in page
 
@@ -151,10 +151,10 @@ def test_without_names_the_classes_are_numbers(root, damage):
     forget_names(root, damage)
     text = words(report(root))
     assert "not as expected" not in text
-    assert "called 0 called 1 called 2" in text
-    assert "b.png: 0, called 1, probability 0.700" in text
+    assert "decided 0 decided 1 decided 2" in text
+    assert "b.png: 0, decided 1, probability 0.700" in text
     card = write_model_card(root / "metrics", root / "models", "first").read_text(encoding="utf-8")
-    assert "| truth | called 0 | called 1 | called 2 |" in card
+    assert "| truth | decided 0 | decided 1 | decided 2 |" in card
 
 
 @pytest.mark.parametrize("label", [3, -1])
@@ -164,7 +164,7 @@ def test_labels_of_no_class_make_a_split_unreadable(root, label):
     np.savez(root / "metrics/first/scores.npz", test_labels=labels, test_scores=scores)
     text = words(report(root))
     assert "not as expected" not in text
-    assert "scores.npz could not be read: test: labels beside the scores are not all 0 to 2" in text
+    assert "scores.npz could not be read: test: labels of the scores are not all 0 to 2" in text
     write_model_card(root / "metrics", root / "models", "first")
 
 
@@ -241,10 +241,10 @@ def test_calibration_is_that_of_the_decided_class():
     split = SplitScores(np.array([0, 0, 0, 1]), scores, np.arange(4).astype(str))
     with drawing():
         svg = draw_calibration(split, "test", NAMES).svg
-    assert "a mean probability of the decided class of 0.75, of which 0.75 are right" in svg
+    assert "a mean probability of the decided class of 0.75, of which 0.75 are correct" in svg
 
 
-def test_panels_tell_the_decided_class(finished):
+def test_panels_name_the_decided_class(finished):
     with np.load(finished / "metrics/first/cases.npz") as cases:
         right, wrong = panels(dict(cases), NAMES)
     assert (right.truth, right.decision, right.score) == ("malignant", "malignant", pytest.approx(0.9))
@@ -260,26 +260,26 @@ def test_classes_stand_in_a_table_with_their_intervals(finished):
 
 
 def change_classes(root: Path, file: str, **columns: object) -> list[str]:
-    """The cautions after columns of a file were changed."""
+    """Change columns of a file and return the cautions."""
     path = root / "metrics/first" / file
     pd.read_csv(path).assign(**columns).to_csv(path, index=False)
     return cautions(read_run(root / "metrics", root / "models", "first"))
 
 
 def test_cautions_are_about_classes(root):
-    found = cautions(read_run(root / "metrics", root / "models", "first"))
-    assert "Client 0 has only images of one class." in found  # and client 1, of two, is not told
-    assert any(sentence.startswith("Few validation images: 10 of malignant;") for sentence in found)
-    assert any(sentence.startswith("Few test images: 10 of malignant;") for sentence in found)
-    assert not any("threshold" in sentence or "puts every" in sentence for sentence in found)
-    found = change_classes(root, "test_classes.csv", recall=[0.5, 0.0, 0.0])
-    assert "The model finds none of the test images of: benign <b>, malignant." in found
-    found = change_classes(
+    sentences = cautions(read_run(root / "metrics", root / "models", "first"))
+    assert "Client 0 has only images of one class." in sentences  # but not client 1, which has two
+    assert any(sentence.startswith("Few validation images: 10 of malignant.") for sentence in sentences)
+    assert any(sentence.startswith("Few test images: 10 of malignant.") for sentence in sentences)
+    assert not any("threshold" in sentence or "puts every" in sentence for sentence in sentences)
+    sentences = change_classes(root, "test_classes.csv", recall=[0.5, 0.0, 0.0])
+    assert "The model detects none of the test images of: benign <b>, malignant." in sentences
+    sentences = change_classes(
         root, "classes.csv", recall=[0.0, 1.0, 0.0, 0.5, 0.5, 0.5], precision=[None, 0.3, None, 0.5, 0.5, 0.5]
     )
-    assert "In 1 round the averaged model puts every validation image into one class." in found
-    found = change_classes(root, "classes.csv", recall=[1.0, 0.0, 0.0] * 2, precision=[1.0, 0.0, 0.0] * 2)
-    assert not any("puts every" in sentence for sentence in found)  # two of the classes are swapped
+    assert "In 1 round the averaged model puts every validation image into one class." in sentences
+    sentences = change_classes(root, "classes.csv", recall=[1.0, 0.0, 0.0] * 2, precision=[1.0, 0.0, 0.0] * 2)
+    assert not any("puts every" in sentence for sentence in sentences)  # two of the classes are swapped
 
 
 def test_sites_have_counts_of_every_class(root):
@@ -292,7 +292,7 @@ def test_sites_have_counts_of_every_class(root):
     assert files.data["counts"]["test"] == {"0": 0, "1": 2, "2": 4}
 
 
-def test_the_model_card_tells_each_class(finished):
+def test_the_model_card_names_each_class(finished):
     path = write_model_card(finished / "metrics", finished / "models", "first")
     lines = path.read_text(encoding="utf-8").splitlines()
     assert all(line != before or line for before, line in itertools.pairwise(lines))
@@ -300,13 +300,13 @@ def test_the_model_card_tells_each_class(finished):
     for sentence in (
         "3 outputs, the probability of each class; they sum to 1.",
         "Classes: 0 = normal, 1 = benign <b>, 2 = malignant.",
-        "The decision is the class with the highest probability; there is no threshold.", MEANS,
+        "The decision is the class with the highest probability, without a threshold.", MEANS,
         "60 test images of 60 patients: 30 normal, 20 benign <b>, 10 malignant.",
         "| split | images | normal | benign <b> | malignant | patients | |---|---|---|---|---|---| "
         "| training | 60 | 30 | 20 | 10 | unknown |",
         "### Each class against the rest | class | images | ROC-AUC |",
         "| malignant | 10 | 0.700 (0.400 to 0.800) |",
-        "| truth | called normal | called benign <b> | called malignant | |---|---|---|---| | normal | ",
+        "| truth | decided normal | decided benign <b> | decided malignant | |---|---|---|---| | normal | ",
         "The mean probability of the decided class is ",
     ):  # fmt: skip
         assert sentence in said

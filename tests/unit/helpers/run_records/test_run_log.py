@@ -25,9 +25,17 @@ from helpers.run_records.checkpoint import (
     save_weights,
 )
 from helpers.run_records.files import RecordError, RunFolders, write_whole
-from helpers.run_records.rows import class_rows, client_row, round_row
 from helpers.run_records.run_log import begin_run, commit_round, resume_run, server_state_before
-from helpers.run_records.tables import confusion_table, read_table, to_csv, trim_table, write_rows
+from helpers.run_records.tables import (
+    class_rows,
+    client_row,
+    confusion_table,
+    read_table,
+    round_row,
+    to_csv,
+    trim_table,
+    write_rows,
+)
 from helpers.weight_store.store import MemoryStore, put_arrays
 
 NAMES = ["a", "b"]

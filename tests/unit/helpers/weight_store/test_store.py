@@ -17,8 +17,17 @@ from safetensors.numpy import save
 from helpers.cluster.connection import connect
 from helpers.federated.weights import SchemaError, check_weights, schema_of
 from helpers.settings.errors import ConfigError
-from helpers.weight_store.blobs import LIFETIME_S, PIECE_BYTES, Digest, pieces, start_digest
-from helpers.weight_store.codec import HEADER_LIMIT, CodecError, decode, encode
+from helpers.weight_store.codec import (
+    HEADER_LIMIT,
+    LIFETIME_S,
+    PIECE_BYTES,
+    CodecError,
+    Digest,
+    decode,
+    encode,
+    pieces,
+    start_digest,
+)
 from helpers.weight_store.file_store import FileStore
 from helpers.weight_store.redis_store import RedisStore
 from helpers.weight_store.store import MemoryStore, StoreError, WeightStore, open_store

@@ -277,7 +277,7 @@ def test_a_tally_that_cannot_be_is_refused(change: dict) -> None:
 
 @pytest.mark.parametrize("data", [None, [], 7, {}, {"confusion": [[2, 1], [1, 3]]}])
 def test_what_is_no_tally_is_refused(data) -> None:
-    with pytest.raises(ValueError, match="no tally"):
+    with pytest.raises(ValueError, match="not a tally"):
         read_tally(data, [3, 4])
 
 

@@ -5,8 +5,8 @@ from io import StringIO
 import pytest
 from rich.console import Console
 
-import commands.models as command
-from commands.models import facts_of, models
+import commands.network_costs as command
+from commands.network_costs import cost_of, print_costs
 from helpers.global_config import Config
 
 
@@ -19,7 +19,7 @@ def quick(monkeypatch):
 
 def shown(config: Config, *, with_timing: bool) -> str:
     console = Console(width=80, record=True, force_terminal=False)
-    models(config, with_timing=with_timing, console=console)
+    print_costs(config, with_timing=with_timing, console=console)
     return console.export_text()
 
 
@@ -40,13 +40,13 @@ def test_without_timing_nothing_is_trained(quick, monkeypatch) -> None:
 
 
 def test_a_terminal_names_the_network_that_is_waited_for(quick, monkeypatch) -> None:
-    monkeypatch.setattr(command, "facts_of", lambda name, *_: command.Facts(name))
+    monkeypatch.setattr(command, "cost_of", lambda name, *_: command.NetworkCost(name))
     for is_terminal in (False, True):
         console = Console(file=StringIO(), width=80, force_terminal=is_terminal)
-        models(Config(), with_timing=True, console=console)
+        print_costs(Config(), with_timing=True, console=console)
         assert ("measuring seed_cnn (1 of 1)" in console.file.getvalue()) == is_terminal
 
 
 def test_what_cannot_be_built_is_said_beside_the_others() -> None:
-    facts = facts_of("mobilenet_v3_small", Config(INPUT_SHAPE=(16, 16)), with_timing=True)
-    assert facts.problem.startswith("INPUT_SHAPE: received (16, 16)")
+    cost = cost_of("mobilenet_v3_small", Config(INPUT_SHAPE=(16, 16)), with_timing=True)
+    assert cost.problem.startswith("INPUT_SHAPE: received (16, 16)")

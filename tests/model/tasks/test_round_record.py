@@ -11,8 +11,8 @@ import pytest
 from helpers.federated.messages import RunState
 from helpers.global_config import Config
 from preprocessing.feed.prepared_data import PreparedData
-from tasks import partition_log
-from tasks.partition_log import record_partition
+from tasks import round_record as partition_log
+from tasks.round_record import record_partition
 
 
 class Data(PreparedData):

@@ -94,7 +94,7 @@ def test_tensorboard_is_written_once_if_asked_for(config, how):
     assert len(list(Path(config.METRICS_DIR / "first/tensorboard/averaged").iterdir())) == len(asked) == 1
 
 
-def test_a_class_of_ones_own_gets_the_calls(config):
+def test_a_custom_class_gets_the_calls(config):
     observer, _ = observe(config, "own_observers:Recorder")
     observer.run_started("first", SimpleNamespace(round=0), 7)
     observer.notice("worker lost")
@@ -102,7 +102,7 @@ def test_a_class_of_ones_own_gets_the_calls(config):
     assert sys.modules["own_observers"].calls == [(7, "first"), ("first", 7), "worker lost"]
 
 
-def test_errors_of_an_own_class_are_reported_once_in_one_line_and_end_nothing(config):
+def test_errors_of_a_custom_class_are_reported_once_in_one_line_and_do_not_end_the_run(config):
     observer, output = observe(config, "own_observers:Broken", "own_observers:Recorder")
     for number in (1, 2):
         observer.round_started(number, [0])
@@ -132,7 +132,7 @@ def test_errors_of_an_own_class_are_reported_once_in_one_line_and_end_nothing(co
         ),
     ],
 )
-def test_what_cannot_be_made_is_refused_at_the_start(config, name, said):
+def test_unusable_names_are_refused_at_the_start(config, name, said):
     with pytest.raises(ConfigError, match=f"^OBSERVERS: {said}"):
         observe(config, name)
     assert list(BUILT_IN) == ["terminal", "report", "tensorboard"]

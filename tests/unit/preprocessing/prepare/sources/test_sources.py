@@ -15,7 +15,7 @@ from preprocessing.load_and_create_dataset import main
 from preprocessing.prepare.sources import DEFAULT_SOURCE, SOURCES, get_source, list_images
 from preprocessing.prepare.sources.source import Option, Source
 
-PREPROCESSING = Path(__file__).resolve().parents[2] / "preprocessing"
+PREPROCESSING = Path(__file__).resolve().parents[5] / "preprocessing"
 DOCS = PREPROCESSING.parent / "docs/data.md"
 
 

@@ -1,4 +1,4 @@
-"""An object in a process of its own, asked through a pipe; while it waits it uses no processor."""
+"""An object in a separate process, called through a pipe. It uses no processor time while it waits."""
 
 import importlib
 import multiprocessing
@@ -12,15 +12,15 @@ from helpers.cluster.process_tuning import tune_process
 
 
 class ContenderFailed(Exception):
-    """A contender raised; the message is its traceback."""
+    """A contender raised an exception. The message is its traceback."""
 
 
-class Apart:
-    """A process that makes an object and calls its methods when asked. A context manager that ends it.
+class RemoteObject:
+    """A process that makes an object and calls its methods. A context manager that ends the process.
 
     Args:
-        make: dotted name of a class, imported in the new process alone.
-        *arguments: what it is given.
+        make: dotted name of a class; only the new process imports it.
+        *arguments: of the class.
         is_tuned: whether the process is tuned as the project's workers are.
     """
 
@@ -38,14 +38,14 @@ class Apart:
         return self.process.pid
 
     def send(self, method: str, *arguments: Any) -> None:
-        """Ask, without waiting for the answer."""
+        """Call a method without waiting for its answer."""
         self._pipe.send((method, arguments))
 
     def receive(self) -> Any:
-        """The answer to the oldest question.
+        """Return the answer to the oldest call.
 
         Raises:
-            ContenderFailed: it raised, or has ended.
+            ContenderFailed: the method raised, or the process has ended.
         """
         try:
             is_good, answer = self._pipe.recv()
@@ -56,7 +56,7 @@ class Apart:
         return answer
 
     def ask(self, method: str, *arguments: Any) -> Any:
-        """Call a method and wait for what it returns; raises as `receive`."""
+        """Call a method and return its answer; raise as `receive`."""
         self.send(method, *arguments)
         return self.receive()
 
@@ -74,15 +74,15 @@ class Apart:
         self.close()
 
 
-def ask_all(group: Sequence[Apart], method: str, *arguments: Any) -> list[Any]:
-    """Let all work at the same time; returns their answers, in their order."""
+def ask_all(group: Sequence[RemoteObject], method: str, *arguments: Any) -> list[Any]:
+    """Call a method of all at the same time and return the answers in order."""
     for one in group:
         one.send(method, *arguments)
     return [one.receive() for one in group]
 
 
 def _serve(pipe: Connection, make: str, arguments: Sequence[Any], is_tuned: bool) -> None:
-    os.dup2(os.open(os.devnull, os.O_WRONLY), 2)  # TensorFlow's chatter; a traceback goes through the pipe
+    os.dup2(os.open(os.devnull, os.O_WRONLY), 2)  # hides TensorFlow's remarks; tracebacks use the pipe
     if is_tuned:
         tune_process()
     try:
@@ -90,9 +90,9 @@ def _serve(pipe: Connection, make: str, arguments: Sequence[Any], is_tuned: bool
         subject = getattr(importlib.import_module(module), name)(*arguments)
         pipe.send((True, None))
         while True:
-            method, given = pipe.recv()
-            pipe.send((True, getattr(subject, method)(*given)))
-    except EOFError:  # nobody asks any more
+            method, values = pipe.recv()
+            pipe.send((True, getattr(subject, method)(*values)))
+    except EOFError:  # the other end is closed
         return
     except Exception:
         pipe.send((False, traceback.format_exc()))

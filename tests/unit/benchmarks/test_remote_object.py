@@ -9,10 +9,10 @@ linux_only = pytest.mark.skipif(not sys.platform.startswith("linux"), reason="re
 
 @linux_only
 def test_a_contender_that_raises_hands_its_traceback_over():
-    from benchmarks.apart import Apart, ContenderFailed
+    from benchmarks.remote_object import ContenderFailed, RemoteObject
 
     with (
-        Apart("pathlib.Path", "/absent") as process,
+        RemoteObject("pathlib.Path", "/absent") as process,
         pytest.raises(ContenderFailed, match="FileNotFoundError"),
     ):
         process.ask("stat")

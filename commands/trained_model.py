@@ -1,0 +1,98 @@
+"""A trained model file: the model, and the threshold and class names in the best.json next to it."""
+
+import json
+import zipfile
+from collections.abc import Sequence
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from rich.console import Console
+
+from commands.tensorflow_loading import load_tensorflow
+from helpers.settings.errors import UserError
+from helpers.settings.types import USUAL_CLASS_NAMES
+
+if TYPE_CHECKING:
+    import keras
+
+# TensorFlow is imported where it is used, so that a wrong path is answered at once.
+
+DEFAULT_THRESHOLD = 0.5
+
+
+def check_model_file(file: Path) -> None:
+    """Check that a file is there and is a `.keras` file.
+
+    Raises:
+        UserError: missing, or of another kind.
+    """
+    if not file.is_file():
+        raise UserError(f"{file}: not found; expected a model such as models/<run>/best.keras")
+    if file.suffix != ".keras":
+        raise UserError(f"{file}: not a Keras model; expected a .keras file such as models/<run>/best.keras")
+
+
+def load_model(file: Path) -> "keras.Model":
+    """Load a model and check that it is one of this project: one output, or one per class.
+
+    Raises:
+        UserError: missing, damaged, or with another input or output.
+    """
+    check_model_file(file)
+    load_tensorflow()
+    import keras
+
+    try:
+        with Console().status("loading the model"):
+            model = keras.models.load_model(file, compile=False)
+    except (OSError, ValueError, TypeError, KeyError, zipfile.BadZipFile) as error:
+        reason = next(iter(str(error).splitlines()), type(error).__name__)
+        raise UserError(f"{file}: cannot be loaded as a Keras model: {reason}") from None
+    shapes = (model.input_shape, model.output_shape)
+    fits = len(shapes[0]) == 4 and None not in shapes[0][1:] and shapes[0][3] in (1, 3)
+    fits = fits and len(shapes[1]) == 2 and shapes[1][1] not in (None, 2)
+    if not fits:
+        raise UserError(
+            f"{file}: input {shapes[0]} and output {shapes[1]}, expected (None, H, W, 3 or 1) and (None, 1), "
+            "or (None, k) of k > 2 classes; take a model that this project trained"
+        )
+    return model
+
+
+def stored_threshold(model_file: Path) -> tuple[float, str]:
+    """Return the threshold chosen for this model in its training, else 0.5, and where it comes from.
+
+    Raises:
+        UserError: best.json cannot be read.
+    """
+    file = model_file.with_name("best.json")
+    if model_file.name != "best.keras":
+        return DEFAULT_THRESHOLD, "the default: only a best.keras has one, in the best.json next to it"
+    if not file.exists():
+        return DEFAULT_THRESHOLD, f"the default: there is no {file}"
+    try:
+        content: dict[str, Any] = json.loads(file.read_bytes())
+        if content.get("threshold") is None:  # null where there are more than two classes
+            return DEFAULT_THRESHOLD, f"the default: {file} has none"
+        return float(content["threshold"]), f"of {file}"
+    except (OSError, ValueError, TypeError, AttributeError) as error:
+        raise UserError(f"{file}: its threshold cannot be read: {error}") from None
+
+
+def called_classes(names: Sequence[str]) -> list[str]:
+    """Return the labels of the classes: number and name."""
+    return [name if name == str(label) else f"{label} {name}" for label, name in enumerate(names)]
+
+
+def stored_class_names(model_file: Path, num_classes: int) -> tuple[str, ...]:
+    """Return the class names of a model in order of the labels, from the best.json next to it.
+
+    Where that has none, two classes have their usual names, more have their numbers.
+    """
+    try:
+        names = json.loads(model_file.with_name("best.json").read_bytes())["classes"]
+        if isinstance(names, list) and len(names) == num_classes:
+            return tuple(map(str, names))
+    except (OSError, ValueError, TypeError, KeyError):
+        pass
+    return USUAL_CLASS_NAMES if num_classes == 2 else tuple(map(str, range(num_classes)))
