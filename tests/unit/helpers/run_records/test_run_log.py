@@ -1,44 +1,31 @@
-"""Records of a run: written atomically, and the same after a resume."""
+"""The records of a run: committed whole, and the same after a resume."""
 
-import json
-import subprocess
-import sys
 from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
 import pytest
-from hypothesis import given
-from hypothesis import strategies as st
 
 from helpers.evaluation.metrics import evaluate
 from helpers.federated.messages import Averaged, RoundOrder
 from helpers.federated.replies import ClientReply
 from helpers.federated.weights import schema_of
-from helpers.run_records import files
 from helpers.run_records.checkpoint import (
-    holds,
     load_arrays,
-    read_state,
     save_client_state,
     save_server_state,
-    save_weights,
 )
 from helpers.run_records.files import RecordError, RunFolders, write_whole
 from helpers.run_records.run_log import begin_run, commit_round, resume_run, server_state_before
 from helpers.run_records.tables import (
     class_rows,
     client_row,
-    confusion_table,
-    read_table,
     round_row,
-    to_csv,
-    trim_table,
-    write_rows,
 )
-from helpers.weight_store.store import MemoryStore, put_arrays
 
 NAMES = ["a", "b"]
+
+
 METRICS = ["val_loss", "accuracy", "precision", "recall", "f1_score"]
 
 
@@ -90,11 +77,6 @@ def test_rounds_become_rows(folders: RunFolders) -> None:
     assert header.startswith("round,class,name,num_examples,precision,recall,f1_score,roc_auc,")
     assert rows[0] == "1,0,normal,1,0.25,1.0,0.4,0.5,0.25,0.0,0.0"  # equal scores: all are called 0
     assert [row[:13] for row in rows[1:4]] == ["1,1,benign,1,", "1,2,malignant", "2,0,normal,1,"]
-
-
-def test_the_confusion_table_has_a_row_per_true_class_and_a_column_per_prediction() -> None:
-    text = to_csv(confusion_table(np.array([[3, 1], [0, 5]]), ["normal", "normal, benign"])).decode()
-    assert text == 'true,normal,"normal, benign"\nnormal,3,1\n"normal, benign",0,5\n'
 
 
 def test_best_is_the_first_round_of_the_highest_auc(folders: RunFolders) -> None:
@@ -149,6 +131,8 @@ def test_resumed_equals_uninterrupted(tmp_path: Path, folders: RunFolders) -> No
 
 
 STATE = [np.array([[1, -127]], np.int8), np.array(0.5, np.float32)]
+
+
 STATE_SCHEMA = schema_of(["a", "a.scale"], STATE)
 
 
@@ -217,92 +201,3 @@ def test_forced_other_settings_drop_the_states(folders: RunFolders, setting: str
     assert server_state_at(folders, 2) is None
     assert state.state_files == {}
     assert [file.name for file in folders.models.glob("*.safetensors")] == [state.weights_file]
-
-
-def test_state_files_of_early_versions_are_read(folders: RunFolders) -> None:
-    content = json.loads(folders.state.read_text())
-    for name, empty in (("state_files", {}), ("server_file", None), ("server_file_before", None)):
-        assert content["state"].pop(name) == empty
-    folders.state.write_text(json.dumps(content))
-    state, _ = read_state(folders)
-    assert (state.state_files, state.server_file, state.server_file_before) == ({}, None, None)
-
-
-def test_a_file_name_matches_its_reference(folders: RunFolders) -> None:
-    names = [spec.name for spec in SCHEMA]
-    name = save_weights(folders, 1, SCHEMA, weights_of(1))
-    assert holds(name, put_arrays(MemoryStore(), "key", names, weights_of(1)).sha256)
-    assert not holds(name, put_arrays(MemoryStore(), "key", names, weights_of(2)).sha256)
-    assert not holds(name, "0" * 64)
-    assert not holds(name, "")
-
-
-def test_damaged_weights_are_named(folders: RunFolders) -> None:
-    name = save_weights(folders, 1, SCHEMA, weights_of(1))
-    path = folders.models / name
-    path.write_bytes(path.read_bytes()[:-1] + b"x")
-    with pytest.raises(RecordError, match="damaged"):
-        load_arrays(folders, name, SCHEMA)
-    with pytest.raises(RecordError, match="could not be read"):
-        load_arrays(folders, "weights-0009-abc.safetensors", SCHEMA)
-
-
-def test_a_damaged_state_is_named(folders: RunFolders) -> None:
-    for text in ("{", "[]", "{}", '{"format": 1, "state": {}}'):
-        folders.state.write_text(text)
-        with pytest.raises(RecordError, match=r"state\.json"):
-            read_state(folders)
-    folders.state.write_text('{"format": 99, "state": {}}')
-    with pytest.raises(RecordError, match="another version"):
-        read_state(folders)
-
-
-def test_a_failed_write_leaves_the_earlier_file(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    path = tmp_path / "file"
-    write_whole(path, b"first")
-
-    def full(_: int) -> None:
-        raise OSError(28, "No space left on device")
-
-    monkeypatch.setattr(files.os, "fsync", full)
-    with pytest.raises(RecordError, match="file could not be written: No space left"):
-        write_whole(path, b"second")
-    assert path.read_bytes() == b"first"
-    assert list(tmp_path.iterdir()) == [path]
-
-
-@given(st.lists(st.floats(allow_nan=False, allow_infinity=False), min_size=1, max_size=5))
-def test_floats_come_back_exactly(tmp_path_factory: pytest.TempPathFactory, values: list[float]) -> None:
-    path = tmp_path_factory.mktemp("csv") / "t.csv"
-    rows = [{"round": 1, "value": value} for value in values]
-    write_rows(path, ["round", "value"], 1, rows)
-    assert [float(text) for text in read_table(path, [])["value"]] == values
-
-
-def test_trimming_keeps_every_digit(tmp_path: Path) -> None:
-    path = tmp_path / "t.csv"
-    for round_number in (1, 2, 3):
-        write_rows(path, ["round", "value"], round_number, [{"round": round_number, "value": 0.1 * 3}])
-    lines = path.read_text().splitlines()
-    trim_table(path, ["round", "value"], 2)
-    assert path.read_text().splitlines() == lines[:3]
-    assert to_csv(read_table(path, [])).decode().splitlines() == lines[:3]
-
-
-@pytest.mark.skipif(sys.platform == "win32", reason="no limits on the size of files there")
-def test_a_full_disk_leaves_the_earlier_file(tmp_path: Path) -> None:
-    code = (
-        "import resource, signal, sys; from pathlib import Path\n"
-        "from helpers.run_records.files import RecordError, write_whole\n"
-        "path = Path(sys.argv[1]); write_whole(path, b'first')\n"
-        "signal.signal(signal.SIGXFSZ, signal.SIG_IGN)\n"
-        "resource.setrlimit(resource.RLIMIT_FSIZE, (1000, 1000))\n"
-        "try: write_whole(path, b'x' * 5000)\n"
-        "except RecordError as error: print(error)\n"
-    )
-    root = Path(__file__).resolve().parents[4]
-    path = tmp_path / "state.json"
-    done = subprocess.run([sys.executable, "-c", code, str(path)], cwd=root, capture_output=True, text=True)
-    assert "state.json could not be written: File too large" in done.stdout, done.stderr
-    assert path.read_bytes() == b"first"
-    assert list(tmp_path.iterdir()) == [path]
