@@ -82,7 +82,8 @@ def combine(context: RunContext, order: RoundOrder, intake: UpdateIntake) -> tup
         return config.strategy.server_schema(model, trainable)
 
     server = ServerInputs(
-        model, trainable, order.num_clients, num_participants=len(order.clients),
+        model, trainable,
+        num_clients=len(config.clients_of(order.num_clients)), num_participants=len(order.clients),
         read_global_weights=lambda: intake.global_weights,
         read_state=lambda: server_state_before(context.folders, order.round, state_schema()),
     )  # fmt: skip

@@ -55,9 +55,10 @@ class UpdateIntake:
         for index, reply in enumerate(self.replies):
             metrics: Metrics = {}
             if reply.status in USABLE:
+                rows = num_rows[reply.client]
                 try:
-                    weights, metrics = self._open(reply, num_rows[reply.client])
-                    yield Update(weights, reply.num_examples, reply.num_steps)
+                    weights, metrics = self._open(reply, rows)
+                    yield Update(weights, reply.num_examples, reply.num_steps, rows)
                     del weights  # before the next one is fetched
                 except (StoreError, SchemaError, MessageError, ValueError) as error:
                     reply = replace(reply, status="failed", error=f"update refused: {error}")

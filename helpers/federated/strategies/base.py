@@ -15,13 +15,15 @@ class Update:
 
     Attributes:
         weights: the client's weights after its training, arrays in model order.
-        num_examples: training images it saw, > 0.
+        num_examples: training images it saw, each as often as it was, > 0.
         num_steps: training steps it made, > 0.
+        num_rows: training images it has, > 0.
     """
 
     weights: Weights
     num_examples: int
     num_steps: int
+    num_rows: int
 
 
 @dataclass(frozen=True)
@@ -32,7 +34,7 @@ class ServerInputs:
         schema: names, dtypes and shapes of the model.
         trainable: for each array, whether strategies may step it. Moving statistics and arrays that clients
             keep private are averaged instead.
-        num_clients: all clients of the run.
+        num_clients: all clients that may take part in the run.
         num_participants: clients chosen for this round, whether or not they answered.
         read_global_weights: returns the weights that the round began with.
         read_state: returns the arrays of `server_schema` after the round before; empty before the first.

@@ -1,6 +1,7 @@
 """FedAdagrad (Reddi et al. 2021, "Adaptive Federated Optimization", Algorithm 2)."""
 
-from helpers.federated.strategies.server_optimizer import AdaptiveServerOptimizer, Array
+from helpers.federated.strategies.server_optimizer import AdaptiveServerOptimizer
+from helpers.federated.strategies.server_step import Array
 
 
 class FedAdagrad(AdaptiveServerOptimizer):

@@ -4,7 +4,8 @@ for Federated Visual Classification").
 
 from collections.abc import Sequence
 
-from helpers.federated.strategies.server_optimizer import Array, ServerOptimizer
+from helpers.federated.strategies.server_optimizer import ServerOptimizer
+from helpers.federated.strategies.server_step import Array
 
 
 class FedAvgM(ServerOptimizer):

@@ -4,30 +4,35 @@ Each client adds −⟨g_k, w⟩ + α/2 ‖w − w₀‖² to its loss. g_k, its
 optimum of all clients together a fixed point of every client's training.
 """
 
-from collections.abc import Iterable, Iterator, Mapping
+from collections.abc import Iterable, Mapping, Sequence
 from typing import Any
 
 import numpy as np
 
 from helpers.federated.aggregation import weighted_mean
-from helpers.federated.changes import map_trainable
 from helpers.federated.strategies.base import ServerInputs, Strategy, Update, weighted, zeros_like
 from helpers.federated.strategies.requirements import whole_weights
-from helpers.federated.weights import Weights, check_weights
+from helpers.federated.strategies.server_step import Array, step_from_mean
+from helpers.federated.weights import Weights
 
 
 class FedDyn(Strategy):
-    """Clients remember g_k, the server h; both start at 0. α is DYNAMIC_ALPHA."""
+    """Clients remember g_k, the server their sum s; both start at 0. α is DYNAMIC_ALPHA."""
 
     reads = ("DYNAMIC_ALPHA",)
     client_state = "gradient"
-    server_state = ("h",)
+    server_state = ("gradient_sum",)
 
     def __init__(self, settings: Mapping[str, Any]) -> None:
         super().__init__(settings)
         self.proximal_mu = settings["DYNAMIC_ALPHA"]
 
     def check(self) -> str:
+        if self.settings["MAX_UPDATE_NORM"]:
+            return (
+                f"MAX_UPDATE_NORM: received {self.settings['MAX_UPDATE_NORM']}: with STRATEGY="
+                f"{self.settings['STRATEGY']} the server needs the whole changes; set MAX_UPDATE_NORM=0"
+            )
         return whole_weights(self.settings)
 
     def gradient_term(self, own: Weights, shared: Weights) -> Weights:
@@ -42,29 +47,22 @@ class FedDyn(Strategy):
         return [np.subtract(g, alpha * np.subtract(y, x)) for g, x, y in zip(own, began, ended, strict=True)]
 
     def aggregate(self, updates: Iterable[Update], server: ServerInputs) -> tuple[Weights, Weights]:
-        """Average with equal shares to w̄; h ← h − α (P / m) (w̄ − w₀) for P of m clients; w ← w̄ − h / α."""
-        num_updates = 0
+        """Average P updates with equal shares, then step: s ← s − α P Δ; w ← w̄ − s / (α m).
 
-        def counted() -> Iterator[Update]:
+        h of the paper is s / m, for m clients. The sum stays right when more clients join a run.
+        """
+        alpha, num_updates = self.proximal_mu, 0
+
+        def count(update: Update) -> float:
             nonlocal num_updates
-            for update in updates:
-                num_updates += 1
-                yield update
-                del update  # before the next one is fetched
+            num_updates += 1
+            return 1.0
 
-        mean = weighted_mean(weighted(counted(), lambda update: 1.0))
+        def step(change: Array, state: Sequence[Array]) -> tuple[Array, list[Array]]:
+            total = state[0] - alpha * num_updates * change
+            return change - total / (alpha * server.num_clients), [total]
+
+        mean = weighted_mean(weighted(updates, count))
         schema = self.server_schema(server.schema, server.trainable)
         state = server.read_state() or zeros_like(schema)
-        check_weights(state, schema)
-        rate = self.proximal_mu * num_updates / server.num_clients
-        before = iter(state)
-        after: Weights = []
-
-        def step(average: np.ndarray, start: np.ndarray) -> np.ndarray:
-            h = next(before) - rate * np.subtract(average, start, dtype=np.float64)
-            after.append(h.astype(average.dtype))
-            return np.asarray(average - h / self.proximal_mu, average.dtype)
-
-        weights = map_trainable(step, server.trainable, mean, server.read_global_weights())
-        check_weights(weights, server.schema)
-        return weights, after
+        return step_from_mean(step, mean, state, server, schema, "raise DYNAMIC_ALPHA, or lower BASE_LR")

@@ -2,7 +2,8 @@
 
 import numpy as np
 
-from helpers.federated.strategies.server_optimizer import AdaptiveServerOptimizer, Array
+from helpers.federated.strategies.server_optimizer import AdaptiveServerOptimizer
+from helpers.federated.strategies.server_step import Array
 
 
 class FedYogi(AdaptiveServerOptimizer):

@@ -11,13 +11,11 @@ from dataclasses import dataclass
 from typing import Any, ClassVar
 
 import numpy as np
-from numpy.typing import NDArray
 
-from helpers.federated.aggregation import chunks, weighted_mean
+from helpers.federated.aggregation import weighted_mean
 from helpers.federated.strategies.base import ServerInputs, Strategy, Update, weighted
-from helpers.federated.weights import Schema, SchemaError, Weights, check_weights
-
-Array = NDArray[np.float64]
+from helpers.federated.strategies.server_step import Array, step_from_mean
+from helpers.federated.weights import Schema, Weights
 
 
 @dataclass(frozen=True)
@@ -60,8 +58,10 @@ class ServerOptimizer(Strategy):
 
     def aggregate(self, updates: Iterable[Update], server: ServerInputs) -> tuple[Weights, Weights]:
         mean = weighted_mean(weighted(updates, lambda update: update.num_examples))
-        state = server.read_state() or self.initial_state(self.server_schema(server.schema, server.trainable))
-        return self.server_update(server.read_global_weights(), mean, server.schema, server.trainable, state)
+        schema = self.server_schema(server.schema, server.trainable)
+        state = server.read_state() or self.initial_state(schema)
+        advice = f"SERVER_LEARNING_RATE is {self.rates.learning_rate:g}: lower it, or set MAX_UPDATE_NORM"
+        return step_from_mean(self.step, mean, state, server, schema, advice)
 
     def initial_state(self, server_schema: Schema) -> Weights:
         """Return the state before the first round: no momentum, second moments of τ²."""
@@ -69,62 +69,6 @@ class ServerOptimizer(Strategy):
             np.full(spec.shape, self.rates.tau**2 if spec.name.endswith(".second_moment") else 0, spec.dtype)
             for spec in server_schema
         ]
-
-    def server_update(
-        self,
-        global_weights: Weights,
-        mean: Weights,
-        schema: Schema,
-        trainable: Sequence[bool],
-        state: Weights,
-    ) -> tuple[Weights, Weights]:
-        """Return the global weights after a round, and the new state.
-
-        Args:
-            global_weights: those the round began with.
-            mean: FedAvg's mean; both fit `schema`.
-            schema: of the model.
-            trainable: whether each array is stepped; the others take the mean.
-            state: fits `server_schema`.
-
-        Raises:
-            SchemaError: arrays that do not fit, or a step beyond the range of their dtype.
-        """
-        server_schema = self.server_schema(schema, trainable)
-        check_weights(state, server_schema)
-        remembered = iter(state)
-        weights: Weights = []
-        new_state: Weights = []
-        with np.errstate(over="ignore", invalid="ignore"):  # checked below, with a better message
-            for old, new, is_trained in zip(global_weights, mean, trainable, strict=True):
-                if not is_trained:
-                    weights.append(new)
-                    continue
-                own = [next(remembered) for _ in self.server_state]
-                stepped, *own = self._step_array(old, new, own)
-                weights.append(stepped)
-                new_state.extend(own)
-        try:
-            check_weights(weights, schema)
-            check_weights(new_state, server_schema)
-        except SchemaError as error:
-            raise SchemaError(
-                f"the server's step is out of range ({error}); SERVER_LEARNING_RATE is "
-                f"{self.rates.learning_rate:g}: lower it, or set MAX_UPDATE_NORM"
-            ) from None
-        return weights, new_state
-
-    def _step_array(self, old: NDArray[np.generic], mean: NDArray[np.generic], state: Weights) -> Weights:
-        """Return one array after its step, and its new state, all of the dtype of the mean."""
-        results = [np.empty(mean.size, mean.dtype) for _ in (mean, *state)]
-        flat_old, flat_mean, *flat_state = (array.reshape(-1) for array in (old, mean, *state))
-        for part in chunks(mean.size):
-            change = np.subtract(flat_mean[part], flat_old[part], dtype=np.float64)
-            before = [array[part].astype(np.float64) for array in flat_state]
-            step, after = self.step(change, before)
-            for result, values in zip(results, (np.add(flat_old[part], step), *after), strict=True):
-                result[part] = values
-        return [result.reshape(mean.shape) for result in results]
 
 
 class AdaptiveServerOptimizer(ServerOptimizer):

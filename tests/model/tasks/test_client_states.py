@@ -1,4 +1,4 @@
-"""SCAFFOLD and clients' own batch normalization, through the store, the intake and the checkpoint."""
+"""SCAFFOLD, FedDyn and clients' own batch normalization, through the store, the intake and the checkpoint."""
 
 from pathlib import Path
 from types import SimpleNamespace
@@ -172,6 +172,38 @@ def test_scaffold_agrees_with_algorithm_1(tmp_path: Path, monkeypatch: pytest.Mo
         np.testing.assert_allclose(run.weights[0], x, rtol=0, atol=2e-6)
     assert abs(x - W0).max() > 0.1  # something was learnt
     assert abs(c).max() > 0.05
+
+
+def test_feddyn_agrees_with_algorithm_1(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """The clients' inexact argmin is what their steps reach."""
+    layer = keras.layers.Dense(1, "sigmoid", use_bias=False)
+    alpha = 0.4
+    run = Simulation(
+        monkeypatch, tmp_path, [layer], [W0.astype(np.float32)], STRATEGY="feddyn", DYNAMIC_ALPHA=alpha
+    )
+    x, h, g = W0.copy(), np.zeros((3, 1)), [np.zeros((3, 1)) for _ in range(3)]
+    rounds: list[list[int]] = [[0, 1, 2], [0, 2], [1], [0, 1, 2], [1, 2]]
+    for number, sampled in enumerate(rounds, 1):
+        run.round(number, sampled)
+        if number == 2:
+            run.resume()
+        ends = []
+        for i in sampled:
+            y = x.copy()
+            for k in range(len(POINTS[i]) // BATCH):
+                a, b = (
+                    part[k * BATCH : (k + 1) * BATCH].astype(np.float64) for part in (POINTS[i], CLASSES[i])
+                )
+                gradient = a.T @ (1 / (1 + np.exp(-a @ y)) - b) / BATCH
+                y = y - RATE * (gradient - g[i] + alpha * (y - x))
+            g[i] = g[i] - alpha * (y - x)
+            ends.append(y)
+        h = h - alpha / 3 * sum(y - x for y in ends)
+        x = np.mean(ends, axis=0) - h / alpha
+        np.testing.assert_allclose(run.weights[0], x, rtol=0, atol=2e-6)
+        np.testing.assert_allclose(h, np.mean(g, axis=0), atol=1e-12)
+    assert abs(x - W0).max() > 0.1
+    assert abs(h).max() > 0.02
 
 
 def test_what_scaffold_costs(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:

@@ -59,8 +59,8 @@ def begin(context: Any, states: States | None = None) -> RoundOrder:
 
 
 def reply_of(context: Any, order: RoundOrder, client: int, local: Weights = LOCAL) -> ClientReply:
-    train_order, plan = TrainOrder.of(order, client), context.state_plan
-    exchange = StatefulExchange(context, train_order, plan) if plan else ClientExchange(context, train_order)
+    train, plan = TrainOrder.of(order, client), context.state_plan
+    exchange = StatefulExchange(context, train, plan) if plan else ClientExchange(context, train)
     exchange.fetch()
     key = context.key("scores", 1, client, 0)
     scores = put_arrays(context.store, key, ["scores"], [SCORES]).to_message()

@@ -44,7 +44,7 @@ def test_updates_are_clipped_one_at_a_time_and_keep_their_counts() -> None:
     def updates() -> Iterator[Update]:
         for number in (1, 2):
             asked.append(number)
-            yield Update(update(10.0 * number), num_examples=number, num_steps=5)
+            yield Update(update(10.0 * number), num_examples=number, num_steps=5, num_rows=9)
 
     clipped = clip_updates(updates(), update(0), TRAINABLE, 1)
     first = next(clipped)

@@ -41,7 +41,7 @@ def server(
 
 def alike(*updates: Weights) -> list[Update]:
     """Return updates of one example and one step each."""
-    return [Update(weights, 1, 1) for weights in updates]
+    return [Update(weights, 1, 1, 1) for weights in updates]
 
 
 GLOBAL: Weights = [np.array([1.0, -2.0, 0.5]), np.array([0.5])]

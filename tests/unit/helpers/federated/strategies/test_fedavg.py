@@ -11,8 +11,8 @@ from tests.unit.helpers.federated.strategies.rounds import make, server
 @pytest.mark.parametrize(("name", "mean"), [("fedavg", (1 * 10 + 4 * 30) / 40), ("fedavg_unweighted", 2.5)])
 def test_counts_clients_by_examples_or_alike(name: str, mean: float) -> None:
     updates = [
-        Update(update(1, statistic=1), num_examples=10, num_steps=9),
-        Update(update(4, statistic=4), num_examples=30, num_steps=1),
+        Update(update(1, statistic=1), num_examples=10, num_steps=9, num_rows=5),
+        Update(update(4, statistic=4), num_examples=30, num_steps=1, num_rows=15),
     ]
     weights, state = make(name).aggregate(updates, server(update(100)))
     np.testing.assert_allclose([weights[0][0], weights[1][0]], [mean, mean], rtol=1e-7)

@@ -29,7 +29,7 @@ def test_three_rounds_are_the_papers() -> None:
 def test_the_default_rate_is_1() -> None:
     strategy = make("fedavgm", SERVER_MOMENTUM=0.5)
     weights, state = strategy.aggregate(
-        [Update([np.array([3.0])], 1, 1)], server([np.array([1.0])], [np.array([4.0])], trainable=(True,))
+        [Update([np.array([3.0])], 1, 1, 1)], server([np.array([1.0])], [np.array([4.0])], trainable=(True,))
     )
     assert (weights[0].tolist(), state[0].tolist()) == ([5], [4])  # 1 + (0.5 · 4 + 2)
 
@@ -38,7 +38,7 @@ def test_the_default_rate_is_1() -> None:
 @given(st.lists(st.tuples(SINGLE, SINGLE, SINGLE), min_size=1, max_size=4))
 def test_without_momentum_at_rate_1_it_is_fedavg_to_the_bit(num_examples: int, values: list) -> None:
     start, first, second = ([np.array(part, np.float32)] for part in zip(*values, strict=True))
-    updates = [Update(first, num_examples, 1), Update(second, 7, 1)]
+    updates = [Update(first, num_examples, 1, 1), Update(second, 7, 1, 1)]
     strategy = make("fedavgm", SERVER_LEARNING_RATE=1.0, SERVER_MOMENTUM=0.0)
     mean, _ = make("fedavg").aggregate(updates, server(start, trainable=(True,)))
     state: list[np.ndarray] = []

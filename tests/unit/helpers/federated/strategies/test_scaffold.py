@@ -31,8 +31,8 @@ def test_the_servers_is_the_mean_of_all_clients_seen_or_not() -> None:
 
 def test_every_client_counts_alike() -> None:
     updates = [
-        Update(update(1), num_examples=7, num_steps=9),
-        Update(update(4), num_examples=30, num_steps=1),
+        Update(update(1), num_examples=7, num_steps=9, num_rows=7),
+        Update(update(4), num_examples=30, num_steps=1, num_rows=15),
     ]
     weights, _ = make("scaffold", **SGD).aggregate(updates, server(update(9)))
     assert weights[0].tolist() == [2.5]
