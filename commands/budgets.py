@@ -7,6 +7,7 @@ from dataclasses import dataclass
 from rich.console import Console
 from rich.text import Text
 
+from helpers.federated.strategies import DEFAULT as DEFAULT_STRATEGY
 from helpers.global_config import Config
 from helpers.monitoring.result_tables import print_comparison
 from helpers.reporting.compare_page import write_page
@@ -104,7 +105,7 @@ def budgets_of(config: Config, run: str) -> list[Budget]:
         raise ConfigError(
             f"PATIENCE: received {config.PATIENCE}; --compare gives all runs the same rounds; set it to 0"
         )
-    one_client = {"STRATEGY": "fedavg", "MAX_UPDATE_NORM": 0.0}
+    one_client = {"STRATEGY": DEFAULT_STRATEGY, "MAX_UPDATE_NORM": 0.0}
     pooled = {
         **one_client,
         "num_workers": 1,

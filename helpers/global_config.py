@@ -171,7 +171,7 @@ class Config(DerivedSettings):
     MAX_UPDATE_NORM: float = setting(
         0.0,
         "Maximum Euclidean norm of a client's change of the weights, to which longer changes are scaled "
-        "down, with any STRATEGY. 0 sets no limit.",
+        "down. 0 sets no limit.",
         ge=0, allow_inf_nan=False,
     )  # fmt: skip
     PROXIMAL_MU: float = setting(

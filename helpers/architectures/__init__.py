@@ -1,6 +1,5 @@
 """Registry of networks; each file builds one. Settings are checked against it, so it imports no Keras."""
 
-import re
 from dataclasses import dataclass
 
 
@@ -35,5 +34,3 @@ ARCHITECTURES: dict[str, Architecture] = {
 
 OWN = Architecture("", 1)
 """A user's own function, of which nothing is known before it is called."""
-OWN_FUNCTION = re.compile(r"[A-Za-z_]\w*(\.[A-Za-z_]\w*)*:[A-Za-z_]\w*", re.ASCII)
-"""Name of a user's own function: package.module:function."""

@@ -1,18 +1,14 @@
 """Custom networks from a user's `package.module:function`: allowed, imported and checked here."""
 
-import importlib
 import inspect
-import sys
 from collections.abc import Iterator, Sequence
-from pathlib import Path
 from typing import Any, Protocol
 
 import keras
 
 from helpers.architectures.head import probability_layer
 from helpers.settings.errors import ConfigError
-
-PROJECT = Path(__file__).resolve().parents[2]
+from helpers.settings.own_code import import_own
 
 
 class Builder(Protocol):
@@ -40,20 +36,7 @@ def imported(reference: str) -> Builder:
     Raises:
         ConfigError: the module is missing, its import fails, or it lacks the function.
     """
-    if str(PROJECT) not in sys.path:  # missing in a worker started with the script `celery`
-        sys.path.append(str(PROJECT))
-    module, _, name = reference.partition(":")
-    try:
-        function: Any = getattr(importlib.import_module(module), name, None)
-    except Exception as error:  # a user's module may raise anything
-        reason = " ".join(f"{type(error).__name__}: {error}".split())
-        raise ConfigError(
-            f"ARCHITECTURE: received {reference!r}: importing {module} failed: {reason}; put it into "
-            "the folder of the project, or install it, on every machine"
-        ) from error
-    if not callable(function):
-        raise ConfigError(f"ARCHITECTURE: received {reference!r}: {module} has no function {name}")
-    builder: Builder = function
+    builder: Builder = import_own("ARCHITECTURE", reference)
     return builder
 
 

@@ -5,13 +5,10 @@
 `helpers.federated.observers.Observer` and override the methods you need.
 """
 
-import importlib
 import logging
-import sys
 from collections.abc import Callable, Iterable
 from dataclasses import dataclass
 from functools import partial
-from pathlib import Path
 from typing import Any
 
 import numpy as np
@@ -26,8 +23,8 @@ from helpers.monitoring.terminal import TerminalObserver
 from helpers.reporting.report import write_report
 from helpers.run_records.files import RunFolders
 from helpers.settings.errors import ConfigError
+from helpers.settings.own_code import REFERENCE, import_own, in_one_line
 
-PROJECT = Path(__file__).resolve().parents[2]
 FORM = "package.module:Class"
 EVERY_RUN = ("terminal", "report")
 
@@ -122,7 +119,7 @@ class _CustomObserver(Observer):
             logger.debug("observer %s", self._reference, exc_info=True)
             if not self._has_failed:
                 self._notice(
-                    f"observer {self._reference} failed in {event}: {_in_one_line(error)}; "
+                    f"observer {self._reference} failed in {event}: {in_one_line(error)}; "
                     "the run continues, and further errors of this observer are not shown"
                 )
             self._has_failed = True
@@ -134,20 +131,14 @@ def _constructed(reference: str, config: Config, folders: RunFolders) -> Any:
     Raises:
         ConfigError: the name, the import or the construction is wrong.
     """
-    module, separator, name = reference.partition(":")
-    if not (separator and module and name):
+    if not REFERENCE.fullmatch(reference):
         known = ", ".join(BUILT_IN)
         raise ConfigError(f"OBSERVERS: received {reference!r}; use one of {known}, or {FORM}")
-    if str(PROJECT) not in sys.path:  # a console command lacks it
-        sys.path.append(str(PROJECT))
+    own = import_own("OBSERVERS", reference)
     try:
-        return getattr(importlib.import_module(module), name)(config, folders)
-    except Exception as error:  # a user's module may raise anything
+        return own(config, folders)
+    except Exception as error:  # a user's class may raise anything
         raise ConfigError(
-            f"OBSERVERS: {reference} failed: {_in_one_line(error)}; the module must be in the project's "
-            f"folder or installed, and {name}(config, folders) must return an observer"
+            f"OBSERVERS: {reference} failed: {in_one_line(error)}; {own.__name__}(config, folders) must "
+            "return an observer"
         ) from error
-
-
-def _in_one_line(error: BaseException) -> str:
-    return " ".join(f"{type(error).__name__}: {error}".split())

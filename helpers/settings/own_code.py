@@ -24,11 +24,15 @@ def import_own(setting: str, reference: str) -> Any:
     try:
         own = getattr(importlib.import_module(module), name, None)
     except Exception as error:  # a module may raise anything
-        reason = " ".join(f"{type(error).__name__}: {error}".split())
         raise ConfigError(
-            f"{setting}: received {reference!r}: importing {module} failed: {reason}. The module must be in "
-            "the folder of the project, or be installed, on every machine"
+            f"{setting}: received {reference!r}: importing {module} failed: {in_one_line(error)}; put it "
+            "into the folder of the project, or install it, on every machine"
         ) from error
     if not callable(own):
         raise ConfigError(f"{setting}: received {reference!r}: {module} has no function or class {name}")
     return own
+
+
+def in_one_line(error: BaseException) -> str:
+    """Return the type and the text of an error of the user's code."""
+    return " ".join(f"{type(error).__name__}: {error}".split())

@@ -1,5 +1,6 @@
 """The page docs/configuration.md: `python -m helpers.settings.page > docs/configuration.md`."""
 
+from helpers.federated.strategies import STRATEGIES
 from helpers.global_config import Config
 from helpers.settings.base import SettingsBase
 from helpers.settings.names import RENAMED
@@ -36,11 +37,18 @@ def configuration_page(settings: type[SettingsBase]) -> str:
     tables = {False: HEAD, True: HEAD}
     for name in settings.model_fields:
         about = settings.describe(name)
-        cells = (name, about.type, f"`{about.default}`", about.range, about.unit, about.text)
+        text = about.text + _readers(name)
+        cells = (name, about.type, f"`{about.default}`", about.range, about.unit, text)
         tables[about.is_local] += f"| {' | '.join(cells)} |\n"
     renamed = "| former name | name |\n|---|---|\n"
     renamed += "".join(f"| {former} | {current} |\n" for former, current in RENAMED.items())
     return PAGE.format(of_runs=tables[False], of_machines=tables[True], renamed=renamed)
+
+
+def _readers(name: str) -> str:
+    """Return which strategies read a setting, if only some do."""
+    readers = [f"`{strategy}`" for strategy, kind in STRATEGIES.items() if name in kind.reads]
+    return f" Read by {', '.join(readers)}." if readers else ""
 
 
 if __name__ == "__main__":

@@ -5,7 +5,7 @@ from typing import Any
 
 from helpers.federated.strategies import STRATEGIES, Strategy
 from helpers.settings.errors import ConfigError
-from helpers.settings.own_code import REFERENCE, import_own
+from helpers.settings.own_code import REFERENCE, import_own, in_one_line
 
 
 def check_name(name: str) -> str:
@@ -42,7 +42,10 @@ def make_strategy(settings: Mapping[str, Any]) -> Strategy:
     own = import_own("STRATEGY", name)
     if not isinstance(own, type) or not issubclass(own, Strategy):
         raise ConfigError(f"STRATEGY: {name} is not a subclass of helpers.federated.strategies.Strategy")
-    return own(settings)
+    try:
+        return own(settings)
+    except Exception as error:  # a user's class may raise anything
+        raise ConfigError(f"STRATEGY: {name}(settings) failed: {in_one_line(error)}") from error
 
 
 def check_strategy(settings: Any) -> None:

@@ -6,11 +6,12 @@ from typing import Annotated, Any, Literal
 
 from pydantic import AfterValidator, BeforeValidator, NonNegativeInt, PositiveInt
 
-from helpers.architectures import ARCHITECTURES, OWN_FUNCTION
+from helpers.architectures import ARCHITECTURES
 from helpers.evaluation.threshold_rule import parse_rule
 from helpers.federated.sites.site import LONGEST_CLASS_NAME as LONGEST_CLASS_NAME
 from helpers.federated.sites.site import is_class_name as is_class_name
 from helpers.settings.description import TypeWords
+from helpers.settings.own_code import REFERENCE
 from helpers.settings.strategy_rules import check_name
 
 AUGMENTATION_PRESETS = ("readme", "light", "strong", "none")
@@ -84,7 +85,7 @@ def _check_class_names(names: tuple[str, ...]) -> tuple[str, ...]:
 
 def _check_architecture(name: str) -> str:
     """Require a registered network, or the name of a function."""
-    if name not in ARCHITECTURES and not OWN_FUNCTION.fullmatch(name):
+    if name not in ARCHITECTURES and not REFERENCE.fullmatch(name):
         known = ", ".join(ARCHITECTURES)
         raise ValueError(
             f"received {name!r}: expected {known}, or a function of your own as package.module:function"

@@ -1,13 +1,22 @@
 """Runs under every strategy: they end with finite numbers, and a resume gives the same bits."""
 
+from pathlib import Path
+
 import numpy as np
 import pandas as pd
 import pytest
+from safetensors.numpy import load
 
-from tests.integration.conftest import Cluster
+from helpers.federated.strategies import DEFAULT, STRATEGIES
+from tests.integration.conftest import Cluster, running_cluster
 from tests.integration.test_faults import finish, rows_without_times
 
-LONGER = ["--strategy", "fedadam", "--train-batch-size", "2", "--epochs", "3"]
+LONGER = ["--train-batch-size", "2", "--epochs", "3"]
+WITH_STATE: dict[str, list[str]] = {
+    "fedadam": [],
+    "feddyn": ["--dynamic-alpha", "0.1", "--client-fraction", "0.67"],
+}
+"""Strategies with a state at the server, and options of their runs."""
 
 
 @pytest.fixture(autouse=True)
@@ -15,23 +24,28 @@ def _three_workers(cluster: Cluster) -> None:
     cluster.have_workers(3)
 
 
-def test_a_killed_run_with_momenta_at_the_server_is_resumed_to_the_bit(cluster: Cluster) -> None:
-    done = cluster.train("--run", "adam-whole", *LONGER)
+@pytest.mark.parametrize("strategy", WITH_STATE)
+def test_a_killed_run_with_a_state_at_the_server_is_resumed_to_the_bit(
+    cluster: Cluster, strategy: str
+) -> None:
+    whole, again = f"{strategy}-whole", f"{strategy}-resumed"
+    options = ["--strategy", strategy, *LONGER, *WITH_STATE[strategy]]
+    done = cluster.train("--run", whole, *options)
     assert done.returncode == 0, done.stderr
-    training = cluster.start_training("--run", "adam-resumed", *LONGER)
+    training = cluster.start_training("--run", again, *options)
     cluster.wait_for_task("train:2")
     training.kill()
     finish(training)
-    assert cluster.weights("adam-resumed", "server-*")  # there is something to lose
-    resumed = cluster.train("--resume", "adam-resumed")
+    assert cluster.weights(again, "server-*")  # there is something to lose
+    resumed = cluster.train("--resume", again)
     assert resumed.returncode == 0, resumed.stderr
     for name in ("rounds.csv", "clients.csv", "test.csv"):
         pd.testing.assert_frame_equal(
-            rows_without_times(cluster, "adam-resumed", name), rows_without_times(cluster, "adam-whole", name)
+            rows_without_times(cluster, again, name), rows_without_times(cluster, whole, name)
         )
-    for kind in ("weights-*", "server-*"):
-        assert cluster.weights("adam-resumed", kind) == cluster.weights("adam-whole", kind)
-    assert [name[:11] for name in sorted(cluster.weights("adam-whole", "server-*"))] == [
+    for kind in ("weights-*", "server-*", "state-*"):
+        assert cluster.weights(again, kind) == cluster.weights(whole, kind)
+    assert [name[:11] for name in sorted(cluster.weights(whole, "server-*"))] == [
         "server-0002",
         "server-0003",
     ]
@@ -40,6 +54,8 @@ def test_a_killed_run_with_momenta_at_the_server_is_resumed_to_the_bit(cluster: 
 @pytest.mark.parametrize(
     ("strategy", "options"),
     [
+        ("fednova", ["--optimizer", "sgd", "--base-lr", "0.01", "--partition", "quantity"]),
+        ("feddyn", ["--local-epochs", "2"]),
         ("fedavgm", ["--max-update-norm", "1"]),
         ("fedadagrad", []),
         ("fedyogi", ["--update-dtype", "int8"]),
@@ -56,5 +72,38 @@ def test_a_run_ends_with_finite_numbers(cluster: Cluster, strategy: str, options
     assert rounds["round"].tolist() == [1, 2]
     assert np.isfinite(rounds[["train_loss", "val_loss", "roc_auc"]].to_numpy()).all()
     assert set(cluster.table(strategy, "clients.csv")["status"]) == {"ok"}
-    has_state = strategy.startswith("fed")
-    assert len(cluster.weights(strategy, "server-*")) == (2 if has_state else 0)
+    assert len(cluster.weights(strategy, "server-*")) == (2 if STRATEGIES[strategy].server_state else 0)
+
+
+OWN = """
+from helpers.federated.strategies.fedavg import FedAvg
+
+
+class Doubled(FedAvg):
+    def aggregate(self, updates, server):
+        mean, state = super().aggregate(updates, server)
+        return [2 * array for array in mean], state
+"""
+
+
+def test_a_users_own_strategy_runs_where_machines_allow_it(cluster: Cluster, tmp_path: Path) -> None:
+    (tmp_path / "own_rules.py").write_text(OWN)
+    name = "own_rules:Doubled"
+    refused = cluster.train("--run", "refused", "--strategy", name)
+    assert refused.returncode == 2
+    assert f"DT_OWN_STRATEGIES={name}" in refused.stderr
+    with running_cluster(tmp_path, num_workers=1) as own:
+        own.environment |= {
+            "PYTHONPATH": str(tmp_path),
+            "DT_OWN_STRATEGIES": name,
+            "DT_PREPROCESSED_DIR": str(cluster.folder / "preprocessed"),
+        }
+        own.add_workers(1)
+        for run, strategy in (("doubled", name), ("plain", DEFAULT)):
+            done = own.train("--run", run, "--strategy", strategy, "--epochs", "1")
+            assert done.returncode == 0, done.stderr
+        (doubled,), (plain,) = (own.weights(run).values() for run in ("doubled", "plain"))
+    arrays, expected = load(doubled), load(plain)
+    assert arrays.keys() == expected.keys()
+    for array_name, array in arrays.items():
+        np.testing.assert_array_equal(array, 2 * expected[array_name])

@@ -82,8 +82,8 @@ def test_it_is_trained_in_another_precision() -> None:
 @pytest.mark.parametrize(
     ("name", "reason"),
     [
-        ("absent", "has no function absent"),
-        ("NOT_A_FUNCTION", "has no function NOT_A_FUNCTION"),
+        ("absent", "has no function or class absent"),
+        ("NOT_A_FUNCTION", "has no function or class NOT_A_FUNCTION"),
         ("too_deep", r"fails for images \(16, 16, 1\): ValueError: "),
         ("of_bytes", "a bytes, expected an uncompiled keras.Model"),
         ("compiled", "a compiled model; leave out compile"),

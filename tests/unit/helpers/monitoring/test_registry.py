@@ -124,8 +124,8 @@ def test_errors_of_a_custom_class_are_reported_once_in_one_line_and_do_not_end_t
             "tensorbord",
             "received 'tensorbord'; use one of terminal, report, tensorboard, or package",
         ),
-        ("no_such_module:Watch", "no_such_module:Watch failed: ModuleNotFoundError: No module named"),
-        ("own_observers:Nothing", "own_observers:Nothing failed: AttributeError"),
+        ("no_such_module:Watch", "received 'no_such_module:Watch': importing .* ModuleNotFoundError: No"),
+        ("own_observers:Nothing", "received 'own_observers:Nothing': own_observers has no function"),
         (
             "own_observers:Unfit",
             r"own_observers:Unfit failed: TypeError: .*Unfit\(config, folders\) must",

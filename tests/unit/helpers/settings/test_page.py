@@ -13,6 +13,12 @@ def test_the_page_is_current():
     assert PAGE.read_text(encoding="utf-8") == configuration_page(Config), remedy
 
 
+def test_it_says_which_strategies_read_a_setting():
+    page = configuration_page(Config)
+    assert page.count(" Read by `trimmed_mean`. |") == 1
+    assert page.count(" Read by `fedadam`, `fedyogi`. |") == 1
+
+
 def test_every_setting_has_a_row():
     page = configuration_page(Config)
     assert all(f"\n| {name} | " in page for name in Config.model_fields)

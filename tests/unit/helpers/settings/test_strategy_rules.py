@@ -57,15 +57,17 @@ def test_an_unknown_strategy_lists_the_known_ones(name):
         Config.load(STRATEGY=name)
 
 
-def test_a_class_of_ones_own_must_be_allowed_and_be_a_strategy(tmp_path, monkeypatch):
+def test_a_users_own_class_must_be_allowed_and_be_a_strategy(tmp_path, monkeypatch):
     (tmp_path / "own_rules.py").write_text(
         "from helpers.federated.strategies import Strategy\nclass Mine(Strategy): ...\nclass Other: ...\n"
+        "class Broken(Strategy):\n    def __init__(self, settings): self.rate = settings['RATE']\n"
     )
     monkeypatch.syspath_prepend(tmp_path)
     with pytest.raises(ConfigError, match="STRATEGY: received 'own_rules:Mine', which this machine"):
         Config.load(STRATEGY="own_rules:Mine")
     for name, message in (
         ("own_rules:Other", "own_rules:Other is not a subclass"),
+        ("own_rules:Broken", r"own_rules:Broken\(settings\) failed: KeyError: 'RATE'"),
         ("own_rules:Missing", "own_rules has no function or class Missing"),
         ("no_such_rules:Mine", "importing no_such_rules failed"),
     ):
