@@ -11,16 +11,11 @@ from commands.training_options import parse
 from helpers.global_config import Config
 
 if TYPE_CHECKING:
-    import redis
-
+    from commands.training_parts import Cohorts
     from helpers.cluster.chord_executor import ChordExecutor
-    from helpers.cluster.job_board import JobBoard
-    from helpers.federated.cohort import CohortChooser
     from helpers.federated.messages import RunState
     from helpers.federated.observers import Observer
-    from helpers.federated.sites.cohort import SiteChooser
     from helpers.run_records.run import Run
-    from preprocessing.feed.prepared_data import PreparedData
 
 # Celery, pandas and the rest are imported where they are used, so that --help answers at once.
 
@@ -51,6 +46,7 @@ def run_training(options: argparse.Namespace, config: Config, run: str) -> None:
     import redis
     from rich.console import Console
 
+    from commands.training_parts import make_cohorts, make_executor
     from helpers.cluster.connection import check_reachable, connect
     from helpers.cluster.job_board import JobBoard
     from helpers.cluster.versions import versions_here
@@ -69,22 +65,16 @@ def run_training(options: argparse.Namespace, config: Config, run: str) -> None:
     client = connect(config.REDIS_URL.get_secret_value())
     check_reachable(client)
     data, config = data_and_config(config)
-    facts = {
-        "settings": config.for_run(),
-        "data_digest": data.digest if data else "",
-        "versions": versions_here(),
-    }
+    digest = data.digest if data else ""
+    facts = {"settings": config.for_run(), "data_digest": digest, "versions": versions_here()}
     if is_resumed:
         check_same(folders, facts, force=options.force)
 
     console = Console()
     observer = make_observers(
-        config,
-        folders,
-        console,
+        config, folders, console, with_tensorboard=options.tensorboard,
         examples=lambda: augmented_examples(data, config) if data else (),
-        with_tensorboard=options.tensorboard,
-    )
+    )  # fmt: skip
     board = JobBoard(client, run, session=uuid.uuid4().hex[:12])
     executor = make_executor(config, client, board, facts, observer)
     board.take_over()
@@ -101,13 +91,9 @@ def run_training(options: argparse.Namespace, config: Config, run: str) -> None:
 
 
 def run_all_rounds(
-    config: Config,
-    run: str,
-    is_resumed: bool,
-    executor: "ChordExecutor",
-    cohorts: "CohortChooser | SiteChooser",
+    config: Config, run: str, is_resumed: bool, executor: "ChordExecutor", cohorts: "Cohorts",
     observer: "Observer",
-) -> "RunState":
+) -> "RunState":  # fmt: skip
     """Start or resume the run, run its rounds and return its state.
 
     Each round is `chord(train × clients)(aggregate)`; see `ChordExecutor.run_round`.
@@ -134,67 +120,16 @@ def run_all_rounds(
     interruption = Interruption(observer.notice)
     with interruption.finishing_the_round():
         state = run_rounds(
-            state,
-            Reference.from_message(started["weights"]),
-            started["states"],
-            rounds=config.EPOCHS,
-            patience=config.PATIENCE,
-            choose_cohort=choose_cohort,
-            executor=executor,
-            observer=observer,
-            is_asked_to_stop=lambda: interruption.is_asked_for,
-        )
+            state, Reference.from_message(started["weights"]), started["states"], rounds=config.EPOCHS,
+            patience=config.PATIENCE, choose_cohort=choose_cohort, run_round=executor.run_round,
+            observer=observer, is_asked_to_stop=lambda: interruption.is_asked_for,
+        )  # fmt: skip
     if state.round == config.EPOCHS:
         return state
     if has_lost_patience(state, config.PATIENCE):
         observer.notice(f"stopped early: no better validation AUC for {config.PATIENCE} rounds")
         return state
     raise KeyboardInterrupt
-
-
-def make_executor(
-    config: Config, client: "redis.Redis", board: "JobBoard", facts: dict[str, Any], observer: "Observer"
-) -> "ChordExecutor":
-    """Return what runs the rounds: the executor of the run's kind of clients, with its supervisor."""
-    from celery_app import app
-    from helpers.cluster.chord_executor import ChordExecutor, RoundTerms
-    from helpers.cluster.supervision import Supervisor
-
-    kind = ChordExecutor
-    if config.DATA_AT == "sites":
-        from helpers.cluster.site_executor import SiteExecutor
-
-        kind = SiteExecutor
-    supervisor = Supervisor(client, board, config.WORKER_TIMEOUT_S, observer.notice)
-    task_deadline_s = max(config.ROUND_DEADLINE_S, config.WORKER_TIMEOUT_S)
-    terms = RoundTerms(config.ROUND_DEADLINE_S, config.MIN_CLIENTS, task_deadline_s)
-    return kind(app, client, board, supervisor, board.identity | facts, terms, observer.progress)
-
-
-def make_cohorts(
-    config: Config, data: "PreparedData | None", executor: Any, observer: "Observer"
-) -> "CohortChooser | SiteChooser":
-    """Return what chooses the clients of each round.
-
-    Raises:
-        UserError: the images cannot be divided as the settings say.
-    """
-    from helpers.federated.cohort import CohortChooser
-    from preprocessing.feed.partitioning import count_clients, most_clients
-
-    if data is None or config.DATA_AT == "sites":
-        from helpers.federated.sites.cohort import SiteChooser
-
-        return SiteChooser(
-            executor.wait_for_workers, config.MIN_CLIENTS, (*config.INPUT_SHAPE, config.INPUT_DIM),
-            config.class_names, config.CLIENT_FRACTION, config.SEED, observer.notice,
-        )  # fmt: skip
-    fixed = count_clients(data, config)
-
-    def count() -> int:
-        return fixed or min(executor.count_trainers(), most_clients(data, config))
-
-    return CohortChooser(count, config.clients_of, config.CLIENT_FRACTION, config.SEED, observer.notice)
 
 
 def main(arguments: Sequence[str] | None = None) -> int:

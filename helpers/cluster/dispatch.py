@@ -1,6 +1,7 @@
 """Dispatch of orders: each becomes a Celery message, and its answer comes back through the job board."""
 
 import contextlib
+import time
 import uuid
 from collections.abc import Callable, Sequence
 from dataclasses import replace
@@ -11,6 +12,7 @@ from celery import Celery
 from celery.utils.nodenames import worker_direct
 from kombu.exceptions import OperationalError
 
+from helpers.cluster.errors import TaskFailed
 from helpers.cluster.job_board import JobBoard
 from helpers.cluster.keys import SITE_QUEUE
 from helpers.cluster.supervision import Deadline, Job, Supervisor
@@ -29,14 +31,33 @@ class Dispatcher:
         app: the Celery app.
         board: where the answers arrive.
         supervisor: waits for them.
+        deadline_s: limit of a single order, seconds.
     """
 
-    def __init__(self, app: Celery, board: JobBoard, supervisor: Supervisor) -> None:
+    def __init__(self, app: Celery, board: JobBoard, supervisor: Supervisor, deadline_s: float) -> None:
         options = app.conf.result_backend_transport_options
         app.conf.result_backend_transport_options = {**options, "retry_policy": SENDING_POLICY}
         self._app = app
         self._board = board
         self._supervisor = supervisor
+        self._deadline_s = deadline_s
+
+    def run_order(self, order: Order) -> dict[str, Any]:
+        """Send an order and return its answer.
+
+        Raises:
+            ClusterError: as `supervise`; TaskFailed if it failed twice or took too long.
+        """
+        (answer,) = self.run_orders([order], raise_failure, self.deadline())
+        return answer
+
+    def deadline(self) -> Deadline:
+        """Return the deadline of a single order that is sent now."""
+        return Deadline(time.monotonic() + self._deadline_s, self._raise_too_late)
+
+    def _raise_too_late(self, job: Job) -> None:
+        where = f"on {job.runner}" if job.runner else f"in the queue {job.queue}, which no free worker serves"
+        raise TaskFailed(f"{job.label}: no answer within {self._deadline_s:g} s; it is {where}")
 
     def run_orders(
         self, orders: Sequence[Order], on_failure: Callable[[Job, str], None], deadline: Deadline
@@ -83,6 +104,12 @@ class Dispatcher:
         with contextlib.suppress(*AWAY):
             for signature in signatures:
                 self._app.backend.forget(signature.id)
+
+
+def raise_failure(job: Job, error: str) -> None:
+    """Raise TaskFailed for a job that failed twice or was lost too often."""
+    how = "failed twice; the last time" if job.failed > 1 else "gave up"
+    raise TaskFailed(f"{job.label}: {how}: {error}")
 
 
 def _queue_of(order: Order) -> str:

@@ -1,5 +1,6 @@
 """Runs rounds whose clients are sites: they alone can evaluate the average, so a round has two more steps."""
 
+import time
 from typing import Any
 
 from helpers.cluster.chord_executor import ChordExecutor
@@ -34,7 +35,7 @@ class SiteExecutor(ChordExecutor):
         The sites test it only where the run has no test set of its own.
         """
         cohort = cohorts.live(state, "test")
-        offered = self._run_order(OfferOrder(**self._facts, attempt=0))
+        offered = self._dispatcher.run_order(OfferOrder(**self._facts, attempt=0))
         order = FinishSitesOrder(
             **self._facts, attempt=0, round=offered["round"], clients=cohort.clients, sites=cohort.sites,
             scores={},
@@ -42,7 +43,7 @@ class SiteExecutor(ChordExecutor):
         threshold = without_choice(self._facts["settings"]["THRESHOLD"])
         for split in ("val",) if self._facts["data_digest"] else ("val", "test"):
             order.scores[split] = self._scores(order, split, offered["weights"], threshold)
-        answer = self._run_order(order)
+        answer = self._dispatcher.run_order(order)
         for note in answer["notes"]:
             self._supervisor.notice(note)
         return answer
@@ -61,7 +62,7 @@ class SiteExecutor(ChordExecutor):
         """Have the sites score the average, and the round recorded."""
         assert isinstance(order, SiteRoundOrder)  # made above
         scores = self._scores(order, "val", answer["weights"])
-        recorded = self._run_order(RecordOrder(**vars(order), averaged=answer, scores=scores))
+        recorded = self._dispatcher.run_order(RecordOrder(**vars(order), averaged=answer, scores=scores))
         result = RoundResult.from_message(recorded)
         for reason in result.left_out:
             self._supervisor.notice(f"round {order.round}: {reason}")
@@ -72,7 +73,7 @@ class SiteExecutor(ChordExecutor):
     ) -> list[dict[str, Any]]:
         """Return the sites' ScoreReply messages in order; missing ones say so."""
         orders = ScoreOrder.for_all(order, split, weights, threshold)
-        deadline = Deadline(self.round_deadline().at, self._mark_score_missing)
+        deadline = Deadline(time.monotonic() + self._terms.deadline_s, self._mark_score_missing)
         return self._dispatcher.run_orders(orders, self._mark_score_failed, deadline)
 
     def _mark_score_failed(self, job: Job, error: str) -> None:

@@ -1,19 +1,10 @@
 """The round loop: choose clients, run the round, take the result, go on."""
 
 from collections.abc import Callable
-from typing import Protocol
 
 from helpers.federated.cohort import Cohort
 from helpers.federated.messages import Reference, RoundResult, RunState, States
 from helpers.federated.observers import Observer
-
-
-class RoundExecutor(Protocol):
-    """Runs a whole round: every client's training, then the aggregation."""
-
-    def run_round(
-        self, round_number: int, cohort: Cohort, weights: Reference, states: States
-    ) -> RoundResult: ...
 
 
 def run_rounds(
@@ -24,7 +15,7 @@ def run_rounds(
     rounds: int,
     patience: int,
     choose_cohort: Callable[[RunState], Cohort],
-    executor: RoundExecutor,
+    run_round: Callable[[int, Cohort, Reference, States], RoundResult],
     observer: Observer,
     is_asked_to_stop: Callable[[], bool] = lambda: False,
 ) -> RunState:
@@ -37,7 +28,7 @@ def run_rounds(
         rounds: number of the last round.
         patience: rounds without a better model after which to stop; 0 never stops early.
         choose_cohort: called at the start of every round with the state before it.
-        executor: runs one round.
+        run_round: runs one round: every client's training, then the aggregation.
         observer: notified of every round.
         is_asked_to_stop: called after every round.
     """
@@ -45,7 +36,7 @@ def run_rounds(
         round_number = state.round + 1
         cohort = choose_cohort(state)
         observer.round_started(round_number, cohort.clients)
-        result = executor.run_round(round_number, cohort, weights, states)
+        result = run_round(round_number, cohort, weights, states)
         state = RunState.from_message(result.state)
         weights = Reference.from_message(result.weights)
         states = result.states

@@ -48,7 +48,7 @@ def test_rounds_follow_each_other_from_where_the_run_is() -> None:
         rounds=4,
         patience=0,
         choose_cohort=lambda state: Cohort(5, [0, state.round + 1]),
-        executor=recorder,
+        run_round=recorder.run_round,
         observer=recorder,
     )
     assert state.round == 4
@@ -68,7 +68,7 @@ def test_a_finished_run_does_nothing() -> None:
 def rounds_after(state: RunState, recorder: Recorder, **options) -> RunState:
     options = {"rounds": 4, "patience": 0, "choose_cohort": lambda state: Cohort(2, [0, 1])} | options
     weights = Reference(f"weights-{state.round}", 1, "x", ())
-    return run_rounds(state, weights, {}, executor=recorder, observer=recorder, **options)
+    return run_rounds(state, weights, {}, run_round=recorder.run_round, observer=recorder, **options)
 
 
 def test_it_stops_after_rounds_without_a_better_one() -> None:

@@ -1,0 +1,50 @@
+"""Parts of a training that depend on its settings: what runs its rounds, and what chooses their clients."""
+
+from typing import Any
+
+import redis
+
+from celery_app import app
+from helpers.cluster.absent_clients import RoundTerms
+from helpers.cluster.chord_executor import ChordExecutor
+from helpers.cluster.job_board import JobBoard
+from helpers.cluster.site_executor import SiteExecutor
+from helpers.cluster.supervision import Supervisor
+from helpers.federated.cohort import CohortChooser
+from helpers.federated.observers import Observer
+from helpers.federated.sites.cohort import SiteChooser
+from helpers.global_config import Config
+from preprocessing.feed.partitioning import count_clients, most_clients
+from preprocessing.feed.prepared_data import PreparedData
+
+Cohorts = CohortChooser | SiteChooser
+
+
+def make_executor(
+    config: Config, client: redis.Redis, board: JobBoard, facts: dict[str, Any], observer: Observer
+) -> ChordExecutor:
+    """Return what runs the rounds: the executor of the run's kind of clients, with its supervisor."""
+    kind = SiteExecutor if config.DATA_AT == "sites" else ChordExecutor
+    supervisor = Supervisor(client, board, config.WORKER_TIMEOUT_S, observer.notice)
+    task_deadline_s = max(config.ROUND_DEADLINE_S, config.WORKER_TIMEOUT_S)
+    terms = RoundTerms(config.ROUND_DEADLINE_S, config.MIN_CLIENTS, task_deadline_s)
+    return kind(app, client, board, supervisor, board.identity | facts, terms, observer.progress)
+
+
+def make_cohorts(config: Config, data: PreparedData | None, executor: Any, observer: Observer) -> Cohorts:
+    """Return what chooses the clients of each round.
+
+    Raises:
+        UserError: the images cannot be divided as the settings say.
+    """
+    if data is None or config.DATA_AT == "sites":
+        return SiteChooser(
+            executor.wait_for_workers, config.MIN_CLIENTS, (*config.INPUT_SHAPE, config.INPUT_DIM),
+            config.class_names, config.CLIENT_FRACTION, config.SEED, observer.notice,
+        )  # fmt: skip
+    fixed = count_clients(data, config)
+
+    def count() -> int:
+        return fixed or min(executor.count_trainers(), most_clients(data, config))
+
+    return CohortChooser(count, config.clients_of, config.CLIENT_FRACTION, config.SEED, observer.notice)
