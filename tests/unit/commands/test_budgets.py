@@ -9,7 +9,7 @@ import pandas as pd
 import pytest
 
 import distributed_training_index
-from commands.budgets import Way, compare_budgets, ways_of
+from commands.budgets import Budget, budgets_of, compare_budgets
 from helpers.federated.messages import RunState
 from helpers.global_config import Config
 from helpers.run_records import checkpoint
@@ -66,13 +66,13 @@ def compare(config) -> Callable[..., list[tuple[str, str | None]]]:
     return compare
 
 
-def clients_of(way: Way) -> list[int]:
+def clients_of(way: Budget) -> list[int]:
     return way.config.clients_of(way.config.num_clients)
 
 
 def test_every_way_spends_the_same_budget():
     config = Config.load(EPOCHS=7, BASE_LR=0.001, LR_SCALING="linear", ROUND_DEADLINE_S=60, num_workers=3)
-    ways = {way.name: way for way in ways_of(config, "first")}
+    ways = {way.name: way for way in budgets_of(config, "first")}
     assert [way.run for way in ways.values()] == ALL
     assert list(ways) == ["federated", "pooled", "client 0 alone", "client 1 alone", "client 2 alone"]
     assert {way.config.EPOCHS for way in ways.values()} == {7}
@@ -84,25 +84,25 @@ def test_every_way_spends_the_same_budget():
 
 def test_what_is_compared_with_is_plain_training_whatever_the_strategy():
     config = Config.load(num_workers=5, STRATEGY="krum", MAX_UPDATE_NORM=0.5)
-    federated, *others = ways_of(config, "first")
+    federated, *others = budgets_of(config, "first")
     assert federated.config == config
     assert {(way.config.STRATEGY, way.config.MAX_UPDATE_NORM) for way in others} == {("fedavg", 0.0)}
 
 
 def test_clients_may_be_named_if_they_are_all():
-    ways = ways_of(Config.load(CLIENTS="2,0,1"), "first")
+    ways = budgets_of(Config.load(CLIENTS="2,0,1"), "first")
     assert [clients_of(way) for way in ways] == [[0, 1, 2], [0], [0], [1], [2]]
 
 
 def test_ten_clients_on_three_workers_are_twelve_trainings():
-    ways = ways_of(Config.load(NUM_CLIENTS=10, PARTITION="dirichlet"), "first")
+    ways = budgets_of(Config.load(NUM_CLIENTS=10, PARTITION="dirichlet"), "first")
     assert [clients_of(way) for way in ways[1:3]] == [[0], [0]]
     assert (len(ways), ways[1].config.num_clients, ways[1].config.PARTITION) == (12, 1, "iid")
     assert {way.config.num_clients for way in ways[2:]} == {10}
 
 
 @pytest.mark.parametrize(
-    ("settings", "run", "said"),
+    ("settings", "run", "message"),
     [
         ({"CLIENTS": "0,2"}, "first", r"CLIENTS: received \(0, 2\); .* all 3 clients; leave CLIENTS empty"),
         ({"CLIENTS": "0"}, "first", r"CLIENTS: received \(0,\)"),
@@ -119,8 +119,8 @@ def test_ten_clients_on_three_workers_are_twelve_trainings():
         ({"num_workers": 200}, "x" * 84, "-client-100-alone': use letters"),
     ],
 )
-def test_what_makes_no_comparison_is_refused_before_the_first_training(compare, settings, run, said):
-    with pytest.raises(ConfigError, match=said):
+def test_what_makes_no_comparison_is_refused_before_the_first_training(compare, settings, run, message):
+    with pytest.raises(ConfigError, match=message):
         compare(Config.load(**settings), run)
     assert compare.trained == []
 
@@ -129,7 +129,7 @@ def test_runs_that_exist_are_named_before_the_first_training(config, compare):
     for run in ("first-pooled", "first-client-2-alone"):
         (config.METRICS_DIR / run).mkdir(parents=True)
     with pytest.raises(
-        ConfigError, match=r"exist already: first-pooled, first-client-2-alone; .*--overwrite"
+        ConfigError, match=r"already exist: first-pooled, first-client-2-alone; .*--overwrite"
     ):
         compare()
     assert compare.trained == []
@@ -161,7 +161,7 @@ def test_there_is_nothing_to_resume(compare):
         compare(resume="first")
 
 
-def test_the_cost_is_told_first_and_the_result_is_a_table_and_a_page(config, compare, capsys):
+def test_the_cost_is_printed_first_and_the_result_is_a_table_and_a_page(config, compare, capsys):
     compare()
     out = capsys.readouterr().out
     assert out.startswith("5 trainings, EPOCHS 7 each: federated, pooled, client 0 alone,")
