@@ -35,8 +35,7 @@ def run_training(options: argparse.Namespace, config: Config, run: str) -> None:
 
     Args:
         options: `resume`, `force`, `overwrite` and `tensorboard` of the command line.
-        config: its settings.
-        run: its name.
+        config, run: its settings and name.
 
     Raises:
         UserError: a setting, a name or the input is wrong.

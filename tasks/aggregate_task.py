@@ -70,9 +70,7 @@ def average(
 
 
 def combine(context: RunContext, order: RoundOrder, intake: UpdateIntake) -> tuple[Weights, str | None]:
-    """Return the new global weights by STRATEGY, and the file of the server's state; None where it has
-    none.
-    """
+    """Return the new global weights by STRATEGY, and the file of the server's state, if it has one."""
     config, model, trainable = context.config, context.instance.schema, context.is_shared
     updates = intake.updates()
     if config.MAX_UPDATE_NORM:
@@ -82,8 +80,8 @@ def combine(context: RunContext, order: RoundOrder, intake: UpdateIntake) -> tup
         return config.strategy.server_schema(model, trainable)
 
     server = ServerInputs(
-        model, trainable,
-        num_clients=len(config.clients_of(order.num_clients)), num_participants=len(order.clients),
+        model, trainable, num_clients=len(config.CLIENTS) or order.num_clients,
+        num_participants=len(order.clients),
         read_global_weights=lambda: intake.global_weights,
         read_state=lambda: server_state_before(context.folders, order.round, state_schema()),
     )  # fmt: skip

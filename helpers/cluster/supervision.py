@@ -114,7 +114,7 @@ class Supervisor:
         """Wait until every job is answered, and return the answers by job name.
 
         Args:
-            jobs: jobs whose current attempt has been sent.
+            jobs: their current attempt has been sent.
             on_failure: called with a job that failed twice and the reason; it answers the job or raises.
             on_progress: called at every look with the answers so far and the live workers.
             deadline: the end of waiting.
@@ -240,12 +240,10 @@ class Supervisor:
         self.notice(f"{job.label}: {reason}; retrying on another worker")
         self.send_again(job)
 
+    # A worker answers before its heartbeat stops showing the task, and the workers were read before the answers.
+    # So a job without an answer that its runner no longer shows was dropped.
     def _is_lost(self, job: Job, workers: Workers) -> bool:
-        """Return whether no worker has the job or will get it.
-
-        A worker answers before its heartbeat stops showing the task, and `workers` was read before the
-        answers. So a job without an answer that its runner no longer shows was dropped.
-        """
+        """Return whether no worker has the job or will get it."""
         now = time.monotonic()
         if now < self._heartbeats_count_from:
             return False

@@ -4,6 +4,9 @@
 `calibration_error` see `weighted_metrics`. Undefined are precision without a positive prediction, recall
 without a positive label, F1 without either, specificity without a negative label, and with one class only
 balanced accuracy, AUC and average precision.
+
+With more than two classes, scikit-learn omits a class whose metric is undefined from the mean. Here the mean is
+then undefined too, because a mean over fewer classes is not comparable.
 """
 
 import math
@@ -60,9 +63,6 @@ class Evaluation:
 
 def evaluate(labels: Labels, scores: Scores, threshold: float = 0.5) -> Evaluation:
     """Compute the metrics; with two classes they equal scikit-learn's with `zero_division=nan`.
-
-    With more, scikit-learn omits a class whose metric is undefined from the mean. Here the mean is then
-    undefined too, because a mean over fewer classes is not comparable.
 
     Args:
         labels: (N,), 0 to k - 1.

@@ -128,13 +128,9 @@ def weighted_auc(labels: Labels, scores: Scores, weights: Values) -> Values:
 
 
 def class_rates(confusions: Values) -> dict[str, Values]:
-    """Compute precision, recall, F1 and specificity of each class; with two classes, only of class 1.
+    """Compute precision, recall, F1 and specificity of each class from confusions (..., k, k).
 
-    Args:
-        confusions: (..., k, k), number of images by truth and decision.
-
-    Returns:
-        (..., k), or (..., 1) if k is 2, by name; NaN if a denominator is 0.
+    Each is (..., k), or (..., 1) of class 1 if k is 2; NaN if a denominator is 0.
     """
     right: Values = np.diagonal(confusions, axis1=-2, axis2=-1)
     own, said = confusions.sum(axis=-1), confusions.sum(axis=-2)
@@ -204,15 +200,13 @@ def _one_against_rest(labels: NDArray[np.int64], scores: Values) -> list[tuple[N
     return [((labels == label).astype(np.int64), scores[:, label]) for label in range(scores.shape[1])]
 
 
+# AUC is the probability that a cancer scores higher than a non-cancer, counting ties as half (Mann
+# & Whitney 1947; Hanley & McNeil 1982), computed as trapezoids under the ROC curve. Average precision
+# sums precision × gain in recall over the distinct scores, without interpolation, as in scikit-learn. The
+# sensitivity is the highest of all thresholds with at least that specificity, 0 if only a threshold above
+# all scores has it.
 def _ranking(labels: NDArray[np.int64], scores: Values, weights: Values) -> tuple[Values, Values, Values]:
-    """Compute ROC-AUC, average precision and sensitivity at SPECIFICITY, each (R,), from one sort.
-
-    AUC is the probability that a cancer scores higher than a non-cancer, counting ties as half (Mann
-    & Whitney 1947; Hanley & McNeil 1982), computed as trapezoids under the ROC curve. Average precision
-    sums precision × gain in recall over the distinct scores, without interpolation, as in scikit-learn. The
-    sensitivity is the highest of all thresholds with at least that specificity, 0 if only a threshold above
-    all scores has it.
-    """
+    """Compute ROC-AUC, average precision and sensitivity at SPECIFICITY, each (R,), from one sort."""
     order = np.argsort(-scores, kind="stable")
     ends = np.flatnonzero(np.append(np.diff(scores[order]) != 0, True))  # last image of each distinct score
     ranked, is_positive = weights[:, order], labels[order]

@@ -14,11 +14,9 @@ CHUNK = 1 << 15
 def weighted_mean(updates: Iterable[tuple[Weights, float]]) -> Weights:
     """Return the mean of weights, layer by layer (McMahan et al. 2017, Algorithm 1, "FedAvg").
 
-    w = Σ_k (n_k / Σ n) · w_k, summed in float64 in the order given and rounded once to the dtype of the first
-    update. One update at a time is in memory, next to the sums, whatever the number of updates.
-
-    Args:
-        updates: pairs of weights (arrays in model order) and their factor n_k > 0.
+    w = Σ_k (n_k / Σ n) · w_k, from pairs of weights w_k (arrays in model order) and their factor n_k > 0. The
+    sum is in float64, in the order given, and rounded once to the dtype of the first update. In memory are
+    the sums and one update at a time.
 
     Raises:
         ValueError: no update, a factor that is not positive, or arrays that differ in number or shape.

@@ -75,11 +75,7 @@ def put_arrays(
 
 
 def get_arrays(store: WeightStore, reference: Reference, schema: Schema) -> Weights:
-    """Fetch arrays by reference and verify them.
-
-    Args:
-        reference: as a peer sent it; nothing in it is trusted.
-        schema: names, dtypes and shapes that the arrays must have.
+    """Fetch arrays by reference, which is not trusted, and verify that they fit `schema`.
 
     Raises:
         StoreError: the bytes are missing, or their length, digest or schema is wrong.

@@ -54,7 +54,8 @@ def train(observer: ReportObserver, rounds: int, before_round: Callable[[int], N
     observer.run_started("r", STATE, rounds)
     run_rounds(
         STATE, Reference("k", 0, "", ()), {}, rounds=rounds, patience=0,
-        choose_cohort=lambda state: Cohort(1, [0]), executor=Executor(before_round), observer=observer,
+        choose_cohort=lambda state: Cohort(1, [0]), run_round=Executor(before_round).run_round,
+        observer=observer,
     )  # fmt: skip
 
 
