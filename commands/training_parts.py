@@ -2,8 +2,6 @@
 
 from typing import Any
 
-import redis
-
 from celery_app import app
 from helpers.cluster.absent_clients import RoundTerms
 from helpers.cluster.chord_executor import ChordExecutor
@@ -21,7 +19,7 @@ Cohorts = CohortChooser | SiteChooser
 
 
 def make_executor(
-    config: Config, client: redis.Redis, board: JobBoard, facts: dict[str, Any], observer: Observer
+    config: Config, client: Any, board: JobBoard, facts: dict[str, Any], observer: Observer
 ) -> ChordExecutor:
     """Return what runs the rounds: the executor of the run's kind of clients, with its supervisor."""
     kind = SiteExecutor if config.DATA_AT == "sites" else ChordExecutor

@@ -240,8 +240,8 @@ class Supervisor:
         self.notice(f"{job.label}: {reason}; retrying on another worker")
         self.send_again(job)
 
-    # A worker answers before its heartbeat stops showing the task, and the workers were read before the answers.
-    # So a job without an answer that its runner no longer shows was dropped.
+    # A worker answers before its heartbeat stops showing the task, and the workers were read before the
+    # answers. So a job without an answer that its runner no longer shows was dropped.
     def _is_lost(self, job: Job, workers: Workers) -> bool:
         """Return whether no worker has the job or will get it."""
         now = time.monotonic()

@@ -5,8 +5,8 @@
 without a positive label, F1 without either, specificity without a negative label, and with one class only
 balanced accuracy, AUC and average precision.
 
-With more than two classes, scikit-learn omits a class whose metric is undefined from the mean. Here the mean is
-then undefined too, because a mean over fewer classes is not comparable.
+With more than two classes, scikit-learn omits a class whose metric is undefined from the mean. Here the mean
+is then undefined too, because a mean over fewer classes is not comparable.
 """
 
 import math
