@@ -82,7 +82,7 @@ def write_results(
     """Write the models, best.json, scores.npz, cases.npz, the tables of the test and, from these,
     model_card.md.
 
-    Of scores and cases that are not here, no earlier ones are left either.
+    Earlier scores and cases are deleted if there are no new ones.
     """
     config, folders, order = context.config, context.folders, context.order
     last = load_arrays(folders, state.weights_file, context.instance.schema)
