@@ -41,6 +41,6 @@ def check_quantized(name: str, levels: NDArray[np.generic], scale: NDArray[np.ge
         SchemaError: naming the array.
     """
     if not 0 <= float(scale) <= LARGEST_SCALE:  # NaN is not
-        raise SchemaError(f"{name}: the scale {scale} is not a number from 0 to {LARGEST_SCALE:.3g}")
+        raise SchemaError(f"{name}: the scale {scale} must be a number from 0 to {LARGEST_SCALE:.3g}")
     if (levels == -128).any():
         raise SchemaError(f"{name}: a level of -128, the range is -127 to 127")
