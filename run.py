@@ -229,6 +229,9 @@ def main(arguments: list[str] | None = None) -> int:
         return set_up(options) if name == "setup" else start(name, options)
     except subprocess.CalledProcessError as error:
         return refuse(f"the installation failed (status {error.returncode}); see above", 1)
+    except BrokenPipeError:  # the reader, such as `head`, has seen enough
+        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
+        return 1
 
 
 if __name__ == "__main__":

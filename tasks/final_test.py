@@ -81,8 +81,8 @@ def final_test(context: RunContext, arrays: dict[str, np.ndarray], round_number:
         **_ends(intervals.overall),
     }
     classes = [
-        {"round": round_number, **about, **_ends(own)}
-        for about, own in zip(class_rows(evaluation, config.class_names), intervals.by_class, strict=True)
+        {"round": round_number, **metrics, **_ends(own)}
+        for metrics, own in zip(class_rows(evaluation, config.class_names), intervals.by_class, strict=True)
     ]
     return FinalTest(row, classes, evaluation.confusion)
 

@@ -68,7 +68,7 @@ class RunFiles:
         state: `state` of models/<run>/state.json.
         best: models/<run>/best.json.
         audit: the audit's findings.
-        division: partition.csv, if run.json does not record the partition.
+        partition_log: partition.csv, if run.json does not record the partition.
         unreadable: one sentence per file that exists but could not be read.
     """
 
@@ -84,7 +84,7 @@ class RunFiles:
     state: dict[str, Any] = field(default_factory=dict)
     best: dict[str, Any] = field(default_factory=dict)
     audit: pd.DataFrame = field(default_factory=pd.DataFrame)
-    division: pd.DataFrame = field(default_factory=lambda: pd.DataFrame(columns=PARTITION_COLUMNS))
+    partition_log: pd.DataFrame = field(default_factory=lambda: pd.DataFrame(columns=PARTITION_COLUMNS))
     unreadable: list[str] = field(default_factory=list)
 
     @property
@@ -129,7 +129,7 @@ class RunFiles:
         recorded = self.facts.get("partition")
         if recorded is not None:
             return _names_and_values(recorded)
-        latest = self.division[self.division["round"] == self.division["round"].max()]
+        latest = self.partition_log[self.partition_log["round"] == self.partition_log["round"].max()]
         counts: dict[str, dict[str, int]] = {}
         for (client, label), count in latest.groupby(["client", "label"]).size().items():
             counts.setdefault(str(client), {})[f"{label:.0f}"] = int(count)
@@ -187,7 +187,7 @@ def read_run(metrics_dir: Path, models_dir: Path, run: str, audit_csv: Path | No
         state=state.get("state") or {},
         best=best,
         audit=_table(audit_csv, AUDIT_COLUMNS, unreadable),
-        division=_table(
+        partition_log=_table(
             None if facts.get("partition") else metrics / "partition.csv", PARTITION_COLUMNS, unreadable
         ),
         unreadable=unreadable,
