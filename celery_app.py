@@ -9,7 +9,7 @@ from celery.signals import after_setup_logger, celeryd_init, import_modules, wor
 from click import ClickException
 from kombu.entity import Exchange, Queue
 
-from helpers.cluster.errors import NameTaken
+from helpers.cluster.errors import ClusterError, NameTaken
 from helpers.cluster.keys import SITE_QUEUE
 from helpers.cluster.process_tuning import tune_process, without_remarks
 from helpers.cluster.worker_logging import LOG_FORMAT, quiet_logging
@@ -127,6 +127,9 @@ def _claim_name(sender: str, options: dict[str, Any], **_: Any) -> None:
         _session.begin()
     except (NameTaken, UserError) as error:
         sys.exit(f"celery worker: {error}")
+    except ClusterError as error:
+        print(f"celery worker: {error}", file=sys.stderr)
+        sys.exit(error.exit_status)
 
 
 def _site(config: Config) -> dict[str, Any] | None:

@@ -162,9 +162,20 @@ def call(name: str, arguments: list[str]) -> int:
         return refuse(str(error), error.exit_status)
     except UserError as error:
         return refuse(str(error))
-    except KeyboardInterrupt:
-        print("stopped", file=sys.stderr)
-        return 130
+    except Exception as error:
+        if line := of_redis(error):
+            return refuse(line, 3)
+        raise
+
+
+def of_redis(error: Exception) -> str:
+    """Return what an error of Redis means; empty for any other."""
+    if "redis" not in sys.modules or not isinstance(error, sys.modules["redis"].RedisError):
+        return ""
+    from helpers.cluster.connection import redact
+    from helpers.cluster.refusals import translated
+
+    return str(translated(error, redact(os.environ.get("REDIS_URL") or "127.0.0.1:6379")))
 
 
 def run_tests(arguments: list[str]) -> int:
@@ -229,6 +240,9 @@ def main(arguments: list[str] | None = None) -> int:
         return set_up(options) if name == "setup" else start(name, options)
     except subprocess.CalledProcessError as error:
         return refuse(f"the installation failed (status {error.returncode}); see above", 1)
+    except KeyboardInterrupt:
+        print("stopped", file=sys.stderr)
+        return 130
 
 
 if __name__ == "__main__":

@@ -114,8 +114,9 @@ def _loads(text: str | bytes) -> Any:
 
 
 def _check_task(message: dict[str, Any]) -> None:
-    if message.get("content-type") != "application/json":
-        raise _Refused("its content-type is not application/json")
+    kind = message.get("content-type")
+    if kind != "application/json":
+        raise _Refused(f"its content-type is {ascii(kind)[:60]}, not application/json")
     headers = message.get("headers") or {}
     _check_types(headers, HEADERS, "headers")
     if headers.get("timelimit") not in NO_LIMIT:

@@ -77,6 +77,7 @@ def find_or_start(
         say(f"Redis: {redact(url)} (from REDIS_URL)")
         return RedisServer(url)
     if _answers_at(USUAL_URL):
+        check_reachable(connect(USUAL_URL))
         say(f"Redis: {USUAL_URL} (already running)")
         return RedisServer(USUAL_URL)
     if running := _left_running(data_dir):
