@@ -17,6 +17,7 @@ KINDS: tuple[tuple[type[redis.RedisError], str], ...] = (
     (redis.OutOfMemoryError, "its memory is full (maxmemory); raise maxmemory, or delete what nobody needs"),
     (redis.BusyLoadingError, "it is still loading its data; try again in a moment"),
     (redis.exceptions.MasterDownError, "it is a replica that has lost its primary"),
+    (redis.InvalidResponse, "another program than Redis answers there"),
     (redis.exceptions.ClusterDownError, CLUSTER),
     (redis.exceptions.AskError, CLUSTER),
     (redis.exceptions.ClusterCrossSlotError, CLUSTER),
