@@ -5,13 +5,25 @@ This file needs Python 3.11 to 3.13 and nothing else: it makes the environment t
 
 from __future__ import annotations  # so that an older Python gets as far as the line that refuses it
 
+import os
+import sys
+
+if __name__ == "__main__":  # a Ctrl-C during the imports that follow ends in one line as well
+
+    def _end_quietly(kind, error, trace) -> None:  # type: ignore[no-untyped-def]
+        if not issubclass(kind, KeyboardInterrupt):
+            sys.__excepthook__(kind, error, trace)
+            return
+        print("stopped", file=sys.stderr, flush=True)
+        os._exit(130)
+
+    sys.excepthook = _end_quietly
+
 import difflib
 import hashlib
 import importlib
 import importlib.metadata
-import os
 import subprocess
-import sys
 from collections.abc import Iterator, Sequence
 from pathlib import Path
 
