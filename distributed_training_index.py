@@ -1,5 +1,6 @@
 """The orchestrator: finds Redis and workers, runs the rounds of a training, prints the results."""
 
+import commands  # noqa: F401, I001 - first, so that a Ctrl-C during the imports ends in one line
 import argparse
 import contextlib
 import sys

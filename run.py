@@ -5,13 +5,25 @@ This file needs Python 3.11 to 3.13 and nothing else: it makes the environment t
 
 from __future__ import annotations  # so that an older Python gets as far as the line that refuses it
 
+import os
+import sys
+
+if __name__ == "__main__":  # a Ctrl-C during the imports that follow ends in one line as well
+
+    def _end_quietly(kind, error, trace) -> None:  # type: ignore[no-untyped-def]
+        if not issubclass(kind, KeyboardInterrupt):
+            sys.__excepthook__(kind, error, trace)
+            return
+        print("stopped", file=sys.stderr, flush=True)
+        os._exit(130)
+
+    sys.excepthook = _end_quietly
+
 import difflib
 import hashlib
 import importlib
 import importlib.metadata
-import os
 import subprocess
-import sys
 from collections.abc import Iterator, Sequence
 from pathlib import Path
 
@@ -162,9 +174,20 @@ def call(name: str, arguments: list[str]) -> int:
         return refuse(str(error), error.exit_status)
     except UserError as error:
         return refuse(str(error))
-    except KeyboardInterrupt:
-        print("stopped", file=sys.stderr)
-        return 130
+    except Exception as error:
+        if line := of_redis(error):
+            return refuse(line, 3)
+        raise
+
+
+def of_redis(error: Exception) -> str:
+    """Return what an error of Redis means; empty for any other."""
+    if "redis" not in sys.modules or not isinstance(error, sys.modules["redis"].RedisError):
+        return ""
+    from helpers.cluster.connection import redact
+    from helpers.cluster.refusals import translated
+
+    return str(translated(error, redact(os.environ.get("REDIS_URL") or "127.0.0.1:6379")))
 
 
 def run_tests(arguments: list[str]) -> int:
@@ -232,6 +255,9 @@ def main(arguments: list[str] | None = None) -> int:
     except BrokenPipeError:  # the reader, such as `head`, has seen enough
         os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
         return 1
+    except KeyboardInterrupt:
+        print("stopped", file=sys.stderr)
+        return 130
 
 
 if __name__ == "__main__":

@@ -14,7 +14,9 @@ RunTraining = Callable[[argparse.Namespace, Config, str], None]
 
 def run_command(options: argparse.Namespace, run_training: RunTraining) -> int:
     """Train as the command line says; return the exit status."""
+    from helpers.cluster.connection import redact
     from helpers.cluster.errors import ClusterError
+    from helpers.cluster.refusals import translating
 
     try:
         config = config_from_arguments(Config, options)
@@ -23,7 +25,8 @@ def run_command(options: argparse.Namespace, run_training: RunTraining) -> int:
         return 2
     run = options.resume or options.run or time.strftime("%Y-%m-%d_%H-%M-%S")
     try:
-        train(options, config, run, run_training)
+        with translating(redact(config.REDIS_URL.get_secret_value())):
+            train(options, config, run, run_training)
     except UserError as error:
         print(f"error: {error}", file=sys.stderr)
         return 2

@@ -14,6 +14,9 @@ from typing import Any
 
 if __package__ in (None, ""):  # run as a script: Python then looks for modules in this folder only
     sys.path.insert(0, str(Path(__file__).resolve().parents[1]))
+    from helpers.settings.interrupts import end_quietly
+
+    sys.excepthook = end_quietly
 
 import numpy as np
 

@@ -8,6 +8,7 @@ import redis
 from celery import Celery, chord
 
 from helpers.cluster.absent_clients import AbsentClients, RoundTerms
+from helpers.cluster.answers import check_start, check_test, read_round
 from helpers.cluster.dispatch import Dispatcher, raise_failure
 from helpers.cluster.job_board import JobBoard, redis_time
 from helpers.cluster.supervision import Deadline, Supervisor, Workers
@@ -56,13 +57,13 @@ class ChordExecutor:
 
     def start_run(self, *, resume: bool) -> dict[str, Any]:
         """Have the run prepared; return {state, weights, states}."""
-        return self._dispatcher.run_order(StartOrder(**self._facts, attempt=0, resume=resume))
+        return self._dispatcher.run_order(StartOrder(**self._facts, attempt=0, resume=resume), check_start)
 
     def finish_run(self, state: RunState, cohorts: Any) -> dict[str, Any]:
         """Have the best model tested and the models written; return {test}. Arguments matter for sites
         only.
         """
-        return self._dispatcher.run_order(FinishOrder(**self._facts, attempt=0))
+        return self._dispatcher.run_order(FinishOrder(**self._facts, attempt=0), check_test)
 
     def count_trainers(self) -> int:
         """Return how many live workers serve the queue of trainings, at least 1; wait for the first worker.
@@ -129,10 +130,10 @@ class ChordExecutor:
         return TrainOrder.of(order, client)
 
     def _result_of(self, order: RoundOrder, answer: dict[str, Any]) -> RoundResult:
-        return RoundResult.from_message(answer)
+        return read_round(order, answer)
 
     def _report_refused(self, result: RoundResult, messages: list[Any]) -> None:
         """Report clients whose update was refused by the aggregation."""
         for row, message in zip(result.clients, messages, strict=True):
-            if row["status"] == "failed" and message["status"] in USABLE:
+            if row["status"] == "failed" and message.get("status") in USABLE:
                 self._supervisor.notice(f"round {row['round']}, client {row['client']}: {row['error']}")

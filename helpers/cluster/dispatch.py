@@ -12,6 +12,7 @@ from celery import Celery
 from celery.utils.nodenames import worker_direct
 from kombu.exceptions import OperationalError
 
+from helpers.cluster.answers import any_answer, reading_answer
 from helpers.cluster.errors import TaskFailed
 from helpers.cluster.job_board import JobBoard
 from helpers.cluster.keys import SITE_QUEUE
@@ -20,8 +21,8 @@ from helpers.federated.messages import Order
 
 SENDING_POLICY = {"max_retries": 3, "interval_start": 0, "interval_step": 0.2, "interval_max": 0.5}
 """Celery's own retries while Redis does not answer, about a second: the supervisor does the waiting."""
-AWAY = (OperationalError, redis.RedisError, RuntimeError)
-"""What Celery raises then; RuntimeError after its last retry."""
+AWAY = (OperationalError, redis.RedisError, RuntimeError, AttributeError, OSError)
+"""What Celery raises then: RuntimeError after its last retry, AttributeError for a channel that was reset."""
 
 
 class Dispatcher:
@@ -42,13 +43,15 @@ class Dispatcher:
         self._supervisor = supervisor
         self._deadline_s = deadline_s
 
-    def run_order(self, order: Order) -> dict[str, Any]:
-        """Send an order and return its answer.
+    def run_order(self, order: Order, check: Callable[[dict[str, Any]], None] = any_answer) -> dict[str, Any]:
+        """Send an order and return its answer, once `check` has accepted its form.
 
         Raises:
-            ClusterError: as `supervise`; TaskFailed if it failed twice or took too long.
+            ClusterError: as `supervise`; TaskFailed if it failed twice, took too long or cannot be read.
         """
         (answer,) = self.run_orders([order], raise_failure, self.deadline())
+        with reading_answer(order):
+            check(answer)
         return answer
 
     def deadline(self) -> Deadline:

@@ -2,6 +2,7 @@
 
 ClusterError              the cluster could not finish; exit status 3
 ├── RedisUnreachable      Redis does not answer
+├── RedisRefuses          Redis answers, but cannot serve
 ├── ServerNotFound        Redis does not run and is not installed
 ├── WorkerDied            a worker process ended unexpectedly
 ├── NameTaken             a live worker has this name
@@ -19,6 +20,10 @@ class ClusterError(Exception):
 
 class RedisUnreachable(ClusterError):
     """Redis does not answer."""
+
+
+class RedisRefuses(ClusterError):
+    """Redis answers, but cannot serve: for example a cluster, a replica or a full disk."""
 
 
 class ServerNotFound(ClusterError):

@@ -14,6 +14,11 @@ import redis
 
 from helpers.cluster import keys
 
+MOST_BYTES = 64 << 20
+"""Largest entry of the board."""
+MOST_CHARACTERS = 2000
+"""Longest reason of a failure."""
+
 _ANSWER = """
 if redis.call('GET', KEYS[1]) ~= ARGV[1] then return 0 end
 if redis.call('HGET', KEYS[2], ARGV[2]) ~= ARGV[3] then return 0 end
@@ -63,14 +68,30 @@ class JobBoard:
             pipe.execute()
 
     def answers(self, jobs: list[str]) -> dict[str, Any]:
-        """Return the accepted answers so far, by job."""
-        values = self._client.hmget(self._answers, jobs)
-        return {job: json.loads(value) for job, value in zip(jobs, values, strict=True) if value}
+        """Return the accepted answers so far, by job; one that cannot be read becomes a failure."""
+        answers = {}
+        for job, value in zip(jobs, self._client.hmget(self._answers, jobs), strict=True):
+            if value is None:
+                continue
+            try:
+                answers[job] = _table(value)
+            except ValueError as error:
+                self._reject(job, str(error))
+        return answers
 
     def failures(self, jobs: list[str]) -> dict[str, Any]:
         """Return the failures of the current attempts, by job: {worker, error}."""
         values = self._client.hmget(self._failures, jobs)
-        return {job: json.loads(value) for job, value in zip(jobs, values, strict=True) if value}
+        return {job: _failure(value) for job, value in zip(jobs, values, strict=True) if value is not None}
+
+    def _reject(self, job: str, reason: str) -> None:
+        """Replace an answer by a failure, so that the job is tried again."""
+        failure = {"worker": "?", "error": f"its answer cannot be read: {reason}"}
+        with self._client.pipeline() as pipe:
+            pipe.hdel(self._answers, job)
+            pipe.hset(self._failures, job, json.dumps(failure))
+            pipe.expire(self._failures, keys.LIFETIME_S)
+            pipe.execute()
 
     def wait(self, seconds: float) -> None:
         """Wait for an answer or a failure, at most `seconds`."""
@@ -116,6 +137,32 @@ class JobBoard:
             pipe.rpush(self._events, job)
             pipe.expire(self._events, keys.LIFETIME_S)
             pipe.execute()
+
+
+def _table(value: bytes | str) -> dict[str, Any]:
+    """Return an entry of the board.
+
+    Raises:
+        ValueError: it is not a JSON table of bounded size; the text is the reason.
+    """
+    if len(value) > MOST_BYTES:
+        raise ValueError(f"it has {len(value) >> 20} MiB")
+    try:
+        table = json.loads(value)
+    except (ValueError, RecursionError):
+        raise ValueError("it is not JSON") from None
+    if not isinstance(table, dict):
+        raise ValueError("it is not a table")
+    return table
+
+
+def _failure(value: bytes | str) -> dict[str, Any]:
+    try:
+        failure = _table(value)
+    except ValueError as error:
+        failure = {"error": f"the report of its failure cannot be read: {error}"}
+    texts = {name: str(failure.get(name, "?"))[:MOST_CHARACTERS] for name in ("worker", "error")}
+    return failure | texts
 
 
 def redis_time(client: redis.Redis) -> float:

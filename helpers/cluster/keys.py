@@ -12,6 +12,7 @@ dt:run:{run}:{session}:update:{round}:{client}:{attempt}   a client's update
 dt:run:{run}:{session}:scores:{round}:{client}:{attempt}   the validation scores of its model
 dt:run:{run}:{session}:scores-{split}:{round}:{client}:{attempt}   a site's scores of the global model
 dt:run:{run}:{session}:state:{round}:{client}:{attempt}    its state for its next round
+dt:probe:{token}                        written for some seconds, to see whether Redis accepts writes
 dt:unfinished:{token}                   an array blob while it is written
 """
 
@@ -21,6 +22,13 @@ SITE_QUEUE = "site."
 
 LIFETIME_S = 24 * 3600
 """Time to live of the bookkeeping keys, seconds; renewed by every write."""
+
+PROBE_S = 10
+"""Time to live of a probe, seconds."""
+
+
+def probe(token: str) -> str:
+    return f"dt:probe:{token}"
 
 
 def worker(name: str) -> str:

@@ -11,6 +11,8 @@ from helpers.cluster import heartbeat
 from helpers.cluster.connection import address
 from helpers.cluster.errors import NoWorkers, RedisUnreachable
 from helpers.cluster.job_board import JobBoard
+from helpers.cluster.refusals import explain, is_away, is_passing, translated
+from helpers.cluster.worker_status import Workers as Workers
 
 TICK_S = 1.0
 """Longest time between two looks at the workers, seconds; an answer wakes the orchestrator at once."""
@@ -21,7 +23,6 @@ MOST_LOSSES = 5
 """A job that was lost more often fails: something takes its messages and does nothing."""
 
 Answer = TypeVar("Answer")
-Workers = dict[str, dict[str, Any]]
 
 
 @dataclass
@@ -102,6 +103,7 @@ class Supervisor:
         self._redis_lost_at: float | None = None
         self._heartbeats_count_from = 0.0
         self._busy_at = 0.0  # when a worker was last seen at work
+        self._unreadable: set[str] = set()  # workers whose heartbeat cannot be read
         self._unserved_since: dict[str, float] = {}  # when a site's queue was first seen without a worker
 
     def supervise(
@@ -122,6 +124,7 @@ class Supervisor:
         Raises:
             NoWorkers: no live worker for `patience_s`.
             RedisUnreachable: Redis did not answer for `patience_s`.
+            RedisRefuses: it cannot serve.
         """
         answers: dict[str, Any] = {}
         while True:
@@ -141,7 +144,7 @@ class Supervisor:
                 self._mend(open_jobs, workers, on_failure)
                 self._board.wait(TICK_S if deadline is None else deadline.seconds_left(TICK_S))
                 self._redis_lost_at = None
-            except (redis.ConnectionError, redis.TimeoutError) as error:
+            except redis.RedisError as error:
                 self._wait_for_redis(error)
 
     def wait_for_workers(self, lacking: Callable[[Workers], str] = lambda workers: "") -> Workers:
@@ -180,7 +183,7 @@ class Supervisor:
                 answer = ask()
                 self._redis_lost_at = None
                 return answer
-            except (redis.ConnectionError, redis.TimeoutError) as error:
+            except redis.RedisError as error:
                 self._wait_for_redis(error)
 
     def send_again(self, job: Job, target: str | None = None) -> None:
@@ -192,7 +195,7 @@ class Supervisor:
 
     def _look(self) -> Workers:
         """Return the status of the live workers."""
-        workers = heartbeat.live_workers(self._client)
+        workers = heartbeat.live_workers(self._client, self._notice_unreadable)
         if workers:
             self._alone_since = None
         if self._unserved_since:
@@ -200,6 +203,12 @@ class Supervisor:
             for queue in served & self._unserved_since.keys():
                 del self._unserved_since[queue]
         return workers
+
+    def _notice_unreadable(self, name: str, reason: str) -> None:
+        """Say once that a heartbeat is ignored."""
+        if name not in self._unreadable:
+            self._unreadable.add(name)
+            self.notice(f"the heartbeat of {name} is ignored: {reason}")
 
     def _mend(self, jobs: list[Job], workers: Workers, on_failure: Callable[[Job, str], None]) -> None:
         """Retry failed and lost jobs."""
@@ -248,8 +257,8 @@ class Supervisor:
         if now < self._heartbeats_count_from:
             return False
         for name, status in workers.items():
-            task = status["task"] or {}
-            if task.get("job") == job.name and task.get("attempt") == job.attempt:
+            task = status["task"]
+            if task and (task["job"], task["attempt"]) == (job.name, job.attempt):
                 job.runner = name
                 return False
         if job.runner is not None:
@@ -297,18 +306,19 @@ class Supervisor:
         elif now - self._alone_since > self._patience_s:
             raise NoWorkers(f"no live worker for {self._patience_s:g} s: {HOW_TO_START}")
 
-    def _wait_for_redis(self, error: Exception) -> None:
+    def _wait_for_redis(self, error: redis.RedisError) -> None:
         """Wait for Redis, and give the workers time to renew their heartbeats."""
-        now = time.monotonic()
+        place, now = address(self._client), time.monotonic()
+        if not is_passing(error):
+            raise translated(error, place) from None
         if self._redis_lost_at is None:
             self._redis_lost_at = now
-            self.notice(
-                f"Redis at {address(self._client)} does not answer; waiting {self._patience_s:g} s for it"
-            )
+            what = "does not answer" if is_away(error) else f"cannot serve: {explain(error)}"
+            self.notice(f"Redis at {place} {what}; waiting {self._patience_s:g} s for it")
         if now - self._redis_lost_at > self._patience_s:
-            raise RedisUnreachable(
-                f"Redis at {address(self._client)} did not answer for {self._patience_s:g} s ({error})"
-            )
+            if not is_away(error):
+                raise translated(error, place) from None
+            raise RedisUnreachable(f"Redis at {place} did not answer for {self._patience_s:g} s ({error})")
         self._heartbeats_count_from = now + heartbeat.LIFETIME_S
         time.sleep(TICK_S)
 

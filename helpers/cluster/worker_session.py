@@ -10,6 +10,7 @@ import redis
 from helpers.cluster.connection import address, check_not_refused, connect
 from helpers.cluster.heartbeat import Heartbeat
 from helpers.cluster.job_board import JobBoard
+from helpers.cluster.refusals import check_serves, is_away, translated
 from helpers.cluster.versions import explain_difference, versions_here
 from helpers.cluster.worker_logging import describe_outcome, title
 from helpers.federated.messages import MessageError, Order
@@ -67,13 +68,17 @@ class WorkerSession:
         Raises:
             NameTaken: a live worker has it.
             ConfigError: Redis refuses this worker, or its certificate is not trusted.
+            RedisRefuses: Redis cannot serve.
         """
         while True:
             try:
+                check_serves(self.client, address(self.client))
                 self.heartbeat.claim()
                 break
             except redis.RedisError as error:
                 check_not_refused(self.client, error)
+                if not is_away(error):
+                    raise translated(error, address(self.client)) from None
                 print(f"{self.name}: waiting for Redis at {address(self.client)} ({error})", flush=True)
                 time.sleep(2)
         self.heartbeat.start()

@@ -9,6 +9,8 @@ from helpers.federated.messages import Message, MessageError
 Status = Literal["ok", "partial", "failed", "missing"]
 USABLE = ("ok", "partial")
 STATUSES = (*USABLE, "failed", "missing")
+MOST_CHARACTERS = 100_000
+"""Longest name of a worker and reason."""
 TOO_LARGE = 1e100
 """Losses and times are below this; integers beyond the range of a float are refused as well."""
 
@@ -91,6 +93,8 @@ def _check(reply: ClientReply) -> None:
         raise MessageError(f"status {reply.status!r}")
     if not isinstance(reply.worker, str) or not isinstance(reply.error, str | None):
         raise MessageError("worker or error is not text")
+    if len(reply.worker) + len(reply.error or "") > MOST_CHARACTERS:
+        raise MessageError("worker or error is too long")
     loss = 0.0 if reply.train_loss is None else reply.train_loss
     numbers = (reply.started_at, reply.seconds, reply.transfer_seconds, loss)
     if not all(type(number) in (float, int) and abs(number) < TOO_LARGE for number in numbers):
