@@ -12,10 +12,11 @@ from helpers.federated.messages import FinishOrder, RunState, StartOrder
 from helpers.federated.weights import Weights
 from helpers.model_instance_helper import initial_weights, keras_file
 from helpers.reporting.model_card import write_model_card
+from helpers.run_records import journal
 from helpers.run_records.checkpoint import load_arrays, read_state
 from helpers.run_records.files import write_whole
 from helpers.run_records.run_log import begin_run, resume_run
-from helpers.run_records.tables import TEST_CLASS_COLUMNS, TEST_COLUMNS, confusion_table, to_csv, write_rows
+from helpers.run_records.tables import TEST_CLASS_COLUMNS, TEST_COLUMNS, confusion_table, to_csv, write_table
 from helpers.weight_store.store import put_arrays
 from preprocessing.feed.partitioning import count_clients, partition, resolve_partition, sites_of_rows
 from tasks.client_states import put_states
@@ -66,12 +67,13 @@ def finish(order: FinishOrder) -> dict[str, Any]:
 
 
 def best_model(context: RunContext) -> tuple[RunState, Weights]:
-    """The state of the run, and the weights of its best round.
+    """The state of the run, and the weights of its best round. Changed CSV files are repaired.
 
     Raises:
         RecordError: they could not be read.
     """
-    state, _ = read_state(context.folders)
+    state, facts = read_state(context.folders)
+    journal.repair(context.folders, facts)
     file = state.best_weights_file or state.weights_file
     return state, load_arrays(context.folders, file, context.instance.schema)
 
@@ -94,9 +96,9 @@ def write_results(
             write_whole(folders.metrics / name, _to_npz(found))
         else:
             (folders.metrics / name).unlink(missing_ok=True)
-    write_rows(folders.metrics / "test.csv", TEST_COLUMNS, 0, [test.row])
+    write_table(folders.metrics / "test.csv", TEST_COLUMNS, [test.row])
     if test.classes:
-        write_rows(folders.metrics / "test_classes.csv", TEST_CLASS_COLUMNS, 0, test.classes)
+        write_table(folders.metrics / "test_classes.csv", TEST_CLASS_COLUMNS, test.classes)
     write_whole(
         folders.metrics / "confusion.csv", to_csv(confusion_table(test.confusion, config.class_names))
     )
