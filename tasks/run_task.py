@@ -9,6 +9,7 @@ import numpy as np
 from celery_app import app, worker_session
 from helpers.cluster.versions import environment_here
 from helpers.federated.messages import FinishOrder, RunState, StartOrder
+from helpers.federated.sites.site import described
 from helpers.federated.weights import Weights
 from helpers.model_instance_helper import initial_weights, keras_file
 from helpers.reporting.model_card import write_model_card
@@ -39,8 +40,7 @@ def start(order: StartOrder) -> dict[str, Any]:
     else:
         weights = initial_weights(context.config)
         state = begin_run(context.folders, order, schema, weights)
-    environment = environment_here(worker_session().client)
-    write_whole(context.folders.metrics / "run.json", _to_json(_description(context, environment)))
+    write_description(context, state)
     key = context.key("weights", state.round)
     reference = put_arrays(context.store, key, context.instance.names, weights)
     return {
@@ -48,6 +48,16 @@ def start(order: StartOrder) -> dict[str, Any]:
         "weights": reference.to_message(),
         "states": put_states(context, state),
     }
+
+
+def write_description(context: RunContext, state: RunState) -> None:
+    """Write run.json.
+
+    Raises:
+        RecordError: it could not be written.
+    """
+    environment = environment_here(worker_session().client)
+    write_whole(context.folders.metrics / "run.json", _to_json(_description(context, environment, state)))
 
 
 @app.task(name="tasks.finish_run", ignore_result=True)
@@ -123,7 +133,7 @@ def _provenance(context: RunContext, state: RunState, row: dict[str, Any]) -> di
     }
 
 
-def _description(context: RunContext, environment: dict[str, str]) -> dict[str, Any]:
+def _description(context: RunContext, environment: dict[str, str], state: RunState) -> dict[str, Any]:
     """What was trained on what and where, for a person to read."""
     order, config = context.order, context.config
     is_here = config.DATA_AT != "sites"
@@ -140,7 +150,9 @@ def _description(context: RunContext, environment: dict[str, str]) -> dict[str, 
         "classes": context.config.class_names,
         "num_workers": config.num_workers,
         **_division(context),
-        "data": {name: context.data.manifest.get(name) for name in about_data} if is_here else {},
+        "data": {name: context.data.manifest.get(name) for name in about_data}
+        if is_here
+        else described(state.sites),
     }
 
 
