@@ -44,6 +44,9 @@ SUPPORTED = ((3, 11), (3, 12), (3, 13))
 REQUIREMENTS = {"demo": ("requirements.txt", "requirements-demo.txt"), "dev": ("requirements-dev.txt",)}
 """What .venv gets. Both sets suffice for every command but `test`, which needs dev."""
 LOCK = "requirements.lock"
+LIGHT = ("runs", "compare")
+"""Commands that only read files: they need LIGHT_PACKAGES and never install anything."""
+LIGHT_PACKAGES = ("jinja2", "matplotlib", "numpy", "pandas", "pydantic-settings", "rich", "scikit-learn")
 
 
 def listing() -> str:
@@ -193,11 +196,23 @@ def set_up(options: list[str]) -> int:
     return 0
 
 
+def lacks_light_packages() -> str:
+    """Return the first package that this interpreter lacks for LIGHT; empty if there is none."""
+    lines = differing_packages(ROOT / "requirements.txt")
+    return next((line for line in lines if line.split()[0] in LIGHT_PACKAGES), "")
+
+
 def start(name: str, options: list[str]) -> int:
     """Run one command in an interpreter that has its packages; return the exit status."""
     purpose = "dev" if name == "test" else "demo"
-    if not runs_here(purpose):
+    if not runs_here(purpose) and (name not in LIGHT or lacks_light_packages()):
         if not is_installed(purpose):
+            if name in LIGHT:
+                return refuse(
+                    f"this Python lacks a package ({lacks_light_packages()}): "
+                    "`python run.py setup` installs all in .venv (2.9 GB)",
+                    1,
+                )
             if name == "doctor":
                 print(f"packages   not installed as {LOCK} says: run `python run.py setup`")
                 return 1
