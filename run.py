@@ -158,13 +158,14 @@ def call(name: str, arguments: list[str]) -> int:
         return run_tests(arguments)
     from helpers.cluster.errors import ClusterError
     from helpers.settings.errors import UserError
+    from helpers.settings.outside_text import printable
 
     try:
         return int(importlib.import_module(f"commands.{name}").main(arguments))
     except ClusterError as error:
-        return refuse(str(error), error.exit_status)
+        return refuse(printable(error), error.exit_status)
     except UserError as error:
-        return refuse(str(error))
+        return refuse(printable(error))
     except KeyboardInterrupt:
         print("stopped", file=sys.stderr)
         return 130
@@ -231,7 +232,7 @@ def main(arguments: list[str] | None = None) -> int:
     if name not in COMMANDS:
         near = difflib.get_close_matches(name, COMMANDS, 1)
         meant = f"did you mean {near[0]}? " if near else ""
-        return refuse(f"{name}: no such command; {meant}`python run.py` lists all")
+        return refuse(f"{ascii(name)[1:-1]}: no such command; {meant}`python run.py` lists all")
     if sys.version_info[:2] not in SUPPORTED:
         return refuse(f"Python 3.11, 3.12 or 3.13 is needed; this is {sys.version.split()[0]}")
     asks_help = "-h" in options or "--help" in options

@@ -16,6 +16,7 @@ from helpers.evaluation.weighted_metrics import checked, num_classes_of
 from helpers.federated.sites.site import described
 from helpers.run_records.tables import CLASS_COLUMNS, CLIENT_COLUMNS, PARTITION_COLUMNS, ROUND_COLUMNS
 from helpers.settings.names import current_names
+from helpers.settings.outside_text import from_cell
 from helpers.settings.types import USUAL_CLASS_NAMES
 
 TEXT_COLUMNS = (
@@ -221,7 +222,9 @@ def _table(path: Path | None, columns: Sequence[str], unreadable: list[str]) -> 
     names = [*table.columns, *(name for name in columns if name not in table.columns)]
     table = table.reindex(columns=names, fill_value="")
     for name in table.columns:
-        if name not in TEXT_COLUMNS:
+        if name in TEXT_COLUMNS:
+            table[name] = table[name].map(from_cell)
+        else:
             table[name] = pd.to_numeric(table[name], errors="coerce").astype(float)
     return table
 

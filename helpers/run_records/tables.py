@@ -1,7 +1,7 @@
 """CSV files of a run: columns, reading and writing."""
 
 import io
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -13,6 +13,7 @@ from helpers.evaluation.metrics import CLASS_METRIC_NAMES, METRIC_NAMES, Evaluat
 from helpers.evaluation.weighted_metrics import SENSITIVITY
 from helpers.federated.replies import USABLE, ClientReply
 from helpers.run_records.files import RecordError, write_whole
+from helpers.settings.outside_text import cell, from_cell
 
 BASIC_METRICS = list(METRIC_NAMES[:6])
 MORE_METRICS = list(METRIC_NAMES[6:])
@@ -56,6 +57,20 @@ CLIENT_COLUMNS = [
 TRAFFIC = ("bytes_down", "bytes_up", "state_bytes")
 PARTITION_COLUMNS = ["round", "file", "client", "label", "patient", "site"]
 CLASS_COLUMNS = ["round", "class", "name", "num_examples", *CLASS_METRIC_NAMES]
+OUTSIDE = (
+    "worker",
+    "site",
+    "error",
+    "file",
+    "patient",
+    "name",
+    "true",
+    "run",
+    "model",
+    "picture",
+    "decision",
+)
+"""Columns with text that comes from outside: a spreadsheet could execute it."""
 TEST_COLUMNS = [
     "model",
     "round",
@@ -93,9 +108,15 @@ def parse_table(source: Path | io.BytesIO, path: Path) -> pd.DataFrame:
         RecordError: the text is not CSV.
     """
     try:
-        return pd.read_csv(source, dtype=str, keep_default_na=False)
+        return _mapped(pd.read_csv(source, dtype=str, keep_default_na=False), from_cell)
     except (OSError, ValueError) as error:
         raise RecordError(f"{path} could not be read: {error}") from error
+
+
+def _mapped(table: pd.DataFrame, function: Callable[[Any], Any]) -> pd.DataFrame:
+    """Return the table with a function applied to its headers and to text from outside."""
+    outside = {name: table[name].map(function) for name in OUTSIDE if name in table.columns}
+    return table.assign(**outside).rename(columns=function)
 
 
 def trimmed(table: pd.DataFrame, last_round: int, path: Path) -> pd.DataFrame:
@@ -130,8 +151,12 @@ def confusion_table(confusion: NDArray[np.int64], class_names: Sequence[str]) ->
 
 
 def to_csv(table: pd.DataFrame) -> bytes:
-    """Return UTF-8 text, one line per row; floats have enough digits to be read back exactly."""
+    """Return UTF-8 text, one line per row; floats have enough digits to be read back exactly.
+
+    Text from outside is escaped where a spreadsheet would execute it; `parse_table` undoes this.
+    """
     buffer = io.StringIO()
+    table = _mapped(table, cell)
     table.to_csv(buffer, index=False, lineterminator="\n")
     return buffer.getvalue().encode()
 

@@ -43,3 +43,22 @@ def test_a_file_that_a_spreadsheet_changed_is_named(tmp_path: Path, text: str) -
     path.write_text(text)
     with pytest.raises(RecordError, match=r"t\.csv was changed by another program"):
         trimmed(read_table(path, []), 1, path)
+
+
+def test_a_spreadsheet_executes_nothing_and_reading_gives_the_text_back(tmp_path: Path) -> None:
+    path, columns = tmp_path / "t.csv", ["round", "file", "val_loss", "error"]
+    texts = ["=HYPERLINK(A1)", "-1+1", "plain", "'=quoted"]
+    rows = [{"round": 1, "file": text, "val_loss": -0.5, "error": "@x"} for text in texts]
+    write_table(path, columns, rows)
+    assert path.read_text().splitlines()[1:] == [
+        "1,'=HYPERLINK(A1),-0.5,'@x",
+        "1,'-1+1,-0.5,'@x",
+        "1,plain,-0.5,'@x",
+        "1,''=quoted,-0.5,'@x",
+    ]
+    assert read_table(path, columns)["file"].tolist() == texts
+
+
+def test_classes_called_by_a_formula_are_text_in_the_confusion_table() -> None:
+    text = to_csv(confusion_table(np.array([[3, 1], [0, 5]]), ["=a", "b"])).decode()
+    assert text == "true,'=a,b\n'=a,3,1\nb,0,5\n"
