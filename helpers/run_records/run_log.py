@@ -14,6 +14,10 @@ STATE_SETTINGS = ("STRATEGY", "UPDATE_DTYPE", "BATCH_NORM")
 """Settings that decide what clients and server keep between rounds."""
 
 
+PARTITION_SETTINGS = ("PARTITION", "SEED", "DIRICHLET_ALPHA", "SITE_COLUMN")
+"""The settings that decide which client has which rows, next to the number of clients."""
+
+
 def facts_of(order: Order) -> dict[str, Any]:
     """Return what must stay the same for a run to resume: settings, data and versions."""
     return {"settings": order.settings, "data_digest": order.data_digest, "versions": order.versions}
@@ -49,8 +53,9 @@ def resume_run(folders: RunFolders, order: Order, schema: Schema) -> tuple[RunSt
     copies = journal.restore(folders, facts, state.round)
     facts.pop(journal.COPIES, None)
     before = facts.get("settings", {})
-    if facts != facts_of(order):  # only with --force: the partition may differ as well
-        state = replace(state, partition_clients=None)
+    is_changed = facts.get("data_digest") != order.data_digest
+    if is_changed or any(before.get(name) != order.settings.get(name) for name in PARTITION_SETTINGS):
+        state = replace(state, partition_clients=None)  # only with --force: rows change owners
     if any(before.get(name) != order.settings.get(name) for name in STATE_SETTINGS):
         # Only with --force: states kept under other settings would mislead this run.
         state = replace(state, **checkpoint.NO_STATES)
