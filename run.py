@@ -56,6 +56,9 @@ SUPPORTED = ((3, 11), (3, 12), (3, 13))
 REQUIREMENTS = {"demo": ("requirements.txt", "requirements-demo.txt"), "dev": ("requirements-dev.txt",)}
 """What .venv gets. Both sets suffice for every command but `test`, which needs dev."""
 LOCK = "requirements.lock"
+LIGHT = ("runs", "compare")
+"""Commands that only read files: they need LIGHT_PACKAGES and never install anything."""
+LIGHT_PACKAGES = ("jinja2", "matplotlib", "numpy", "pandas", "pydantic-settings", "rich", "scikit-learn")
 
 
 def listing() -> str:
@@ -167,16 +170,17 @@ def call(name: str, arguments: list[str]) -> int:
         return run_tests(arguments)
     from helpers.cluster.errors import ClusterError
     from helpers.settings.errors import UserError
+    from helpers.settings.outside_text import printable
 
     try:
         return int(importlib.import_module(f"commands.{name}").main(arguments))
     except ClusterError as error:
-        return refuse(str(error), error.exit_status)
+        return refuse(printable(error), error.exit_status)
     except UserError as error:
-        return refuse(str(error))
+        return refuse(printable(error))
     except Exception as error:
         if line := of_redis(error):
-            return refuse(line, 3)
+            return refuse(printable(line), 3)
         raise
 
 
@@ -216,11 +220,23 @@ def set_up(options: list[str]) -> int:
     return 0
 
 
+def lacks_light_packages() -> str:
+    """Return the first package that this interpreter lacks for LIGHT; empty if there is none."""
+    lines = differing_packages(ROOT / "requirements.txt")
+    return next((line for line in lines if line.split()[0] in LIGHT_PACKAGES), "")
+
+
 def start(name: str, options: list[str]) -> int:
     """Run one command in an interpreter that has its packages; return the exit status."""
     purpose = "dev" if name == "test" else "demo"
-    if not runs_here(purpose):
+    if not runs_here(purpose) and (name not in LIGHT or lacks_light_packages()):
         if not is_installed(purpose):
+            if name in LIGHT:
+                return refuse(
+                    f"this Python lacks a package ({lacks_light_packages()}): "
+                    "`python run.py setup` installs all in .venv (2.9 GB)",
+                    1,
+                )
             if name == "doctor":
                 print(f"packages   not installed as {LOCK} says: run `python run.py setup`")
                 return 1
@@ -239,7 +255,7 @@ def main(arguments: list[str] | None = None) -> int:
     if name not in COMMANDS:
         near = difflib.get_close_matches(name, COMMANDS, 1)
         meant = f"did you mean {near[0]}? " if near else ""
-        return refuse(f"{name}: no such command; {meant}`python run.py` lists all")
+        return refuse(f"{ascii(name)[1:-1]}: no such command; {meant}`python run.py` lists all")
     if sys.version_info[:2] not in SUPPORTED:
         return refuse(f"Python 3.11, 3.12 or 3.13 is needed; this is {sys.version.split()[0]}")
     asks_help = "-h" in options or "--help" in options

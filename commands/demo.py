@@ -7,6 +7,7 @@ from pathlib import Path
 
 from commands.run_request import RunRequest
 from commands.train import run_training
+from commands.training_options import parse
 from helpers.launcher.child_processes import unwind_when_terminated
 from helpers.run_records.files import RunFolders
 from preprocessing import load_and_create_dataset
@@ -26,6 +27,7 @@ def main(arguments: Sequence[str]) -> int:
         arguments: options of the training command. They win over those of the demo.
     """
     unwind_when_terminated()
+    parse([*SETTINGS, *arguments])  # a mistyped option is refused before images are made
     prepared = FOLDER / "preprocessed"
     prepare = ["--source", "demo", "--data-dir", str(FOLDER / "images"), "--out", str(prepared), *SIZE]
     if status := load_and_create_dataset.main(prepare):

@@ -4,12 +4,12 @@ from collections.abc import Sequence
 
 from rich.console import Console
 from rich.table import Table
-from rich.text import Text
 
 from helpers.global_config import Config
 from helpers.reporting.page import number
 from helpers.reporting.summaries import CLASS_MEANS, Summary, summarize
 from helpers.settings.command_line import ArgumentParser, add_settings, config_from_arguments
+from helpers.settings.outside_text import shown
 
 CAUTION = (
     "To choose among runs, use the validation AUC: choosing by test AUC makes the best test look too good."
@@ -36,7 +36,7 @@ def runs(config: Config, console: Console | None = None) -> None:
     summaries = summarize(config.METRICS_DIR, config.MODELS_DIR)
     if not summaries:
         text = f"no run in {config.METRICS_DIR} yet: start one with python distributed_training_index.py"
-        console.print(text, markup=False, soft_wrap=True)
+        console.print(shown(text), soft_wrap=True)
         return
     table = Table(box=None, pad_edge=False)
     for header in HEADERS:
@@ -45,10 +45,10 @@ def runs(config: Config, console: Console | None = None) -> None:
             header, justify="left" if is_text else "right", overflow="fold", no_wrap=header != "run"
         )
     for summary in summaries:
-        table.add_row(*(Text(cell) for cell in _cells(summary)))  # Text: a name may look like markup
+        table.add_row(*(shown(cell) for cell in _cells(summary)))  # Text: a name may look like markup
     console.print(table)
     if several := [summary.run for summary in summaries if not summary.is_binary]:
-        console.print(CLASS_MEANS.format(runs=", ".join(several)), markup=False)
+        console.print(shown(CLASS_MEANS.format(runs=", ".join(several))))
     if sum(summary.is_finished for summary in summaries) > 1:
         console.print(CAUTION)
 

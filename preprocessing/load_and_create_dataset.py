@@ -23,6 +23,7 @@ import numpy as np
 from helpers.global_config import Config
 from helpers.settings.command_line import config_from_arguments
 from helpers.settings.errors import UserError
+from helpers.settings.outside_text import printable
 from preprocessing.command_line import SETTINGS, parse
 from preprocessing.errors import COMMAND, PreprocessingError, name_some
 from preprocessing.feed.prepared_data import PreparedData
@@ -206,7 +207,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
         command = " ".join([COMMAND, shlex.join(arguments)]).strip()
         prepare_as_asked(options, config_from_arguments(Config, options), command)
     except UserError as error:
-        print(f"error: {error}", file=sys.stderr)
+        print(f"error: {printable(error)}", file=sys.stderr)
         return 2
     except KeyboardInterrupt:
         print("interrupted; earlier output is untouched", file=sys.stderr)

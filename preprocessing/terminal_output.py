@@ -8,6 +8,7 @@ from rich.markup import escape
 from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeRemainingColumn
 from rich.table import Table
 
+from helpers.settings.outside_text import printable, shown
 from preprocessing.errors import name_some
 from preprocessing.feed.prepared_data import RGB, PreparedData
 from preprocessing.prepare.audit import AUDIT
@@ -27,9 +28,9 @@ def print_summary(prepared: PreparedData) -> None:
     """Print notes of the source, images and patients per split, audit, images left out, and folder."""
     console = Console(highlight=False, soft_wrap=True)
     for note in prepared.manifest.get("notes", ()):
-        console.print(note, style="bold", markup=False)
+        console.print(shown(note, "bold"))
     patients = prepared.manifest["patients"]
-    classes = [f"{label} {escape(name)}" for label, name in enumerate(prepared.class_names)]
+    classes = [escape(printable(f"{label} {name}")) for label, name in enumerate(prepared.class_names)]
     rows = [["split", *classes, "images", *(["patients"] if patients else [])]]
     for name, counts in prepared.counts_by_split().items():
         numbers = [*counts, sum(counts), *([patients[name]] if patients else [])]
@@ -43,12 +44,12 @@ def print_summary(prepared: PreparedData) -> None:
     console.print(_describe_audit(prepared.manifest["audit"]))
     left_out = [f"{entry['file']} ({entry['reason']})" for entry in prepared.manifest["left_out"]]
     if left_out:
-        console.print(f"Left out, unreadable: {name_some(left_out)}", markup=False)
+        console.print(shown(f"Left out, unreadable: {name_some(left_out)}"))
     height, width, channels = prepared.image_shape
     color = "RGB" if channels == RGB else "gray"
-    console.print(f"{height}x{width} pixels, {color}, in {prepared.folder}", markup=False)
+    console.print(shown(f"{height}x{width} pixels, {color}, in {prepared.folder}"))
     if license := prepared.manifest.get("license"):
-        console.print(f"License of the images: {license}", markup=False)
+        console.print(shown(f"License of the images: {license}"))
 
 
 def _describe_audit(counts: dict[str, int]) -> str:

@@ -6,9 +6,10 @@ from helpers.evaluation.metrics import Evaluation
 from helpers.federated.messages import Averaged, RoundOrder, RoundResult, States
 from helpers.federated.rounds import has_next_round
 from helpers.federated.weights import Weights
+from helpers.run_records import journal
 from helpers.run_records.checkpoint import read_state
 from helpers.run_records.run_log import commit_round
-from helpers.run_records.tables import PARTITION_COLUMNS, class_rows, write_rows
+from helpers.run_records.tables import PARTITION_COLUMNS, class_rows
 from preprocessing.feed.partitioning import partition, resolve_partition, sites_of_rows
 from tasks.client_states import put_shared_state
 from tasks.run_context import RunContext
@@ -68,10 +69,10 @@ def record_partition(context: RunContext, order: RoundOrder) -> None:
     Raises:
         RecordError: the records could not be read or written.
     """
-    state, _ = read_state(context.folders)
+    state, facts = read_state(context.folders)
     if state.partition_clients != order.num_clients:
-        path = context.folders.metrics / "partition.csv"
-        write_rows(path, PARTITION_COLUMNS, order.round, _partition_rows(context, order))
+        rows = _partition_rows(context, order)
+        journal.add_rows(context.folders, facts, "partition.csv", order.round, rows)
 
 
 def _partition_rows(context: RunContext, order: RoundOrder) -> list[dict[str, Any]]:

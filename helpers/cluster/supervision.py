@@ -8,6 +8,7 @@ from typing import Any, TypeVar
 import redis
 
 from helpers.cluster import heartbeat
+from helpers.cluster.advice import HOW_TO_START, how_to_start_at
 from helpers.cluster.connection import address
 from helpers.cluster.errors import NoWorkers, RedisUnreachable
 from helpers.cluster.job_board import JobBoard
@@ -99,6 +100,7 @@ class Supervisor:
         self._board = board
         self._patience_s = patience_s
         self.notice = notice
+        self.how_to_start = HOW_TO_START
         self._alone_since: float | None = None
         self._redis_lost_at: float | None = None
         self._heartbeats_count_from = 0.0
@@ -281,7 +283,8 @@ class Supervisor:
         if job.queue not in self._unserved_since:
             self._unserved_since[job.queue] = now
             self.notice(
-                f"{job.label}: site {job.site} has no live worker; waiting {self._patience_s:g} s for one"
+                f"{job.label}: site {job.site} has no live worker; waiting {self._patience_s:g} s for one; "
+                + how_to_start_at(job.site)
             )
         return now - self._unserved_since[job.queue] > self._patience_s
 
@@ -302,9 +305,9 @@ class Supervisor:
             self._alone_since = None
         elif self._alone_since is None:
             self._alone_since = now
-            self.notice(f"no live worker: {HOW_TO_START}. Waiting {self._patience_s:g} s for one")
+            self.notice(f"no live worker: {self.how_to_start}. Waiting {self._patience_s:g} s for one")
         elif now - self._alone_since > self._patience_s:
-            raise NoWorkers(f"no live worker for {self._patience_s:g} s: {HOW_TO_START}")
+            raise NoWorkers(f"no live worker for {self._patience_s:g} s: {self.how_to_start}")
 
     def _wait_for_redis(self, error: redis.RedisError) -> None:
         """Wait for Redis, and give the workers time to renew their heartbeats."""
@@ -321,12 +324,6 @@ class Supervisor:
             raise RedisUnreachable(f"Redis at {place} did not answer for {self._patience_s:g} s ({error})")
         self._heartbeats_count_from = now + heartbeat.LIFETIME_S
         time.sleep(TICK_S)
-
-
-HOW_TO_START = (
-    "start workers with `python run.py up --workers 3`, or each in its terminal with "
-    "`celery --app=celery_app worker --pool=solo --loglevel=info --hostname=worker1@%h`"
-)
 
 
 def _another(workers: Workers, queue: str, name: str) -> str | None:

@@ -8,7 +8,8 @@ import pandas as pd
 
 from helpers.evaluation.intervals import auc_standard_error, bootstrap_intervals
 from helpers.evaluation.tallies import MEAN
-from helpers.reporting.run_files import EACH_SITE, RunFiles, SplitScores
+from helpers.federated.sites.site import EACH_SITE
+from helpers.reporting.run_files import RunFiles, SplitScores
 from helpers.reporting.tables import SPLITS
 
 FEW_ROUNDS = 5
@@ -26,7 +27,10 @@ CLIENT_FAILURES = {
 
 
 def cautions(files: RunFiles) -> list[str]:
-    """Return the cautions, most serious first: on the data, then the clients, then the numbers."""
+    """Return the cautions, most serious first: on the data, then the clients, then the numbers.
+
+    Clients that are sites are called by their names, where the files have them.
+    """
     parts = (
         _data_cautions, _client_cautions, _class_cautions, _validation_cautions, _round_cautions,
         _test_cautions,
@@ -56,9 +60,14 @@ def _data_cautions(files: RunFiles) -> Iterator[str]:
             "Patients are unknown: images of one patient may be in both training and test, and the test then "
             "overstates the model."
         )
+    if unknown := [site["name"] for site in data.get("sites") or [] if not site["patients"]]:
+        yield (
+            f"Patients are unknown at {_number(len(unknown), 'site')}: images of one patient may be in both "
+            "training and test there, and the test then overstates the model."
+        )
     one_class = [name for name, counts in files.partition.items() if sum(map(bool, counts.values())) < 2]
     if one_class:
-        yield f"{_clients(one_class)} only images of one class."
+        yield f"{_clients(files, one_class)} only images of one class."
 
 
 def _client_cautions(files: RunFiles) -> Iterator[str]:
@@ -69,7 +78,8 @@ def _client_cautions(files: RunFiles) -> Iterator[str]:
         error = next((text for text in rows["error"] if text), "")
         reason = f": {error[:200]}" if error else "."
         did = CLIENT_FAILURES[str(status)]
-        yield f"Client {client} {did} in round{'s' * (len(rounds) > 1)} {shown}{reason}"
+        name = f"{_client(files)} {files.name_of(client)}"
+        yield f"{name} {did} in round{'s' * (len(rounds) > 1)} {shown}{reason}"
 
 
 def _class_cautions(files: RunFiles) -> Iterator[str]:
@@ -203,9 +213,13 @@ def _value(row: dict[str, Any], name: str) -> float | None:
     return None if value is None or isinstance(value, str) or math.isnan(value) else float(value)
 
 
-def _clients(names: list[str]) -> str:
-    shown = ", ".join(names[:8]) + (" …" if len(names) > 8 else "")
-    return f"Client {shown} has" if len(names) == 1 else f"Clients {shown} have"
+def _client(files: RunFiles) -> str:
+    return "Site" if files.sites and files.names_sites else "Client"
+
+
+def _clients(files: RunFiles, clients: list[str]) -> str:
+    shown = ", ".join(map(files.name_of, clients[:8])) + (" …" if len(clients) > 8 else "")
+    return f"{_client(files)} {shown} has" if len(clients) == 1 else f"{_client(files)}s {shown} have"
 
 
 def _number(count: Any, noun: str) -> str:

@@ -6,6 +6,7 @@ from typing import Any
 from helpers.federated.messages import RunState
 from helpers.federated.weights import Schema, Weights
 from helpers.run_records.files import RecordError, RunFolders, write_whole
+from helpers.run_records.state_check import wrong_field
 from helpers.weight_store.codec import Buffers, CodecError, decode, encode, start_digest
 
 STATE_FORMAT = 1
@@ -103,6 +104,10 @@ def read_state(folders: RunFolders) -> tuple[RunState, dict[str, Any]]:
             raise RecordError(f"{folders.state}: written by another version of this project")
         # Runs of early versions have no client states, server states or sites.
         defaults = {**NO_STATES, "sites": [], "partition_clients": None}
-        return RunState.from_message({**defaults, **content.pop("state")}), content
+        state = RunState.from_message({**defaults, **content.pop("state")})
     except (OSError, ValueError, KeyError, TypeError, AttributeError) as error:
-        raise RecordError(f"{folders.state} could not be read: {error}") from error
+        reason = f"{error} is missing" if isinstance(error, KeyError) else error
+        raise RecordError(f"{folders.state} could not be read: {reason}") from error
+    if wrong := wrong_field(state, content):
+        raise RecordError(f"{folders.state} is damaged: {wrong}. Restore the file from a copy")
+    return state, content

@@ -7,16 +7,8 @@ from typing import Any
 
 from helpers.federated.messages import Averaged, Order, RoundOrder, RunState
 from helpers.federated.weights import Schema, Weights
-from helpers.run_records import checkpoint
+from helpers.run_records import checkpoint, journal
 from helpers.run_records.files import RecordError, RunFolders
-from helpers.run_records.tables import (
-    CLASS_COLUMNS,
-    CLIENT_COLUMNS,
-    PARTITION_COLUMNS,
-    ROUND_COLUMNS,
-    trim_table,
-    write_rows,
-)
 
 STATE_SETTINGS = ("STRATEGY", "UPDATE_DTYPE", "BATCH_NORM")
 """Settings that decide what clients and server keep between rounds."""
@@ -46,7 +38,7 @@ def begin_run(folders: RunFolders, order: Order, schema: Schema, weights: Weight
         raise RecordError(f"{error.filename}: {error.strerror}") from error
     file = checkpoint.save_weights(folders, 0, schema, weights)
     state = RunState(order.run, 0, file, None, None, None)
-    checkpoint.commit(folders, state, facts_of(order))
+    checkpoint.commit(folders, state, {**facts_of(order), journal.COPIES: {}})
     return state
 
 
@@ -58,10 +50,8 @@ def resume_run(folders: RunFolders, order: Order, schema: Schema) -> tuple[RunSt
     """
     state, facts = checkpoint.read_state(folders)
     weights = checkpoint.load_arrays(folders, state.weights_file, schema)
-    trim_table(folders.metrics / "rounds.csv", ROUND_COLUMNS, state.round)
-    trim_table(folders.metrics / "clients.csv", CLIENT_COLUMNS, state.round)
-    trim_table(folders.metrics / "classes.csv", CLASS_COLUMNS, state.round)
-    trim_table(folders.metrics / "partition.csv", PARTITION_COLUMNS, state.round)
+    copies = journal.restore(folders, facts, state.round)
+    facts.pop(journal.COPIES, None)
     before = facts.get("settings", {})
     is_changed = facts.get("data_digest") != order.data_digest
     if is_changed or any(before.get(name) != order.settings.get(name) for name in PARTITION_SETTINGS):
@@ -69,7 +59,9 @@ def resume_run(folders: RunFolders, order: Order, schema: Schema) -> tuple[RunSt
     if any(before.get(name) != order.settings.get(name) for name in STATE_SETTINGS):
         # Only with --force: states kept under other settings would mislead this run.
         state = replace(state, **checkpoint.NO_STATES)
-    checkpoint.commit(folders, state, facts_of(order))  # --force may have changed them
+    facts = {**facts_of(order), journal.COPIES: copies}  # --force may have changed them
+    checkpoint.commit(folders, state, facts)
+    journal.forget(folders, copies)
     return state, weights
 
 
@@ -102,11 +94,9 @@ def commit_round(
     if state.round not in (order.round - 1, order.round):
         raise RecordError(f"{folders.state} is at round {state.round}, expected {order.round - 1}")
     file = checkpoint.save_weights(folders, order.round, schema, weights)
-    write_rows(folders.metrics / "rounds.csv", ROUND_COLUMNS, order.round, [metrics])
-    write_rows(folders.metrics / "clients.csv", CLIENT_COLUMNS, order.round, averaged.clients)
-    if classes:
-        rows = [{"round": order.round, **row} for row in classes]
-        write_rows(folders.metrics / "classes.csv", CLASS_COLUMNS, order.round, rows)
+    of_classes = [{"round": order.round, **row} for row in classes]
+    rows = {"rounds.csv": [metrics], "clients.csv": averaged.clients, "classes.csv": of_classes}
+    facts = journal.add_round(folders, facts, order.round, rows)
     state = replace(
         state,
         round=order.round,
@@ -121,6 +111,7 @@ def commit_round(
     if auc is not None and (state.best_roc_auc is None or auc > state.best_roc_auc):
         state = replace(state, best_round=order.round, best_roc_auc=auc, best_weights_file=file)
     checkpoint.commit(folders, state, facts)
+    journal.forget(folders, facts[journal.COPIES])
     return state
 
 

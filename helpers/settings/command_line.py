@@ -7,6 +7,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any, NoReturn, TypeVar
 
 from helpers.settings.names import RENAMED, no_such
+from helpers.settings.outside_text import printable
 
 if TYPE_CHECKING:
     from helpers.settings.base import SettingsBase
@@ -42,7 +43,7 @@ class ArgumentParser(argparse.ArgumentParser):
 
     def error(self, message: str) -> NoReturn:
         """Print the message in one line and exit with status 2."""
-        print(f"error: {message}", file=sys.stderr)
+        print(f"error: {printable(message)}", file=sys.stderr)
         sys.exit(2)
 
     def _visible_options(self) -> list[str]:

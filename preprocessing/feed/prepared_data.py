@@ -94,6 +94,7 @@ class PreparedData:
             "input_shape": list(self.image_shape),
             "classes": list(self.class_names),
             **self.counts_by_split(),
+            "patients": [len(set(self.patients(split))) for split in SPLITS] if self.has_patients else [],
         }
 
     def counts_by_split(self) -> dict[str, list[int]]:

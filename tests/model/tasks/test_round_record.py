@@ -10,6 +10,7 @@ import pytest
 
 from helpers.federated.messages import RunState
 from helpers.global_config import Config
+from helpers.run_records.files import RunFolders
 from preprocessing.feed.prepared_data import PreparedData
 from tasks import round_record as partition_log
 from tasks.round_record import record_partition
@@ -35,7 +36,7 @@ class Recorder:
     def __init__(self, folder: Path, patch: pytest.MonkeyPatch, **settings: Any) -> None:
         data = Data(folder, {"files": FILES}, "")
         self.context: Any = SimpleNamespace(
-            data=data, config=Config(**settings), folders=SimpleNamespace(metrics=folder)
+            data=data, config=Config(**settings), folders=RunFolders(folder, folder / "models")
         )
         self.num_clients: int | None = None
         patch.setattr(partition_log, "read_state", self._state)

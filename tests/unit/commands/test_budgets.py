@@ -9,6 +9,7 @@ import pandas as pd
 import pytest
 
 import distributed_training_index
+from commands import budgets
 from commands.budgets import Budget, budgets_of, compare_budgets
 from helpers.federated.messages import RunState
 from helpers.global_config import Config
@@ -101,13 +102,18 @@ def test_ten_clients_on_three_workers_are_twelve_trainings():
     assert {way.config.num_clients for way in ways[2:]} == {10}
 
 
+def test_the_sites_of_a_partition_are_counted(compare, monkeypatch):
+    monkeypatch.setattr(budgets, "prepared_data", lambda config: "data")
+    monkeypatch.setattr(budgets, "count_clients", lambda data, config: 3)
+    assert [run for run, _ in compare(Config.load(PARTITION="site"))] == ALL
+
+
 @pytest.mark.parametrize(
     ("settings", "run", "message"),
     [
         ({"CLIENTS": "0,2"}, "first", r"CLIENTS: received \(0, 2\); .* all 3 clients; leave CLIENTS empty"),
         ({"CLIENTS": "0"}, "first", r"CLIENTS: received \(0,\)"),
         ({"num_workers": "auto"}, "first", "num_workers: received auto; --compare .* set a number"),
-        ({"PARTITION": "site"}, "first", "NUM_CLIENTS: received 0 with PARTITION=site; .* number of sites"),
         (
             {"CLIENT_FRACTION": 0.5},
             "first",
