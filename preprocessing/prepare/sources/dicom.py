@@ -65,7 +65,7 @@ def find_dicoms(
     records = images.records
     if all(record.patient is None for record in records):
         records = _number_patients(folder, records)
-    metadata = {"options": {"crop_breast": True}} if crop else {}
+    metadata = images.metadata | ({"options": {"crop_breast": True}} if crop else {})
     return replace(images, records=records, read=partial(read_dicom, crop=crop), metadata=metadata)
 
 

@@ -9,15 +9,11 @@ import numpy as np
 from numpy.typing import NDArray
 
 from helpers.global_config import Config
-from preprocessing.errors import PreprocessingError
+from preprocessing.errors import PreprocessingError, counted, name_some
 from preprocessing.prepare.sources.class_names import name_classes
-from preprocessing.prepare.sources.manifest_csv import (
-    LABEL,
-    MANIFEST,
-    add_columns,
-    check_listed,
-    read_columns,
-)
+from preprocessing.prepare.sources.manifest_csv import LABEL, add_columns, check_listed, read_columns
+from preprocessing.prepare.sources.manifest_table import MANIFEST, find_manifest
+from preprocessing.prepare.sources.masks import find_masks, is_mask_name
 from preprocessing.prepare.sources.records import (
     ImageFile,
     ImageRecord,
@@ -60,24 +56,38 @@ def find_images(
         PreprocessingError: the folder or a class is missing or empty, there are fewer than two classes,
             their order is unknown, or manifest.csv does not match the images.
     """
-    manifest = folder / MANIFEST
-    columns = read_columns(manifest)
+    manifest = find_manifest(folder)
+    columns, notes = read_columns(manifest)
+    files = _files_below(folder, is_image)
+    masks = find_masks(files)
     if LABEL in columns:
-        class_of = columns[LABEL]
-        check_listed(manifest, class_of, _files_below(folder, folder, is_image))
+        class_of = {file: name for file, name in columns[LABEL].items() if file not in masks}
+        check_listed(manifest, class_of, [file for file in files if file not in masks])
     else:
-        class_of = _class_of_folder(folder, is_image, kinds)
+        class_of = _class_of_folder(folder, [file for file in files if file not in masks], kinds)
     where = f"column label of {manifest}" if LABEL in columns else str(folder)
+    if masks:
+        where += f", without {counted(len(masks), 'mask')} such as {masks[0]},"
+        notes.append(
+            f"Left out, masks by their names ({len(masks)}): {name_some(masks)}. "
+            "Rename them if they are images"
+        )
     if columns and LABEL not in columns:
         where += f", whose {MANIFEST} has no column label,"
     classes, order = name_classes(set(class_of.values()), positive, class_names, where)
     records = [ImageRecord(file, order.index(name)) for file, name in class_of.items()]
     records.sort(key=lambda record: (record.label, record.file))
-    return ImageSet(add_columns(manifest, records, columns), classes, read_image)
+    metadata = {"notes": notes} if notes else {}
+    return ImageSet(add_columns(manifest, records, columns), classes, read_image, metadata)
 
 
-def _class_of_folder(folder: Path, is_image: Callable[[Path], bool], kinds: str) -> dict[str, str]:
+def _class_of_folder(folder: Path, images: Sequence[str], kinds: str) -> dict[str, str]:
     """Return the class of every image: a numbered folder if there is a `0` or `1`, else a named one.
+
+    Args:
+        folder: folder of the classes.
+        images: all images below it, without masks.
+        kinds: as in `find_images`.
 
     Raises:
         PreprocessingError: a numbered folder, from 0 to the last, is missing or empty, or no folder has
@@ -85,11 +95,15 @@ def _class_of_folder(folder: Path, is_image: Callable[[Path], bool], kinds: str)
     """
     entries = sorted(folder.iterdir()) if folder.is_dir() else []
     names = [path.name for path in entries if path.is_dir() and path.name[0] != "."]
+    names = [name for name in names if not is_mask_name(name)]
+    below: dict[str, list[str]] = {}
+    for file in images:
+        below.setdefault(file.split("/")[0], []).append(file)
     numbers = [int(name) for name in names if name.isdecimal() and name == str(int(name))]
     is_numbered = 0 in numbers or 1 in numbers
     files_of: dict[str, list[str]] = {}
     for name in map(str, range(max(1, *numbers) + 1)) if is_numbered else names:
-        files_of[name] = _files_below(folder / name, folder, is_image)
+        files_of[name] = below.get(name, [])
         if is_numbered and not files_of[name]:
             last = max(numbers)
             because = f" (numbered folders are classes, and the last is {last}/)" if last > 1 else ""
@@ -110,12 +124,12 @@ def _no_images(folder: Path, empty: Path, kinds: str, because: str = "") -> str:
     )
 
 
-def _files_below(folder: Path, root: Path, is_image: Callable[[Path], bool]) -> list[str]:
-    """Return the images in a folder at any depth, relative to `root`.
+def _files_below(root: Path, is_image: Callable[[Path], bool]) -> list[str]:
+    """Return the images in a folder at any depth, relative to it.
 
     Hidden files are skipped: macOS writes `._image.png` next to images copied to other disks.
     """
-    paths = folder.rglob("*")
+    paths = root.rglob("*")
     files = (path for path in paths if not path.name.startswith(".") and path.is_file() and is_image(path))
     return [path.relative_to(root).as_posix() for path in files]
 
