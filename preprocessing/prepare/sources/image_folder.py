@@ -11,6 +11,7 @@ from numpy.typing import NDArray
 from helpers.global_config import Config
 from preprocessing.errors import PreprocessingError, counted, name_some
 from preprocessing.prepare.sources.class_names import name_classes
+from preprocessing.prepare.sources.image_header import read_header, turn
 from preprocessing.prepare.sources.manifest_csv import LABEL, add_columns, check_listed, read_columns
 from preprocessing.prepare.sources.manifest_table import MANIFEST, find_manifest
 from preprocessing.prepare.sources.masks import find_masks, is_mask_name
@@ -138,15 +139,17 @@ def read_image(path: Path, shape: ImageShape) -> ImageFile:
     """Read one image file.
 
     Args:
-        path: PNG, JPEG, BMP, TIFF or PGM; gray, RGB or RGBA (alpha is dropped); 8 or 16 bit.
+        path: PNG, JPEG, BMP, TIFF or PGM; gray, RGB or RGBA (alpha is dropped); 8 or 16 bit. Its header is
+            followed: orientation, white, whether 0 is white.
         shape: height, width and channels of the result.
 
     Raises:
-        UnreadableImageError: empty, damaged, of another kind, or not readable.
+        UnreadableImageError: empty, damaged, of another kind, with several pages, or not readable.
     """
     data = read_bytes(path)
+    header = read_header(data)
     try:
-        pixels = cv2.imdecode(np.frombuffer(data, np.uint8), cv2.IMREAD_UNCHANGED)
+        pixels = cv2.imdecode(np.frombuffer(header.data, np.uint8), cv2.IMREAD_UNCHANGED)
     except cv2.error:
         pixels = None
     if pixels is None:
@@ -155,7 +158,11 @@ def read_image(path: Path, shape: ImageShape) -> ImageFile:
         raise UnreadableImageError(f"pixels are {pixels.dtype}, expected 8 or 16 bit whole numbers")
     if pixels.ndim == 3 and pixels.shape[2] not in (1, 3, 4):
         raise UnreadableImageError(f"{pixels.shape[2]} channels, expected 1, 3 or 4")
-    return ImageFile(fit_image(pixels, shape), hashlib.sha256(data).hexdigest())
+    white = header.white or _white(pixels)
+    if header.is_inverted:
+        pixels = white - pixels
+    pixels = turn(pixels, header.orientation)
+    return ImageFile(fit_image(pixels, shape, white), hashlib.sha256(data).hexdigest())
 
 
 def read_bytes(path: Path) -> bytes:
@@ -173,7 +180,7 @@ def read_bytes(path: Path) -> bytes:
     return data
 
 
-def fit_image(pixels: np.ndarray, shape: ImageShape) -> NDArray[np.uint8]:
+def fit_image(pixels: np.ndarray, shape: ImageShape, white: int | None = None) -> NDArray[np.uint8]:
     """Resize an image decoded by OpenCV, reduce it to 8 bit and convert it to RGB or gray.
 
     A 16-bit image is not stretched to its own extremes, so brightness stays comparable between images.
@@ -181,12 +188,12 @@ def fit_image(pixels: np.ndarray, shape: ImageShape) -> NDArray[np.uint8]:
     Args:
         pixels: uint8 or uint16 (H, W), (H, W, 1), (H, W, 3) BGR or (H, W, 4) BGRA.
         shape: height, width and channels of the result.
+        white: the value of white, if the file states it.
 
     Returns:
         uint8 `shape`, RGB or gray, 0-255.
     """
-    # Scanners store 12 bits in 16-bit files. With 65535 as white these would be almost black.
-    white = 255 if pixels.dtype == np.uint8 else 4095 if pixels.max() <= 4095 else 65535
+    white = white or _white(pixels)
     height, width, channels = shape
     if pixels.shape[:2] != (height, width):
         shrinks = height < pixels.shape[0] or width < pixels.shape[1]
@@ -194,12 +201,17 @@ def fit_image(pixels: np.ndarray, shape: ImageShape) -> NDArray[np.uint8]:
             pixels, (width, height), interpolation=cv2.INTER_AREA if shrinks else cv2.INTER_LINEAR
         )
     if white != 255:
-        pixels = np.rint(pixels * np.float32(255 / white)).astype(np.uint8)
+        pixels = np.rint(np.minimum(pixels, white) * np.float32(255 / white)).astype(np.uint8)
     decoded = 1 if pixels.ndim == 2 else pixels.shape[2]
     if decoded != channels or decoded == 3:
         pixels = cv2.cvtColor(pixels, CONVERSIONS[decoded, channels])
     image: NDArray[np.uint8] = pixels.reshape(shape)
     return image
+
+
+def _white(pixels: np.ndarray) -> int:
+    # Scanners store 12 bits in 16-bit files. With 65535 as white these would be almost black.
+    return 255 if pixels.dtype == np.uint8 else 4095 if pixels.max() <= 4095 else 65535
 
 
 CONVERSIONS = {
