@@ -21,7 +21,7 @@ from helpers.global_config import Config
 from helpers.settings.command_line import config_from_arguments
 from helpers.settings.errors import UserError
 from preprocessing.command_line import SETTINGS, parse
-from preprocessing.errors import COMMAND, PreprocessingError, name_some
+from preprocessing.errors import COMMAND, PreprocessingError, counted, is_utf8, name_some
 from preprocessing.feed.prepared_data import PreparedData
 from preprocessing.prepare.audit import (
     REFUSED_AUDIT,
@@ -68,9 +68,11 @@ def prepare(
         PreprocessingError: unsuitable input, or unwritable output. Earlier arrays in the output folder are
             unchanged. If findings are refused, audit-refused.csv next to them lists them all.
     """
+    _refuse_unwritable_names([str(config.DATA_DIR), str(config.PREPROCESSED_DIR)])
     try:
         images = list_images(source, options, config, progress)
         records = images.records
+        _refuse_unwritable_names([record.file for record in records])
         # Refuse images that cannot be split before reading any.
         _split(records, group_images(records, ()), config, images.classes)
         config.PREPROCESSED_DIR.mkdir(parents=True, exist_ok=True)
@@ -104,6 +106,15 @@ def _read(scratch: Path, images: ImageSet, config: Config, progress: Progress) -
     shape = (*config.INPUT_SHAPE, config.INPUT_DIM)
     step = partial(progress, "Reading images")
     return read_images(config.DATA_DIR, files, images.read, shape, scratch / PIXELS, step)
+
+
+def _refuse_unwritable_names(names: Sequence[str]) -> None:
+    """Refuse names that are not UTF-8, because manifest.json and audit.csv could not contain them."""
+    if wrong := [name for name in names if not is_utf8(name)]:
+        raise PreprocessingError(
+            f"{counted(len(wrong), 'name')} of files or folders not in UTF-8: {name_some(wrong)}; rename "
+            "(convmv -f latin1 -t utf8 --notest -r FOLDER renames all from Latin-1)"
+        )
 
 
 def _refuse_unreadable(

@@ -8,6 +8,7 @@ from rich.markup import escape
 from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeRemainingColumn
 from rich.table import Table
 
+from helpers.settings.errors import printable
 from preprocessing.errors import name_some
 from preprocessing.feed.prepared_data import RGB, PreparedData
 from preprocessing.prepare.audit import AUDIT
@@ -27,9 +28,9 @@ def print_summary(prepared: PreparedData) -> None:
     """Print notes of the source, images and patients per split, audit, images left out, and folder."""
     console = Console(highlight=False, soft_wrap=True)
     for note in prepared.manifest.get("notes", ()):
-        console.print(note, style="bold", markup=False)
+        console.print(printable(note), style="bold", markup=False)
     patients = prepared.manifest["patients"]
-    classes = [f"{label} {escape(name)}" for label, name in enumerate(prepared.class_names)]
+    classes = [f"{label} {escape(printable(name))}" for label, name in enumerate(prepared.class_names)]
     rows = [["split", *classes, "images", *(["patients"] if patients else [])]]
     for name, counts in prepared.counts_by_split().items():
         numbers = [*counts, sum(counts), *([patients[name]] if patients else [])]
@@ -46,9 +47,9 @@ def print_summary(prepared: PreparedData) -> None:
         console.print(f"Left out, unreadable: {name_some(left_out)}", markup=False)
     height, width, channels = prepared.image_shape
     color = "RGB" if channels == RGB else "gray"
-    console.print(f"{height}x{width} pixels, {color}, in {prepared.folder}", markup=False)
+    console.print(printable(f"{height}x{width} pixels, {color}, in {prepared.folder}"), markup=False)
     if license := prepared.manifest.get("license"):
-        console.print(f"License of the images: {license}", markup=False)
+        console.print(printable(f"License of the images: {license}"), markup=False)
 
 
 def _describe_audit(counts: dict[str, int], has_patients: bool) -> str:

@@ -14,6 +14,7 @@ from typing import NamedTuple
 import numpy as np
 from numpy.typing import NDArray
 
+from helpers.settings.errors import printable
 from preprocessing.errors import COMMAND, PreprocessingError, counted, name_some
 from preprocessing.prepare.duplicates import Copy
 from preprocessing.prepare.sources.records import ImageRecord
@@ -144,4 +145,10 @@ def write_audit(path: Path, findings: Iterable[Finding]) -> None:
     with path.open("w", encoding="utf-8", newline="") as file:
         writer = csv.writer(file, lineterminator="\n")
         writer.writerow(Finding._fields)
-        writer.writerows(findings)
+        writer.writerows([_cell(value) for value in finding] for finding in findings)
+
+
+def _cell(value: str) -> str:
+    """Return text that a terminal and a spreadsheet only show: neither escape sequence nor formula."""
+    shown = printable(value)
+    return f"'{shown}" if shown.startswith(("=", "+", "-", "@")) else shown
