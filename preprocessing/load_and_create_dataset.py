@@ -27,6 +27,7 @@ from preprocessing.prepare.audit import (
     REFUSED_AUDIT,
     Finding,
     audit_images,
+    copies_to_join,
     group_images,
     refuse_findings,
     write_audit,
@@ -144,8 +145,12 @@ def _write_splits(
     records = [images.records[row] for row in rows]
     checksums = [readings[row].sha256 for row in rows]
     thumbnails = make_thumbnails(pixels, rows, partial(progress, "Reducing images"))
-    copies = find_copies(checksums, thumbnails, partial(progress, "Comparing images"))
-    findings = audit_images(records, copies)
+    step = partial(progress, "Comparing images")
+    copies = find_copies(checksums, thumbnails, step, near=config.NEAR_COPIES != "off")
+    joined = copies_to_join(records, copies, near=config.NEAR_COPIES == "check")
+    if config.NEAR_COPIES != "check":
+        metadata["near_copies"] = config.NEAR_COPIES
+    findings = audit_images(records, copies, joined, near_counts=config.NEAR_COPIES == "check")
     try:
         refuse_findings(findings, metadata["allowed"], command)
     except PreprocessingError as error:
@@ -157,7 +162,7 @@ def _write_splits(
         for record, row in zip(records, rows, strict=True)
         if readings[row].cut
     ]
-    groups = group_images(records, copies)
+    groups = group_images(records, joined)
     metadata["left_out"] = [
         {"file": record.file, "reason": reading.problem}
         for record, reading in zip(images.records, readings, strict=True)
