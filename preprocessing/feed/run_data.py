@@ -10,6 +10,7 @@ from helpers.settings.errors import ConfigError, printable
 from preprocessing.errors import COMMAND
 from preprocessing.feed import augment_images
 from preprocessing.feed.custom_augmentation import embed_custom_augmentation
+from preprocessing.feed.named_images import refuse_other_images
 from preprocessing.feed.prepared_data import MANIFEST, PreparedData
 from preprocessing.load_and_create_dataset import prepare
 from preprocessing.terminal_output import print_summary, progress_bar
@@ -79,7 +80,9 @@ def prepared_data(config: Config) -> PreparedData:
         print(printable(f"{folder} has no prepared images; preparing those in {config.DATA_DIR}"))
         with progress_bar() as progress:
             print_summary(prepare(config, progress=progress))
-    return _open(folder, config)
+    data = _open(folder, config)
+    refuse_other_images(data, config)
+    return data
 
 
 def test_set(config: Config) -> PreparedData | None:
