@@ -265,6 +265,12 @@ class Config(DerivedSettings):
     PREPROCESSED_DIR: Path = setting(
         Path("preprocessed"), "Folder of the prepared splits and their manifest.json.", local=True
     )
+    NEAR_COPIES: Literal["check", "report", "off"] = setting(
+        "check",
+        "Near copies among the images: found and kept in one split (`check`), only listed in audit.csv "
+        "(`report`), or not looked for (`off`). Likeness alone never joins two known patients.",
+        local=True,
+    )
     TEST_FRACTION: float = setting(
         0.3, "Fraction of all images that is kept for the final test.", "of all", gt=0, lt=1, local=True
     )

@@ -41,7 +41,7 @@ def print_summary(prepared: PreparedData) -> None:
     for row in rows[1:]:
         table.add_row(*row)
     console.print(table)
-    console.print(_describe_audit(prepared.manifest["audit"]))
+    console.print(_describe_audit(prepared.manifest["audit"], prepared.has_patients))
     left_out = [f"{entry['file']} ({entry['reason']})" for entry in prepared.manifest["left_out"]]
     if left_out:
         console.print(shown(f"Left out, unreadable: {name_some(left_out)}"))
@@ -52,7 +52,7 @@ def print_summary(prepared: PreparedData) -> None:
         console.print(shown(f"License of the images: {license}"))
 
 
-def _describe_audit(counts: dict[str, int]) -> str:
+def _describe_audit(counts: dict[str, int], has_patients: bool) -> str:
     names = {
         "exact_duplicates": "exact copies",
         "near_duplicates": "near copies",
@@ -61,6 +61,7 @@ def _describe_audit(counts: dict[str, int]) -> str:
         "split_patients": "patients in two splits",
     }
     findings = ", ".join(f"{words} {counts[key]}" for key, words in names.items() if counts[key])
-    if not findings:
-        return "Audit: no copies, no patient in two splits"
-    return f"Audit: {findings}; listed in {AUDIT}"
+    result = f"Audit: {findings}; listed in {AUDIT}" if findings else "Audit: no copies"
+    if not has_patients:
+        return f"{result}. Patients are unknown, so images of one may be in two splits"
+    return result if counts["split_patients"] or findings else f"{result}, no patient in two splits"

@@ -47,4 +47,6 @@ def _is_harmless(character: str) -> bool:
 
 def _named(character: str) -> str:
     code = ord(character)
+    if 0xDC80 <= code <= 0xDCFF:  # Python's stand-in for a byte that is not UTF-8
+        code -= 0xDC00
     return f"\\x{code:02x}" if code < 0x100 else f"\\u{code:04x}"

@@ -40,18 +40,47 @@ class Finding(NamedTuple):
     detail: str
 
 
-def audit_images(records: Sequence[ImageRecord], copies: Sequence[Copy]) -> list[Finding]:
+def copies_to_join(records: Sequence[ImageRecord], copies: Sequence[Copy], near: bool = True) -> list[Copy]:
+    """Return the copies that must stay in one split.
+
+    Near copies of two known patients are not among them: likeness alone does not make two patients one.
+
+    Args:
+        records: all images.
+        copies: pairs of indices of `records`.
+        near: whether near copies count at all.
+    """
+
+    def are_strangers(copy: Copy) -> bool:
+        one, other = records[copy.row].patient, records[copy.other].patient
+        return None not in (one, other) and one != other
+
+    return [copy for copy in copies if copy.exact or (near and not are_strangers(copy))]
+
+
+def audit_images(
+    records: Sequence[ImageRecord],
+    copies: Sequence[Copy],
+    joined: Sequence[Copy] | None = None,
+    near_counts: bool = True,
+) -> list[Finding]:
     """List copies, copies in two classes or two given splits, and patients in two given splits.
 
     Args:
         records: all images.
         copies: pairs of indices of `records`.
+        joined: those that must stay in one split, by default all.
+        near_counts: whether near copies in two classes or splits are findings, too.
     """
     findings = []
+    kept = {(copy.row, copy.other) for copy in (copies if joined is None else joined)}
     for copy in copies:
         one, other = records[copy.row], records[copy.other]
         kind = "exact_duplicate" if copy.exact else "near_duplicate"
-        findings.append(Finding(kind, one.file, other.file, copy.detail))
+        remark = "" if (copy.row, copy.other) in kept else "; not joined"
+        findings.append(Finding(kind, one.file, other.file, copy.detail + remark))
+        if not (copy.exact or near_counts):
+            continue
         if one.label != other.label:
             detail = f"class {one.label} and {other.label}; {copy.detail}"
             findings.append(Finding("label_conflict", one.file, other.file, detail))
