@@ -101,8 +101,8 @@ def read_state(folders: RunFolders) -> tuple[RunState, dict[str, Any]]:
         content = json.loads(folders.state.read_bytes())
         if content.pop("format") != STATE_FORMAT:
             raise RecordError(f"{folders.state}: written by another version of this project")
-        # Runs of early versions have no client states, server states or sites.
-        defaults = {**NO_STATES, "sites": [], "partition_clients": None}
+        # Runs of early versions have no client states, server states, sites or loss of the best round.
+        defaults = {**NO_STATES, "sites": [], "partition_clients": None, "best_val_loss": None}
         return RunState.from_message({**defaults, **content.pop("state")}), content
     except (OSError, ValueError, KeyError, TypeError, AttributeError) as error:
         raise RecordError(f"{folders.state} could not be read: {error}") from error

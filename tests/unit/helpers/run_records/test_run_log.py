@@ -1,5 +1,6 @@
 """The records of a run: committed whole, and the same after a resume."""
 
+import json
 from dataclasses import replace
 from pathlib import Path
 
@@ -7,12 +8,13 @@ import numpy as np
 import pytest
 
 from helpers.evaluation.metrics import evaluate
-from helpers.federated.messages import Averaged, RoundOrder, RunState
+from helpers.federated.messages import Averaged, RoundOrder
 from helpers.federated.replies import ClientReply
 from helpers.federated.rounds import has_lost_patience
 from helpers.federated.weights import schema_of
 from helpers.run_records.checkpoint import (
     load_arrays,
+    read_state,
     save_client_state,
     save_server_state,
 )
@@ -107,9 +109,13 @@ def test_of_equal_aucs_the_lower_loss_is_best(folders: RunFolders) -> None:
 
 
 def test_the_state_of_an_older_run_keeps_its_best_round_at_equal_auc(folders: RunFolders) -> None:
-    old = commit(folders, 1, 1.0).to_message()
-    del old["best_val_loss"]
-    assert not is_better(1.0, 0.1, RunState.from_message(old))
+    commit(folders, 1, 1.0)
+    content = json.loads(folders.state.read_bytes())
+    del content["state"]["best_val_loss"]
+    folders.state.write_text(json.dumps(content))
+    state, _ = read_state(folders)
+    assert state.best_val_loss is None
+    assert not is_better(1.0, 0.1, state)
 
 
 def test_the_same_round_twice_changes_nothing(folders: RunFolders) -> None:
