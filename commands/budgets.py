@@ -154,7 +154,7 @@ def _check_free(budgets: list[Budget]) -> None:
 
 def _compare(console: Console, config: Config, budgets: list[Budget]) -> None:
     """Write and print the comparison of the tests."""
-    table = compare_runs(config.METRICS_DIR, {budget.name: budget.run for budget in budgets}, config.SEED)
+    table = compare_runs(config.METRICS_DIR, {budget.name: budget.run for budget in budgets})
     folder = budgets[0].folders.metrics
     write_comparison(folder / "compare.csv", table)
     files = [read_run(config.METRICS_DIR, config.MODELS_DIR, budget.run) for budget in budgets]

@@ -253,6 +253,7 @@ class RunState(Message):
         round: the last finished round; 0 before the first.
         weights_file: file of the global weights after that round.
         best_round, best_roc_auc: the best round by validation ROC-AUC so far; None before one.
+        best_val_loss: its validation loss, which decides between equal AUCs; None in an older file.
         best_weights_file: file of that round's weights.
         state_files: files of the clients' states, by client id as text.
         server_file: file of the server's state after that round; None where it has none.
@@ -273,6 +274,7 @@ class RunState(Message):
     server_file_before: str | None = None
     sites: list[dict[str, Any]] = field(default_factory=list)
     partition_clients: int | None = None
+    best_val_loss: float | None = None
 
 
 @dataclass(frozen=True)

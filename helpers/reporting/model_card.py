@@ -98,7 +98,7 @@ def card(files: RunFiles) -> dict[str, Any]:
 
 
 def _drawn(test: dict[str, Any], *, at_sites: bool) -> str:
-    """Describe what the bootstrap of the test's intervals draws."""
+    """Describe the unit of the test's intervals."""
     if at_sites:
         return "patients, or images at sites where patients are unknown"
     patients = test.get("num_patients")

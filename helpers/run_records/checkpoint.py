@@ -103,7 +103,7 @@ def read_state(folders: RunFolders) -> tuple[RunState, dict[str, Any]]:
         if content.pop("format") != STATE_FORMAT:
             raise RecordError(f"{folders.state}: written by another version of this project")
         # Runs of early versions have no client states, server states or sites.
-        defaults = {**NO_STATES, "sites": [], "partition_clients": None}
+        defaults = {**NO_STATES, "sites": [], "partition_clients": None, "best_val_loss": None}
         state = RunState.from_message({**defaults, **content.pop("state")})
     except (OSError, ValueError, KeyError, TypeError, AttributeError) as error:
         reason = f"{error} is missing" if isinstance(error, KeyError) else error

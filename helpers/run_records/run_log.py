@@ -107,12 +107,26 @@ def commit_round(
         sites=sites or [],
         partition_clients=None if sites else order.num_clients,
     )
-    auc = metrics["roc_auc"]
-    if auc is not None and (state.best_roc_auc is None or auc > state.best_roc_auc):
-        state = replace(state, best_round=order.round, best_roc_auc=auc, best_weights_file=file)
+    auc, loss = metrics["roc_auc"], metrics["val_loss"]
+    if is_better(auc, loss, state):
+        state = replace(
+            state, best_round=order.round, best_roc_auc=auc, best_val_loss=loss, best_weights_file=file
+        )
     checkpoint.commit(folders, state, facts)
     journal.forget(folders, facts[journal.COPIES])
     return state
+
+
+def is_better(auc: float | None, loss: float | None, state: RunState) -> bool:
+    """Return whether a round is better than the best: by validation AUC, of equal AUCs by lower loss.
+
+    `PATIENCE` counts the rounds since the best one, so it follows the same rule.
+    """
+    if auc is None or state.best_roc_auc is None:
+        return auc is not None
+    if auc != state.best_roc_auc:
+        return auc > state.best_roc_auc
+    return loss is not None and state.best_val_loss is not None and loss < state.best_val_loss
 
 
 def server_state_before(folders: RunFolders, round_number: int, schema: Schema) -> Weights:

@@ -1,6 +1,7 @@
 """The records of a run: committed whole, and the same after a resume."""
 
 import itertools
+import json
 import multiprocessing
 import os
 import random
@@ -15,6 +16,7 @@ import pytest
 from helpers.evaluation.metrics import evaluate
 from helpers.federated.messages import Averaged, RoundOrder
 from helpers.federated.replies import ClientReply
+from helpers.federated.rounds import has_lost_patience
 from helpers.federated.weights import schema_of
 from helpers.run_records import journal
 from helpers.run_records.checkpoint import (
@@ -24,7 +26,13 @@ from helpers.run_records.checkpoint import (
     save_server_state,
 )
 from helpers.run_records.files import RecordError, RunFolders, write_whole
-from helpers.run_records.run_log import begin_run, commit_round, resume_run, server_state_before
+from helpers.run_records.run_log import (
+    begin_run,
+    commit_round,
+    is_better,
+    resume_run,
+    server_state_before,
+)
 from helpers.run_records.tables import (
     class_rows,
     client_row,
@@ -48,9 +56,11 @@ def order(round_number: int) -> RoundOrder:
     return RoundOrder("r", "s", {"EPOCHS": 9}, "digest", {}, 0, round_number, [0], {}, 0.0, num_clients=1)
 
 
-def commit(folders: RunFolders, round_number: int, auc: float | None, state_files=None, server_file=None):
+def commit(
+    folders: RunFolders, round_number: int, auc: float | None, state_files=None, server_file=None, loss=0.5
+):
     reply = ClientReply(round_number, 0, 0, "w", "ok", num_examples=5, train_loss=0.1 + 0.2)
-    metrics = dict.fromkeys(METRICS, 0.5) | {"roc_auc": auc}
+    metrics = dict.fromkeys(METRICS, 0.5) | {"roc_auc": auc, "val_loss": loss}
     row = round_row(round_number, [reply], 1.0, 0.5) | metrics
     clients = [client_row(reply, metrics | {"val_loss": 0.7, "specificity": 0.25})]
     weights = weights_of(round_number)
@@ -95,6 +105,24 @@ def test_best_is_the_first_round_of_the_highest_auc(folders: RunFolders) -> None
     np.testing.assert_array_equal(best[0], weights_of(3)[0])
     kept = {file.name for file in folders.models.glob("weights-*")}
     assert kept == {state.weights_file, state.best_weights_file}
+
+
+def test_of_equal_aucs_the_lower_loss_is_best(folders: RunFolders) -> None:
+    for round_number, loss in enumerate([0.9, 0.2, 0.1, 0.3], start=1):
+        state = commit(folders, round_number, 0.8 if round_number == 1 else 1.0, loss=loss)
+    assert (state.best_round, state.best_roc_auc, state.best_val_loss) == (3, 1.0, 0.1)
+    assert not has_lost_patience(state, 2)
+    assert has_lost_patience(state, 1)
+
+
+def test_the_state_of_an_older_run_keeps_its_best_round_at_equal_auc(folders: RunFolders) -> None:
+    commit(folders, 1, 1.0)
+    content = json.loads(folders.state.read_bytes())
+    del content["state"]["best_val_loss"]
+    folders.state.write_text(json.dumps(content))
+    state, _ = read_state(folders)
+    assert state.best_val_loss is None
+    assert not is_better(1.0, 0.1, state)
 
 
 def test_the_same_round_twice_changes_nothing(folders: RunFolders) -> None:
