@@ -44,11 +44,7 @@ def check_test(answer: dict[str, Any]) -> None:
 
 
 def read_round(order: Order, answer: dict[str, Any]) -> RoundResult:
-    """Return the result of a round.
-
-    Raises:
-        TaskFailed: it is of another form.
-    """
+    """Return the result of a round; TaskFailed if it is of another form."""
     with reading_answer(order):
         result = RoundResult.from_message(answer)
         RunState.from_message(result.state)

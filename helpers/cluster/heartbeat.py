@@ -150,9 +150,7 @@ def ignore(name: str, reason: str) -> None:
 def live_workers(client: redis.Redis, on_unreadable: Callable[[str, str], None] = ignore) -> Workers:
     """Return the status of every live worker that takes tasks, by node name.
 
-    Args:
-        client: connection to Redis.
-        on_unreadable: called with the name and the reason of each heartbeat that cannot be read.
+    `on_unreadable` is called with the name and the reason of each heartbeat that cannot be read.
 
     Raises:
         redis.RedisError: Redis cannot be reached.

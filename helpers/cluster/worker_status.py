@@ -77,11 +77,7 @@ class UnreadableStatus(ValueError):
 
 
 def decode_status(value: bytes | str) -> WorkerStatus:
-    """Return the status that a heartbeat holds.
-
-    Raises:
-        UnreadableStatus: saying what is wrong.
-    """
+    """Return the status that a heartbeat holds; UnreadableStatus says what is wrong with it."""
     if len(value) > MOST_BYTES:
         raise UnreadableStatus(f"it has {len(value)} bytes")
     try:

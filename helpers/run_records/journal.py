@@ -34,20 +34,17 @@ TABLES = {
 COPIES = "tables"
 """Key of the copies' names in state.json, by CSV file. Runs of version 0.1.0 lack it."""
 
+REPLACED = "%s was changed by another program; it is replaced by the run's own record. Edit a copy instead"
+
 logger = logging.getLogger(__name__)
 
 
 def add_rows(
     folders: RunFolders, facts: Mapping[str, Any], name: str, round_number: int, rows: list[dict[str, Any]]
 ) -> str:
-    """Add the rows of a round to a table, in place of any of that round or a later one; return its copy.
+    """Add rows to the table `name`, in place of those of that round or a later one; return its copy.
 
-    Args:
-        folders: of the run.
-        facts: those of state.json.
-        name: of the CSV file.
-        round_number: the round of `rows`.
-        rows: values by column; None is written as empty.
+    `facts` are those of state.json. A value of None is written as empty.
 
     Raises:
         RecordError: the table could not be read or written.
@@ -60,11 +57,7 @@ def add_rows(
 def add_round(
     folders: RunFolders, facts: dict[str, Any], round_number: int, rows: Mapping[str, list[dict[str, Any]]]
 ) -> dict[str, Any]:
-    """Add a round to the tables; return the facts with the copies to commit.
-
-    Args:
-        folders, facts, round_number: as for `add_rows`.
-        rows: by CSV file; none for a file that does not exist in this run.
+    """Add a round's rows, by CSV file, to the tables; return the facts with the copies to commit.
 
     Raises:
         RecordError: a table could not be read or written.
@@ -104,19 +97,11 @@ def restore(folders: RunFolders, facts: Mapping[str, Any], last_round: int) -> d
 
 
 def repair(folders: RunFolders, facts: Mapping[str, Any]) -> None:
-    """Replace each CSV file that no longer begins with what was committed, with a notice in the log.
-
-    Raises:
-        RecordError: the copy is damaged as well, or the file could not be written.
-    """
+    """Replace each CSV file that no longer begins with what was committed, with a notice in the log."""
     for name, copy in facts.get(COPIES, {}).items():
         path, committed = folders.metrics / name, _committed(folders, name, copy)
         if not (_read(path) or b"").startswith(committed):
-            logger.warning(
-                "%s was changed by another program; it is replaced by the run's own record. "
-                "Edit a copy of it instead",
-                path,
-            )
+            logger.warning(REPLACED, path)
             write_whole(path, committed)
 
 
@@ -139,11 +124,7 @@ def _committed_table(folders: RunFolders, facts: Mapping[str, Any], name: str) -
 
 
 def _committed(folders: RunFolders, name: str, copy: str) -> bytes:
-    """Return the bytes of a CSV file as of the last committed round.
-
-    Raises:
-        RecordError: neither the copy nor the CSV file holds them.
-    """
+    """Return the bytes of a CSV file as of the last committed round; RecordError if they are lost."""
     data, path = _read(folders.models / copy), folders.metrics / name
     if data is None or not _is_named(copy, data):
         try:

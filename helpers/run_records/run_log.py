@@ -118,10 +118,7 @@ def commit_round(
 
 
 def is_better(auc: float | None, loss: float | None, state: RunState) -> bool:
-    """Return whether a round is better than the best: by validation AUC, of equal AUCs by lower loss.
-
-    `PATIENCE` counts the rounds since the best one, so it follows the same rule.
-    """
+    """Return whether a round is better than the best: by validation AUC, of equal AUCs by lower loss."""
     if auc is None or state.best_roc_auc is None:
         return auc is not None
     if auc != state.best_roc_auc:

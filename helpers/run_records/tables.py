@@ -54,6 +54,10 @@ CLIENT_COLUMNS = [
     "val_specificity",
     "site",
 ]
+WITHOUT_ROUNDS = (
+    "{} was changed by another program: its column `round` is missing or not whole numbers. Restore the file "
+    "from a copy"
+)
 TRAFFIC = ("bytes_down", "bytes_up", "state_bytes")
 PARTITION_COLUMNS = ["round", "file", "client", "label", "patient", "site"]
 CLASS_COLUMNS = ["round", "class", "name", "num_examples", *CLASS_METRIC_NAMES]
@@ -102,11 +106,7 @@ def read_table(path: Path, columns: list[str]) -> pd.DataFrame:
 
 
 def parse_table(source: Path | io.BytesIO, path: Path) -> pd.DataFrame:
-    """Return the cells of CSV text as text; `path` is named in errors.
-
-    Raises:
-        RecordError: the text is not CSV.
-    """
+    """Return the cells of CSV text as text; RecordError, naming `path`, if it is not CSV."""
     try:
         return _mapped(pd.read_csv(source, dtype=str, keep_default_na=False), from_cell)
     except (OSError, ValueError) as error:
@@ -120,18 +120,11 @@ def _mapped(table: pd.DataFrame, function: Callable[[Any], Any]) -> pd.DataFrame
 
 
 def trimmed(table: pd.DataFrame, last_round: int, path: Path) -> pd.DataFrame:
-    """Return the rows up to a round; `path` is named in errors.
-
-    Raises:
-        RecordError: the column `round` is missing or is not whole numbers.
-    """
+    """Return the rows up to a round; RecordError, naming `path`, if the rounds cannot be read."""
     try:
         return table[table["round"].astype(int) <= last_round]
     except (KeyError, ValueError) as error:
-        raise RecordError(
-            f"{path} was changed by another program: its column `round` is missing or not whole numbers. "
-            "Restore the file from a copy"
-        ) from error
+        raise RecordError(WITHOUT_ROUNDS.format(path)) from error
 
 
 def write_table(path: Path, columns: list[str], rows: list[dict[str, Any]]) -> None:
