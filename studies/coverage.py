@@ -156,7 +156,7 @@ def page(rows: dict[tuple[int, float, Patients], Coverage], tests: int, command:
         "",
         f"Lowest share: {_lowest(rows, names)}.",
         "",
-        "Brier score and calibration error have no interval, because no method covered.",
+        "Brier score and calibration error have no interval.",
         "The intervals of few patients are wide, because the images of a patient then count as one.",
         "",
         "The scores of a patient's images have a correlation of 0.5, those of very similar images 0.9.",

@@ -176,12 +176,13 @@ def test_the_cost_is_printed_first_and_the_result_is_a_table_and_a_page(config, 
     table = pd.read_csv(folder / "compare.csv").set_index("model")
     assert table["run"].tolist() == ALL
     assert np.isnan(table.loc["federated", "difference"])
-    # 1 - .5 in every resample
-    assert table.loc["pooled", ["difference", "difference_low", "difference_high"]].tolist() == [0.5] * 3
+    difference, low, high = table.loc["pooled", ["difference", "difference_low", "difference_high"]]
+    assert difference == 0.5
+    assert low < difference <= high
     assert table["recall"].isna().all()
     page = (folder / "compare.html").read_text()
     row = page[page.index('<th scope="row">pooled</th>') :].split("</tr>")[0]
-    assert row.count("0.500") == 6  # AUC and difference, each with its interval
+    assert row.count("0.500") >= 4  # AUC with its interval, and the difference
     assert str(folder / "compare.html") in out
 
 
