@@ -6,7 +6,7 @@ from typing import Any
 
 from helpers.cluster.errors import QuorumMissed
 from helpers.cluster.job_board import JobBoard
-from helpers.cluster.supervision import Job
+from helpers.cluster.jobs import Job
 from helpers.federated.quorum import clients_needed
 from helpers.federated.replies import ClientReply
 

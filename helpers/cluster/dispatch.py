@@ -15,8 +15,9 @@ from kombu.exceptions import OperationalError
 from helpers.cluster.answers import any_answer, reading_answer
 from helpers.cluster.errors import TaskFailed
 from helpers.cluster.job_board import JobBoard
+from helpers.cluster.jobs import Job
 from helpers.cluster.keys import SITE_QUEUE
-from helpers.cluster.supervision import Deadline, Job, Supervisor
+from helpers.cluster.supervision import Deadline, Supervisor
 from helpers.federated.messages import Order
 
 SENDING_POLICY = {"max_retries": 3, "interval_start": 0, "interval_step": 0.2, "interval_max": 0.5}

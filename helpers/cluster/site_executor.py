@@ -5,7 +5,8 @@ from typing import Any
 
 from helpers.cluster.answers import check_offer, check_test, read_round, reading_answer
 from helpers.cluster.chord_executor import ChordExecutor
-from helpers.cluster.supervision import Deadline, Job, Workers
+from helpers.cluster.jobs import Job
+from helpers.cluster.supervision import Deadline, Workers
 from helpers.evaluation.threshold_rule import without_choice
 from helpers.federated.cohort import Cohort
 from helpers.federated.messages import Reference, RoundOrder, RoundResult, RunState, States, TrainOrder

@@ -13,7 +13,8 @@ from helpers.cluster.connection import connect
 from helpers.cluster.errors import NoWorkers
 from helpers.cluster.heartbeat import Heartbeat
 from helpers.cluster.job_board import JobBoard
-from helpers.cluster.supervision import Deadline, Job, Supervisor
+from helpers.cluster.jobs import Job
+from helpers.cluster.supervision import Deadline, Supervisor
 from helpers.cluster.worker_session import WorkerSession
 from helpers.federated.messages import TrainOrder
 from helpers.launcher.embedded_redis import find_binary, start_server
