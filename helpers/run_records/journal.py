@@ -34,7 +34,9 @@ TABLES = {
 COPIES = "tables"
 """Key of the copies' names in state.json, by CSV file. Runs of version 0.1.0 lack it."""
 
-REPLACED = "%s was changed by another program; it is replaced by the run's own record. Edit a copy instead"
+REPLACED = (
+    "%s was changed by another program; it is replaced by the run's own record. Edit a copy of it instead"
+)
 
 logger = logging.getLogger(__name__)
 

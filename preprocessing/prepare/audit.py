@@ -14,7 +14,7 @@ from typing import NamedTuple
 import numpy as np
 from numpy.typing import NDArray
 
-from helpers.settings.outside_text import cell
+from helpers.settings.outside_text import cell, printable
 from preprocessing.errors import COMMAND, PreprocessingError, counted, name_some
 from preprocessing.prepare.duplicates import Copy
 from preprocessing.prepare.sources.records import ImageRecord
@@ -174,4 +174,4 @@ def write_audit(path: Path, findings: Iterable[Finding]) -> None:
     with path.open("w", encoding="utf-8", newline="") as file:
         writer = csv.writer(file, lineterminator="\n")
         writer.writerow(Finding._fields)
-        writer.writerows([cell(value) for value in finding] for finding in findings)
+        writer.writerows([cell(printable(value)) for value in finding] for finding in findings)

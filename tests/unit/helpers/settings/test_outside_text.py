@@ -17,7 +17,7 @@ from helpers.settings.outside_text import cell, from_cell, printable, shown
         ("\x1b[2J\x07", r"\x1b[2J\x07"),
         ("a\r\tb\x9b", r"a\x0d\x09b\x9b"),
         ("two\nlines", "two\nlines"),
-        ("latin\udcff", r"latin\udcff"),
+        ("latin\udcff", r"latin\xff"),
         ("gnp.\u202eexe", r"gnp.\u202eexe"),
     ],
 )
