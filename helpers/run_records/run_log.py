@@ -107,7 +107,7 @@ def commit_round(
         sites=sites or [],
         partition_clients=None if sites else order.num_clients,
     )
-    auc, loss = metrics["roc_auc"], metrics["val_loss"]
+    auc, loss = metrics["roc_auc"], metrics.get("val_loss")
     if is_better(auc, loss, state):
         state = replace(
             state, best_round=order.round, best_roc_auc=auc, best_val_loss=loss, best_weights_file=file
