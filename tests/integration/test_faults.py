@@ -114,7 +114,7 @@ def test_too_few_clients_at_the_deadline_stop_the_run(cluster: Cluster) -> None:
     done = cluster.train("--run", "quorum", *SLOW, *TOO_LONG, "--partial-updates", "false")
     assert done.returncode == 3
     assert "0 of 1 clients replied, MIN_CLIENTS needs 1" in done.stderr
-    assert "no reply within" in done.stderr or "batches until the deadline" in done.stderr
+    assert "no reply within" in done.stderr or "batches before the deadline" in done.stderr
     assert "--resume quorum" in done.stderr
 
 
