@@ -114,8 +114,8 @@ def _validation_cautions(files: RunFiles) -> Iterator[str]:
     equal = int((files.rounds["roc_auc"] == auc).sum())
     if equal > 1:
         yield (
-            f"{equal} rounds have the same best validation AUC, {auc:.3f}: of these the one with the lowest "
-            "validation loss is the best. More validation images would tell them apart."
+            f"{equal} rounds have the same best validation AUC, {auc:.3f}: of these the one with the "
+            "smallest validation loss is the best. More validation images would tell them apart."
         )
     if not positives or not negatives or math.isnan(auc):
         return
