@@ -23,7 +23,7 @@ MOST_BYTES = 64 << 20
 MOST_LEVELS = 64
 """Deepest nesting of lists and mappings."""
 REPLY_QUEUE = ".reply.celery.pidbox"
-"""End of the name of a queue with replies to remote control, which are no tasks."""
+"""End of the name of a queue with replies to remote control, which are not tasks."""
 
 TEXT, OPTIONAL_TEXT, OPTIONAL_COUNT = (str,), (str, NoneType), (int, NoneType)
 ENVELOPE: dict[str, tuple[type, ...]] = {

@@ -14,7 +14,7 @@ from helpers.settings.errors import ConfigError, UserError
 CLUSTER = "it is a Redis Cluster, and Celery needs a single server; set REDIS_URL to one"
 KINDS: tuple[tuple[type[redis.RedisError], str], ...] = (
     (redis.ReadOnlyError, "it is a read-only replica; set REDIS_URL to the primary"),
-    (redis.OutOfMemoryError, "its memory is full (maxmemory); raise maxmemory, or delete what nobody needs"),
+    (redis.OutOfMemoryError, "its memory is full (maxmemory); raise maxmemory, or delete what is not needed"),
     (redis.BusyLoadingError, "it is still loading its data; try again in a moment"),
     (redis.exceptions.MasterDownError, "it is a replica that has lost its primary"),
     (redis.InvalidResponse, "another program than Redis answers there"),

@@ -286,7 +286,7 @@ def killed_after(writes: int, folders: RunFolders) -> bool:
 def test_a_run_that_is_killed_after_any_write_resumes_to_the_same_bits(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch, request: pytest.FixtureRequest
 ) -> None:
-    """Every write with --long; by default a few, drawn anew each day."""
+    """Every write with --long; by default a few, drawn each day."""
     monkeypatch.setattr(os, "fsync", lambda file: None)  # the kernel keeps what a killed process wrote
     calm = RunFolders(tmp_path / "calm" / "metrics", tmp_path / "calm" / "models")
     run_to_the_end(calm)
