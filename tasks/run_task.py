@@ -82,8 +82,8 @@ def best_model(context: RunContext) -> tuple[RunState, Weights]:
     Raises:
         RecordError: they could not be read.
     """
-    state, facts = read_state(context.folders)
-    journal.repair(context.folders, facts)
+    state, _ = read_state(context.folders)
+    journal.write_csv_files(context.folders, journal.read_rows(context.folders, state.tables_file))
     file = state.best_weights_file or state.weights_file
     return state, load_arrays(context.folders, file, context.instance.schema)
 

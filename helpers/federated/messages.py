@@ -261,6 +261,7 @@ class RunState(Message):
             repeated after the commit; None where it has none.
         sites: where every client is a site, the sites of all rounds so far (Site messages), by id.
         partition_clients: number of clients whose division of the rows partition.csv holds last.
+        tables_file: file of the rows of the run's CSV files; None in a run of version 0.1.0.
     """
 
     run: str
@@ -275,6 +276,7 @@ class RunState(Message):
     sites: list[dict[str, Any]] = field(default_factory=list)
     partition_clients: int | None = None
     best_val_loss: float | None = None
+    tables_file: str | None = None
 
 
 @dataclass(frozen=True)

@@ -1,29 +1,28 @@
-"""Tables of a run, kept twice: as CSV files for people, and as copies that state.json names.
+"""Rows of a run's CSV files. The CSV files are for people: they are written from the rows and not read back.
 
-A spreadsheet may rewrite a CSV file in the middle of a run. Rounds are therefore added to the copies, and
-a CSV file that differs from its copy is replaced.
+A spreadsheet may rewrite a CSV file in the middle of a run; it is then replaced, with a notice.
 """
 
-import hashlib
-import io
+import json
 import logging
-from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
 import pandas as pd
 
+from helpers.run_records.checkpoint import read_record, save_record
 from helpers.run_records.files import RecordError, RunFolders, write_whole
 from helpers.run_records.tables import (
     CLASS_COLUMNS,
     CLIENT_COLUMNS,
     PARTITION_COLUMNS,
     ROUND_COLUMNS,
-    parse_table,
     read_table,
     to_csv,
-    trimmed,
 )
+
+Rows = dict[str, list[dict[str, Any]]]
+"""Rows of each table, by the name of its CSV file."""
 
 TABLES = {
     "rounds.csv": ROUND_COLUMNS,
@@ -31,149 +30,88 @@ TABLES = {
     "classes.csv": CLASS_COLUMNS,
     "partition.csv": PARTITION_COLUMNS,
 }
-COPIES = "tables"
-"""Key of the copies' names in state.json, by CSV file. Runs of version 0.1.0 lack it."""
 
-REPLACED = (
+CHANGED = (
     "%s was changed by another program; it is replaced by the run's own record. Edit a copy of it instead"
 )
 
 logger = logging.getLogger(__name__)
 
 
-def add_rows(
-    folders: RunFolders, facts: Mapping[str, Any], name: str, round_number: int, rows: list[dict[str, Any]]
-) -> str:
-    """Add rows to the table `name`, in place of those of that round or a later one; return its copy.
+def with_round(rows: Rows, round_number: int, of_round: Rows) -> Rows:
+    """Return the rows up to a round. New rows of this round, `of_round`, replace those of the same table.
 
-    `facts` are those of state.json. A value of None is written as empty.
+    Other values of a new row than the columns of its table are dropped.
+    """
+    together: Rows = {}
+    for name, columns in TABLES.items():
+        new = [{column: row.get(column) for column in columns} for row in of_round.get(name, [])]
+        last = round_number - 1 if new else round_number
+        together[name] = [row for row in rows.get(name, []) if row["round"] <= last] + new
+    return together
+
+
+def read_rows(folders: RunFolders, file: str | None) -> Rows:
+    """Return the rows in the file that state.json names; those of the CSV files if it names none.
 
     Raises:
-        RecordError: the table could not be read or written.
+        RecordError: the file is missing or damaged.
     """
-    kept = trimmed(_committed_table(folders, facts, name), round_number - 1, folders.metrics / name)
-    added = pd.DataFrame(rows, columns=TABLES[name], dtype=object)
-    return _write(folders, name, round_number, to_csv(pd.concat([kept, added])))
+    if file is None:
+        return _rows_of_csv_files(folders)
+    rows: Rows = json.loads(read_record(folders, file))
+    return rows
 
 
-def add_round(
-    folders: RunFolders, facts: dict[str, Any], round_number: int, rows: Mapping[str, list[dict[str, Any]]]
-) -> dict[str, Any]:
-    """Add a round's rows, by CSV file, to the tables; return the facts with the copies to commit.
+def save_rows(folders: RunFolders, round_number: int, rows: Rows) -> str:
+    """Write the rows; return the file's name.
 
     Raises:
-        RecordError: a table could not be read or written.
+        RecordError: the file could not be written.
     """
-    copies = dict(facts.get(COPIES, {}))
-    repair(folders, facts)
-    if pending := _pending(folders, copies, round_number):
-        copies["partition.csv"] = pending
-    for name, of_round in rows.items():
-        if of_round:
-            copies[name] = add_rows(folders, facts, name, round_number, of_round)
-    return {**facts, COPIES: copies}
+    return save_record(folders, f"tables-{round_number:04d}", ".json", [json.dumps(rows).encode()])
 
 
-def restore(folders: RunFolders, facts: Mapping[str, Any], last_round: int) -> dict[str, str]:
-    """Make the CSV files those of the last committed round; return their copies, to be committed.
+def write_csv_files(folders: RunFolders, rows: Rows) -> None:
+    """Write every CSV file that differs from the rows, with a notice if another program has changed it.
+
+    A file that lacks the last rows, or has more of them, is one that a killed process left.
 
     Raises:
-        RecordError: a table is damaged and has no copy, as in a run of version 0.1.0.
+        RecordError: a file could not be written.
     """
-    if COPIES not in facts:
-        return {
-            name: _write(folders, name, last_round, to_csv(trimmed(table, last_round, path)))
-            for name, columns in TABLES.items()
-            if (path := folders.metrics / name).exists()
-            for table in [read_table(path, columns)]
-        }
-    copies = dict(facts[COPIES])
-    repair(folders, facts)
-    for name in TABLES:
-        path = folders.metrics / name
-        if name in copies:
-            _write_changed(path, _committed(folders, name, copies[name]))
+    for name, columns in TABLES.items():
+        path, found = folders.metrics / name, _bytes_of(folders.metrics / name)
+        table = pd.DataFrame(rows.get(name, []), columns=columns, dtype=object)
+        wanted = to_csv(table) if len(table) else b""
+        if found == wanted:
+            continue
+        if not (wanted.startswith(found) or found.startswith(wanted)):
+            logger.warning(CHANGED, path)
+        if wanted:
+            write_whole(path, wanted)
         else:
             path.unlink(missing_ok=True)
-    return copies
 
 
-def repair(folders: RunFolders, facts: Mapping[str, Any]) -> None:
-    """Replace each CSV file that no longer begins with what was committed, with a notice in the log."""
-    for name, copy in facts.get(COPIES, {}).items():
-        path, committed = folders.metrics / name, _committed(folders, name, copy)
-        if not (_read(path) or b"").startswith(committed):
-            logger.warning(REPLACED, path)
-            write_whole(path, committed)
-
-
-def forget(folders: RunFolders, copies: Mapping[str, str]) -> None:
-    """Delete the copies that state.json no longer names."""
-    for file in folders.models.glob("*-????-*.csv"):
-        if file.name not in copies.values():
-            file.unlink(missing_ok=True)
-
-
-def _committed_table(folders: RunFolders, facts: Mapping[str, Any], name: str) -> pd.DataFrame:
-    """Return the table as of the last committed round, as text."""
-    path = folders.metrics / name
-    if COPIES not in facts:
-        return read_table(path, TABLES[name])
-    copy = facts[COPIES].get(name)
-    if copy is None:
-        return pd.DataFrame(columns=TABLES[name])
-    return parse_table(io.BytesIO(_committed(folders, name, copy)), path)
-
-
-def _committed(folders: RunFolders, name: str, copy: str) -> bytes:
-    """Return the bytes of a CSV file as of the last committed round; RecordError if they are lost."""
-    data, path = _read(folders.models / copy), folders.metrics / name
-    if data is None or not _is_named(copy, data):
-        try:
-            data = to_csv(trimmed(read_table(path, TABLES[name]), int(copy.split("-")[1]), path))
-        except (RecordError, ValueError, IndexError):
-            data = None
-    if data is None or not _is_named(copy, data):
-        raise RecordError(f"{folders.models / copy} is missing or damaged, and so is {path}")
-    return data
-
-
-def _pending(folders: RunFolders, copies: Mapping[str, str], round_number: int) -> str | None:
-    """Return the copy of partition.csv that this round has written and no round has committed."""
-    files = folders.models.glob(f"partition-{round_number:04d}-*.csv")
-    for file in sorted(files, key=lambda file: file.stat().st_mtime_ns, reverse=True):
-        data = _read(file)
-        if file.name != copies.get("partition.csv") and data is not None and _is_named(file.name, data):
-            _write_changed(folders.metrics / "partition.csv", data)
-            return file.name
-    return None
-
-
-def _write(folders: RunFolders, name: str, round_number: int, data: bytes) -> str:
-    """Write a CSV file and its copy; return the copy's name."""
-    copy = f"{Path(name).stem}-{round_number:04d}-{_digest(data)}.csv"
-    _write_changed(folders.models / copy, data)
-    _write_changed(folders.metrics / name, data)
-    return copy
-
-
-def _write_changed(path: Path, data: bytes) -> None:
-    if _read(path) != data:
-        write_whole(path, data)
-
-
-def _read(path: Path) -> bytes | None:
-    """Return the content of a file; None if it cannot be read."""
+def _bytes_of(path: Path) -> bytes:
+    """Return the content of a file, empty if it cannot be read."""
     try:
         return path.read_bytes()
     except OSError:
-        return None
+        return b""
 
 
-def _digest(data: bytes) -> str:
-    return hashlib.sha256(data).hexdigest()[:12]
-
-
-def _is_named(copy: str, data: bytes) -> bool:
-    """Return whether a copy's name has the digest of these bytes."""
-    return copy.endswith(f"-{_digest(data)}.csv")
+def _rows_of_csv_files(folders: RunFolders) -> Rows:
+    """Return the rows of a run of version 0.1.0, which kept no others. Cells are text, apart from rounds."""
+    tables = {name: read_table(folders.metrics / name, columns) for name, columns in TABLES.items()}
+    for name, table in tables.items():
+        try:
+            table["round"] = table["round"].astype(int)
+        except (KeyError, ValueError) as error:
+            raise RecordError(
+                f"{folders.metrics / name} was changed by another program: its column `round` is missing or "
+                "not whole numbers. Restore the file from a copy"
+            ) from error
+    rows: dict[str, Any] = {name: table.to_dict("records") for name, table in tables.items()}
+    return rows

@@ -1,7 +1,6 @@
 """Log of a run: its records are started, extended by each round, and resumed."""
 
 import shutil
-from collections.abc import Sequence
 from dataclasses import replace
 from typing import Any
 
@@ -38,7 +37,7 @@ def begin_run(folders: RunFolders, order: Order, schema: Schema, weights: Weight
         raise RecordError(f"{error.filename}: {error.strerror}") from error
     file = checkpoint.save_weights(folders, 0, schema, weights)
     state = RunState(order.run, 0, file, None, None, None)
-    checkpoint.commit(folders, state, {**facts_of(order), journal.COPIES: {}})
+    checkpoint.commit(folders, state, facts_of(order))
     return state
 
 
@@ -50,8 +49,8 @@ def resume_run(folders: RunFolders, order: Order, schema: Schema) -> tuple[RunSt
     """
     state, facts = checkpoint.read_state(folders)
     weights = checkpoint.load_arrays(folders, state.weights_file, schema)
-    copies = journal.restore(folders, facts, state.round)
-    facts.pop(journal.COPIES, None)
+    rows = journal.with_round(journal.read_rows(folders, state.tables_file), state.round, {})
+    state = replace(state, tables_file=journal.save_rows(folders, state.round, rows))
     before = facts.get("settings", {})
     is_changed = facts.get("data_digest") != order.data_digest
     if is_changed or any(before.get(name) != order.settings.get(name) for name in PARTITION_SETTINGS):
@@ -59,9 +58,8 @@ def resume_run(folders: RunFolders, order: Order, schema: Schema) -> tuple[RunSt
     if any(before.get(name) != order.settings.get(name) for name in STATE_SETTINGS):
         # Only with --force: states kept under other settings would mislead this run.
         state = replace(state, **checkpoint.NO_STATES)
-    facts = {**facts_of(order), journal.COPIES: copies}  # --force may have changed them
-    checkpoint.commit(folders, state, facts)
-    journal.forget(folders, copies)
+    checkpoint.commit(folders, state, facts_of(order))  # --force may have changed them
+    journal.write_csv_files(folders, rows)
     return state, weights
 
 
@@ -70,21 +68,19 @@ def commit_round(
     order: RoundOrder,
     schema: Schema,
     weights: Weights,
-    metrics: dict[str, Any],
     averaged: Averaged,
-    classes: Sequence[dict[str, Any]] = (),
+    rows: journal.Rows,
     sites: list[dict[str, Any]] | None = None,
 ) -> RunState:
-    """Write a finished round: weights, CSV rows and, last, the state; return the state.
+    """Write a finished round: weights, rows, then the state, which commits them, and CSV files.
 
     Committing a round twice leaves the same records.
 
     Args:
         folders, order: of the run and round.
         schema, weights: the new global weights.
-        metrics: the row of rounds.csv.
-        averaged: names the rows of clients.csv and the files of new states.
-        classes: the rows of classes.csv without their round; none where there are two classes.
+        averaged: names the files of new states.
+        rows: of this round, by CSV file; `rounds.csv` has one.
         sites: Site messages of the run, where its clients are sites.
 
     Raises:
@@ -93,27 +89,27 @@ def commit_round(
     state, facts = checkpoint.read_state(folders)
     if state.round not in (order.round - 1, order.round):
         raise RecordError(f"{folders.state} is at round {state.round}, expected {order.round - 1}")
+    all_rows = journal.with_round(journal.read_rows(folders, state.tables_file), order.round, rows)
     file = checkpoint.save_weights(folders, order.round, schema, weights)
-    of_classes = [{"round": order.round, **row} for row in classes]
-    rows = {"rounds.csv": [metrics], "clients.csv": averaged.clients, "classes.csv": of_classes}
-    facts = journal.add_round(folders, facts, order.round, rows)
     state = replace(
         state,
         round=order.round,
         weights_file=file,
+        tables_file=journal.save_rows(folders, order.round, all_rows),
         state_files={**state.state_files, **averaged.state_files},
         server_file=averaged.server_file,
         server_file_before=_server_file_before(state, order.round),
         sites=sites or [],
         partition_clients=None if sites else order.num_clients,
     )
+    [metrics] = rows["rounds.csv"]
     auc, loss = metrics["roc_auc"], metrics.get("val_loss")
     if is_better(auc, loss, state):
         state = replace(
             state, best_round=order.round, best_roc_auc=auc, best_val_loss=loss, best_weights_file=file
         )
     checkpoint.commit(folders, state, facts)
-    journal.forget(folders, facts[journal.COPIES])
+    journal.write_csv_files(folders, all_rows)
     return state
 
 

@@ -54,10 +54,6 @@ CLIENT_COLUMNS = [
     "val_specificity",
     "site",
 ]
-WITHOUT_ROUNDS = (
-    "{} was changed by another program: its column `round` is missing or not whole numbers. Restore the file "
-    "from a copy"
-)
 TRAFFIC = ("bytes_down", "bytes_up", "state_bytes")
 PARTITION_COLUMNS = ["round", "file", "client", "label", "patient", "site"]
 CLASS_COLUMNS = ["round", "class", "name", "num_examples", *CLASS_METRIC_NAMES]
@@ -102,29 +98,19 @@ def read_table(path: Path, columns: list[str]) -> pd.DataFrame:
     Raises:
         RecordError: the file cannot be read.
     """
-    return parse_table(path, path) if path.exists() else pd.DataFrame(columns=columns)
-
-
-def parse_table(source: Path | io.BytesIO, path: Path) -> pd.DataFrame:
-    """Return the cells of CSV text as text; RecordError, naming `path`, if it is not CSV."""
     try:
-        return _mapped(pd.read_csv(source, dtype=str, keep_default_na=False), from_cell)
+        table = pd.read_csv(path, dtype=str, keep_default_na=False)
+    except FileNotFoundError:
+        return pd.DataFrame(columns=columns)
     except (OSError, ValueError) as error:
         raise RecordError(f"{path} could not be read: {error}") from error
+    return _mapped(table, from_cell)
 
 
 def _mapped(table: pd.DataFrame, function: Callable[[Any], Any]) -> pd.DataFrame:
     """Return the table with a function applied to its headers and to text from outside."""
     outside = {name: table[name].map(function) for name in OUTSIDE if name in table.columns}
     return table.assign(**outside).rename(columns=function)
-
-
-def trimmed(table: pd.DataFrame, last_round: int, path: Path) -> pd.DataFrame:
-    """Return the rows up to a round; RecordError, naming `path`, if the rounds cannot be read."""
-    try:
-        return table[table["round"].astype(int) <= last_round]
-    except (KeyError, ValueError) as error:
-        raise RecordError(WITHOUT_ROUNDS.format(path)) from error
 
 
 def write_table(path: Path, columns: list[str], rows: list[dict[str, Any]]) -> None:
@@ -146,7 +132,7 @@ def confusion_table(confusion: NDArray[np.int64], class_names: Sequence[str]) ->
 def to_csv(table: pd.DataFrame) -> bytes:
     """Return UTF-8 text, one line per row; floats have enough digits to be read back exactly.
 
-    Text from outside is escaped where a spreadsheet would execute it; `parse_table` undoes this.
+    Text from outside is escaped where a spreadsheet would execute it; `read_table` undoes this.
     """
     buffer = io.StringIO()
     table = _mapped(table, cell)

@@ -88,7 +88,7 @@ def test_a_damaged_state_is_named(folders: RunFolders) -> None:
         ("", "settings", [], r"`settings` is \[\], expected a table"),
         ("", "versions", "1", "`versions` is '1', expected a table"),
         ("", "data_digest", None, "`data_digest` is None, expected text"),
-        ("", "tables", {"rounds.csv": "../x"}, "`tables` is .*, expected a table of file names"),
+        ("state", "tables_file", "../x", "`tables_file` is .*, expected the name of a file or null"),
         ("state", "round", "2", "`round` is '2', expected a whole number from 0"),
         ("state", "round", 1.0, "`round` is 1.0, expected a whole number from 0"),
         ("state", "round", True, "`round` is True, expected a whole number from 0"),

@@ -7,12 +7,10 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from helpers.run_records.files import RecordError
 from helpers.run_records.tables import (
     confusion_table,
     read_table,
     to_csv,
-    trimmed,
     write_table,
 )
 
@@ -28,21 +26,6 @@ def test_floats_come_back_exactly(tmp_path_factory: pytest.TempPathFactory, valu
     rows = [{"round": 1, "value": value} for value in values]
     write_table(path, ["round", "value"], rows)
     assert [float(text) for text in read_table(path, [])["value"]] == values
-
-
-def test_trimming_keeps_every_digit(tmp_path: Path) -> None:
-    path = tmp_path / "t.csv"
-    write_table(path, ["round", "value"], [{"round": number, "value": 0.1 * 3} for number in (1, 2, 3)])
-    lines = path.read_text().splitlines()
-    assert to_csv(trimmed(read_table(path, []), 2, path)).decode().splitlines() == lines[:3]
-
-
-@pytest.mark.parametrize("text", ["round,value\n1.0,2\n", "round;value\n1;2\n", "round,value\n,\n"])
-def test_a_file_that_a_spreadsheet_changed_is_named(tmp_path: Path, text: str) -> None:
-    path = tmp_path / "t.csv"
-    path.write_text(text)
-    with pytest.raises(RecordError, match=r"t\.csv was changed by another program"):
-        trimmed(read_table(path, []), 1, path)
 
 
 def test_a_spreadsheet_executes_nothing_and_reading_gives_the_text_back(tmp_path: Path) -> None:
