@@ -13,7 +13,7 @@ import pytest
 from sklearn import metrics
 
 from helpers.cluster.versions import ROOT
-from helpers.evaluation.weighted_metrics import SENSITIVITY
+from helpers.evaluation.metrics import SENSITIVITY
 from tests.integration.conftest import Cluster, places, running_cluster
 from tests.integration.test_client_state import assert_same_runs
 
