@@ -96,8 +96,8 @@ def packaged_weights() -> Weights:
         arrays = read_torch_file(file, SHA256)
     except PackageNotFoundError:
         raise ConfigError(
-            f"PRETRAINED: received 'package': the package {PACKAGE} is not installed on the machine that "
-            f"starts the run; {INSTALL}"
+            f"PRETRAINED: received 'package': the package {PACKAGE} is not installed on the worker's "
+            f"machine; {INSTALL}"
         ) from None
     except (TorchFileError, OSError) as error:
         raise ConfigError(
