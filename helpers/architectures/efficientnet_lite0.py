@@ -104,8 +104,8 @@ def packaged_weights() -> Weights:
             f"PRETRAINED: received 'package': the package {PACKAGE} is damaged: {error}; install it again: "
             f"{INSTALL} --force-reinstall"
         ) from None
-    is_of_body = {name: "num_batches" not in name and not name.startswith("_fc.") for name in arrays}
-    return [_as_in_keras(name, array) for name, array in arrays.items() if is_of_body[name]]
+    unused = ("_fc.weight", "_fc.bias", ".num_batches_tracked")  # the 1000 classes of ImageNet, and counters
+    return [_as_in_keras(name, array) for name, array in arrays.items() if not name.endswith(unused)]
 
 
 def _as_in_keras(name: str, array: np.ndarray) -> np.ndarray:
