@@ -31,6 +31,7 @@ class ClientReply(Message):
         seconds: time in the task; `transfer_seconds` of it went into reading and writing weights.
         state: short Reference of the client's state for its next round; None where it has none.
         state_bytes: bytes of its state that it read and wrote.
+        update_norm: Euclidean norm of the change that the update makes (`helpers.federated.update_norms`).
     """
 
     round: int
@@ -53,6 +54,7 @@ class ClientReply(Message):
     state: dict[str, Any] | None = None
     state_bytes: int = 0
     tally: dict[str, Any] | None = None
+    update_norm: float | None = None
 
 
 def read_replies(round_number: int, clients: Sequence[int], messages: Sequence[Any]) -> list[ClientReply]:
@@ -91,10 +93,10 @@ def _check(reply: ClientReply) -> None:
         raise MessageError(f"status {reply.status!r}")
     if not isinstance(reply.worker, str) or not isinstance(reply.error, str | None):
         raise MessageError("worker or error is not text")
-    loss = 0.0 if reply.train_loss is None else reply.train_loss
-    numbers = (reply.started_at, reply.seconds, reply.transfer_seconds, loss)
+    loss, norm = (0.0 if value is None else value for value in (reply.train_loss, reply.update_norm))
+    numbers = (reply.started_at, reply.seconds, reply.transfer_seconds, loss, norm)
     if not all(type(number) in (float, int) and abs(number) < TOO_LARGE for number in numbers):
-        raise MessageError("the loss or a time is not a finite number")
+        raise MessageError("the loss, a norm or a time is not a finite number")
     scored = reply.predictions if reply.tally is None else reply.tally
     if reply.status in USABLE and None in (reply.train_loss, reply.update, scored):
         raise MessageError(f"it is {reply.status} without loss, update or predictions")
