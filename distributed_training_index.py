@@ -63,7 +63,7 @@ def run_training(options: argparse.Namespace, config: Config, run: str) -> None:
         config = config_to_resume(folders, config)
     client = connect(config.REDIS_URL.get_secret_value())
     check_reachable(client)
-    data, config = data_and_config(config)
+    data, config = data_and_config(config)  # no data where all images are at sites
     digest = data.digest if data else ""
     facts = {"settings": config.for_run(), "data_digest": digest, "versions": versions_here()}
     if is_resumed:
@@ -76,7 +76,7 @@ def run_training(options: argparse.Namespace, config: Config, run: str) -> None:
     )  # fmt: skip
     board = JobBoard(client, run, session=uuid.uuid4().hex[:12])
     executor = make_executor(config, client, board, facts, observer)
-    board.take_over()
+    board.take_over()  # an earlier orchestrator of this run has no effect any more
     try:
         cohorts = make_cohorts(config, data, executor, observer)
         state = run_all_rounds(config, run, is_resumed, executor, cohorts, observer)

@@ -1,4 +1,6 @@
-"""`--compare`: the same budget for three kinds of training: federated, pooled, and each client alone."""
+"""`--compare`: `--compare`: trains federated, pooled and each client alone with the same budget:
+federated, pooled, and each client alone.
+"""
 
 import argparse
 from collections.abc import Callable

@@ -1,4 +1,4 @@
-"""A run as asked for: its options checked and its images prepared before anything starts."""
+"""Request for a run: its checked options and prepared images."""
 
 import argparse
 import time

@@ -1,1 +1,1 @@
-"""The parts the pipeline is made of; `docs/architecture.md` says who may know whom."""
+"""The parts the pipeline is made of; `docs/architecture.md` says which package may import which."""

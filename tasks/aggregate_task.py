@@ -52,7 +52,7 @@ def aggregate_round(order: RoundOrder, replies: list[Any]) -> RoundResult:
 def average(
     context: RunContext, order: RoundOrder, intake: UpdateIntake, clock: RoundClock
 ) -> tuple[Weights, Averaged]:
-    """Return the new global weights, stored, and what is to be recorded of them.
+    """Combine the updates, store the new global weights and return them with what is to be recorded.
 
     Raises:
         QuorumError: too few updates, for MIN_CLIENTS or for the strategy.

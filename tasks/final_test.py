@@ -27,7 +27,9 @@ NUM_CASES = 3
 def score_splits(
     context: RunContext, weights: Weights, splits: Sequence[str] = ("val", "test")
 ) -> dict[str, np.ndarray]:
-    """Labels, scores, files and patients of splits of our images, as scores.npz holds them."""
+    """Return labels, scores, files and patients of splits of the prepared images, as scores.npz holds
+    them.
+    """
     context.instance.model.set_weights(weights)
     arrays: dict[str, np.ndarray] = {}
     for split in splits:
@@ -41,7 +43,7 @@ def score_splits(
 
 @dataclass(frozen=True, eq=False)
 class FinalTest:
-    """What the test says.
+    """Result of the test.
 
     Attributes:
         row: of test.csv.
@@ -59,14 +61,14 @@ def final_test(context: RunContext, arrays: dict[str, np.ndarray], round_number:
 
     Args:
         context: of the run.
-        arrays: as scores.npz holds them; the threshold is chosen by validation, where that is among them.
-        round_number: after which the model was tested.
+        arrays: as scores.npz holds them; the threshold is chosen on validation, if its scores are among them.
+        round_number: the round of the model.
     """
     config = context.config
     threshold = test_threshold(config, arrays)
-    cut = WITHOUT_CHOICE if threshold is None else threshold  # more than two classes make no use of it
+    cut = WITHOUT_CHOICE if threshold is None else threshold  # unused with more than two classes
     labels, scores, patients = (arrays[f"test_{name}"] for name in ("labels", "scores", "patients"))
-    found = evaluate(labels, scores, cut)
+    evaluation = evaluate(labels, scores, cut)
     intervals = bootstrap_intervals(labels, scores, patients, cut, config.SEED)
     has_patients = context.own_data is not None and context.own_data.has_patients
     row = {
@@ -75,18 +77,18 @@ def final_test(context: RunContext, arrays: dict[str, np.ndarray], round_number:
         "threshold": threshold,
         "num_examples": len(labels),
         "num_patients": len(set(patients)) if has_patients else None,
-        **metrics_of_test(found),
+        **metrics_of_test(evaluation),
         **_ends(intervals.overall),
     }
     classes = [
         {"round": round_number, **about, **_ends(own)}
-        for about, own in zip(class_rows(found, config.class_names), intervals.by_class, strict=True)
+        for about, own in zip(class_rows(evaluation, config.class_names), intervals.by_class, strict=True)
     ]
-    return FinalTest(row, classes, found.confusion)
+    return FinalTest(row, classes, evaluation.confusion)
 
 
 def test_threshold(config: Config, arrays: dict[str, np.ndarray]) -> float | None:
-    """Of the decision between two classes; None where there are more, which need none."""
+    """Return the decision threshold of two classes; None with more classes, which need no threshold."""
     if len(config.class_names) > 2:
         return None
     if "val_scores" not in arrays:
@@ -94,14 +96,14 @@ def test_threshold(config: Config, arrays: dict[str, np.ndarray]) -> float | Non
     return choose_threshold(arrays["val_labels"], arrays["val_scores"], config.THRESHOLD)
 
 
-def metrics_of_test(found: Evaluation) -> dict[str, float | None]:
-    """The metrics under their names in test.csv."""
-    metrics = dict(found.metrics)
+def metrics_of_test(evaluation: Evaluation) -> dict[str, float | None]:
+    """Return the metrics under their names in test.csv."""
+    metrics = dict(evaluation.metrics)
     return {"test_loss": metrics.pop("val_loss"), **metrics}
 
 
 def _ends(intervals: dict[str, Interval]) -> dict[str, float | None]:
-    """Columns `…_low` and `…_high` of the intervals."""
+    """Return the columns `…_low` and `…_high` of the intervals."""
     return {
         f"{name}_{end}": interval[place] if interval else None
         for name, interval in intervals.items()

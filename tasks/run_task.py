@@ -1,4 +1,4 @@
-"""The start and the end of a run: initial weights, and the one test of the best model."""
+"""The start and the end of a run: initial weights, and the single test of the best model."""
 
 import io
 import json
@@ -25,12 +25,12 @@ from tasks.run_context import RunContext
 
 @app.task(name="tasks.start_run", ignore_result=True)
 def start_run(message: dict[str, Any]) -> None:
-    """Make a run ready; see `StartOrder`. The answer is {state, weights, states}."""
+    """Prepare a run; see `StartOrder`. The answer is {state, weights, states}."""
     worker_session().run_order(StartOrder, message, start)
 
 
 def start(order: StartOrder) -> dict[str, Any]:
-    """Begin or resume the records and put the global weights and clients' states into the store."""
+    """Start or resume the records; put the global weights and the clients' states into the weight store."""
     context = RunContext.of(order)
     schema = context.instance.schema
     if order.resume:
@@ -56,7 +56,7 @@ def finish_run(message: dict[str, Any]) -> None:
 
 
 def finish(order: FinishOrder) -> dict[str, Any]:
-    """Score the best model here and write the results."""
+    """Score the best model and write the results."""
     context = RunContext.of(order)
     state, best = best_model(context)
     arrays = score_splits(context, best)
@@ -66,7 +66,7 @@ def finish(order: FinishOrder) -> dict[str, Any]:
 
 
 def best_model(context: RunContext) -> tuple[RunState, Weights]:
-    """The state of the run, and the weights of its best round.
+    """Return the state of the run, and the weights of its best round.
 
     Raises:
         RecordError: they could not be read.
@@ -79,9 +79,10 @@ def best_model(context: RunContext) -> tuple[RunState, Weights]:
 def write_results(
     context: RunContext, state: RunState, best: Weights, test: FinalTest, arrays: dict[str, np.ndarray]
 ) -> None:
-    """Write the models, best.json, scores.npz, cases.npz, the tables of the test and, of all, model_card.md.
+    """Write the models, best.json, scores.npz, cases.npz, the tables of the test and, from these,
+    model_card.md.
 
-    Of scores and cases that are not here, no earlier ones are left either.
+    Earlier scores and cases are deleted if there are no new ones.
     """
     config, folders, order = context.config, context.folders, context.order
     last = load_arrays(folders, state.weights_file, context.instance.schema)
@@ -89,9 +90,9 @@ def write_results(
     write_whole(folders.models / "best.keras", keras_file(config, best))
     write_whole(folders.models / "best.json", _to_json(_provenance(context, state, test.row)))
     cases = explained_cases(context, arrays, test.row["threshold"]) if context.own_data else None
-    for name, found in (("scores.npz", arrays), ("cases.npz", cases)):
-        if found:
-            write_whole(folders.metrics / name, _to_npz(found))
+    for name, content in (("scores.npz", arrays), ("cases.npz", cases)):
+        if content:
+            write_whole(folders.metrics / name, _to_npz(content))
         else:
             (folders.metrics / name).unlink(missing_ok=True)
     write_rows(folders.metrics / "test.csv", TEST_COLUMNS, 0, [test.row])
@@ -105,7 +106,7 @@ def write_results(
 
 
 def _provenance(context: RunContext, state: RunState, row: dict[str, Any]) -> dict[str, Any]:
-    """Where best.keras comes from, and how its scores become decisions."""
+    """Return the origin of best.keras, and how its scores become decisions."""
     order = context.order
     return {
         "run": order.run,
@@ -122,10 +123,10 @@ def _provenance(context: RunContext, state: RunState, row: dict[str, Any]) -> di
 
 
 def _description(context: RunContext, environment: dict[str, str]) -> dict[str, Any]:
-    """What was trained on what and where, for a person to read."""
+    """Return the content of run.json: what was trained, on what data, and where."""
     order, config = context.order, context.config
     is_here = config.DATA_AT != "sites"
-    about_data = (
+    data_facts = (
         "source", "license", "settings", "split_by", "grouped_by", "allowed", "counts", "patients",
         "left_out", "audit",
     )  # fmt: skip
@@ -138,16 +139,16 @@ def _description(context: RunContext, environment: dict[str, str]) -> dict[str, 
         "classes": context.config.class_names,
         "num_workers": config.num_workers,
         **_division(context),
-        "data": {name: context.data.manifest.get(name) for name in about_data} if is_here else {},
+        "data": {name: context.data.manifest.get(name) for name in data_facts} if is_here else {},
     }
 
 
 _CHANGING = {"num_clients": None, "partition": None, "sites": None}
-"""In place of who trains on what where that follows live workers (partition.csv) or sites (state.json)."""
+"""Placeholders where the partition follows live workers (see partition.csv) or sites (see state.json)."""
 
 
 def _division(context: RunContext) -> dict[str, Any]:
-    """How the training rows are divided, and among how many clients."""
+    """Return how the training rows are divided, and among how many clients."""
     config = context.config
     if config.DATA_AT == "sites":
         return {"divided_by": "own", **_CHANGING}

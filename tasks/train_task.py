@@ -26,7 +26,7 @@ Scores = NDArray[np.float32]
 def train(message: dict[str, Any]) -> dict[str, Any]:
     """Train one client for a round; see `TrainOrder` and `ClientReply`."""
     reply = worker_session().run_order(TrainOrder, message, lambda order: train_client(order).to_message())
-    if reply is None:
+    if reply is None:  # out of date or failed, which the job board knows
         raise Ignore()
     return reply
 

@@ -76,8 +76,8 @@ class ChordExecutor:
     def run_round(self, round_number: int, cohort: Cohort, weights: Reference, states: States) -> RoundResult:
         """Run one round: the chord of every client's training and the aggregation.
 
-        If a training is lost or fails, the chord cannot fire. The training is then repeated by itself, and
-        the aggregation is sent with the replies on the board, so that the round ends.
+        If a training is lost or fails, the chord cannot fire. The training is then sent again outside the
+        chord, and the aggregation is sent with the replies on the board, so that the round ends.
 
         Raises:
             ClusterError: the round cannot be finished.
@@ -103,7 +103,7 @@ class ChordExecutor:
         if absent:
             self._absent_clients.check_quorum(round_number, len(clients), absent)
         aggregation = self._dispatcher.job(order, messages)
-        if any(job.attempt or job.was_answered_for for job in trainings):
+        if any(job.attempt or job.was_answered_for for job in trainings):  # the chord cannot fire
             retry_redis(lambda: self._supervisor.send_again(aggregation))
         answers = self._supervisor.supervise(
             [aggregation], raise_failure, lambda _, workers: on_progress(replies, workers),

@@ -32,7 +32,7 @@ class SiteExecutor(ChordExecutor):
     def finish_run(self, state: RunState, cohorts: SiteChooser) -> dict[str, Any]:
         """Have the best model tested by the live sites and the models written; return {test, notes}.
 
-        The sites test it only where the run has no test set of its own.
+        The sites test it only where the run has no test set (TEST_DIR).
         """
         cohort = cohorts.live(state, "test")
         offered = self._dispatcher.run_order(OfferOrder(**self._facts, attempt=0))

@@ -1,4 +1,4 @@
-"""Float32 arrays in 255 levels: int8 and one scale an array."""
+"""Quantization of float32 arrays to 255 levels: int8 and one scale per array."""
 
 import numpy as np
 from numpy.typing import NDArray
@@ -6,7 +6,7 @@ from numpy.typing import NDArray
 from helpers.federated.weights import SchemaError
 
 LEVELS = np.float32(127)
-"""The largest level; the range is symmetric, −128 does not occur."""
+"""The largest level; the range is symmetric, without −128."""
 LARGEST_SCALE = np.finfo(np.float32).max / LEVELS
 
 
@@ -27,7 +27,7 @@ def dequantize(name: str, levels: NDArray[np.generic], scale: NDArray[np.generic
     """Return levels × scale, float32.
 
     Raises:
-        SchemaError: a level or scale that `quantize` does not make; `name` says of which array.
+        SchemaError: a level or scale that `quantize` does not produce, with the array's `name`.
     """
     check_quantized(name, levels, scale)
     array: NDArray[np.float32] = np.multiply(levels, scale, dtype=np.float32)
@@ -35,12 +35,12 @@ def dequantize(name: str, levels: NDArray[np.generic], scale: NDArray[np.generic
 
 
 def check_quantized(name: str, levels: NDArray[np.generic], scale: NDArray[np.generic]) -> None:
-    """Refuse what `quantize` does not make.
+    """Refuse levels and a scale that `quantize` does not produce.
 
     Raises:
         SchemaError: naming the array.
     """
     if not 0 <= float(scale) <= LARGEST_SCALE:  # NaN is not
-        raise SchemaError(f"{name}: the scale {scale} is no number from 0 to {LARGEST_SCALE:.3g}")
+        raise SchemaError(f"{name}: the scale {scale} must be a number from 0 to {LARGEST_SCALE:.3g}")
     if (levels == -128).any():
         raise SchemaError(f"{name}: a level of -128, the range is -127 to 127")

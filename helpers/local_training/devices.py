@@ -1,4 +1,4 @@
-"""Processors that TensorFlow may use in this process; set before it has computed anything."""
+"""Processors that TensorFlow may use in this process; set before TensorFlow computes anything."""
 
 import functools
 

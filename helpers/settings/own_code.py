@@ -1,4 +1,4 @@
-"""Code of the user's own that a setting names, as package.module:name; importing it runs it."""
+"""User code that a setting names as package.module:name. Importing it runs it."""
 
 import importlib
 import re

@@ -121,11 +121,11 @@ class ScoreReply(Message):
         if (self.round, self.client) != (round_number, client):
             raise MessageError(f"it belongs to round {self.round}, client {self.client}")
         if type(self.attempt) is not int or not 0 <= self.attempt < 1 << 53:
-            raise MessageError("attempt is no count")
+            raise MessageError("attempt is not a count")
         if self.status not in ("ok", "failed", "missing"):
             raise MessageError(f"status {self.status!r}")
         if not isinstance(self.worker, str) or not isinstance(self.error, str | None):
-            raise MessageError("worker or error is no text")
+            raise MessageError("worker or error is not text")
 
 
 @dataclass(frozen=True)
@@ -170,8 +170,8 @@ class FinishSitesOrder(Order):
         round: the best round.
         clients: ids of the sites that scored it.
         sites: Site messages of all, by id.
-        scores: by split, ScoreReply messages, one for each of `clients`; without `test` where the run has a
-            test set of its own.
+        scores: by split, ScoreReply messages, one for each of `clients`; without `test` where the run has its
+            own test set.
     """
 
     task = "tasks.finish_sites"

@@ -51,7 +51,7 @@ class ServerInputs:
 class Strategy:
     """How updates become the next global weights, and what clients add to their training.
 
-    A strategy is an object without state of its own: it is made from the settings of a run, and what it
+    A strategy is an object without state: it is made from the settings of a run, and what it
     remembers is passed in and returned. Subclasses override `aggregate` and what else they need.
 
     Args:
