@@ -7,10 +7,11 @@ from typing import Any
 import redis
 from celery import Celery, chord
 
+from helpers.cluster.able_workers import Workers
 from helpers.cluster.absent_clients import AbsentClients, RoundTerms
 from helpers.cluster.dispatch import Dispatcher, raise_failure
 from helpers.cluster.job_board import JobBoard, redis_time
-from helpers.cluster.supervision import Deadline, Supervisor, Workers
+from helpers.cluster.supervision import Deadline, Supervisor
 from helpers.federated.cohort import Cohort
 from helpers.federated.messages import (
     TRAIN_QUEUE,
@@ -65,13 +66,12 @@ class ChordExecutor:
         return self._dispatcher.run_order(FinishOrder(**self._facts, attempt=0))
 
     def count_trainers(self) -> int:
-        """Return how many live workers serve the queue of trainings, at least 1; wait for the first worker.
+        """Return how many live workers can train for this run, at least 1; wait for the first worker.
 
         Raises:
             ClusterError: no worker came.
         """
-        workers = self._supervisor.wait_for_workers()
-        return max(1, sum(TRAIN_QUEUE in status.get("queues", ()) for status in workers.values()))
+        return max(1, self._supervisor.count_serving(TRAIN_QUEUE))
 
     def run_round(self, round_number: int, cohort: Cohort, weights: Reference, states: States) -> RoundResult:
         """Run one round: the chord of every client's training and the aggregation.
@@ -88,8 +88,11 @@ class ChordExecutor:
         train_orders = [self._train_order(order, client) for client in clients]
         trainings = [self._dispatcher.job(train_order) for train_order in train_orders]
         retry_redis(lambda: self._board.expect({job.name: 0 for job in trainings} | {order.job: 0}))
-        header = [self._dispatcher.signature(train_order) for train_order in train_orders]
-        body = self._dispatcher.signature(order)
+        messages: list[Any] = []
+        aggregation = self._dispatcher.job(order, messages)
+        pairs = zip(train_orders, trainings, strict=True)
+        header = [self._dispatcher.signature(each, target=job.target) for each, job in pairs]
+        body = self._dispatcher.signature(order, target=aggregation.target)
         self._dispatcher.send(lambda: chord(header, app=self._app)(body))
 
         def on_progress(answers: dict[str, Any], workers: Workers) -> None:
@@ -98,11 +101,11 @@ class ChordExecutor:
         deadline = Deadline(time.monotonic() + self._terms.deadline_s, self._absent_clients.mark_missing)
         on_failure = self._absent_clients.mark_failed
         replies = self._supervisor.supervise(trainings, on_failure, on_progress, deadline)
-        messages = [replies[job.name] for job in trainings]
+        messages += [replies[job.name] for job in trainings]
         absent = [r for r in read_replies(round_number, clients, messages) if r.status not in USABLE]
         if absent:
             self._absent_clients.check_quorum(round_number, len(clients), absent)
-        aggregation = self._dispatcher.job(order, messages)
+        aggregation.sent_at = time.monotonic()
         if any(job.attempt or job.was_answered_for for job in trainings):  # the chord cannot fire
             retry_redis(lambda: self._supervisor.send_again(aggregation))
         answers = self._supervisor.supervise(

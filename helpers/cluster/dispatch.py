@@ -70,7 +70,7 @@ class Dispatcher:
         retry_redis, jobs = self._supervisor.retry_redis, [self.job(order) for order in orders]
         retry_redis(lambda: self._board.expect({job.name: 0 for job in jobs}))
         for job in jobs:
-            job.send(0, None)
+            job.send(0, job.target)
         answers = self._supervisor.supervise(jobs, on_failure, deadline=deadline)
         retry_redis(lambda: self._board.forget([job.name for job in jobs]))
         return [answers[job.name] for job in jobs]
@@ -79,18 +79,20 @@ class Dispatcher:
         """Return the job of an order; `arguments` come first in the call of its task."""
 
         def send(attempt: int, target: str | None) -> None:
-            where = worker_direct(target) if target else None
-            signature = self.signature(replace(order, attempt=attempt), *arguments)
-            self.send(lambda: signature.apply_async(**({"queue": where} if where else {})))
+            signature = self.signature(replace(order, attempt=attempt), *arguments, target=target)
+            self.send(signature.apply_async)
 
-        return Job(order.job, order.label, _queue_of(order), send, site=order.site)
+        queue = _queue_of(order)
+        return Job(
+            order.job, order.label, queue, send, site=order.site, target=self._supervisor.target(queue)
+        )
 
-    def signature(self, order: Order, *arguments: Any) -> Any:
-        """Return the Celery signature of an order's task."""
+    def signature(self, order: Order, *arguments: Any, target: str | None = None) -> Any:
+        """Return the Celery signature of an order's task, for a worker or None."""
         return self._app.signature(
             order.task,
             args=(*arguments, order.to_message()),
-            queue=_queue_of(order),
+            queue=worker_direct(target).name if target else _queue_of(order),
             task_id=str(uuid.uuid4()),
         )
 

@@ -8,7 +8,13 @@ ClusterError              the cluster could not finish; exit status 3
 ├── TaskFailed            a task of the run failed on every worker that tried it
 ├── NoWorkers             no live worker within the time allowed
 └── QuorumMissed          too few clients replied in a round
+
+WorkerUnable, at a worker, is not among them: its jobs go to another worker.
 """
+
+
+class WorkerUnable(Exception):
+    """A worker can do no job of a run: its data, versions, code or settings do not fit."""
 
 
 class ClusterError(Exception):

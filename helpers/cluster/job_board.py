@@ -68,7 +68,7 @@ class JobBoard:
         return {job: json.loads(value) for job, value in zip(jobs, values, strict=True) if value}
 
     def failures(self, jobs: list[str]) -> dict[str, Any]:
-        """Return the failures of the current attempts, by job: {worker, error}."""
+        """Return the failures of the current attempts, by job: {worker, error, is_unable}."""
         values = self._client.hmget(self._failures, jobs)
         return {job: json.loads(value) for job, value in zip(jobs, values, strict=True) if value}
 
@@ -106,12 +106,16 @@ class JobBoard:
         )
         return bool(accepted)
 
-    def fail(self, job: str, attempt: int, worker: str, error: str) -> None:
-        """Report that an attempt failed; the orchestrator decides what follows."""
+    def fail(self, job: str, attempt: int, worker: str, error: str, *, is_unable: bool = False) -> None:
+        """Report that an attempt failed; the orchestrator decides what follows.
+
+        `is_unable`: this worker can do no job of the run, which does not count as a failed attempt.
+        """
         if not self.expects(job, attempt):
             return
+        failure = {"worker": worker, "error": error, "is_unable": is_unable}
         with self._client.pipeline() as pipe:
-            pipe.hset(self._failures, job, json.dumps({"worker": worker, "error": error}))
+            pipe.hset(self._failures, job, json.dumps(failure))
             pipe.expire(self._failures, keys.LIFETIME_S)
             pipe.rpush(self._events, job)
             pipe.expire(self._events, keys.LIFETIME_S)

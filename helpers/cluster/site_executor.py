@@ -3,8 +3,9 @@
 import time
 from typing import Any
 
+from helpers.cluster.able_workers import Workers
 from helpers.cluster.chord_executor import ChordExecutor
-from helpers.cluster.supervision import Deadline, Job, Workers
+from helpers.cluster.supervision import Deadline, Job
 from helpers.evaluation.threshold_rule import without_choice
 from helpers.federated.cohort import Cohort
 from helpers.federated.messages import Reference, RoundOrder, RoundResult, RunState, States, TrainOrder

@@ -7,7 +7,8 @@ from typing import Any, TypeVar
 
 import redis
 
-from helpers.cluster import heartbeat
+from helpers.cluster import heartbeat, keys
+from helpers.cluster.able_workers import AbleWorkers, Workers
 from helpers.cluster.connection import address
 from helpers.cluster.errors import NoWorkers, RedisUnreachable
 from helpers.cluster.job_board import JobBoard
@@ -21,7 +22,6 @@ MOST_LOSSES = 5
 """A job that was lost more often fails: something takes its messages and does nothing."""
 
 Answer = TypeVar("Answer")
-Workers = dict[str, dict[str, Any]]
 
 
 @dataclass
@@ -42,6 +42,7 @@ class Job:
         runner: the worker whose heartbeat showed it.
         was_waited_for: whether a notice said that no worker takes it.
         was_answered_for: whether the orchestrator answered in place of a worker.
+        unable_since: when no live worker was able to do it, on the same clock; None while one is.
     """
 
     name: str
@@ -58,6 +59,7 @@ class Job:
     runner: str | None = None
     was_waited_for: bool = False
     was_answered_for: bool = False
+    unable_since: float | None = None
 
 
 @dataclass(frozen=True)
@@ -98,6 +100,9 @@ class Supervisor:
         self._board = board
         self._patience_s = patience_s
         self.notice = notice
+        self._able = AbleWorkers(notice)
+        self._workers: Workers = {}  # as last seen
+        self._has_served = False  # whether a worker has done a job of this run
         self._alone_since: float | None = None
         self._redis_lost_at: float | None = None
         self._heartbeats_count_from = 0.0
@@ -130,6 +135,7 @@ class Supervisor:
                 answers |= self._board.answers([job.name for job in jobs if job.name not in answers])
                 on_progress(answers, workers)
                 if len(answers) == len(jobs):
+                    self._has_served |= any(not job.was_answered_for for job in jobs)
                     return answers
                 open_jobs = [job for job in jobs if job.name not in answers]
                 if deadline is not None and time.monotonic() >= deadline.at:
@@ -185,14 +191,27 @@ class Supervisor:
 
     def send_again(self, job: Job, target: str | None = None) -> None:
         """Send the next attempt of a job; answers of earlier ones are refused from now on."""
+        target = target or self.target(job.queue)
         job.attempt += 1
         job.target, job.runner, job.sent_at = target, None, time.monotonic()
         self._board.expect({job.name: job.attempt})
         job.send(job.attempt, target)
 
+    def target(self, queue: str) -> str | None:
+        """Return the worker that a job of a queue is sent to; None if it goes into the queue."""
+        return self._able.target(self._workers, queue)
+
+    def count_serving(self, queue: str) -> int:
+        """Return how many live workers serve a queue and this run; wait for the first worker.
+
+        Raises:
+            ClusterError: no worker came.
+        """
+        return len(self._able.serving(self.wait_for_workers(), queue))
+
     def _look(self) -> Workers:
         """Return the status of the live workers."""
-        workers = heartbeat.live_workers(self._client)
+        self._workers = workers = heartbeat.live_workers(self._client)
         if workers:
             self._alone_since = None
         if self._unserved_since:
@@ -204,7 +223,7 @@ class Supervisor:
     def _mend(self, jobs: list[Job], workers: Workers, on_failure: Callable[[Job, str], None]) -> None:
         """Retry failed and lost jobs."""
         failures = self._board.failures([job.name for job in jobs]) if jobs else {}
-        waiting = {queue for queue in {job.queue for job in jobs} if self._client.llen(queue)}
+        waiting = {queue for queue in {job.queue for job in jobs} if self._client.llen(keys.broker(queue))}
         now = time.monotonic()
         if any(status["task"] is not None for status in workers.values()):
             self._busy_at = now
@@ -212,7 +231,9 @@ class Supervisor:
             if job.queue in waiting:
                 job.queued_at = now
             failure = failures.get(job.name)
-            if failure is not None:
+            if failure is not None and failure.get("is_unable"):
+                self._retry_elsewhere(job, failure, workers, on_failure)
+            elif failure is not None:
                 self._retry_failed(job, failure, workers, on_failure)
             elif job.site and self._has_left(job, workers):
                 on_failure(job, f"site {job.site} has had no live worker for {self._patience_s:g} s")
@@ -229,7 +250,25 @@ class Supervisor:
             on_failure(job, failure["error"])
             return
         self.notice(f"{job.label}: failed on {failure['worker']}: {failure['error']}; retrying")
-        self.send_again(job, _another(workers, job.queue, failure["worker"]))
+        self.send_again(job, self._able.another(workers, job.queue, failure["worker"]))
+
+    def _retry_elsewhere(
+        self, job: Job, failure: dict[str, Any], workers: Workers, on_failure: Callable[[Job, str], None]
+    ) -> None:
+        """Send a job that a worker cannot do to one that can. It does not count as failed."""
+        self._able.exclude(failure["worker"], workers, failure["error"])
+        if self._able.serving(workers, job.queue):
+            job.unable_since = None
+            self.send_again(job)
+            return
+        now = time.monotonic()
+        if self._has_served and job.unable_since is None:
+            self.notice(
+                f"{job.label}: no live worker can serve this run; waiting {self._patience_s:g} s for one"
+            )
+        job.unable_since = job.unable_since or now
+        if not self._has_served or now - job.unable_since > self._patience_s:
+            on_failure(job, f"no live worker can serve this run: {failure['error']}")
 
     def _retry_lost(self, job: Job, on_failure: Callable[[Job, str], None]) -> None:
         job.lost += 1
@@ -317,11 +356,3 @@ HOW_TO_START = (
     "start workers with `python run.py up --workers 3`, or each in its terminal with "
     "`celery --app=celery_app worker --pool=solo --loglevel=info --hostname=worker1@%h`"
 )
-
-
-def _another(workers: Workers, queue: str, name: str) -> str | None:
-    """Return a live worker of the queue other than `name`, an idle one first."""
-    others = sorted(
-        (status["task"] is not None, other) for other, status in workers.items() if queue in status["queues"]
-    )
-    return next((other for _, other in others if other != name), None)

@@ -1,5 +1,6 @@
 """Tables printed at the end: rounds and test of a run, or the runs of `--compare`. They fit 80 columns."""
 
+import socket
 from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
@@ -91,9 +92,15 @@ def _table(*headers: str) -> Table:
 
 
 def _print_paths(console: Console, paths: list[Path]) -> None:
-    """Print one path per line, unwrapped so that it can be copied."""
-    for path in paths:
+    """Print one absolute path per line, unwrapped so that it can be copied; those that exist here."""
+    here = [path.absolute() for path in paths if path.exists()]
+    if here:
+        console.print(Text(f"Results on {socket.gethostname()}:"), soft_wrap=True)
+    for path in here:
         console.print(Text(f"  {path}"), soft_wrap=True)
+    if len(here) < len(paths):
+        missing = ", ".join(path.name for path in paths if not path.exists())
+        console.print(Text(f"Not on this machine, see the workers that aggregate: {missing}"), soft_wrap=True)
 
 
 def _interval(row: Mapping[Any, Any], name: str) -> str:

@@ -3,7 +3,9 @@
 import json
 import os
 import re
+import shutil
 import signal
+import socket
 import subprocess
 import sys
 import time
@@ -14,9 +16,10 @@ import pandas as pd
 import pytest
 
 from helpers.cluster.heartbeat import live_workers
-from helpers.cluster.versions import ROOT
+from helpers.cluster.versions import CODE, ROOT
 from helpers.launcher.child_processes import start_apart
 from helpers.launcher.embedded_redis import find_binary, start_server
+from helpers.launcher.worker_processes import worker_command
 from tests.integration.conftest import Cluster, is_running
 
 SLOW = ["--train-batch-size", "1", "--epochs", "2"]
@@ -287,6 +290,28 @@ def test_a_worker_with_other_data_is_refused_and_its_part_done_elsewhere(
     assert re.search(r"round 1, client \d: failed: DataDiffersError: .*manifest.json on .* differs", log)
     assert "Traceback" not in log
     assert "Traceback" not in done.stdout + done.stderr
+
+
+def test_a_worker_of_another_checkout_leaves_the_run_to_others(cluster: Cluster, tmp_path: Path) -> None:
+    for part in CODE:
+        copy = shutil.copyfile if (ROOT / part).is_file() else shutil.copytree
+        copy(ROOT / part, tmp_path / part)
+    log = tmp_path / "log"
+    command = [*worker_command("theirs"), f"--logfile={log}"]
+    theirs = subprocess.Popen(command, cwd=tmp_path, env=cluster.environment, stderr=subprocess.DEVNULL)
+    name = f"theirs@{socket.gethostname()}"
+    try:
+        while name not in live_workers(cluster.client):
+            time.sleep(0.2)
+        done = cluster.train("--run", "checkouts", "--num-workers", "8", "--epochs", "3")
+    finally:
+        theirs.kill()
+        theirs.wait()
+    assert done.returncode == 0, done.stderr
+    assert done.stdout.count(f"{name} cannot serve this run") <= 1
+    assert name not in set(cluster.table("checkouts", "clients.csv")["worker"])
+    assert log.read_text().count("failed: OtherCheckout") == 1
+    assert f"  {cluster.folder}/models/checkouts/best.keras" in done.stdout
 
 
 def test_a_task_that_fails_everywhere_ends_the_run_with_one_line(cluster: Cluster) -> None:
