@@ -68,6 +68,8 @@ class RunContext:
         try:
             config = Config.from_run(order.settings)
             data = _data_of(order, config, session.name)
+            if data is not None:
+                data.check_arrays()
         except UserError as error:
             raise WorkerUnable(f"{session.name}: {error}") from error
         is_training = isinstance(order, TrainOrder)

@@ -15,6 +15,7 @@ import numpy as np
 
 from helpers.settings.types import USUAL_CLASS_NAMES
 from preprocessing.errors import COMMAND, PreprocessingError
+from preprocessing.feed.array_digests import check_arrays
 
 FORMAT_VERSION = 1
 MANIFEST = "manifest.json"
@@ -65,6 +66,14 @@ class PreparedData:
             if hashlib.sha256(path.read_bytes()).hexdigest() == digest:
                 return cls.open(path.parent)
         return None
+
+    def check_arrays(self) -> None:
+        """Check that the arrays are those that were prepared; cheap while their files do not change.
+
+        Raises:
+            PreprocessingError: naming the file that differs.
+        """
+        check_arrays(self.folder, self.manifest.get("arrays", {}))
 
     def images(self, split: str) -> np.ndarray:
         """Return the images of a split: uint8 (N, H, W, C), RGB or gray, mapped read-only."""
