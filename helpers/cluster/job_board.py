@@ -44,6 +44,7 @@ class JobBoard:
         self._attempts = keys.of_session(run, session, "attempts")
         self._answers = keys.of_session(run, session, "answers")
         self._failures = keys.of_session(run, session, "failures")
+        self._clock = keys.of_session(run, session, "clock")
         self._events = keys.of_session(run, session, "events")
         self._answer_script = client.register_script(_ANSWER)
 
@@ -85,7 +86,8 @@ class JobBoard:
 
     def close(self) -> None:
         """Delete the board when the run has ended."""
-        self._client.delete(self._session_key, self._attempts, self._answers, self._failures, self._events)
+        hashes = (self._attempts, self._answers, self._failures)
+        self._client.delete(self._session_key, *hashes, self._events, self._clock)
 
     # For workers
 
@@ -123,6 +125,6 @@ class JobBoard:
 
 
 def redis_time(client: redis.Redis) -> float:
-    """Return seconds since the epoch on Redis' clock, the only clock that all machines of a run share."""
+    """Return seconds since the epoch on Redis' clock; `RunClock` makes of it the time of a run."""
     seconds, microseconds = client.time()
     return float(seconds + microseconds / 1e6)

@@ -12,6 +12,7 @@ from helpers.cluster.able_workers import AbleWorkers, Workers
 from helpers.cluster.connection import address
 from helpers.cluster.errors import NoWorkers, RedisUnreachable
 from helpers.cluster.job_board import JobBoard
+from helpers.cluster.run_clock import RunClock
 
 TICK_S = 1.0
 """Longest time between two looks at the workers, seconds; an answer wakes the orchestrator at once."""
@@ -100,6 +101,7 @@ class Supervisor:
         self._board = board
         self._patience_s = patience_s
         self.notice = notice
+        self.clock = RunClock(client, **board.identity, notice=notice)
         self._able = AbleWorkers(notice)
         self._workers: Workers = {}  # as last seen
         self._has_served = False  # whether a worker has done a job of this run
@@ -211,6 +213,7 @@ class Supervisor:
 
     def _look(self) -> Workers:
         """Return the status of the live workers."""
+        self.clock.tick()
         self._workers = workers = heartbeat.live_workers(self._client)
         if workers:
             self._alone_since = None
