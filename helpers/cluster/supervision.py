@@ -12,6 +12,7 @@ from helpers.cluster.able_workers import AbleWorkers, Workers
 from helpers.cluster.connection import address
 from helpers.cluster.errors import NoWorkers, RedisUnreachable
 from helpers.cluster.job_board import JobBoard
+from helpers.cluster.number_facts import NumberDifferences
 from helpers.cluster.run_clock import RunClock
 
 TICK_S = 1.0
@@ -102,6 +103,7 @@ class Supervisor:
         self._patience_s = patience_s
         self.notice = notice
         self.clock = RunClock(client, **board.identity, notice=notice)
+        self._differences = NumberDifferences(notice)
         self._able = AbleWorkers(notice)
         self._workers: Workers = {}  # as last seen
         self._has_served = False  # whether a worker has done a job of this run
@@ -215,6 +217,7 @@ class Supervisor:
         """Return the status of the live workers."""
         self.clock.tick()
         self._workers = workers = heartbeat.live_workers(self._client)
+        self._differences.check(workers)
         if workers:
             self._alone_since = None
         if self._unserved_since:

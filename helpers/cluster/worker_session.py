@@ -12,6 +12,7 @@ from helpers.cluster.connection import address, check_not_refused, connect
 from helpers.cluster.errors import WorkerUnable
 from helpers.cluster.heartbeat import Heartbeat
 from helpers.cluster.job_board import JobBoard
+from helpers.cluster.number_facts import number_facts
 from helpers.cluster.versions import ROOT, explain_difference, versions_here
 from helpers.cluster.worker_logging import describe_outcome, title
 from helpers.federated.messages import MessageError, Order
@@ -69,6 +70,7 @@ class WorkerSession:
         self.client = connect(redis_url)
         self.store = open_store(weight_store, self.client)
         about = {"threads": threads, "weight_store": weight_store, "site": site, "gpu": gpu}
+        about["numbers"] = number_facts(threads, self.versions)
         if site is None:  # a site does not show where its images are
             about["folders"] = _folders()
         self.heartbeat = Heartbeat(self.client, name, about)
