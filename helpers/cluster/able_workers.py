@@ -12,19 +12,22 @@ class AbleWorkers:
 
     Args:
         notice: receives lines for the user.
+
+    Attributes:
+        unable: the others, with the token of their process, which changes with a restart.
     """
 
     def __init__(self, notice: Callable[[str], None]) -> None:
         self._notice = notice
-        self._unable: dict[str, Any] = {}  # name -> token of the process, which changes with a restart
+        self.unable: dict[str, Any] = {}
         self._turn = 0
 
     def exclude(self, name: str, workers: Workers, reason: str) -> None:
         """Send no more jobs to a worker until it is restarted, and say so once."""
         token = workers.get(name, {}).get("token")
-        if name not in self._unable or self._unable[name] != token:
+        if name not in self.unable or self.unable[name] != token:
             self._notice(f"{name} cannot serve this run and gets no more of its jobs: {reason}")
-        self._unable[name] = token
+        self.unable[name] = token
 
     def serving(self, workers: Workers, queue: str) -> list[str]:
         """Return the names of able workers of a queue, idle ones first."""
@@ -51,4 +54,4 @@ class AbleWorkers:
         return next((other for other in self.serving(workers, queue) if other != name), None)
 
     def _is_unable(self, name: str, status: dict[str, Any]) -> bool:
-        return name in self._unable and self._unable[name] == status.get("token")
+        return name in self.unable and self.unable[name] == status.get("token")

@@ -203,7 +203,7 @@ class Supervisor:
 
     def target(self, queue: str) -> str | None:
         """Return the worker that a job of a queue is sent to; None if it goes into the queue."""
-        return self._able.target(self._workers, queue)
+        return self._able.target(self._workers, queue) if self._able.unable else None
 
     def count_serving(self, queue: str) -> int:
         """Return how many live workers serve a queue and this run; wait for the first worker.
@@ -216,8 +216,10 @@ class Supervisor:
     def _look(self) -> Workers:
         """Return the status of the live workers."""
         self.clock.tick()
-        self._workers = workers = heartbeat.live_workers(self._client)
-        self._differences.check(workers)
+        workers = heartbeat.live_workers(self._client)
+        if workers.keys() != self._workers.keys():
+            self._differences.check(workers)
+        self._workers = workers
         if workers:
             self._alone_since = None
         if self._unserved_since:
