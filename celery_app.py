@@ -9,10 +9,11 @@ from celery.signals import after_setup_logger, celeryd_init, import_modules, wor
 from click import ClickException
 from kombu.entity import Exchange, Queue
 
-from helpers.cluster.errors import NameTaken
-from helpers.cluster.keys import SITE_QUEUE, namespace
+from helpers.cluster.errors import ClusterError, NameTaken
+from helpers.cluster.keys import SITE_QUEUE
 from helpers.cluster.process_tuning import tune_process, without_remarks
 from helpers.cluster.worker_logging import LOG_FORMAT, quiet_logging
+from helpers.cluster.worker_pool import check_pool
 from helpers.cluster.worker_session import WorkerSession
 from helpers.federated.messages import AGGREGATE_QUEUE, TRAIN_QUEUE
 from helpers.global_config import Config
@@ -61,7 +62,6 @@ def _settings() -> dict[str, Any]:
         "worker_log_format": LOG_FORMAT,
         # A solo worker acknowledges when the task ends; a shorter time would run long tasks twice.
         "broker_transport_options": {
-            "global_keyprefix": namespace(),
             "visibility_timeout": DAY_S,
             "health_check_interval": 25,
             "socket_keepalive": True,
@@ -69,7 +69,6 @@ def _settings() -> dict[str, Any]:
             "socket_connect_timeout": 10,
         },
         "result_backend_transport_options": {
-            "global_keyprefix": namespace(),
             "retry_policy": {"max_retries": 60, "interval_max": 5},
             "visibility_timeout": DAY_S,
         },
@@ -113,7 +112,11 @@ def _quiet_logging(logger: logging.Logger, loglevel: int, format: str, colorize:
 @celeryd_init.connect
 def _claim_name(sender: str, options: dict[str, Any], **_: Any) -> None:
     global _session
+    from helpers.cluster.message_filter import check_messages  # only a worker needs it
+
     try:
+        check_pool(options)
+        check_messages()
         config = Config.load()
         if config.SITE and options.get("queues"):
             raise ConfigError(f"-Q: with DT_SITE={config.SITE} a worker serves that site alone; leave out -Q")
@@ -124,6 +127,9 @@ def _claim_name(sender: str, options: dict[str, Any], **_: Any) -> None:
         _session.begin()
     except (NameTaken, UserError) as error:
         sys.exit(f"celery worker: {error}")
+    except ClusterError as error:
+        print(f"celery worker: {error}", file=sys.stderr)
+        sys.exit(error.exit_status)
 
 
 def _site(config: Config) -> dict[str, Any] | None:

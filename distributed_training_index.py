@@ -1,5 +1,6 @@
 """The orchestrator: finds Redis and workers, runs the rounds of a training, prints the results."""
 
+import commands  # noqa: F401, I001 - first, so that a Ctrl-C during the imports ends in one line
 import argparse
 import contextlib
 import sys
@@ -54,13 +55,14 @@ def run_training(options: argparse.Namespace, config: Config, run: str) -> None:
     from helpers.run_records.files import RunFolders
     from helpers.run_records.resume import check_name, check_same, config_to_resume
     from helpers.run_records.tables import ROUND_COLUMNS, read_table
-    from preprocessing.feed.run_data import augmented_examples, data_and_config
+    from preprocessing.feed.run_data import augmented_examples, check_augmentation, data_and_config
 
     folders = RunFolders.of(config, run)
     is_resumed = bool(options.resume)
     check_name(run, folders, resume=is_resumed, overwrite=options.overwrite)
     if is_resumed:
         config = config_to_resume(folders, config)
+    check_augmentation(config)
     client = connect(config.REDIS_URL.get_secret_value())
     check_reachable(client)
     data, config = data_and_config(config)  # no data where all images are at sites

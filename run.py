@@ -5,13 +5,25 @@ This file needs Python 3.11 to 3.13 and nothing else: it makes the environment t
 
 from __future__ import annotations  # so that an older Python gets as far as the line that refuses it
 
+import os
+import sys
+
+if __name__ == "__main__":  # a Ctrl-C during the imports that follow ends in one line as well
+
+    def _end_quietly(kind, error, trace) -> None:  # type: ignore[no-untyped-def]
+        if not issubclass(kind, KeyboardInterrupt):
+            sys.__excepthook__(kind, error, trace)
+            return
+        print("stopped", file=sys.stderr, flush=True)
+        os._exit(130)
+
+    sys.excepthook = _end_quietly
+
 import difflib
 import hashlib
 import importlib
 import importlib.metadata
-import os
 import subprocess
-import sys
 from collections.abc import Iterator, Sequence
 from pathlib import Path
 
@@ -44,6 +56,9 @@ SUPPORTED = ((3, 11), (3, 12), (3, 13))
 REQUIREMENTS = {"demo": ("requirements.txt", "requirements-demo.txt"), "dev": ("requirements-dev.txt",)}
 """What .venv gets. Both sets suffice for every command but `test`, which needs dev."""
 LOCK = "requirements.lock"
+LIGHT = ("runs", "compare")
+"""Commands that only read files: they need LIGHT_PACKAGES and never install anything."""
+LIGHT_PACKAGES = ("jinja2", "matplotlib", "numpy", "pandas", "pydantic-settings", "rich", "scikit-learn")
 
 
 def listing() -> str:
@@ -155,16 +170,28 @@ def call(name: str, arguments: list[str]) -> int:
         return run_tests(arguments)
     from helpers.cluster.errors import ClusterError
     from helpers.settings.errors import UserError
+    from helpers.settings.outside_text import printable
 
     try:
         return int(importlib.import_module(f"commands.{name}").main(arguments))
     except ClusterError as error:
-        return refuse(str(error), error.exit_status)
+        return refuse(printable(error), error.exit_status)
     except UserError as error:
-        return refuse(str(error))
-    except KeyboardInterrupt:
-        print("stopped", file=sys.stderr)
-        return 130
+        return refuse(printable(error))
+    except Exception as error:
+        if line := of_redis(error):
+            return refuse(printable(line), 3)
+        raise
+
+
+def of_redis(error: Exception) -> str:
+    """Return what an error of Redis means; empty for any other."""
+    if "redis" not in sys.modules or not isinstance(error, sys.modules["redis"].RedisError):
+        return ""
+    from helpers.cluster.connection import redact
+    from helpers.cluster.refusals import translated
+
+    return str(translated(error, redact(os.environ.get("REDIS_URL") or "127.0.0.1:6379")))
 
 
 def run_tests(arguments: list[str]) -> int:
@@ -193,11 +220,23 @@ def set_up(options: list[str]) -> int:
     return 0
 
 
+def lacks_light_packages() -> str:
+    """Return the first package that this interpreter lacks for LIGHT; empty if there is none."""
+    lines = differing_packages(ROOT / "requirements.txt")
+    return next((line for line in lines if line.split()[0] in LIGHT_PACKAGES), "")
+
+
 def start(name: str, options: list[str]) -> int:
     """Run one command in an interpreter that has its packages; return the exit status."""
     purpose = "dev" if name == "test" else "demo"
-    if not runs_here(purpose):
+    if not runs_here(purpose) and (name not in LIGHT or lacks_light_packages()):
         if not is_installed(purpose):
+            if name in LIGHT:
+                return refuse(
+                    f"this Python lacks a package ({lacks_light_packages()}): "
+                    "`python run.py setup` installs all in .venv (2.9 GB)",
+                    1,
+                )
             if name == "doctor":
                 print(f"packages   not installed as {LOCK} says: run `python run.py setup`")
                 return 1
@@ -216,7 +255,7 @@ def main(arguments: list[str] | None = None) -> int:
     if name not in COMMANDS:
         near = difflib.get_close_matches(name, COMMANDS, 1)
         meant = f"did you mean {near[0]}? " if near else ""
-        return refuse(f"{name}: no such command; {meant}`python run.py` lists all")
+        return refuse(f"{ascii(name)[1:-1]}: no such command; {meant}`python run.py` lists all")
     if sys.version_info[:2] not in SUPPORTED:
         return refuse(f"Python 3.11, 3.12 or 3.13 is needed; this is {sys.version.split()[0]}")
     asks_help = "-h" in options or "--help" in options
@@ -229,6 +268,12 @@ def main(arguments: list[str] | None = None) -> int:
         return set_up(options) if name == "setup" else start(name, options)
     except subprocess.CalledProcessError as error:
         return refuse(f"the installation failed (status {error.returncode}); see above", 1)
+    except BrokenPipeError:  # the reader, such as `head`, has seen enough
+        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
+        return 1
+    except KeyboardInterrupt:
+        print("stopped", file=sys.stderr)
+        return 130
 
 
 if __name__ == "__main__":

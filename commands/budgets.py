@@ -19,6 +19,8 @@ from helpers.run_records.paired_tests import compare_runs, write_comparison
 from helpers.run_records.resume import check_name, config_to_resume
 from helpers.settings.errors import ConfigError
 from preprocessing.errors import name_some
+from preprocessing.feed.partitioning import count_clients
+from preprocessing.feed.run_data import prepared_data
 
 Train = Callable[[argparse.Namespace, Config, str], None]
 
@@ -58,7 +60,7 @@ def compare_budgets(options: argparse.Namespace, config: Config, run: str, train
     if options.resume:
         check_name(run, RunFolders.of(config, run), resume=True)
         config = config_to_resume(RunFolders.of(config, run), config)
-    budgets = budgets_of(config, run)
+    budgets = budgets_of(_with_number_of_sites(config), run)
     begun = {budget.run for budget in budgets if options.resume and budget.folders.state.exists()}
     if not options.overwrite:
         _check_free([budget for budget in budgets if budget.run not in begun])
@@ -70,6 +72,18 @@ def compare_budgets(options: argparse.Namespace, config: Config, run: str, train
         resume = budget.run if budget.run in begun else None
         train(argparse.Namespace(**{**vars(options), "resume": resume}), budget.config, budget.run)
     _compare(console, config, budgets)
+
+
+def _with_number_of_sites(config: Config) -> Config:
+    """Return the config with the number of sites, counted in the prepared images, as NUM_CLIENTS.
+
+    Raises:
+        UserError: the images cannot be prepared, or SITE_COLUMN is missing.
+    """
+    if config.PARTITION != "site" or config.num_clients is not None or config.num_workers == "auto":
+        return config
+    number = count_clients(prepared_data(config), config)
+    return config.model_copy(update={"NUM_CLIENTS": number})
 
 
 def budgets_of(config: Config, run: str) -> list[Budget]:
@@ -87,11 +101,7 @@ def budgets_of(config: Config, run: str) -> list[Budget]:
             "num_workers: received auto; --compare trains every client alone and must know them: set a number"
         )
     number = config.num_clients
-    if number is None:
-        raise ConfigError(
-            "NUM_CLIENTS: received 0 with PARTITION=site; --compare trains every site alone and must know "
-            "how many there are: set it to the number of sites"
-        )
+    assert number is not None  # by `_with_number_of_sites`
     clients = config.clients_of(number)
     if len(clients) < number:
         raise ConfigError(
@@ -144,7 +154,7 @@ def _check_free(budgets: list[Budget]) -> None:
 
 def _compare(console: Console, config: Config, budgets: list[Budget]) -> None:
     """Write and print the comparison of the tests."""
-    table = compare_runs(config.METRICS_DIR, {budget.name: budget.run for budget in budgets}, config.SEED)
+    table = compare_runs(config.METRICS_DIR, {budget.name: budget.run for budget in budgets})
     folder = budgets[0].folders.metrics
     write_comparison(folder / "compare.csv", table)
     files = [read_run(config.METRICS_DIR, config.MODELS_DIR, budget.run) for budget in budgets]

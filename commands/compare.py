@@ -14,6 +14,7 @@ from helpers.reporting.pictures import several_shortened
 from helpers.reporting.run_files import RunFiles, read_run
 from helpers.reporting.summaries import check_known, doubts, metrics_of_runs, settings_that_differ
 from helpers.settings.command_line import ArgumentParser, add_settings, config_from_arguments
+from helpers.settings.outside_text import printable
 
 FIRST_COLUMN = 36  # columns of the longest metric name, with "test "
 GAP = 2
@@ -58,8 +59,8 @@ def compare(config: Config, names: list[str], console: Console | None = None) ->
         columns = range(start, min(start + at_once, len(runs)))
         console.print(_table(runs, rows, columns, (console.width - FIRST_COLUMN) // len(columns) - GAP))
     for sentence in doubts(runs):
-        console.print(Text(sentence))
-    console.print(Text(f"  {path}"), soft_wrap=True)
+        console.print(Text(printable(sentence)))
+    console.print(Text(printable(f"  {path}")), soft_wrap=True)
 
 
 def _rows(runs: list[RunFiles]) -> list[tuple[str, list[str]]]:
@@ -86,10 +87,13 @@ def _table(
     table.add_column("")
     for column in columns:
         table.add_column(
-            Text(runs[column].run, overflow="fold"), justify="right", overflow="fold", max_width=width
+            Text(printable(runs[column].run), overflow="fold"),
+            justify="right",
+            overflow="fold",
+            max_width=width,
         )
     for name, cells in rows:
-        table.add_row(Text(name), *(Text(cells[column]) for column in columns))
+        table.add_row(Text(printable(name)), *(Text(printable(cells[column])) for column in columns))
     return table
 
 

@@ -4,17 +4,18 @@ import shutil
 import sys
 from collections.abc import Iterator, Sequence
 from pathlib import Path
-from typing import Any, NamedTuple
+from typing import NamedTuple
 
-from helpers.cluster.connection import address, answers, connect
-from helpers.cluster.errors import ServerNotFound
+from helpers.cluster.connection import address, check_reachable, connect
+from helpers.cluster.errors import ClusterError, RedisUnreachable, ServerNotFound
 from helpers.cluster.heartbeat import live_workers
 from helpers.cluster.versions import ROOT
+from helpers.cluster.worker_status import WorkerStatus
 from helpers.global_config import Config
 from helpers.launcher.embedded_redis import find_binary, redis_url_given
 from helpers.launcher.gpus import count_visible, gpu_names, has_libraries
 from helpers.settings.command_line import ArgumentParser
-from helpers.settings.errors import ConfigError
+from helpers.settings.errors import ConfigError, UserError
 from run import differing_packages
 
 LEAST_FREE_GB = 2.0
@@ -101,10 +102,15 @@ def data(config: Config) -> Finding:
 
 def redis_and_workers(url: str) -> Iterator[Finding]:
     """Check that Redis runs or can be started, and list the live workers."""
-    client = connect(url)
-    if not answers(client):
+    try:
+        client = connect(url)
+        check_reachable(client)
+    except RedisUnreachable:
         yield redis_to_start(address(client))
         yield Finding("workers", False, "none: `python run.py up --workers 3` starts some", essential=False)
+        return
+    except (ClusterError, UserError) as error:
+        yield Finding("redis", False, str(error))
         return
     yield Finding("redis", True, f"answers at {address(client)}")
     names = [name + _gpu_of(status) for name, status in sorted(live_workers(client).items())]
@@ -112,7 +118,7 @@ def redis_and_workers(url: str) -> Iterator[Finding]:
     yield Finding("workers", bool(names), text, essential=False)
 
 
-def _gpu_of(status: dict[str, Any]) -> str:
+def _gpu_of(status: WorkerStatus) -> str:
     """Return the GPU that a worker reports, in parentheses."""
     return f" (gpu {status['gpu']})" if status.get("gpu") else ""
 

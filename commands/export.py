@@ -10,12 +10,18 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 from numpy.typing import NDArray
 from rich.console import Console
-from rich.markup import escape
 
-from commands.trained_model import check_model_file, load_model, stored_class_names, stored_threshold
+from commands.trained_model import (
+    check_model_file,
+    first_line,
+    load_model,
+    stored_class_names,
+    stored_threshold,
+)
 from helpers.global_config import Config
 from helpers.settings.command_line import ArgumentParser
 from helpers.settings.errors import UserError
+from helpers.settings.outside_text import shown
 from preprocessing.errors import PreprocessingError
 from preprocessing.feed.prepared_data import PreparedData
 
@@ -68,25 +74,23 @@ def export(model_file: Path, formats: Sequence[str], out: Path | None) -> None:
     threshold, origin = stored_threshold(model_file)
     if "onnx" in formats:
         check_onnx_packages()
-    with errors.status(escape(f"loading {model_file}")):
+    with errors.status(shown(f"loading {model_file}")):
         model = load_model(model_file)
         images, description = checking_images(model.input_shape[1:])
         expected = np.asarray(model(images, training=False))
     for kind in formats:
         target = out / f"{model_file.stem}.{kind}"
-        with errors.status(escape(f"writing and checking {target}")):
+        with errors.status(shown(f"writing and checking {target}")):
             difference = write_checked(model, kind, target, images, expected)
         scored = f"scored {expected.min():.3f} to {expected.max():.3f}"
-        console.print(
-            f"{target}: differs from Keras by {difference:.1e} at most, on {description}, {scored}",
-            markup=False,
-        )
+        text = f"{target}: differs from Keras by {difference:.1e} at most, on {description}, {scored}"
+        console.print(shown(text))
     names = stored_class_names(model_file, max(2, expected.shape[1]))
     if len(names) == 2:
         rule = f"scores of at least {threshold:g} mean {names[1]} ({origin})"
     else:
         rule = f"the highest of the {len(names)} scores decides, in this order: {', '.join(names)}"
-    console.print(rule, markup=False)
+    console.print(shown(rule))
 
 
 def check_onnx_packages() -> None:
@@ -153,14 +157,10 @@ def write_checked(
             scratch.replace(target)
     except OSError as error:
         raise UserError(f"{target} could not be written: {error.strerror or error}") from error
-    except (
-        RuntimeError,
-        ValueError,
-        TypeError,
-        LookupError,
-    ) as error:  # of the converter or the runtime
-        reason = next(iter(str(error).splitlines()), type(error).__name__)
-        raise UserError(f"{target}: this network cannot be written as {kind}: {reason}") from error
+    except UserError:
+        raise
+    except Exception as error:  # converter and runtime have exceptions of their own
+        raise UserError(f"{target}: this network cannot be written as {kind}: {first_line(error)}") from error
     return difference
 
 

@@ -13,6 +13,7 @@ from helpers.federated.weights import num_bytes
 from helpers.global_config import Config
 from helpers.model_instance_helper import ModelInstance, initial_weights, model_for
 from helpers.settings.errors import UserError
+from helpers.settings.outside_text import printable
 
 WARM_UP_STEPS = 2
 MEASURED_S = 2.0
@@ -51,7 +52,7 @@ def print_costs(config: Config, *, with_timing: bool, console: Console | None = 
     console.print(_table([cost for cost in costs if not cost.problem]))
     for cost in costs:
         if cost.problem:  # outside the table, whose last column is narrow
-            console.print(f"{cost.name}: {cost.problem}", soft_wrap=True, highlight=False, markup=False)
+            console.print(Text(printable(f"{cost.name}: {cost.problem}")), soft_wrap=True)
     height, width = config.INPUT_SHAPE
     text = f"at INPUT_SHAPE {height}x{width}, INPUT_DIM {config.INPUT_DIM}, PRECISION {config.PRECISION}"
     if with_timing:

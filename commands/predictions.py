@@ -9,7 +9,6 @@ import numpy as np
 import pandas as pd
 from numpy.typing import NDArray
 from rich.console import Console
-from rich.markup import escape
 from rich.progress import track
 from rich.table import Table
 
@@ -27,6 +26,7 @@ from helpers.global_config import Config
 from helpers.run_records.files import write_whole
 from helpers.run_records.tables import to_csv
 from helpers.settings.errors import UserError
+from helpers.settings.outside_text import from_cell, shown
 
 if TYPE_CHECKING:
     import keras
@@ -79,8 +79,8 @@ def predict(model_file: Path, paths: Sequence[Path], out: Path, *, crop: bool = 
     write_pictures(model, images, [out / name for name in names])
     by_threshold = f"threshold {threshold:g} ({origin})"
     rule = "decided: the most probable class" if shown_threshold is None else by_threshold
-    console.print(f"{rule}; {CAUTION}", markup=False)
-    console.print(f"  {out / TABLE}, and in the same folder a picture of each image", markup=False)
+    console.print(shown(f"{rule}; {CAUTION}"))
+    console.print(shown(f"  {out / TABLE}, and in the same folder a picture of each image"))
 
 
 def tabulate(
@@ -109,7 +109,7 @@ def forget_pictures(out: Path) -> None:
         UserError: the earlier table cannot be read, or a picture cannot be deleted.
     """
     try:
-        earlier = pd.read_csv(out / TABLE, dtype=str, keep_default_na=False)["picture"]
+        earlier = pd.read_csv(out / TABLE, dtype=str, keep_default_na=False)["picture"].map(from_cell)
         for name in earlier[earlier.str.fullmatch(PICTURE_NAME)]:
             (out / name).unlink(missing_ok=True)
     except (FileNotFoundError, NotADirectoryError):
@@ -144,7 +144,7 @@ def print_table(console: Console, predictions: pd.DataFrame) -> None:
     """Print the first predictions and the number of further ones."""
     table = Table("file", "probability", "decision", box=None, pad_edge=False)
     for row in predictions[:ROWS_SHOWN].itertuples():
-        table.add_row(escape(str(row.file)), f"{row.probability:.4f}", str(row.decision))
+        table.add_row(shown(row.file), f"{row.probability:.4f}", shown(row.decision))
     console.print(table)
     if len(predictions) > ROWS_SHOWN:
         console.print(f"… and {len(predictions) - ROWS_SHOWN} more in {TABLE}")

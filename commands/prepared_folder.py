@@ -61,6 +61,8 @@ def prepared_folder(config: Config, images: argparse.Namespace | None = None, co
     if "DATA_DIR" not in config.model_fields_set:
         data_dir = get_source(images.source).default_dir(images.source_options) or data_dir
     settings = config.model_dump(mode="json", include={*SETTINGS, "CLASS_NAMES"})
+    if config.NEAR_COPIES != "check":  # left out otherwise, so that the names of folders stay
+        settings["NEAR_COPIES"] = config.NEAR_COPIES
     facts = {"data_dir": str(data_dir.resolve()), "settings": settings, "options": vars(images)}
     folder = config.PREPROCESSED_DIR / _name(data_dir, config, facts)
     reason = _reason_to_prepare(folder, data_dir)

@@ -1,15 +1,15 @@
-"""`run.py runs`: a table of all runs, best first. Fits 80 columns."""
+"""`run.py runs`: a table of all runs, by images and validation. Fits 80 columns."""
 
 from collections.abc import Sequence
 
 from rich.console import Console
 from rich.table import Table
-from rich.text import Text
 
 from helpers.global_config import Config
 from helpers.reporting.page import number
 from helpers.reporting.summaries import CLASS_MEANS, Summary, summarize
 from helpers.settings.command_line import ArgumentParser, add_settings, config_from_arguments
+from helpers.settings.outside_text import shown
 
 CAUTION = (
     "To choose among runs, use the validation AUC: choosing by test AUC makes the best test look too good."
@@ -21,14 +21,17 @@ HEADERS = ("run", "test\nAUC", "best\nval AUC", "rounds", "clients", "date", "st
 
 def main(arguments: Sequence[str]) -> int:
     """Run the command; return the exit status."""
-    parser = ArgumentParser(prog="run.py runs", description="Lists all runs, best first.")
+    parser = ArgumentParser(
+        prog="run.py runs",
+        description="Lists all runs: those on the same images together, best validation first.",
+    )
     add_settings(parser, Config, only=FOLDERS)
     runs(config_from_arguments(Config, parser.parse_args(arguments)))
     return 0
 
 
 def runs(config: Config, console: Console | None = None) -> None:
-    """Print the runs in METRICS_DIR: tested ones by test AUC, then the others by validation AUC.
+    """Print the runs in METRICS_DIR: those on the same images together, best validation AUC first.
 
     Further lines name the runs whose AUC is a mean over classes, and warn against choosing by test.
     """
@@ -36,7 +39,7 @@ def runs(config: Config, console: Console | None = None) -> None:
     summaries = summarize(config.METRICS_DIR, config.MODELS_DIR)
     if not summaries:
         text = f"no run in {config.METRICS_DIR} yet: start one with python distributed_training_index.py"
-        console.print(text, markup=False, soft_wrap=True)
+        console.print(shown(text), soft_wrap=True)
         return
     table = Table(box=None, pad_edge=False)
     for header in HEADERS:
@@ -44,11 +47,17 @@ def runs(config: Config, console: Console | None = None) -> None:
         table.add_column(
             header, justify="left" if is_text else "right", overflow="fold", no_wrap=header != "run"
         )
-    for summary in summaries:
-        table.add_row(*(Text(cell) for cell in _cells(summary)))  # Text: a name may look like markup
+    for before, summary in zip([None, *summaries], summaries, strict=False):
+        if before is not None and before.data_digest != summary.data_digest:
+            table.add_row("")  # other images
+        table.add_row(*(shown(cell) for cell in _cells(summary)))  # Text: a name may look like markup
     console.print(table)
+    if len({summary.data_digest for summary in summaries}) > 1:
+        console.print("Runs between empty lines have the same images. Others cannot be compared with them.")
+    if best := [summary.run for summary in summaries if summary.is_best]:
+        console.print(f"Best by validation, on equal images: {', '.join(best)}.", markup=False)
     if several := [summary.run for summary in summaries if not summary.is_binary]:
-        console.print(CLASS_MEANS.format(runs=", ".join(several)), markup=False)
+        console.print(shown(CLASS_MEANS.format(runs=", ".join(several))))
     if sum(summary.is_finished for summary in summaries) > 1:
         console.print(CAUTION)
 

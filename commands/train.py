@@ -17,7 +17,7 @@ from helpers.global_config import Config
 from helpers.launcher.child_processes import unwind_when_terminated
 from helpers.launcher.local_cluster import local_cluster
 from helpers.run_records.run import Run
-from helpers.settings.command_line import NOT_OPTIONS, ArgumentParser
+from helpers.settings.command_line import ArgumentParser
 from helpers.settings.errors import UserError
 from preprocessing.command_line import add_image_options, source_options
 
@@ -141,7 +141,9 @@ def train_here(
     arguments = [word for option, value in names.items() if value for word in (option, value)]
     arguments += ["--resume-with", COMMAND]
     arguments += [f"--{flag}" for flag, is_set in flags.items() if is_set]
-    not_options: dict[str, Any] = {name: getattr(checked, name) for name in NOT_OPTIONS if name in settings}
+    not_options: dict[str, Any] = {
+        name: getattr(checked, name) for name in ("REDIS_URL", "WEIGHT_STORE") if name in settings
+    }
     for name in settings.keys() - not_options.keys():
         arguments += [f"--{name.lower().replace('_', '-')}={_as_text(settings[name])}"]
     request = RunRequest.of(arguments, workers)

@@ -18,6 +18,10 @@ if TYPE_CHECKING:
 # TensorFlow is imported where it is used, so that a wrong path is answered at once.
 
 DEFAULT_THRESHOLD = 0.5
+MOST_TEXT = 64 << 20
+"""Bytes that the description of a model may have."""
+MOST_UNPACKED = 20
+"""A model's file may grow by this factor when it is unpacked; weights hardly shrink."""
 
 
 def check_model_file(file: Path) -> None:
@@ -32,6 +36,30 @@ def check_model_file(file: Path) -> None:
         raise UserError(f"{file}: not a Keras model; expected a .keras file such as models/<run>/best.keras")
 
 
+def first_line(error: Exception) -> str:
+    """Return the first line of an error's text, cut; its type where it has none."""
+    return next(iter(str(error).splitlines()), "")[:300] or type(error).__name__
+
+
+def _check_size(file: Path) -> None:
+    """Check that a model file is an archive whose parts unpack to a size that a model can have.
+
+    Raises:
+        UserError: it is no archive, or is much larger when unpacked.
+    """
+    try:
+        with zipfile.ZipFile(file) as archive:
+            sizes = {part.filename: part.file_size for part in archive.infolist()}
+    except (OSError, ValueError, zipfile.BadZipFile) as error:
+        raise UserError(f"{file}: cannot be loaded as a Keras model: {first_line(error)}") from None
+    of_text = sum(size for name, size in sizes.items() if name.endswith(".json"))
+    if of_text > MOST_TEXT or sum(sizes.values()) > MOST_UNPACKED * file.stat().st_size + MOST_TEXT:
+        raise UserError(
+            f"{file}: cannot be loaded as a Keras model: it unpacks to {sum(sizes.values()):,} bytes, "
+            f"of which {of_text:,} describe its layers"
+        )
+
+
 def load_model(file: Path) -> "keras.Model":
     """Load a model and check that it is one of this project: one output, or one per class.
 
@@ -39,15 +67,15 @@ def load_model(file: Path) -> "keras.Model":
         UserError: missing, damaged, or with another input or output.
     """
     check_model_file(file)
+    _check_size(file)
     load_tensorflow()
     import keras
 
     try:
         with Console().status("loading the model"):
             model = keras.models.load_model(file, compile=False)
-    except (OSError, ValueError, TypeError, KeyError, zipfile.BadZipFile) as error:
-        reason = next(iter(str(error).splitlines()), type(error).__name__)
-        raise UserError(f"{file}: cannot be loaded as a Keras model: {reason}") from None
+    except Exception as error:  # a damaged file makes Keras raise anything
+        raise UserError(f"{file}: cannot be loaded as a Keras model: {first_line(error)}") from error
     shapes = (model.input_shape, model.output_shape)
     fits = len(shapes[0]) == 4 and None not in shapes[0][1:] and shapes[0][3] in (1, 3)
     fits = fits and len(shapes[1]) == 2 and shapes[1][1] not in (None, 2)
@@ -75,7 +103,7 @@ def stored_threshold(model_file: Path) -> tuple[float, str]:
         if content.get("threshold") is None:  # null where there are more than two classes
             return DEFAULT_THRESHOLD, f"the default: {file} has none"
         return float(content["threshold"]), f"of {file}"
-    except (OSError, ValueError, TypeError, AttributeError) as error:
+    except (OSError, ValueError, TypeError, AttributeError, RecursionError) as error:
         raise UserError(f"{file}: its threshold cannot be read: {error}") from None
 
 
@@ -93,6 +121,6 @@ def stored_class_names(model_file: Path, num_classes: int) -> tuple[str, ...]:
         names = json.loads(model_file.with_name("best.json").read_bytes())["classes"]
         if isinstance(names, list) and len(names) == num_classes:
             return tuple(map(str, names))
-    except (OSError, ValueError, TypeError, KeyError):
+    except (OSError, ValueError, TypeError, KeyError, RecursionError):
         pass
     return USUAL_CLASS_NAMES if num_classes == 2 else tuple(map(str, range(num_classes)))

@@ -8,27 +8,31 @@ from collections.abc import Callable
 from helpers.global_config import Config
 from helpers.settings.command_line import config_from_arguments
 from helpers.settings.errors import ConfigError, UserError
+from helpers.settings.outside_text import printable
 
 RunTraining = Callable[[argparse.Namespace, Config, str], None]
 
 
 def run_command(options: argparse.Namespace, run_training: RunTraining) -> int:
     """Train as the command line says; return the exit status."""
+    from helpers.cluster.connection import redact
     from helpers.cluster.errors import ClusterError
+    from helpers.cluster.refusals import translating
 
     try:
         config = config_from_arguments(Config, options)
     except UserError as error:
-        print(f"error: {error}", file=sys.stderr)
+        print(f"error: {printable(error)}", file=sys.stderr)
         return 2
     run = options.resume or options.run or time.strftime("%Y-%m-%d_%H-%M-%S")
     try:
-        train(options, config, run, run_training)
+        with translating(redact(config.REDIS_URL.get_secret_value())):
+            train(options, config, run, run_training)
     except UserError as error:
-        print(f"error: {error}", file=sys.stderr)
+        print(f"error: {printable(error)}", file=sys.stderr)
         return 2
     except ClusterError as error:
-        print(f"error: {error}{_how_to_resume(config, run, options)}", file=sys.stderr)
+        print(f"error: {printable(error)}{_how_to_resume(config, run, options)}", file=sys.stderr)
         return error.exit_status
     except KeyboardInterrupt:
         print(f"stopped{_how_to_resume(config, run, options)}", file=sys.stderr)

@@ -4,11 +4,11 @@ from typing import Any
 
 from celery_app import app
 from helpers.cluster.absent_clients import RoundTerms
+from helpers.cluster.advice import HOW_TO_START_AT_SITES
 from helpers.cluster.chord_executor import ChordExecutor
 from helpers.cluster.job_board import JobBoard
 from helpers.cluster.site_executor import SiteExecutor
 from helpers.cluster.supervision import Supervisor
-from helpers.cluster.worker_session import origin_here
 from helpers.federated.cohort import CohortChooser
 from helpers.federated.observers import Observer
 from helpers.federated.sites.cohort import SiteChooser
@@ -25,10 +25,11 @@ def make_executor(
     """Return what runs the rounds: the executor of the run's kind of clients, with its supervisor."""
     kind = SiteExecutor if config.DATA_AT == "sites" else ChordExecutor
     supervisor = Supervisor(client, board, config.WORKER_TIMEOUT_S, observer.notice)
+    if config.DATA_AT == "sites":
+        supervisor.how_to_start = HOW_TO_START_AT_SITES
     task_deadline_s = max(config.ROUND_DEADLINE_S, config.WORKER_TIMEOUT_S)
     terms = RoundTerms(config.ROUND_DEADLINE_S, config.MIN_CLIENTS, task_deadline_s)
-    facts = board.identity | facts | {"origin": origin_here()}
-    return kind(app, client, board, supervisor, facts, terms, observer.progress)
+    return kind(app, client, board, supervisor, board.identity | facts, terms, observer.progress)
 
 
 def make_cohorts(config: Config, data: PreparedData | None, executor: Any, observer: Observer) -> Cohorts:

@@ -8,7 +8,15 @@ from collections.abc import Mapping, Sequence
 from helpers.cluster.versions import ROOT
 from helpers.global_config import Config
 from helpers.launcher.child_processes import unwind_when_terminated
-from helpers.launcher.embedded_redis import DATA_DIR, USUAL_PORT, USUAL_URL, find_or_start, redis_url_given
+from helpers.launcher.embedded_redis import (
+    DATA_DIR,
+    USUAL_PORT,
+    USUAL_URL,
+    RedisServer,
+    find_or_start,
+    redis_url_given,
+    start_at,
+)
 from helpers.launcher.local_cluster import started_workers
 from helpers.launcher.weight_folder import VARIABLE
 from helpers.settings.command_line import ArgumentParser
@@ -38,7 +46,7 @@ def up(count: int) -> int:
     config = Config.load()
     try:
         with (
-            find_or_start(redis_url_given(), ROOT / DATA_DIR, USUAL_PORT) as server,
+            _redis() as server,
             started_workers(config, server.url, count, _print_line) as cluster,
         ):
             how = _how_to_go_on(cluster.environment, count)
@@ -49,6 +57,12 @@ def up(count: int) -> int:
     except KeyboardInterrupt:
         print("\nstopped")
     return 0
+
+
+def _redis() -> RedisServer:
+    """Return the Redis of REDIS_URL, started there if the port is free, or the one of the order of choice."""
+    url, folder = redis_url_given(), ROOT / DATA_DIR
+    return (url and start_at(url, folder)) or find_or_start(url, folder, USUAL_PORT)
 
 
 def _print_line(name: str, line: str) -> None:

@@ -174,12 +174,6 @@ class Config(DerivedSettings):
         "down. 0 sets no limit.",
         ge=0, allow_inf_nan=False,
     )  # fmt: skip
-    MAX_UPDATE_RATIO: float = setting(
-        1000.0,
-        "An update is refused if its change is more than this many times as long as the median change of the "
-        "round. This needs the updates of three or more clients. 0 sets no limit.",
-        ge=0, allow_inf_nan=False,
-    )  # fmt: skip
     PROXIMAL_MU: float = setting(
         0.01,
         "Proximal weight μ: clients add μ/2 ‖w − w₀‖² to their loss, w₀ being the global weights of the "
@@ -271,6 +265,12 @@ class Config(DerivedSettings):
     PREPROCESSED_DIR: Path = setting(
         Path("preprocessed"), "Folder of the prepared splits and their manifest.json.", local=True
     )
+    NEAR_COPIES: Literal["check", "report", "off"] = setting(
+        "check",
+        "Near copies among the images: found and kept in one split (`check`), only listed in audit.csv "
+        "(`report`), or not looked for (`off`). Likeness alone never joins two known patients.",
+        local=True,
+    )
     TEST_FRACTION: float = setting(
         0.3, "Fraction of all images that is kept for the final test.", "of all", gt=0, lt=1, local=True
     )
@@ -297,13 +297,6 @@ class Config(DerivedSettings):
         "a run share. Every worker needs the same value (environment: `DT_WEIGHT_STORE`).",
         local=True,
         pattern=r"^(redis|file:///[^?#]+)$",
-    )
-    NAMESPACE: str = setting(
-        "",
-        "Prefix of all queues and keys in Redis, so that two projects on one Redis keep apart. Every process "
-        "of a run needs the same (environment: `DT_NAMESPACE`).",
-        local=True,
-        pattern=r"^([A-Za-z0-9][A-Za-z0-9_-]{0,39})?$",
     )
     METRICS_DIR: Path = setting(
         Path("metrics"), "Folder in which every run gets a folder of CSV files.", local=True

@@ -7,6 +7,7 @@ UserError                    (helpers.global_config)
 from collections.abc import Sequence
 
 from helpers.settings.errors import UserError
+from helpers.settings.outside_text import printable
 
 COMMAND = "python preprocessing/load_and_create_dataset.py"
 NAMES_SHOWN = 10
@@ -22,6 +23,16 @@ def counted(number: int, noun: str) -> str:
 
 
 def name_some(names: Sequence[str]) -> str:
-    """Join the first ten names, followed by the number of the others."""
+    """Join the first ten names, printable on one line, followed by the number of the others."""
     more = len(names) - NAMES_SHOWN
-    return ", ".join(names[:NAMES_SHOWN]) + (f" and {more} more" if more > 0 else "")
+    shown = [printable(name).replace("\n", "\\n") for name in names[:NAMES_SHOWN]]
+    return ", ".join(shown) + (f" and {more} more" if more > 0 else "")
+
+
+def is_utf8(name: str) -> bool:
+    """Return whether a name of a file can be written as UTF-8."""
+    try:
+        name.encode()
+    except UnicodeEncodeError:
+        return False
+    return True

@@ -14,19 +14,24 @@ from typing import Any
 
 if __package__ in (None, ""):  # run as a script: Python then looks for modules in this folder only
     sys.path.insert(0, str(Path(__file__).resolve().parents[1]))
+    from helpers.settings.interrupts import end_quietly
+
+    sys.excepthook = end_quietly
 
 import numpy as np
 
 from helpers.global_config import Config
 from helpers.settings.command_line import config_from_arguments
 from helpers.settings.errors import UserError
+from helpers.settings.outside_text import printable
 from preprocessing.command_line import SETTINGS, parse
-from preprocessing.errors import COMMAND, PreprocessingError, name_some
+from preprocessing.errors import COMMAND, PreprocessingError, counted, is_utf8, name_some
 from preprocessing.feed.prepared_data import PreparedData
 from preprocessing.prepare.audit import (
     REFUSED_AUDIT,
     Finding,
     audit_images,
+    copies_to_join,
     group_images,
     refuse_findings,
     write_audit,
@@ -68,9 +73,11 @@ def prepare(
         PreprocessingError: unsuitable input, or unwritable output. Earlier arrays in the output folder are
             unchanged. If findings are refused, audit-refused.csv next to them lists them all.
     """
+    _refuse_unwritable_names([str(config.DATA_DIR), str(config.PREPROCESSED_DIR)])
     try:
         images = list_images(source, options, config, progress)
         records = images.records
+        _refuse_unwritable_names([record.file for record in records])
         # Refuse images that cannot be split before reading any.
         _split(records, group_images(records, ()), config, images.classes)
         config.PREPROCESSED_DIR.mkdir(parents=True, exist_ok=True)
@@ -106,6 +113,15 @@ def _read(scratch: Path, images: ImageSet, config: Config, progress: Progress) -
     return read_images(config.DATA_DIR, files, images.read, shape, scratch / PIXELS, step)
 
 
+def _refuse_unwritable_names(names: Sequence[str]) -> None:
+    """Refuse names that are not UTF-8, because manifest.json and audit.csv could not contain them."""
+    if wrong := [name for name in names if not is_utf8(name)]:
+        raise PreprocessingError(
+            f"{counted(len(wrong), 'name')} of files or folders not in UTF-8: {name_some(wrong)}; rename "
+            "(convmv -f latin1 -t utf8 --notest -r FOLDER renames all from Latin-1)"
+        )
+
+
 def _refuse_unreadable(
     records: Sequence[ImageRecord], readings: Sequence[Reading], config: Config, command: str
 ) -> None:
@@ -133,8 +149,12 @@ def _write_splits(
     records = [images.records[row] for row in rows]
     checksums = [readings[row].sha256 for row in rows]
     thumbnails = make_thumbnails(pixels, rows, partial(progress, "Reducing images"))
-    copies = find_copies(checksums, thumbnails, partial(progress, "Comparing images"))
-    findings = audit_images(records, copies)
+    step = partial(progress, "Comparing images")
+    copies = find_copies(checksums, thumbnails, step, near=config.NEAR_COPIES != "off")
+    joined = copies_to_join(records, copies, near=config.NEAR_COPIES == "check")
+    if config.NEAR_COPIES != "check":
+        metadata["near_copies"] = config.NEAR_COPIES
+    findings = audit_images(records, copies, joined, near_counts=config.NEAR_COPIES == "check")
     try:
         refuse_findings(findings, metadata["allowed"], command)
     except PreprocessingError as error:
@@ -146,7 +166,7 @@ def _write_splits(
         for record, row in zip(records, rows, strict=True)
         if readings[row].cut
     ]
-    groups = group_images(records, copies)
+    groups = group_images(records, joined)
     metadata["left_out"] = [
         {"file": record.file, "reason": reading.problem}
         for record, reading in zip(images.records, readings, strict=True)
@@ -203,7 +223,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
         command = " ".join([COMMAND, shlex.join(arguments)]).strip()
         prepare_as_asked(options, config_from_arguments(Config, options), command)
     except UserError as error:
-        print(f"error: {error}", file=sys.stderr)
+        print(f"error: {printable(error)}", file=sys.stderr)
         return 2
     except KeyboardInterrupt:
         print("interrupted; earlier output is untouched", file=sys.stderr)

@@ -8,6 +8,7 @@ from rich.markup import escape
 from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeRemainingColumn
 from rich.table import Table
 
+from helpers.settings.outside_text import printable, shown
 from preprocessing.errors import name_some
 from preprocessing.feed.prepared_data import RGB, PreparedData
 from preprocessing.prepare.audit import AUDIT
@@ -27,9 +28,9 @@ def print_summary(prepared: PreparedData) -> None:
     """Print notes of the source, images and patients per split, audit, images left out, and folder."""
     console = Console(highlight=False, soft_wrap=True)
     for note in prepared.manifest.get("notes", ()):
-        console.print(note, style="bold", markup=False)
+        console.print(shown(note, "bold"))
     patients = prepared.manifest["patients"]
-    classes = [f"{label} {escape(name)}" for label, name in enumerate(prepared.class_names)]
+    classes = [escape(printable(f"{label} {name}")) for label, name in enumerate(prepared.class_names)]
     rows = [["split", *classes, "images", *(["patients"] if patients else [])]]
     for name, counts in prepared.counts_by_split().items():
         numbers = [*counts, sum(counts), *([patients[name]] if patients else [])]
@@ -40,18 +41,18 @@ def print_summary(prepared: PreparedData) -> None:
     for row in rows[1:]:
         table.add_row(*row)
     console.print(table)
-    console.print(_describe_audit(prepared.manifest["audit"]))
+    console.print(_describe_audit(prepared.manifest["audit"], prepared.has_patients))
     left_out = [f"{entry['file']} ({entry['reason']})" for entry in prepared.manifest["left_out"]]
     if left_out:
-        console.print(f"Left out, unreadable: {name_some(left_out)}", markup=False)
+        console.print(shown(f"Left out, unreadable: {name_some(left_out)}"))
     height, width, channels = prepared.image_shape
     color = "RGB" if channels == RGB else "gray"
-    console.print(f"{height}x{width} pixels, {color}, in {prepared.folder}", markup=False)
+    console.print(shown(f"{height}x{width} pixels, {color}, in {prepared.folder}"))
     if license := prepared.manifest.get("license"):
-        console.print(f"License of the images: {license}", markup=False)
+        console.print(shown(f"License of the images: {license}"))
 
 
-def _describe_audit(counts: dict[str, int]) -> str:
+def _describe_audit(counts: dict[str, int], has_patients: bool) -> str:
     names = {
         "exact_duplicates": "exact copies",
         "near_duplicates": "near copies",
@@ -60,6 +61,7 @@ def _describe_audit(counts: dict[str, int]) -> str:
         "split_patients": "patients in two splits",
     }
     findings = ", ".join(f"{words} {counts[key]}" for key, words in names.items() if counts[key])
-    if not findings:
-        return "Audit: no copies, no patient in two splits"
-    return f"Audit: {findings}; listed in {AUDIT}"
+    result = f"Audit: {findings}; listed in {AUDIT}" if findings else "Audit: no copies"
+    if not has_patients:
+        return f"{result}. Patients are unknown, so images of one may be in two splits"
+    return result if counts["split_patients"] or findings else f"{result}, no patient in two splits"

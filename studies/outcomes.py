@@ -7,12 +7,9 @@ from pathlib import Path
 import numpy as np
 
 from helpers.evaluation.intervals import paired_difference
-from helpers.evaluation.metrics import defined
-from helpers.evaluation.weighted_metrics import weighted_auc
 from helpers.reporting.run_files import RunFiles, SplitScores, read_run
 from helpers.run_records.files import RecordError
 
-RESAMPLES = 2000
 Estimate = dict[str, float | None]
 """`difference`, `low` and `high`; None where undefined."""
 
@@ -85,47 +82,33 @@ def best_by_validation(clients: Iterable[Outcome]) -> Outcome:
 
 
 def difference(one: Outcome, reference: Outcome) -> Estimate:
-    """Return the test ROC-AUC of `one` minus that of `reference`, with a paired bootstrap interval.
-
-    The bootstrap draws patients.
+    """Return the test ROC-AUC of `one` minus that of `reference`, with its paired interval.
 
     Raises:
         RecordError: the runs were tested on different images.
     """
     _check_same_images(one, reference)
     test = one.test
-    return paired_difference(test.labels, test.scores, reference.test.scores, test.patients, one.seed)
+    return paired_difference(test.labels, test.scores, reference.test.scores, test.patients)
 
 
-def mean_difference(
-    ones: Sequence[Outcome], references: Sequence[Outcome], resamples: int = RESAMPLES
-) -> Estimate:
+def mean_difference(ones: Sequence[Outcome], references: Sequence[Outcome]) -> Estimate:
     """Return the mean of these differences over seeds, with a 95 % interval.
 
-    Every seed has its own test images, and a patient may be in several tests. So patients of all tests are
-    drawn together, with replacement, and a patient counts in every test as often as drawn (Efron &
-    Tibshirani 1993, chapter 13). The interval covers the choice of patients, not that of seeds.
+    Every seed has its own test images, and a patient may be in several tests. So the distances to the limits
+    of all seeds are averaged, which is right if they err alike. The interval covers the choice of patients,
+    not that of seeds.
 
     Raises:
         RecordError: as `difference`.
     """
-    patients = np.unique(np.concatenate([one.test.patients for one in ones]))
-    generator = np.random.default_rng([one.seed for one in ones])
-    drawn = generator.multinomial(len(patients), np.full(len(patients), 1 / len(patients)), resamples)
-    everyone = np.ones((1, len(patients)))
-    weights = np.concatenate([everyone, drawn])
-    values = []
-    for one, reference in zip(ones, references, strict=True):
-        _check_same_images(one, reference)
-        counts = weights[:, np.searchsorted(patients, one.test.patients)]
-        a, b = (weighted_auc(one.test.labels, each.test.scores, counts) for each in (one, reference))
-        values.append(a - b)
-    observed, *resampled = np.mean(values, axis=0)
-    known = np.array([value for value in resampled if np.isfinite(value)])
-    if len(known) < 0.95 * resamples:
-        return {"difference": defined(float(observed)), "low": None, "high": None}
-    low, high = np.percentile(known, (2.5, 97.5))
-    return {"difference": defined(float(observed)), "low": float(low), "high": float(high)}
+    estimates = [difference(one, reference) for one, reference in zip(ones, references, strict=True)]
+    return {name: _mean([estimate[name] for estimate in estimates]) for name in ("difference", "low", "high")}
+
+
+def _mean(values: Sequence[float | None]) -> float | None:
+    known = [value for value in values if value is not None]
+    return float(np.mean(known)) if len(known) == len(values) else None
 
 
 def _check_same_images(one: Outcome, other: Outcome) -> None:

@@ -10,11 +10,11 @@ from studies.tables import aim_sentence, differences_table, results_table, share
 
 Cases = Sequence[Sequence[Outcome]]
 HOW_TO_READ = (
-    "Test AUC: the model of the best round by validation is tested once; the 95 % interval is a bootstrap "
-    "over patients. An AUC on about a hundred validation images is uncertain by ± .12, so the first round to "
+    "Test AUC: the model of the best round by validation is tested once; the 95 % interval counts "
+    "patients. An AUC on about a hundred validation images is uncertain by ± .12, so the first round to "
     "reach a level is partly chance. Seconds per round are medians. MB per round are what clients read and "
-    "wrote. Differences: paired bootstrap over patients; for the mean over seeds, patients of all tests "
-    "are drawn together. These intervals cover the choice of patients; the spread of the seeds shows the "
+    "wrote. Differences: paired, by patient; for the mean over seeds, the limits are averaged. "
+    "These intervals cover the choice of patients; the spread of the seeds shows the "
     "rest. In pictures the line is the mean over seeds and the band spans the seeds."
 )
 

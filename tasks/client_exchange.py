@@ -8,7 +8,6 @@ import numpy as np
 from numpy.typing import NDArray
 
 from helpers.federated.messages import Reference, TrainOrder
-from helpers.federated.update_norms import norm_to_report
 from helpers.federated.weights import Schema, Weights
 from helpers.weight_store.store import get_arrays, put_arrays
 from tasks.run_context import RunContext
@@ -26,7 +25,6 @@ class ClientExchange:
         self.context = context
         self.order = order
         self.bytes_down = 0
-        self.global_weights: Weights = []
         self._seconds = 0.0
 
     def fetch(self) -> Weights:
@@ -38,10 +36,10 @@ class ClientExchange:
         """
         began = time.monotonic()
         reference = Reference.from_message(self.order.weights)
-        self.global_weights = get_arrays(self.context.store, reference, self.context.instance.schema)
+        weights = get_arrays(self.context.store, reference, self.context.instance.schema)
         self.bytes_down += reference.length
         self._seconds += time.monotonic() - began
-        return self.global_weights
+        return weights
 
     def gradient_terms(self) -> Mapping[str, NDArray[np.generic]]:
         """Return what the strategy adds to the gradients, by name of the weights."""
@@ -61,7 +59,6 @@ class ClientExchange:
         update = self.put("update", self.context.instance.schema, local)
         return {
             "update": update.to_message(),
-            "update_norm": norm_to_report(local, self.global_weights),
             "bytes_down": self.bytes_down,
             "bytes_up": update.length,
             "transfer_seconds": self._seconds + time.monotonic() - began,

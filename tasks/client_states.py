@@ -15,7 +15,6 @@ from helpers.federated.client_state import ClientState, ClientStatePlan
 from helpers.federated.messages import SERVER, Reference, RunState, States, TrainOrder
 from helpers.federated.replies import ClientReply
 from helpers.federated.strategies.base import zeros_like
-from helpers.federated.update_norms import norm_to_report
 from helpers.federated.weights import Schema, Weights
 from helpers.run_records.checkpoint import load_arrays, save_client_state
 from helpers.weight_store.store import get_arrays, put_arrays
@@ -35,6 +34,7 @@ class StatefulExchange(ClientExchange):
     def __init__(self, context: RunContext, order: TrainOrder, plan: ClientStatePlan) -> None:
         super().__init__(context, order)
         self._plan = plan
+        self._global: Weights = []
         self._state = ClientState()
         self._shared: Weights = []
         self._state_bytes = 0
@@ -45,7 +45,7 @@ class StatefulExchange(ClientExchange):
         Returns:
             The global weights, with the client's private arrays in their place.
         """
-        super().fetch()
+        self._global = super().fetch()
         began = time.monotonic()
         plan, states = self._plan, self.order.states
         if plan.schema and (short := states.get(str(self.order.client))) is not None:
@@ -57,7 +57,7 @@ class StatefulExchange(ClientExchange):
             self._shared = get_arrays(self.context.store, reference, plan.strategy)
             self.bytes_down += reference.length
         self._seconds += time.monotonic() - began
-        return plan.with_private(self.global_weights, self._state)
+        return plan.with_private(self._global, self._state)
 
     def gradient_terms(self) -> Mapping[str, NDArray[np.generic]]:
         if not self._plan.strategy:
@@ -78,16 +78,11 @@ class StatefulExchange(ClientExchange):
             SchemaError: the weights are not finite and cannot be compressed.
         """
         dtype, plan, model = self.context.config.UPDATE_DTYPE, self._plan, self.context.instance.schema
-        payload, feedback = compression.compress(
-            dtype, model, local, self.global_weights, self._state.feedback
-        )
+        payload, feedback = compression.compress(dtype, model, local, self._global, self._state.feedback)
         own: Weights = []
         if plan.strategy:
             own = self.context.config.strategy.next_client_state(
-                *self._own_and_shared(),
-                plan.stepped(self.global_weights),
-                plan.stepped(local),
-                num_steps=num_steps,
+                *self._own_and_shared(), plan.stepped(self._global), plan.stepped(local), num_steps=num_steps
             )
         began = time.monotonic()
         update = self.put("update", compression.payload_schema(dtype, model), payload)
@@ -96,22 +91,12 @@ class StatefulExchange(ClientExchange):
             state = self.put("state", plan.schema, [*feedback, *own, *plan.private_arrays(local)])
         return {
             "update": update.to_message(),
-            "update_norm": norm_to_report(self._received(payload), self.global_weights),
             "state": state.to_short() if state else None,
             "bytes_down": self.bytes_down,
             "bytes_up": update.length,
             "state_bytes": self._state_bytes + (state.length if state else 0),
             "transfer_seconds": self._seconds + time.monotonic() - began,
         }
-
-    def _received(self, payload: Weights) -> Weights:
-        """Return the weights that the aggregation gets from the compressed update."""
-        dtype, model = self.context.config.UPDATE_DTYPE, self.context.instance.schema
-        return (
-            payload
-            if dtype == "float32"
-            else (compression.decompress(dtype, model, payload, self.global_weights))
-        )
 
 
 def receive_update(

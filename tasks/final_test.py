@@ -7,8 +7,9 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from helpers.evaluation.intervals import Interval, bootstrap_intervals
+from helpers.evaluation.intervals import metric_intervals
 from helpers.evaluation.metrics import Evaluation, evaluate
+from helpers.evaluation.proportions import Interval
 from helpers.evaluation.threshold_rule import WITHOUT_CHOICE, without_choice
 from helpers.evaluation.thresholds import choose_threshold
 from helpers.explaining.cases import surest_cases
@@ -57,7 +58,7 @@ class FinalTest:
 
 
 def final_test(context: RunContext, arrays: dict[str, np.ndarray], round_number: int) -> FinalTest:
-    """The test by scores: intervals are from a bootstrap over patients.
+    """The test by scores; intervals have patients as their unit.
 
     Args:
         context: of the run.
@@ -69,7 +70,7 @@ def final_test(context: RunContext, arrays: dict[str, np.ndarray], round_number:
     cut = WITHOUT_CHOICE if threshold is None else threshold  # unused with more than two classes
     labels, scores, patients = (arrays[f"test_{name}"] for name in ("labels", "scores", "patients"))
     evaluation = evaluate(labels, scores, cut)
-    intervals = bootstrap_intervals(labels, scores, patients, cut, config.SEED)
+    intervals = metric_intervals(labels, scores, patients, cut)
     has_patients = context.own_data is not None and context.own_data.has_patients
     row = {
         "model": "best",
@@ -81,8 +82,8 @@ def final_test(context: RunContext, arrays: dict[str, np.ndarray], round_number:
         **_ends(intervals.overall),
     }
     classes = [
-        {"round": round_number, **about, **_ends(own)}
-        for about, own in zip(class_rows(evaluation, config.class_names), intervals.by_class, strict=True)
+        {"round": round_number, **metrics, **_ends(own)}
+        for metrics, own in zip(class_rows(evaluation, config.class_names), intervals.by_class, strict=True)
     ]
     return FinalTest(row, classes, evaluation.confusion)
 

@@ -1,4 +1,4 @@
-"""The record of a round: its commit, the partition's log, and the deletion of what is no longer needed."""
+"""The record of a round: its commit, the partition, and the deletion of what is no longer needed."""
 
 from typing import Any
 
@@ -8,7 +8,7 @@ from helpers.federated.rounds import has_next_round
 from helpers.federated.weights import Weights
 from helpers.run_records.checkpoint import read_state
 from helpers.run_records.run_log import commit_round
-from helpers.run_records.tables import PARTITION_COLUMNS, class_rows, write_rows
+from helpers.run_records.tables import PARTITION_COLUMNS, class_rows
 from preprocessing.feed.partitioning import partition, resolve_partition, sites_of_rows
 from tasks.client_states import put_shared_state
 from tasks.run_context import RunContext
@@ -36,9 +36,13 @@ def record_round(
     """
     row = {**averaged.row, **evaluation.metrics}
     classes = class_rows(evaluation, context.config.class_names) if evaluation.by_class else []
-    state = commit_round(
-        context.folders, order, context.instance.schema, weights, row, averaged, classes, sites
-    )
+    rows = {
+        "rounds.csv": [row],
+        "clients.csv": averaged.clients,
+        "classes.csv": [{"round": order.round, **values} for values in classes],
+        "partition.csv": [] if sites else new_partition(context, order),
+    }
+    state = commit_round(context.folders, order, context.instance.schema, weights, averaged, rows, sites)
     states: States = {}
     if has_next_round(state, context.config.EPOCHS, context.config.PATIENCE):
         states = order.states | averaged.states
@@ -60,22 +64,14 @@ def forget(context: RunContext, order: RoundOrder, clients: list[dict[str, Any]]
     context.store.delete(sorted(keys - {state["key"] for state in states.values()}))
 
 
-def record_partition(context: RunContext, order: RoundOrder) -> None:
-    """Write the partition of a round that differs from the round before, that is, in its number of clients.
+def new_partition(context: RunContext, order: RoundOrder) -> list[dict[str, Any]]:
+    """Return the rows of partition.csv, in the order of the training rows.
 
-    Repeating it leaves the same file. A resume drops the rows of rounds that were not committed.
-
-    Raises:
-        RecordError: the records could not be read or written.
+    There are none where the clients have the rows of the round before, that is, are as many.
     """
     state, _ = read_state(context.folders)
-    if state.partition_clients != order.num_clients:
-        path = context.folders.metrics / "partition.csv"
-        write_rows(path, PARTITION_COLUMNS, order.round, _partition_rows(context, order))
-
-
-def _partition_rows(context: RunContext, order: RoundOrder) -> list[dict[str, Any]]:
-    """Return the rows of partition.csv, in the order of the training rows."""
+    if state.partition_clients == order.num_clients:
+        return []
     data, config = context.data, context.config
     shares = partition(data, config, order.num_clients)
     owner = {int(row): client for client, rows in enumerate(shares) for row in rows}

@@ -9,14 +9,12 @@ from pathlib import Path
 
 from celery_app import worker_session
 from helpers.cluster import keys
-from helpers.cluster.errors import WorkerUnable
-from helpers.cluster.run_clock import run_time
+from helpers.cluster.job_board import redis_time
 from helpers.federated.client_state import ClientStatePlan
 from helpers.federated.messages import Order, RoundOrder, TrainOrder
 from helpers.global_config import Config
 from helpers.model_instance_helper import ModelInstance, model_for
 from helpers.run_records.files import RunFolders
-from helpers.settings.errors import UserError
 from helpers.weight_store.store import WeightStore
 from preprocessing.feed.prepared_data import PreparedData
 
@@ -26,7 +24,7 @@ LEAST_RESERVE_S = 2.0
 """… but at least this many seconds, unless that is more than half of the time."""
 
 
-class DataDiffersError(WorkerUnable):
+class DataDiffersError(Exception):
     """This worker's prepared data differs from the run's."""
 
 
@@ -62,16 +60,12 @@ class RunContext:
         """Return the context of an order.
 
         Raises:
-            WorkerUnable: the data does not exist or differs from the run's, or a local setting is wrong.
+            UserError: the data does not exist or a local setting is wrong.
+            DataDiffersError: the data differs from the run's.
         """
         session = worker_session()
-        try:
-            config = Config.from_run(order.settings)
-            data = _data_of(order, config, session.name)
-            if data is not None:
-                data.check_arrays()
-        except UserError as error:
-            raise WorkerUnable(f"{session.name}: {error}") from error
+        config = Config.from_run(order.settings)
+        data = _data_of(order, config, session.name)
         is_training = isinstance(order, TrainOrder)
         # What is evaluated is what is saved: float32, whatever clients compute in.
         computing = config if is_training or config.PRECISION == "float32" else _in_float32(config)
@@ -139,14 +133,14 @@ def _data_of(order: Order, config: Config, worker: str) -> PreparedData | None:
 
 
 class RoundClock:
-    """Seconds since a round was dispatched, on the run's clock.
+    """Seconds since a round was dispatched, on Redis' clock.
 
     Attributes:
         started_at: when this object was made.
     """
 
     def __init__(self, order: RoundOrder) -> None:
-        self.started_at = run_time(worker_session().client, order.run, order.session) - order.sent_at
+        self.started_at = redis_time(worker_session().client) - order.sent_at
         self._made = time.monotonic()
 
     def now(self) -> float:

@@ -9,13 +9,15 @@ import numpy as np
 from celery_app import app, worker_session
 from helpers.cluster.versions import environment_here
 from helpers.federated.messages import FinishOrder, RunState, StartOrder
+from helpers.federated.sites.site import described
 from helpers.federated.weights import Weights
 from helpers.model_instance_helper import initial_weights, keras_file
 from helpers.reporting.model_card import write_model_card
+from helpers.run_records import journal
 from helpers.run_records.checkpoint import load_arrays, read_state
 from helpers.run_records.files import write_whole
 from helpers.run_records.run_log import begin_run, resume_run
-from helpers.run_records.tables import TEST_CLASS_COLUMNS, TEST_COLUMNS, confusion_table, to_csv, write_rows
+from helpers.run_records.tables import TEST_CLASS_COLUMNS, TEST_COLUMNS, confusion_table, to_csv, write_table
 from helpers.weight_store.store import put_arrays
 from preprocessing.feed.partitioning import count_clients, partition, resolve_partition, sites_of_rows
 from tasks.client_states import put_states
@@ -38,8 +40,7 @@ def start(order: StartOrder) -> dict[str, Any]:
     else:
         weights = initial_weights(context.config)
         state = begin_run(context.folders, order, schema, weights)
-    environment = environment_here(worker_session().client)
-    write_whole(context.folders.metrics / "run.json", _to_json(_description(context, environment)))
+    write_description(context, state)
     key = context.key("weights", state.round)
     reference = put_arrays(context.store, key, context.instance.names, weights)
     return {
@@ -47,6 +48,16 @@ def start(order: StartOrder) -> dict[str, Any]:
         "weights": reference.to_message(),
         "states": put_states(context, state),
     }
+
+
+def write_description(context: RunContext, state: RunState) -> None:
+    """Write run.json.
+
+    Raises:
+        RecordError: it could not be written.
+    """
+    environment = environment_here(worker_session().client)
+    write_whole(context.folders.metrics / "run.json", _to_json(_description(context, environment, state)))
 
 
 @app.task(name="tasks.finish_run", ignore_result=True)
@@ -66,12 +77,13 @@ def finish(order: FinishOrder) -> dict[str, Any]:
 
 
 def best_model(context: RunContext) -> tuple[RunState, Weights]:
-    """Return the state of the run, and the weights of its best round.
+    """Return the state of the run, and the weights of its best round. Repair changed CSV files.
 
     Raises:
         RecordError: they could not be read.
     """
     state, _ = read_state(context.folders)
+    journal.write_csv_files(context.folders, journal.read_rows(context.folders, state.tables_file))
     file = state.best_weights_file or state.weights_file
     return state, load_arrays(context.folders, file, context.instance.schema)
 
@@ -95,9 +107,9 @@ def write_results(
             write_whole(folders.metrics / name, _to_npz(content))
         else:
             (folders.metrics / name).unlink(missing_ok=True)
-    write_rows(folders.metrics / "test.csv", TEST_COLUMNS, 0, [test.row])
+    write_table(folders.metrics / "test.csv", TEST_COLUMNS, [test.row])
     if test.classes:
-        write_rows(folders.metrics / "test_classes.csv", TEST_CLASS_COLUMNS, 0, test.classes)
+        write_table(folders.metrics / "test_classes.csv", TEST_CLASS_COLUMNS, test.classes)
     write_whole(
         folders.metrics / "confusion.csv", to_csv(confusion_table(test.confusion, config.class_names))
     )
@@ -122,7 +134,7 @@ def _provenance(context: RunContext, state: RunState, row: dict[str, Any]) -> di
     }
 
 
-def _description(context: RunContext, environment: dict[str, str]) -> dict[str, Any]:
+def _description(context: RunContext, environment: dict[str, str], state: RunState) -> dict[str, Any]:
     """Return the content of run.json: what was trained, on what data, and where."""
     order, config = context.order, context.config
     is_here = config.DATA_AT != "sites"
@@ -139,7 +151,9 @@ def _description(context: RunContext, environment: dict[str, str]) -> dict[str, 
         "classes": context.config.class_names,
         "num_workers": config.num_workers,
         **_division(context),
-        "data": {name: context.data.manifest.get(name) for name in data_facts} if is_here else {},
+        "data": {name: context.data.manifest.get(name) for name in data_facts}
+        if is_here
+        else described(state.sites),
     }
 
 

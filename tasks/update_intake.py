@@ -13,7 +13,6 @@ from helpers.federated.messages import MessageError, Reference, RoundOrder, Stat
 from helpers.federated.quorum import QuorumError, clients_needed
 from helpers.federated.replies import USABLE, ClientReply
 from helpers.federated.strategies.base import Update
-from helpers.federated.update_norms import NormCheck
 from helpers.federated.weights import ArraySpec, Schema, SchemaError, Weights, check_weights
 from helpers.run_records.checkpoint import holds, load_arrays, read_state
 from helpers.run_records.tables import client_row
@@ -42,8 +41,6 @@ class UpdateIntake:
         self.order = order
         self.replies = list(replies)
         self.rows: list[dict[str, Any]] = []
-        config = context.config
-        self._norms = NormCheck(self.replies, config.MAX_UPDATE_RATIO, config.strategy.shortage)
         self.states: States = {}
         self.state_files: dict[str, str] = {}
 
@@ -119,19 +116,13 @@ class UpdateIntake:
             schema = self.context.instance.schema
             weights = fetch("update", Reference.from_message(reply.update), schema)
             check_weights(weights, schema)
-            self._check_norm(reply, weights)
             return weights, self.own_metrics(reply)
         weights = receive_update(self.context, plan, reply, fetch, lambda: self.global_weights)
-        self._check_norm(reply, weights)
         metrics = self.own_metrics(reply)
         if plan.schema:  # the update is known to be good by now
             client = str(reply.client)
             self.states[client], self.state_files[client] = receive_state(self.context, plan, reply, fetch)
         return weights, metrics
-
-    def _check_norm(self, reply: ClientReply, weights: Weights) -> None:
-        if self._norms.is_active:
-            self._norms.check(reply, weights, self.global_weights)
 
     def _fetch(self, reply: ClientReply, kind: str, reference: Reference, schema: Schema) -> Weights:
         if reference.key != self.context.key(kind, reply.round, reply.client, reply.attempt):

@@ -7,11 +7,11 @@ from typing import Any
 import redis
 from celery import Celery, chord
 
-from helpers.cluster.able_workers import Workers
 from helpers.cluster.absent_clients import AbsentClients, RoundTerms
+from helpers.cluster.answers import check_start, check_test, read_round
 from helpers.cluster.dispatch import Dispatcher, raise_failure
-from helpers.cluster.job_board import JobBoard
-from helpers.cluster.supervision import Deadline, Supervisor
+from helpers.cluster.job_board import JobBoard, redis_time
+from helpers.cluster.supervision import Deadline, Supervisor, Workers
 from helpers.federated.cohort import Cohort
 from helpers.federated.messages import (
     TRAIN_QUEUE,
@@ -57,21 +57,22 @@ class ChordExecutor:
 
     def start_run(self, *, resume: bool) -> dict[str, Any]:
         """Have the run prepared; return {state, weights, states}."""
-        return self._dispatcher.run_order(StartOrder(**self._facts, attempt=0, resume=resume))
+        return self._dispatcher.run_order(StartOrder(**self._facts, attempt=0, resume=resume), check_start)
 
     def finish_run(self, state: RunState, cohorts: Any) -> dict[str, Any]:
         """Have the best model tested and the models written; return {test}. Arguments matter for sites
         only.
         """
-        return self._dispatcher.run_order(FinishOrder(**self._facts, attempt=0))
+        return self._dispatcher.run_order(FinishOrder(**self._facts, attempt=0), check_test)
 
     def count_trainers(self) -> int:
-        """Return how many live workers can train for this run, at least 1; wait for the first worker.
+        """Return how many live workers serve the queue of trainings, at least 1; wait for the first worker.
 
         Raises:
             ClusterError: no worker came.
         """
-        return max(1, self._supervisor.count_serving(TRAIN_QUEUE))
+        workers = self._supervisor.wait_for_workers()
+        return max(1, sum(TRAIN_QUEUE in status.get("queues", ()) for status in workers.values()))
 
     def run_round(self, round_number: int, cohort: Cohort, weights: Reference, states: States) -> RoundResult:
         """Run one round: the chord of every client's training and the aggregation.
@@ -83,16 +84,13 @@ class ChordExecutor:
             ClusterError: the round cannot be finished.
         """
         retry_redis, clients = self._supervisor.retry_redis, cohort.clients
-        sent_at = retry_redis(self._supervisor.clock.tick)
+        sent_at = retry_redis(lambda: redis_time(self._client))
         order = self._round_order(round_number, cohort, weights, states, sent_at)
         train_orders = [self._train_order(order, client) for client in clients]
         trainings = [self._dispatcher.job(train_order) for train_order in train_orders]
         retry_redis(lambda: self._board.expect({job.name: 0 for job in trainings} | {order.job: 0}))
-        messages: list[Any] = []
-        aggregation = self._dispatcher.job(order, messages)
-        pairs = zip(train_orders, trainings, strict=True)
-        header = [self._dispatcher.signature(each, target=job.target) for each, job in pairs]
-        body = self._dispatcher.signature(order, target=aggregation.target)
+        header = [self._dispatcher.signature(train_order) for train_order in train_orders]
+        body = self._dispatcher.signature(order)
         self._dispatcher.send(lambda: chord(header, app=self._app)(body))
 
         def on_progress(answers: dict[str, Any], workers: Workers) -> None:
@@ -101,11 +99,11 @@ class ChordExecutor:
         deadline = Deadline(time.monotonic() + self._terms.deadline_s, self._absent_clients.mark_missing)
         on_failure = self._absent_clients.mark_failed
         replies = self._supervisor.supervise(trainings, on_failure, on_progress, deadline)
-        messages += [replies[job.name] for job in trainings]
+        messages = [replies[job.name] for job in trainings]
         absent = [r for r in read_replies(round_number, clients, messages) if r.status not in USABLE]
         if absent:
             self._absent_clients.check_quorum(round_number, len(clients), absent)
-        aggregation.sent_at = time.monotonic()
+        aggregation = self._dispatcher.job(order, messages)
         if any(job.attempt or job.was_answered_for for job in trainings):  # the chord cannot fire
             retry_redis(lambda: self._supervisor.send_again(aggregation))
         answers = self._supervisor.supervise(
@@ -115,7 +113,7 @@ class ChordExecutor:
         retry_redis(lambda: self._board.forget([job.name for job in trainings] + [order.job]))
         self._dispatcher.forget_results(header)
         result = self._result_of(order, answers[order.job])
-        self._absent_clients.report(result, messages)
+        self._report_refused(result, messages)
         return result
 
     # What differs where the clients are sites
@@ -132,4 +130,10 @@ class ChordExecutor:
         return TrainOrder.of(order, client)
 
     def _result_of(self, order: RoundOrder, answer: dict[str, Any]) -> RoundResult:
-        return RoundResult.from_message(answer)
+        return read_round(order, answer)
+
+    def _report_refused(self, result: RoundResult, messages: list[Any]) -> None:
+        """Report clients whose update was refused by the aggregation."""
+        for row, message in zip(result.clients, messages, strict=True):
+            if row["status"] == "failed" and message.get("status") in USABLE:
+                self._supervisor.notice(f"round {row['round']}, client {row['client']}: {row['error']}")

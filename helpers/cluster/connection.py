@@ -2,10 +2,12 @@
 
 import ipaddress
 import re
+from urllib.parse import parse_qs, urlsplit
 
 import redis
 
 from helpers.cluster.errors import RedisUnreachable
+from helpers.cluster.refusals import check_serves, is_away, translated
 from helpers.settings.errors import ConfigError
 
 
@@ -16,6 +18,7 @@ def connect(url: str) -> redis.Redis:
         ConfigError: `url` is not a Redis address.
     """
     try:
+        _check_database(url)
         return redis.Redis.from_url(
             url,
             decode_responses=False,
@@ -29,6 +32,17 @@ def connect(url: str) -> redis.Redis:
             "rediss://user:password@host:port/0; in the password write %2F for /, %40 for @, %3A for :, "
             "%23 for #, %3F for ?, %25 for %"
         ) from None
+
+
+def _check_database(url: str) -> None:
+    """Raise ValueError for a database that is not a number; redis-py would silently take 0."""
+    parts = urlsplit(url)
+    numbers = parse_qs(parts.query).get("db", [])
+    if parts.scheme in ("redis", "rediss") and parts.path.strip("/"):
+        numbers.append(parts.path.strip("/"))
+    for number in numbers:
+        if not re.fullmatch(r"[0-9]{1,9}", number):
+            raise ValueError(number)
 
 
 def redact(url: str) -> str:
@@ -46,16 +60,20 @@ def answers(client: redis.Redis) -> bool:
 
 
 def check_reachable(client: redis.Redis) -> None:
-    """Check that Redis answers.
+    """Check that Redis answers and can serve; see `check_serves`.
 
     Raises:
-        ConfigError: Redis refuses the credentials, or its certificate is not trusted.
+        ConfigError: Redis refuses the credentials, has no such database, or its certificate is not trusted.
         RedisUnreachable: names the address, the reason and what to start.
+        RedisRefuses: says why it cannot serve.
     """
     try:
         client.ping()
+        check_serves(client, address(client))
     except redis.RedisError as error:
         check_not_refused(client, error)
+        if not is_away(error) or isinstance(error, redis.BusyLoadingError):
+            raise translated(error, address(client)) from None
         tls = client.connection_pool.connection_class is redis.SSLConnection
         raise RedisUnreachable(
             f"Redis at {address(client)} does not answer ({error}). Start it (`redis-server`, or "

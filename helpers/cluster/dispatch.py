@@ -12,16 +12,18 @@ from celery import Celery
 from celery.utils.nodenames import worker_direct
 from kombu.exceptions import OperationalError
 
+from helpers.cluster.answers import any_answer, reading_answer
 from helpers.cluster.errors import TaskFailed
 from helpers.cluster.job_board import JobBoard
+from helpers.cluster.jobs import Job
 from helpers.cluster.keys import SITE_QUEUE
-from helpers.cluster.supervision import Deadline, Job, Supervisor
+from helpers.cluster.supervision import Deadline, Supervisor
 from helpers.federated.messages import Order
 
 SENDING_POLICY = {"max_retries": 3, "interval_start": 0, "interval_step": 0.2, "interval_max": 0.5}
 """Celery's own retries while Redis does not answer, about a second: the supervisor does the waiting."""
-AWAY = (OperationalError, redis.RedisError, RuntimeError)
-"""What Celery raises then; RuntimeError after its last retry."""
+AWAY = (OperationalError, redis.RedisError, RuntimeError, AttributeError, OSError)
+"""What Celery raises then: RuntimeError after its last retry, AttributeError for a channel that was reset."""
 
 
 class Dispatcher:
@@ -42,13 +44,15 @@ class Dispatcher:
         self._supervisor = supervisor
         self._deadline_s = deadline_s
 
-    def run_order(self, order: Order) -> dict[str, Any]:
-        """Send an order and return its answer.
+    def run_order(self, order: Order, check: Callable[[dict[str, Any]], None] = any_answer) -> dict[str, Any]:
+        """Send an order and return its answer, once `check` has accepted its form.
 
         Raises:
-            ClusterError: as `supervise`; TaskFailed if it failed twice or took too long.
+            ClusterError: as `supervise`; TaskFailed if it failed twice, took too long or cannot be read.
         """
         (answer,) = self.run_orders([order], raise_failure, self.deadline())
+        with reading_answer(order):
+            check(answer)
         return answer
 
     def deadline(self) -> Deadline:
@@ -70,7 +74,7 @@ class Dispatcher:
         retry_redis, jobs = self._supervisor.retry_redis, [self.job(order) for order in orders]
         retry_redis(lambda: self._board.expect({job.name: 0 for job in jobs}))
         for job in jobs:
-            job.send(0, job.target)
+            job.send(0, None)
         answers = self._supervisor.supervise(jobs, on_failure, deadline=deadline)
         retry_redis(lambda: self._board.forget([job.name for job in jobs]))
         return [answers[job.name] for job in jobs]
@@ -79,20 +83,18 @@ class Dispatcher:
         """Return the job of an order; `arguments` come first in the call of its task."""
 
         def send(attempt: int, target: str | None) -> None:
-            signature = self.signature(replace(order, attempt=attempt), *arguments, target=target)
-            self.send(signature.apply_async)
+            where = worker_direct(target) if target else None
+            signature = self.signature(replace(order, attempt=attempt), *arguments)
+            self.send(lambda: signature.apply_async(**({"queue": where} if where else {})))
 
-        queue = _queue_of(order)
-        return Job(
-            order.job, order.label, queue, send, site=order.site, target=self._supervisor.target(queue)
-        )
+        return Job(order.job, order.label, _queue_of(order), send, site=order.site)
 
-    def signature(self, order: Order, *arguments: Any, target: str | None = None) -> Any:
-        """Return the Celery signature of an order's task, for a worker or None."""
+    def signature(self, order: Order, *arguments: Any) -> Any:
+        """Return the Celery signature of an order's task."""
         return self._app.signature(
             order.task,
             args=(*arguments, order.to_message()),
-            queue=worker_direct(target).name if target else _queue_of(order),
+            queue=_queue_of(order),
             task_id=str(uuid.uuid4()),
         )
 

@@ -2,19 +2,14 @@
 
 ClusterError              the cluster could not finish; exit status 3
 ├── RedisUnreachable      Redis does not answer
+├── RedisRefuses          Redis answers, but cannot serve
 ├── ServerNotFound        Redis does not run and is not installed
 ├── WorkerDied            a worker process ended unexpectedly
 ├── NameTaken             a live worker has this name
 ├── TaskFailed            a task of the run failed on every worker that tried it
 ├── NoWorkers             no live worker within the time allowed
 └── QuorumMissed          too few clients replied in a round
-
-WorkerUnable, at a worker, is not among them: its jobs go to another worker.
 """
-
-
-class WorkerUnable(Exception):
-    """A worker can do no job of a run: its data, versions, code or settings do not fit."""
 
 
 class ClusterError(Exception):
@@ -25,6 +20,10 @@ class ClusterError(Exception):
 
 class RedisUnreachable(ClusterError):
     """Redis does not answer."""
+
+
+class RedisRefuses(ClusterError):
+    """Redis answers, but cannot serve: for example a cluster, a replica or a full disk."""
 
 
 class ServerNotFound(ClusterError):

@@ -8,13 +8,14 @@ import secrets
 import socket
 import threading
 import time
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from typing import Any
 
 import redis
 
 from helpers.cluster import keys
 from helpers.cluster.errors import NameTaken
+from helpers.cluster.worker_status import UnreadableStatus, Workers, WorkerStatus, decode_status
 
 LIFETIME_S = 15
 """A worker that has not renewed its key for this long is dead, seconds."""
@@ -60,11 +61,12 @@ class Heartbeat:
             NameTaken: a live worker has this name.
         """
         if not self._client.set(self._key, self._encoded(), nx=True, ex=LIFETIME_S):
-            holder = _decoded(self._client.get(self._key)) or {}
+            holder = self._holder()
+            who = f"process {holder['pid']} on {holder['host']}" if holder else "it shows no readable status"
             raise NameTaken(
-                f"the name {self._name} is held by a live worker (process {holder.get('pid')} on "
-                f"{holder.get('host')}); start this one with another --hostname. If that worker has "
-                f"just died, its name is free again after {LIFETIME_S} seconds."
+                f"the name {self._name} is held by a live worker ({who}); start this one with another "
+                f"--hostname. If that worker has just died, its name is free again after {LIFETIME_S} "
+                "seconds."
             )
 
     def start(self) -> None:
@@ -123,28 +125,47 @@ class Heartbeat:
 
     def _is_mine(self) -> bool:
         """Return whether no other process took the name while this one was suspended."""
-        holder = _decoded(self._client.get(self._key))
-        if holder is None or holder.get("token") == self._status["token"]:
+        holder = self._holder()
+        if holder is None or holder["token"] == self._status["token"]:
             return True
-        logger.error("the name %s was taken by process %s", self._name, holder.get("pid"))
+        logger.error("the name %s was taken by process %s", self._name, holder["pid"])
         return False
+
+    def _holder(self) -> WorkerStatus | None:
+        """Return the status under this name; None if there is none that can be read, which is replaced."""
+        (value,) = self._client.mget([self._key])  # unlike GET, it returns nothing for a key of another type
+        try:
+            return None if value is None else decode_status(value)
+        except UnreadableStatus:
+            return None
 
     def _encoded(self) -> str:
         return json.dumps(self._status)
 
 
-def _decoded(value: Any) -> dict[str, Any] | None:
-    return None if value is None else json.loads(value)
+def ignore(name: str, reason: str) -> None:
+    """Ignore a heartbeat that cannot be read."""
 
 
-def live_workers(client: redis.Redis) -> dict[str, dict[str, Any]]:
+def live_workers(client: redis.Redis, on_unreadable: Callable[[str, str], None] = ignore) -> Workers:
     """Return the status of every live worker that takes tasks, by node name.
+
+    `on_unreadable` is called with the name and the reason of each heartbeat that cannot be read.
 
     Raises:
         redis.RedisError: Redis cannot be reached.
     """
-    prefix = keys.worker("")
-    names = sorted(key.decode() for key in client.scan_iter(prefix + "*", count=1000))
+    prefix = keys.worker("").encode()
+    names = sorted(client.scan_iter(prefix + b"*", count=1000))
     values = client.mget(names) if names else []
-    statuses = {name.removeprefix(prefix): _decoded(value) for name, value in zip(names, values, strict=True)}
-    return {name: status for name, status in statuses.items() if status and status["ready"]}
+    workers: Workers = {}
+    for key, value in zip(names, values, strict=True):
+        name = key.removeprefix(prefix).decode(errors="backslashreplace")
+        try:
+            status = None if value is None else decode_status(value)
+        except UnreadableStatus as error:
+            on_unreadable(ascii(name)[1:-1][:60], str(error))
+            continue
+        if status and status["ready"]:
+            workers[name] = status
+    return workers

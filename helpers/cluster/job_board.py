@@ -14,6 +14,11 @@ import redis
 
 from helpers.cluster import keys
 
+MOST_BYTES = 64 << 20
+"""Largest entry of the board."""
+MOST_CHARACTERS = 2000
+"""Longest reason of a failure."""
+
 _ANSWER = """
 if redis.call('GET', KEYS[1]) ~= ARGV[1] then return 0 end
 if redis.call('HGET', KEYS[2], ARGV[2]) ~= ARGV[3] then return 0 end
@@ -44,7 +49,6 @@ class JobBoard:
         self._attempts = keys.of_session(run, session, "attempts")
         self._answers = keys.of_session(run, session, "answers")
         self._failures = keys.of_session(run, session, "failures")
-        self._clock = keys.of_session(run, session, "clock")
         self._events = keys.of_session(run, session, "events")
         self._answer_script = client.register_script(_ANSWER)
 
@@ -64,14 +68,30 @@ class JobBoard:
             pipe.execute()
 
     def answers(self, jobs: list[str]) -> dict[str, Any]:
-        """Return the accepted answers so far, by job."""
-        values = self._client.hmget(self._answers, jobs)
-        return {job: json.loads(value) for job, value in zip(jobs, values, strict=True) if value}
+        """Return the accepted answers so far, by job; one that cannot be read becomes a failure."""
+        answers = {}
+        for job, value in zip(jobs, self._client.hmget(self._answers, jobs), strict=True):
+            if value is None:
+                continue
+            try:
+                answers[job] = _table(value)
+            except ValueError as error:
+                self._reject(job, str(error))
+        return answers
 
     def failures(self, jobs: list[str]) -> dict[str, Any]:
-        """Return the failures of the current attempts, by job: {worker, error, is_unable}."""
+        """Return the failures of the current attempts, by job: {worker, error}."""
         values = self._client.hmget(self._failures, jobs)
-        return {job: json.loads(value) for job, value in zip(jobs, values, strict=True) if value}
+        return {job: _failure(value) for job, value in zip(jobs, values, strict=True) if value is not None}
+
+    def _reject(self, job: str, reason: str) -> None:
+        """Replace an answer by a failure, so that the job is tried again."""
+        failure = {"worker": "?", "error": f"its answer cannot be read: {reason}"}
+        with self._client.pipeline() as pipe:
+            pipe.hdel(self._answers, job)
+            pipe.hset(self._failures, job, json.dumps(failure))
+            pipe.expire(self._failures, keys.LIFETIME_S)
+            pipe.execute()
 
     def wait(self, seconds: float) -> None:
         """Wait for an answer or a failure, at most `seconds`."""
@@ -86,8 +106,7 @@ class JobBoard:
 
     def close(self) -> None:
         """Delete the board when the run has ended."""
-        hashes = (self._attempts, self._answers, self._failures)
-        self._client.delete(self._session_key, *hashes, self._events, self._clock)
+        self._client.delete(self._session_key, self._attempts, self._answers, self._failures, self._events)
 
     # For workers
 
@@ -108,23 +127,45 @@ class JobBoard:
         )
         return bool(accepted)
 
-    def fail(self, job: str, attempt: int, worker: str, error: str, *, is_unable: bool = False) -> None:
-        """Report that an attempt failed; the orchestrator decides what follows.
-
-        `is_unable`: this worker can do no job of the run, which does not count as a failed attempt.
-        """
+    def fail(self, job: str, attempt: int, worker: str, error: str) -> None:
+        """Report that an attempt failed; the orchestrator decides what follows."""
         if not self.expects(job, attempt):
             return
-        failure = {"worker": worker, "error": error, "is_unable": is_unable}
         with self._client.pipeline() as pipe:
-            pipe.hset(self._failures, job, json.dumps(failure))
+            pipe.hset(self._failures, job, json.dumps({"worker": worker, "error": error}))
             pipe.expire(self._failures, keys.LIFETIME_S)
             pipe.rpush(self._events, job)
             pipe.expire(self._events, keys.LIFETIME_S)
             pipe.execute()
 
 
+def _table(value: bytes | str) -> dict[str, Any]:
+    """Return an entry of the board.
+
+    Raises:
+        ValueError: it is not a JSON table of bounded size; the text is the reason.
+    """
+    if len(value) > MOST_BYTES:
+        raise ValueError(f"it has {len(value) >> 20} MiB")
+    try:
+        table = json.loads(value)
+    except (ValueError, RecursionError):
+        raise ValueError("it is not JSON") from None
+    if not isinstance(table, dict):
+        raise ValueError("it is not a table")
+    return table
+
+
+def _failure(value: bytes | str) -> dict[str, Any]:
+    try:
+        failure = _table(value)
+    except ValueError as error:
+        failure = {"error": f"the report of its failure cannot be read: {error}"}
+    texts = {name: str(failure.get(name, "?"))[:MOST_CHARACTERS] for name in ("worker", "error")}
+    return failure | texts
+
+
 def redis_time(client: redis.Redis) -> float:
-    """Return seconds since the epoch on Redis' clock; `RunClock` makes of it the time of a run."""
+    """Return seconds since the epoch on Redis' clock, the only clock that all machines of a run share."""
     seconds, microseconds = client.time()
     return float(seconds + microseconds / 1e6)

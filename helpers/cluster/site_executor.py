@@ -3,9 +3,10 @@
 import time
 from typing import Any
 
-from helpers.cluster.able_workers import Workers
+from helpers.cluster.answers import check_offer, check_test, read_round, reading_answer
 from helpers.cluster.chord_executor import ChordExecutor
-from helpers.cluster.supervision import Deadline, Job
+from helpers.cluster.jobs import Job
+from helpers.cluster.supervision import Deadline, Workers
 from helpers.evaluation.threshold_rule import without_choice
 from helpers.federated.cohort import Cohort
 from helpers.federated.messages import Reference, RoundOrder, RoundResult, RunState, States, TrainOrder
@@ -36,7 +37,7 @@ class SiteExecutor(ChordExecutor):
         The sites test it only where the run has no test set (TEST_DIR).
         """
         cohort = cohorts.live(state, "test")
-        offered = self._dispatcher.run_order(OfferOrder(**self._facts, attempt=0))
+        offered = self._dispatcher.run_order(OfferOrder(**self._facts, attempt=0), check_offer)
         order = FinishSitesOrder(
             **self._facts, attempt=0, round=offered["round"], clients=cohort.clients, sites=cohort.sites,
             scores={},
@@ -44,8 +45,10 @@ class SiteExecutor(ChordExecutor):
         threshold = without_choice(self._facts["settings"]["THRESHOLD"])
         for split in ("val",) if self._facts["data_digest"] else ("val", "test"):
             order.scores[split] = self._scores(order, split, offered["weights"], threshold)
-        answer = self._dispatcher.run_order(order)
-        for note in answer["notes"]:
+        answer = self._dispatcher.run_order(order, check_test)
+        with reading_answer(order):
+            notes = [str(note) for note in answer["notes"]]
+        for note in notes:
             self._supervisor.notice(note)
         return answer
 
@@ -62,9 +65,11 @@ class SiteExecutor(ChordExecutor):
     def _result_of(self, order: RoundOrder, answer: dict[str, Any]) -> RoundResult:
         """Have the sites score the average, and the round recorded."""
         assert isinstance(order, SiteRoundOrder)  # made above
-        scores = self._scores(order, "val", answer["weights"])
+        with reading_answer(order):
+            weights = answer["weights"]
+        scores = self._scores(order, "val", weights)
         recorded = self._dispatcher.run_order(RecordOrder(**vars(order), averaged=answer, scores=scores))
-        result = RoundResult.from_message(recorded)
+        result = read_round(order, recorded)
         for reason in result.left_out:
             self._supervisor.notice(f"round {order.round}: {reason}")
         return result

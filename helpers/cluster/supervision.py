@@ -2,18 +2,19 @@
 
 import time
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 from typing import Any, TypeVar
 
 import redis
 
-from helpers.cluster import heartbeat, keys
-from helpers.cluster.able_workers import AbleWorkers, Workers
+from helpers.cluster import heartbeat
+from helpers.cluster.advice import HOW_TO_START, how_to_start_at
 from helpers.cluster.connection import address
 from helpers.cluster.errors import NoWorkers, RedisUnreachable
 from helpers.cluster.job_board import JobBoard
-from helpers.cluster.number_facts import NumberDifferences
-from helpers.cluster.run_clock import RunClock
+from helpers.cluster.jobs import Job
+from helpers.cluster.refusals import explain, is_away, is_passing, translated
+from helpers.cluster.worker_status import Workers as Workers
 
 TICK_S = 1.0
 """Longest time between two looks at the workers, seconds; an answer wakes the orchestrator at once."""
@@ -24,44 +25,6 @@ MOST_LOSSES = 5
 """A job that was lost more often fails: something takes its messages and does nothing."""
 
 Answer = TypeVar("Answer")
-
-
-@dataclass
-class Job:
-    """A unit of work, such as a client's training.
-
-    Attributes:
-        name: its name on the board.
-        label: its name in messages to people, such as `round 1, client 2`.
-        queue: where `send` puts it unless a worker is given.
-        send: sends an attempt, given its number and a worker's name or None.
-        site: the only site that can do it; empty where any worker of the queue can.
-        attempt: number of the current attempt.
-        failed, lost: how many attempts failed, and were lost.
-        sent_at: when the current attempt was sent, on `time.monotonic()`.
-        queued_at: when it was last seen waiting in its queue, on the same clock.
-        target: the worker it was sent to; None for any that serves the queue.
-        runner: the worker whose heartbeat showed it.
-        was_waited_for: whether a notice said that no worker takes it.
-        was_answered_for: whether the orchestrator answered in place of a worker.
-        unable_since: when no live worker was able to do it, on the same clock; None while one is.
-    """
-
-    name: str
-    label: str
-    queue: str
-    send: Callable[[int, str | None], None]
-    site: str = ""
-    attempt: int = 0
-    failed: int = 0
-    lost: int = 0
-    sent_at: float = field(default_factory=time.monotonic)
-    queued_at: float = 0.0
-    target: str | None = None
-    runner: str | None = None
-    was_waited_for: bool = False
-    was_answered_for: bool = False
-    unable_since: float | None = None
 
 
 @dataclass(frozen=True)
@@ -102,15 +65,12 @@ class Supervisor:
         self._board = board
         self._patience_s = patience_s
         self.notice = notice
-        self.clock = RunClock(client, **board.identity, notice=notice)
-        self._differences = NumberDifferences(notice)
-        self._able = AbleWorkers(notice)
-        self._workers: Workers = {}  # as last seen
-        self._has_served = False  # whether a worker has done a job of this run
+        self.how_to_start = HOW_TO_START
         self._alone_since: float | None = None
         self._redis_lost_at: float | None = None
         self._heartbeats_count_from = 0.0
         self._busy_at = 0.0  # when a worker was last seen at work
+        self._unreadable: set[str] = set()  # workers whose heartbeat cannot be read
         self._unserved_since: dict[str, float] = {}  # when a site's queue was first seen without a worker
 
     def supervise(
@@ -131,6 +91,7 @@ class Supervisor:
         Raises:
             NoWorkers: no live worker for `patience_s`.
             RedisUnreachable: Redis did not answer for `patience_s`.
+            RedisRefuses: it cannot serve.
         """
         answers: dict[str, Any] = {}
         while True:
@@ -139,7 +100,6 @@ class Supervisor:
                 answers |= self._board.answers([job.name for job in jobs if job.name not in answers])
                 on_progress(answers, workers)
                 if len(answers) == len(jobs):
-                    self._has_served |= any(not job.was_answered_for for job in jobs)
                     return answers
                 open_jobs = [job for job in jobs if job.name not in answers]
                 if deadline is not None and time.monotonic() >= deadline.at:
@@ -151,7 +111,7 @@ class Supervisor:
                 self._mend(open_jobs, workers, on_failure)
                 self._board.wait(TICK_S if deadline is None else deadline.seconds_left(TICK_S))
                 self._redis_lost_at = None
-            except (redis.ConnectionError, redis.TimeoutError) as error:
+            except redis.RedisError as error:
                 self._wait_for_redis(error)
 
     def wait_for_workers(self, lacking: Callable[[Workers], str] = lambda workers: "") -> Workers:
@@ -190,36 +150,19 @@ class Supervisor:
                 answer = ask()
                 self._redis_lost_at = None
                 return answer
-            except (redis.ConnectionError, redis.TimeoutError) as error:
+            except redis.RedisError as error:
                 self._wait_for_redis(error)
 
     def send_again(self, job: Job, target: str | None = None) -> None:
         """Send the next attempt of a job; answers of earlier ones are refused from now on."""
-        target = target or self.target(job.queue)
         job.attempt += 1
         job.target, job.runner, job.sent_at = target, None, time.monotonic()
         self._board.expect({job.name: job.attempt})
         job.send(job.attempt, target)
 
-    def target(self, queue: str) -> str | None:
-        """Return the worker that a job of a queue is sent to; None if it goes into the queue."""
-        return self._able.target(self._workers, queue) if self._able.unable else None
-
-    def count_serving(self, queue: str) -> int:
-        """Return how many live workers serve a queue and this run; wait for the first worker.
-
-        Raises:
-            ClusterError: no worker came.
-        """
-        return len(self._able.serving(self.wait_for_workers(), queue))
-
     def _look(self) -> Workers:
         """Return the status of the live workers."""
-        self.clock.tick()
-        workers = heartbeat.live_workers(self._client)
-        if workers.keys() != self._workers.keys():
-            self._differences.check(workers)
-        self._workers = workers
+        workers = heartbeat.live_workers(self._client, self._notice_unreadable)
         if workers:
             self._alone_since = None
         if self._unserved_since:
@@ -228,10 +171,16 @@ class Supervisor:
                 del self._unserved_since[queue]
         return workers
 
+    def _notice_unreadable(self, name: str, reason: str) -> None:
+        """Say once that a heartbeat is ignored."""
+        if name not in self._unreadable:
+            self._unreadable.add(name)
+            self.notice(f"the heartbeat of {name} is ignored: {reason}")
+
     def _mend(self, jobs: list[Job], workers: Workers, on_failure: Callable[[Job, str], None]) -> None:
         """Retry failed and lost jobs."""
         failures = self._board.failures([job.name for job in jobs]) if jobs else {}
-        waiting = {queue for queue in {job.queue for job in jobs} if self._client.llen(keys.broker(queue))}
+        waiting = {queue for queue in {job.queue for job in jobs} if self._client.llen(queue)}
         now = time.monotonic()
         if any(status["task"] is not None for status in workers.values()):
             self._busy_at = now
@@ -239,9 +188,7 @@ class Supervisor:
             if job.queue in waiting:
                 job.queued_at = now
             failure = failures.get(job.name)
-            if failure is not None and failure.get("is_unable"):
-                self._retry_elsewhere(job, failure, workers, on_failure)
-            elif failure is not None:
+            if failure is not None:
                 self._retry_failed(job, failure, workers, on_failure)
             elif job.site and self._has_left(job, workers):
                 on_failure(job, f"site {job.site} has had no live worker for {self._patience_s:g} s")
@@ -258,25 +205,7 @@ class Supervisor:
             on_failure(job, failure["error"])
             return
         self.notice(f"{job.label}: failed on {failure['worker']}: {failure['error']}; retrying")
-        self.send_again(job, self._able.another(workers, job.queue, failure["worker"]))
-
-    def _retry_elsewhere(
-        self, job: Job, failure: dict[str, Any], workers: Workers, on_failure: Callable[[Job, str], None]
-    ) -> None:
-        """Send a job that a worker cannot do to one that can. It does not count as failed."""
-        self._able.exclude(failure["worker"], workers, failure["error"])
-        if self._able.serving(workers, job.queue):
-            job.unable_since = None
-            self.send_again(job)
-            return
-        now = time.monotonic()
-        if self._has_served and job.unable_since is None:
-            self.notice(
-                f"{job.label}: no live worker can serve this run; waiting {self._patience_s:g} s for one"
-            )
-        job.unable_since = job.unable_since or now
-        if not self._has_served or now - job.unable_since > self._patience_s:
-            on_failure(job, f"no live worker can serve this run: {failure['error']}")
+        self.send_again(job, _another(workers, job.queue, failure["worker"]))
 
     def _retry_lost(self, job: Job, on_failure: Callable[[Job, str], None]) -> None:
         job.lost += 1
@@ -295,8 +224,8 @@ class Supervisor:
         if now < self._heartbeats_count_from:
             return False
         for name, status in workers.items():
-            task = status["task"] or {}
-            if task.get("job") == job.name and task.get("attempt") == job.attempt:
+            task = status["task"]
+            if task and (task["job"], task["attempt"]) == (job.name, job.attempt):
                 job.runner = name
                 return False
         if job.runner is not None:
@@ -319,7 +248,8 @@ class Supervisor:
         if job.queue not in self._unserved_since:
             self._unserved_since[job.queue] = now
             self.notice(
-                f"{job.label}: site {job.site} has no live worker; waiting {self._patience_s:g} s for one"
+                f"{job.label}: site {job.site} has no live worker; waiting {self._patience_s:g} s for one; "
+                + how_to_start_at(job.site)
             )
         return now - self._unserved_since[job.queue] > self._patience_s
 
@@ -340,27 +270,30 @@ class Supervisor:
             self._alone_since = None
         elif self._alone_since is None:
             self._alone_since = now
-            self.notice(f"no live worker: {HOW_TO_START}. Waiting {self._patience_s:g} s for one")
+            self.notice(f"no live worker: {self.how_to_start}. Waiting {self._patience_s:g} s for one")
         elif now - self._alone_since > self._patience_s:
-            raise NoWorkers(f"no live worker for {self._patience_s:g} s: {HOW_TO_START}")
+            raise NoWorkers(f"no live worker for {self._patience_s:g} s: {self.how_to_start}")
 
-    def _wait_for_redis(self, error: Exception) -> None:
+    def _wait_for_redis(self, error: redis.RedisError) -> None:
         """Wait for Redis, and give the workers time to renew their heartbeats."""
-        now = time.monotonic()
+        place, now = address(self._client), time.monotonic()
+        if not is_passing(error):
+            raise translated(error, place) from None
         if self._redis_lost_at is None:
             self._redis_lost_at = now
-            self.notice(
-                f"Redis at {address(self._client)} does not answer; waiting {self._patience_s:g} s for it"
-            )
+            what = "does not answer" if is_away(error) else f"cannot serve: {explain(error)}"
+            self.notice(f"Redis at {place} {what}; waiting {self._patience_s:g} s for it")
         if now - self._redis_lost_at > self._patience_s:
-            raise RedisUnreachable(
-                f"Redis at {address(self._client)} did not answer for {self._patience_s:g} s ({error})"
-            )
+            if not is_away(error):
+                raise translated(error, place) from None
+            raise RedisUnreachable(f"Redis at {place} did not answer for {self._patience_s:g} s ({error})")
         self._heartbeats_count_from = now + heartbeat.LIFETIME_S
         time.sleep(TICK_S)
 
 
-HOW_TO_START = (
-    "start workers with `python run.py up --workers 3`, or each in its terminal with "
-    "`celery --app=celery_app worker --pool=solo --loglevel=info --hostname=worker1@%h`"
-)
+def _another(workers: Workers, queue: str, name: str) -> str | None:
+    """Return a live worker of the queue other than `name`, an idle one first."""
+    others = sorted(
+        (status["task"] is not None, other) for other, status in workers.items() if queue in status["queues"]
+    )
+    return next((other for _, other in others if other != name), None)

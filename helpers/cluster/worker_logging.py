@@ -11,7 +11,10 @@ from helpers.federated.sites.messages import FinishSitesOrder, OfferOrder, Recor
 
 LOG_FORMAT = "[%(asctime)s: %(levelname)s] %(message)s"
 """Celery's format without the name of the process, as a solo worker has one only."""
-QUIET_LOGGERS = ("celery.worker.strategy", "celery.app.trace", "celery.worker.consumer.mingle", "absl")
+QUIET_LOGGERS = (
+    "celery.worker.strategy", "celery.app.trace", "celery.worker.consumer.mingle",
+    "celery.worker.consumer.gossip", "absl",
+)  # fmt: skip
 """Loggers that print every task's arguments and result, or remarks, at info level."""
 SPLITS = {"val": "validation", "test": "test"}
 

@@ -1,7 +1,6 @@
 """The session of a worker process: its connections and heartbeat, and how it runs an order."""
 
 import logging
-import socket
 import time
 from collections.abc import Callable
 from typing import Any, TypeVar
@@ -9,28 +8,18 @@ from typing import Any, TypeVar
 import redis
 
 from helpers.cluster.connection import address, check_not_refused, connect
-from helpers.cluster.errors import WorkerUnable
 from helpers.cluster.heartbeat import Heartbeat
 from helpers.cluster.job_board import JobBoard
-from helpers.cluster.number_facts import number_facts
-from helpers.cluster.versions import ROOT, explain_difference, versions_here
+from helpers.cluster.refusals import check_serves, is_away, translated
+from helpers.cluster.versions import explain_difference, versions_here
 from helpers.cluster.worker_logging import describe_outcome, title
 from helpers.federated.messages import MessageError, Order
 from helpers.global_config import Config
 from helpers.weight_store.store import open_store
 
 
-def origin_here() -> str:
-    """Return the host and folder of this checkout."""
-    return f"{socket.gethostname()}:{ROOT}"
-
-
-class VersionsDiffer(WorkerUnable):
+class VersionsDiffer(Exception):
     """This worker's code or packages differ from the run's."""
-
-
-class OtherCheckout(WorkerUnable):
-    """This worker would write the results into another checkout on the orchestrator's machine."""
 
 
 AnyOrder = TypeVar("AnyOrder", bound=Order)
@@ -66,11 +55,9 @@ class WorkerSession:
         self.site: str = site["name"] if site else ""
         self.threads = threads
         self.versions = versions_here()
-        self._unable_for: set[tuple[str, str]] = set()
         self.client = connect(redis_url)
         self.store = open_store(weight_store, self.client)
         about = {"threads": threads, "weight_store": weight_store, "site": site, "gpu": gpu}
-        about["numbers"] = number_facts(threads, self.versions)
         if site is None:  # a site does not show where its images are
             about["folders"] = _folders()
         self.heartbeat = Heartbeat(self.client, name, about)
@@ -81,13 +68,17 @@ class WorkerSession:
         Raises:
             NameTaken: a live worker has it.
             ConfigError: Redis refuses this worker, or its certificate is not trusted.
+            RedisRefuses: Redis cannot serve.
         """
         while True:
             try:
+                check_serves(self.client, address(self.client))
                 self.heartbeat.claim()
                 break
             except redis.RedisError as error:
                 check_not_refused(self.client, error)
+                if not is_away(error):
+                    raise translated(error, address(self.client)) from None
                 print(f"{self.name}: waiting for Redis at {address(self.client)} ({error})", flush=True)
                 time.sleep(2)
         self.heartbeat.start()
@@ -101,19 +92,6 @@ class WorkerSession:
         if difference := explain_difference(order.versions, self.versions):
             raise VersionsDiffer(
                 f"{self.name} has {difference}; update and restart such workers, or start a new run"
-            )
-
-    def check_checkout(self, order: Order) -> None:
-        """Refuse an order from another checkout on this machine; sites write no results.
-
-        Raises:
-            OtherCheckout: naming both folders.
-        """
-        host, _, checkout = order.origin.partition(":")
-        if checkout and not order.site and host == socket.gethostname() and checkout != str(ROOT):
-            raise OtherCheckout(
-                f"{self.name} works in {ROOT}, the run in {checkout} on the same machine; start a worker "
-                "there, and set DT_NAMESPACE to keep the two apart"
             )
 
     def check_settings(self, order: Order) -> None:
@@ -172,16 +150,10 @@ class WorkerSession:
             return None
         with self.heartbeat.working_on(run=order.run, job=order.job, attempt=order.attempt):
             try:
-                self.check_checkout(order)
                 self.check_versions(order)
                 self.check_settings(order)
                 self.check_site(order)
                 answer = do(order)
-            except WorkerUnable as error:
-                self._say_once(order, error)
-                reason = f"{type(error).__name__}: {error}"
-                board.fail(order.job, order.attempt, self.name, reason, is_unable=True)
-                return None
             except Exception as error:  # whatever a training may raise
                 logger.exception("%s: failed", title(order))
                 board.fail(order.job, order.attempt, self.name, f"{type(error).__name__}: {error}")
@@ -198,18 +170,7 @@ class WorkerSession:
         names = ("run", "session", "job", "attempt")
         match [message.get(name) for name in names] if isinstance(message, dict) else None:
             case [str(run), str(session), str(job), int(attempt)]:
-                JobBoard(self.client, run, session).fail(
-                    job, attempt, self.name, f"not understood: {error}", is_unable=True
-                )
-
-    def _say_once(self, order: Order, error: WorkerUnable) -> None:
-        """Log why this worker cannot serve a run, once per session of the run."""
-        if (order.run, order.session) not in self._unable_for:
-            self._unable_for.add((order.run, order.session))
-            kind = type(error).__name__
-            logger.error(
-                "%s: failed: %s: %s; this worker leaves the run to others", title(order), kind, error
-            )
+                JobBoard(self.client, run, session).fail(job, attempt, self.name, f"not understood: {error}")
 
 
 def _folders() -> dict[str, str]:

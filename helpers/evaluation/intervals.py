@@ -1,148 +1,181 @@
-"""Confidence intervals of metrics: 95 %, by the percentile bootstrap.
+"""Confidence intervals of metrics: 95 %, with patients as the unit.
 
-Efron & Tibshirani 1993, "An Introduction to the Bootstrap", chapter 13. The bootstrap draws patients, not
-images: images of one patient are alike, and drawing them one by one would make the intervals too narrow.
+Images of one patient are alike, and counting them as independent would make the intervals too narrow. The
+methods are in `proportions`, `auc_intervals` and `curve_intervals`. Their coverage is in docs/coverage.md.
+Metrics without a method that covers have no interval: Brier score and calibration error.
 """
 
-import math
-from collections.abc import Iterator, Sequence
+from collections.abc import Sequence
 from typing import NamedTuple
 
 import numpy as np
 from numpy.typing import NDArray
 
+from helpers.evaluation.auc_intervals import auc_interval, auc_parts, difference_interval
+from helpers.evaluation.curve_intervals import average_precision_interval, sensitivity_interval
 from helpers.evaluation.metrics import CLASS_METRIC_NAMES, METRIC_NAMES, defined
+from helpers.evaluation.proportions import (
+    Flags,
+    Interval,
+    Values,
+    mean_of_dependent,
+    mean_of_independent,
+    per_patient,
+    proportion_interval,
+)
 from helpers.evaluation.weighted_metrics import (
     SENSITIVITY,
     Labels,
     Scores,
-    Values,
+    checked,
+    decide,
+    one_against_rest,
     weighted_auc,
     weighted_metrics,
 )
 
-PERCENTILES = (2.5, 97.5)
-# A metric undefined more often than this among the resamples has no interval.
-MOST_UNDEFINED = 0.05
-ROWS_AT_ONCE = 100
+FEW_TEST_PATIENTS = 50
+"""With fewer patients, intervals are so wide that a test says little."""
+GROUPS = 200  # of patients at most, in the jackknife
+ROWS_AT_ONCE = 50
 
-Interval = tuple[float, float] | None
+Patients = NDArray[np.int64]
 
 
 class Intervals(NamedTuple):
-    """(low, high) by metric, overall and for each of more than two classes; None if undefined."""
+    """(low, high) by metric, overall and for each of more than two classes; None if there is none."""
 
     overall: dict[str, Interval]
     by_class: list[dict[str, Interval]]
 
 
-def bootstrap_intervals(
-    labels: Labels,
-    scores: Scores,
-    groups: NDArray[np.str_] | None,
-    threshold: float,
-    seed: int,
-    resamples: int = 2000,
+def metric_intervals(
+    labels: Labels, scores: Scores, groups: NDArray[np.str_] | None, threshold: float
 ) -> Intervals:
-    """Compute the 95 % interval of every metric that test.csv and test_classes.csv report.
+    """Compute the 95 % interval of the metrics that test.csv and test_classes.csv report.
 
     Args:
         labels: (N,), 0 to k - 1.
         scores: (N,), probability of class 1; (N, k) with more than two classes.
-        groups: (N,), the patient of each image; None if unknown: then images are drawn.
+        groups: (N,), the patient of each image; None if unknown: then images are independent.
         threshold: with two classes, scores at or above it count as class 1.
-        seed: at least 0; the same seed gives the same intervals.
-        resamples: number of times that all groups are drawn with replacement.
 
     Returns:
         Intervals of METRIC_NAMES without `val_loss`, SENSITIVITY, and CLASS_METRIC_NAMES for each class.
-        None if the metric is undefined, also in more than 5 % of the resamples. The interval of
-        `calibration_error` is biased upward, because resampling adds noise to the bins.
+        None if the metric is undefined or has no interval that covers.
 
     Raises:
         ValueError: as `evaluate`, or the numbers of groups and labels differ.
     """
-    parts = [
-        weighted_metrics(labels, scores, weights, threshold)
-        for weights in _resampled(len(labels), groups, seed, resamples)
+    labels, scores = checked(labels, scores)
+    patients = _numbered(len(labels), groups)
+    decisions = decide(scores, threshold)
+    classes = [1] if scores.ndim == 1 else list(range(scores.shape[1]))
+    jackknife = _average_precisions(labels, scores, patients)
+    by_class = [
+        _of_class(truth == 1, decisions == label, values, patients, jackknife[:, place])
+        for place, (label, (truth, values)) in enumerate(
+            zip(classes, one_against_rest(labels, scores), strict=True)
+        )
     ]
-    overall = _joined([part.overall for part in parts])
-    by_class = _joined([part.by_class for part in parts])
-    num_classes = len(by_class[SENSITIVITY].T)
-    return Intervals(
-        {name: _interval(overall[name]) for name in (*METRIC_NAMES[1:], SENSITIVITY)},
-        [
-            {name: _interval(by_class[name][:, label]) for name in CLASS_METRIC_NAMES}
-            for label in range(num_classes if num_classes > 1 else 0)
-        ],
-    )
+    everything = np.ones(len(labels), dtype=bool)
+    overall = dict.fromkeys((*METRIC_NAMES[1:], SENSITIVITY), None) | {
+        "accuracy": proportion_interval(decisions == labels, everything, patients),
+        "balanced_accuracy": _balanced_accuracy(labels, decisions, patients, scores),
+    }
+    overall |= {name: mean_of_dependent([own[name] for own in by_class]) for name in CLASS_METRIC_NAMES}
+    if scores.ndim == 1:
+        return Intervals(overall, [])
+    return Intervals(overall | {"recall": overall["balanced_accuracy"]}, by_class)
 
 
-def _joined(tables: Sequence[dict[str, Values]]) -> dict[str, Values]:
-    """Concatenate the values of all resamples, by name."""
-    return {name: np.concatenate([table[name] for table in tables]) for name in tables[0]}
+def auc_error(labels: Labels, scores: Scores, groups: NDArray[np.str_] | None) -> float | None:
+    """Return half the width of the AUC's interval with two classes; None if it is undefined."""
+    interval = auc_interval(auc_parts(labels, scores.astype(np.float64), _numbered(len(labels), groups)))
+    return None if interval is None else (interval[1] - interval[0]) / 2
 
 
 def paired_difference(
-    labels: Labels,
-    scores_a: Scores,
-    scores_b: Scores,
-    groups: NDArray[np.str_] | None,
-    seed: int,
-    resamples: int = 2000,
+    labels: Labels, scores_a: Scores, scores_b: Scores, groups: NDArray[np.str_] | None
 ) -> dict[str, float | None]:
-    """Compare the ROC-AUC of two models on the same images, with the same resamples for both.
+    """Compare the ROC-AUC of two models on the same images; see `auc_intervals.difference_interval`.
 
     Args:
-        labels, scores_a, scores_b: as in `bootstrap_intervals`, in the same order of images.
-        groups, seed, resamples: as in `bootstrap_intervals`.
+        labels, scores_a, scores_b: as in `metric_intervals`, in the same order of images.
+        groups: as in `metric_intervals`.
 
     Returns:
         `difference`: AUC of a minus AUC of b; `low` and `high`: its 95 % interval. None if undefined.
 
     Raises:
-        ValueError: as `bootstrap_intervals`.
+        ValueError: as `metric_intervals`.
     """
-
-    def difference(weights: Values) -> Values:
-        return weighted_auc(labels, scores_a, weights) - weighted_auc(labels, scores_b, weights)
-
-    drawn = [difference(weights) for weights in _resampled(len(labels), groups, seed, resamples)]
-    low, high = _interval(np.concatenate(drawn)) or (None, None)
-    observed = defined(float(difference(np.ones((1, len(labels))))[0]))
-    return {"difference": observed, "low": low, "high": high}
-
-
-def auc_standard_error(auc: float, positives: int, negatives: int) -> float:
-    """Return the standard error of an AUC (Hanley & McNeil 1982, Radiology 143, equation 2).
-
-    It is too small if several images show one patient.
-    """
-    q1, q2 = auc / (2 - auc), 2 * auc**2 / (1 + auc)
-    spread = auc * (1 - auc) + (positives - 1) * (q1 - auc**2) + (negatives - 1) * (q2 - auc**2)
-    return math.sqrt(max(0.0, spread) / (positives * negatives))
+    patients = _numbered(len(labels), groups)
+    (labels, scores_a), (_, scores_b) = checked(labels, scores_a), checked(labels, scores_b)
+    once = np.ones((1, len(labels)))
+    difference = weighted_auc(labels, scores_a, once) - weighted_auc(labels, scores_b, once)
+    pairs = zip(one_against_rest(labels, scores_a), one_against_rest(labels, scores_b), strict=True)
+    intervals = [_difference(truth, a, b, patients) for (truth, a), (_, b) in pairs]
+    low, high = mean_of_dependent(intervals) or (None, None)
+    return {"difference": defined(float(difference[0])), "low": low, "high": high}
 
 
-def _resampled(
-    num_images: int, groups: NDArray[np.str_] | None, seed: int, resamples: int
-) -> Iterator[Values]:
-    """Yield how often each image is drawn in each resample, float64 (up to ROWS_AT_ONCE, num_images)."""
+def _difference(truth: NDArray[np.int64], a: Values, b: Values, patients: Patients) -> Interval:
+    one, other = auc_parts(truth, a, patients), auc_parts(truth, b, patients)
+    if one is None or other is None:
+        return None
+    if np.array_equal(np.unique(a, return_inverse=True)[1], np.unique(b, return_inverse=True)[1]):
+        return 0.0, 0.0  # both rank the images alike
+    return difference_interval(one, other)
+
+
+def _numbered(num_images: int, groups: NDArray[np.str_] | None) -> Patients:
+    """Return the patient of each image as a number from 0."""
     names = np.arange(num_images) if groups is None else np.asarray(groups)
     if len(names) != num_images:
         raise ValueError(f"{len(names)} groups and {num_images} labels")
-    unique, group_of = np.unique(names, return_inverse=True)
-    generator = np.random.default_rng(seed)
-    for start in range(0, resamples, ROWS_AT_ONCE):
-        rows = min(ROWS_AT_ONCE, resamples - start)
-        drawn = generator.integers(len(unique), size=(rows, len(unique)))
-        cells = (drawn + np.arange(rows)[:, None] * len(unique)).ravel()
-        counts = np.bincount(cells, minlength=rows * len(unique)).reshape(rows, len(unique))
-        yield counts[:, group_of].astype(np.float64)
+    numbers: Patients = np.unique(names, return_inverse=True)[1].astype(np.int64)
+    return numbers
 
 
-def _interval(values: Values) -> Interval:
-    known = values[~np.isnan(values)]
-    if len(known) < (1 - MOST_UNDEFINED) * len(values):
+def _of_class(
+    truth: Flags, said: Flags, scores: Values, patients: Patients, average_precisions: Values
+) -> dict[str, Interval]:
+    """Return the intervals of CLASS_METRIC_NAMES for a class against the rest."""
+    value, *without = average_precisions.tolist()
+    # F1 rises with the share of hits among the images that are of the class or decided to be.
+    share = proportion_interval(truth & said, truth | said, patients)
+    return {
+        "precision": proportion_interval(truth, said, patients),
+        "recall": proportion_interval(said, truth, patients),
+        "f1_score": share and (2 * share[0] / (1 + share[0]), 2 * share[1] / (1 + share[1])),
+        "roc_auc": auc_interval(auc_parts(truth.astype(np.int64), scores, patients)),
+        "average_precision": average_precision_interval(
+            value, np.array(without), per_patient(truth, patients)
+        ),
+        "specificity": proportion_interval(~said, ~truth, patients),
+        SENSITIVITY: sensitivity_interval(truth, scores, patients),
+    }
+
+
+def _balanced_accuracy(
+    labels: NDArray[np.int64], decisions: NDArray[np.int64], patients: Patients, scores: Scores
+) -> Interval:
+    """Return the interval of the mean recall of the classes, whose images differ."""
+    own = [labels == label for label in range(2 if scores.ndim == 1 else scores.shape[1])]
+    if not all(of.any() for of in own):
         return None
-    low, high = np.percentile(known, PERCENTILES)
-    return float(low), float(high)
+    right = decisions == labels
+    intervals: Sequence[Interval] = [proportion_interval(right, of, patients) for of in own]
+    return mean_of_independent([float(right[of].mean()) for of in own], intervals)
+
+
+def _average_precisions(labels: NDArray[np.int64], scores: Values, patients: Patients) -> Values:
+    """Return the average precision of each class with all patients, then without each group: (G + 1, k)."""
+    group_of = patients % min(GROUPS, int(patients.max()) + 1)
+    rows = [np.full(len(labels), -1), *(np.full(len(labels), group) for group in range(group_of.max() + 1))]
+    parts = []
+    for start in range(0, len(rows), ROWS_AT_ONCE):
+        weights = (group_of != np.stack(rows[start : start + ROWS_AT_ONCE])).astype(np.float64)
+        parts.append(weighted_metrics(labels, scores, weights, 0.5).by_class["average_precision"])
+    return np.concatenate(parts)

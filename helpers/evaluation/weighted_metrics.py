@@ -1,7 +1,7 @@
 """Weighted metrics: all metrics of the same images under many weightings at once.
 
 A weight is the number of times an image counts. One row of ones gives the metrics themselves, resampled
-counts give their bootstrap distribution.
+counts leave out or repeat patients.
 
 With more than two classes, metrics of a positive class are the macro mean over all classes, each against
 the rest, and undefined if that of one class is. Balanced accuracy is the mean sensitivity of the classes.
@@ -104,7 +104,7 @@ def weighted_metrics(labels: Labels, scores: Scores, weights: Values, threshold:
     labels, scores = checked(labels, scores)
     decisions = decide(scores, threshold)
     confusions = _confusions(labels, decisions, weights, num_classes_of(scores))
-    ranked = [_ranking(truth, score, weights) for truth, score in _one_against_rest(labels, scores)]
+    ranked = [_ranking(truth, score, weights) for truth, score in one_against_rest(labels, scores)]
     auc, precision_area, sensitivity = (np.stack(values, axis=1) for values in zip(*ranked, strict=True))
     by_class = class_rates(confusions) | {
         "roc_auc": auc,
@@ -121,7 +121,7 @@ def weighted_metrics(labels: Labels, scores: Scores, weights: Values, threshold:
 
 def weighted_auc(labels: Labels, scores: Scores, weights: Values) -> Values:
     """Compute only the area under the ROC curve, for every row of weights; see `weighted_metrics`."""
-    rankings = _one_against_rest(*checked(labels, scores))
+    rankings = one_against_rest(*checked(labels, scores))
     areas = [_ranking(truth, score, weights)[0] for truth, score in rankings]
     mean: Values = np.mean(areas, axis=0)
     return mean
@@ -193,7 +193,7 @@ def _of_probabilities(
     }
 
 
-def _one_against_rest(labels: NDArray[np.int64], scores: Values) -> list[tuple[NDArray[np.int64], Values]]:
+def one_against_rest(labels: NDArray[np.int64], scores: Values) -> list[tuple[NDArray[np.int64], Values]]:
     """Return for each reported class whether images belong to it (0 or 1) and its probability."""
     if scores.ndim == 1:
         return [(labels, scores)]

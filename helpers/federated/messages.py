@@ -105,7 +105,6 @@ class Order(Message):
         versions: of the code and of the packages that matter; a worker with others refuses.
         attempt: 0, 1, …; only the answer of the expected attempt counts.
         site: name of the only site that may do it; empty: any worker that does not belong to a site.
-        origin: host and folder of the orchestrator's checkout, `host:/folder`.
         task: name of the Celery task that runs it.
         queue: where it is sent, unless it is for a site.
     """
@@ -120,7 +119,6 @@ class Order(Message):
     versions: dict[str, str]
     attempt: int
     site: str = field(default="", kw_only=True)
-    origin: str = field(default="", kw_only=True)
 
     def to_message(self) -> dict[str, Any]:
         """Add the job's name, so that a worker of another version can say which job it refuses."""
@@ -133,8 +131,6 @@ class Order(Message):
         order = super().from_message(data)
         if not isinstance(order.run, str) or not RUN_NAME.fullmatch(order.run):
             raise MessageError(f"{cls.__name__}: {order.run!r} is not a run's name")
-        if not isinstance(order.origin, str):
-            raise MessageError(f"{cls.__name__}: the origin is not text")
         if not isinstance(order.settings, dict):
             raise MessageError(f"{cls.__name__}: settings are not a table")
         return order
@@ -182,7 +178,7 @@ class RoundOrder(Order):
         round: 1, 2, …
         clients: ids of the participants, in the order their updates are summed.
         weights: Reference of the global weights at the start of the round, as a message.
-        sent_at: when the round was dispatched, seconds since the epoch on the run's clock.
+        sent_at: when the round was dispatched, seconds since the epoch on Redis' clock.
         states: of clients since the last round in which their update counted, and of the server.
         num_clients: number of clients the training rows are divided among; all tasks of a round agree on it.
     """
@@ -257,6 +253,7 @@ class RunState(Message):
         round: the last finished round; 0 before the first.
         weights_file: file of the global weights after that round.
         best_round, best_roc_auc: the best round by validation ROC-AUC so far; None before one.
+        best_val_loss: its validation loss, which decides between equal AUCs; None in an older file.
         best_weights_file: file of that round's weights.
         state_files: files of the clients' states, by client id as text.
         server_file: file of the server's state after that round; None where it has none.
@@ -264,6 +261,7 @@ class RunState(Message):
             repeated after the commit; None where it has none.
         sites: where every client is a site, the sites of all rounds so far (Site messages), by id.
         partition_clients: number of clients whose division of the rows partition.csv holds last.
+        tables_file: file of the rows of the run's CSV files; None in a run of version 0.1.0.
     """
 
     run: str
@@ -277,6 +275,8 @@ class RunState(Message):
     server_file_before: str | None = None
     sites: list[dict[str, Any]] = field(default_factory=list)
     partition_clients: int | None = None
+    best_val_loss: float | None = None
+    tables_file: str | None = None
 
 
 @dataclass(frozen=True)

@@ -6,9 +6,12 @@ import math
 from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import replace
 
+import numpy as np
+from numpy.typing import NDArray
+
+from helpers.federated.aggregation import chunks
 from helpers.federated.changes import scale_change
 from helpers.federated.strategies.base import Update
-from helpers.federated.update_norms import squared_distance
 from helpers.federated.weights import Weights, check_alike
 
 
@@ -31,10 +34,16 @@ def clip_update(
     """
     check_alike([weights, global_weights])
     pairs = zip(weights, global_weights, trainable, strict=True)
-    norm = math.sqrt(sum(squared_distance(new, old) for new, old, is_trained in pairs if is_trained))
+    norm = math.sqrt(sum(_squared_distance(new, old) for new, old, is_trained in pairs if is_trained))
     if norm <= max_norm:
         return weights
     return scale_change(weights, global_weights, trainable, max_norm / norm)
+
+
+def _squared_distance(new: NDArray[np.generic], old: NDArray[np.generic]) -> float:
+    flat_new, flat_old = new.reshape(-1), old.reshape(-1)
+    parts = (np.subtract(flat_new[part], flat_old[part], dtype=np.float64) for part in chunks(new.size))
+    return sum(float(np.square(part).sum()) for part in parts)
 
 
 def clip_updates(

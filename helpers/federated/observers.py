@@ -1,6 +1,6 @@
 """Observers: objects notified of the events of a run. Only observers print or draw."""
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from functools import partial
 from typing import Any
@@ -21,7 +21,7 @@ class RoundProgress:
     round: int
     replied: int
     clients: int
-    workers: dict[str, dict[str, Any]]
+    workers: Mapping[str, Mapping[str, Any]]
 
 
 class Observer:

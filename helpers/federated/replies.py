@@ -9,6 +9,8 @@ from helpers.federated.messages import Message, MessageError
 Status = Literal["ok", "partial", "failed", "missing"]
 USABLE = ("ok", "partial")
 STATUSES = (*USABLE, "failed", "missing")
+MOST_CHARACTERS = 100_000
+"""Longest name of a worker and reason."""
 TOO_LARGE = 1e100
 """Losses and times are below this; integers beyond the range of a float are refused as well."""
 
@@ -31,7 +33,6 @@ class ClientReply(Message):
         seconds: time in the task; `transfer_seconds` of it went into reading and writing weights.
         state: short Reference of the client's state for its next round; None where it has none.
         state_bytes: bytes of its state that it read and wrote.
-        update_norm: Euclidean norm of the change that the update makes (`helpers.federated.update_norms`).
     """
 
     round: int
@@ -54,7 +55,6 @@ class ClientReply(Message):
     state: dict[str, Any] | None = None
     state_bytes: int = 0
     tally: dict[str, Any] | None = None
-    update_norm: float | None = None
 
 
 def read_replies(round_number: int, clients: Sequence[int], messages: Sequence[Any]) -> list[ClientReply]:
@@ -93,10 +93,12 @@ def _check(reply: ClientReply) -> None:
         raise MessageError(f"status {reply.status!r}")
     if not isinstance(reply.worker, str) or not isinstance(reply.error, str | None):
         raise MessageError("worker or error is not text")
-    loss, norm = (0.0 if value is None else value for value in (reply.train_loss, reply.update_norm))
-    numbers = (reply.started_at, reply.seconds, reply.transfer_seconds, loss, norm)
+    if len(reply.worker) + len(reply.error or "") > MOST_CHARACTERS:
+        raise MessageError("worker or error is too long")
+    loss = 0.0 if reply.train_loss is None else reply.train_loss
+    numbers = (reply.started_at, reply.seconds, reply.transfer_seconds, loss)
     if not all(type(number) in (float, int) and abs(number) < TOO_LARGE for number in numbers):
-        raise MessageError("the loss, a norm or a time is not a finite number")
+        raise MessageError("the loss or a time is not a finite number")
     scored = reply.predictions if reply.tally is None else reply.tally
     if reply.status in USABLE and None in (reply.train_loss, reply.update, scored):
         raise MessageError(f"it is {reply.status} without loss, update or predictions")

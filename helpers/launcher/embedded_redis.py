@@ -14,11 +14,13 @@ import time
 from collections.abc import Callable
 from pathlib import Path
 from typing import Self
+from urllib.parse import urlsplit
 
 import redis
 
 from helpers.cluster.connection import answers, check_reachable, connect, redact
 from helpers.cluster.errors import RedisUnreachable, ServerNotFound
+from helpers.cluster.refusals import is_away
 from helpers.launcher.child_processes import start_apart, stop_all
 
 USUAL_URL = "redis://127.0.0.1:6379/0"
@@ -77,6 +79,7 @@ def find_or_start(
         say(f"Redis: {redact(url)} (from REDIS_URL)")
         return RedisServer(url)
     if _answers_at(USUAL_URL):
+        check_reachable(connect(USUAL_URL))
         say(f"Redis: {USUAL_URL} (already running)")
         return RedisServer(USUAL_URL)
     if running := _left_running(data_dir):
@@ -86,6 +89,49 @@ def find_or_start(
     server = start_server(binary, data_dir, port)
     say(f"Redis: {server.url} (started {binary}, data in {data_dir})")
     return server
+
+
+def start_at(url: str, data_dir: Path = DATA_DIR, say: Callable[[str], None] = print) -> RedisServer | None:
+    """Start a server at an address of this machine; None if one answers there, or the address is not such.
+
+    Args:
+        url: the value of REDIS_URL.
+        data_dir, say: as for `find_or_start`.
+
+    Raises:
+        RedisUnreachable: another program holds the port, or the server does not start.
+        ServerNotFound: no Redis is installed.
+    """
+    settings = connect(url).connection_pool.connection_kwargs
+    is_plain = urlsplit(url).scheme == "redis" and not (settings.get("username") or settings.get("password"))
+    if not is_plain or settings.get("host", "localhost") not in ("localhost", "127.0.0.1"):
+        return None
+    port = int(settings.get("port", USUAL_PORT))
+    if not _is_free(port):
+        _check_holder(port)
+        return None
+    if running := _left_running(data_dir):
+        raise RedisUnreachable(
+            f"REDIS_URL names port {port}, but Redis still runs on {data_dir} at {running}: stop that one "
+            "first, or unset REDIS_URL"
+        )
+    binary = find_binary()
+    server = start_server(binary, data_dir, port)
+    say(f"Redis: {redact(url)} (from REDIS_URL; started {binary}, data in {data_dir})")
+    return RedisServer(url, server.process)
+
+
+def _check_holder(port: int) -> None:
+    """Raise RedisUnreachable if the program on a port of this machine is not Redis."""
+    with contextlib.closing(connect(f"redis://127.0.0.1:{port}/0?socket_timeout=2")) as client:
+        try:
+            client.ping()
+        except redis.RedisError as error:
+            if is_away(error) or isinstance(error, redis.InvalidResponse):
+                raise RedisUnreachable(
+                    f"port {port} of this machine is held by another program, which does not answer as Redis "
+                    "does: stop it, or set REDIS_URL to another port"
+                ) from None
 
 
 def find_binary() -> Path:
@@ -179,10 +225,17 @@ def _left_running(data_dir: Path) -> str:
 def _free_port(wanted: int) -> int:
     """Return the wanted port of 127.0.0.1 if it is free, else any free port."""
     for port in (wanted, 0):
-        with socket.socket() as probe, contextlib.suppress(OSError):
-            # As Redis does. Otherwise a port is taken for a minute after its server has died.
-            if sys.platform != "win32":
-                probe.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
-            probe.bind(("127.0.0.1", port))
-            return int(probe.getsockname()[1])
+        if number := _is_free(port):
+            return number
     raise RedisUnreachable("no port is free on 127.0.0.1")
+
+
+def _is_free(port: int) -> int:
+    """Return the number of a port of 127.0.0.1 if it is free, else 0."""
+    with socket.socket() as probe, contextlib.suppress(OSError):
+        # As Redis does. Otherwise a port is taken for a minute after its server has died.
+        if sys.platform != "win32":
+            probe.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
+        probe.bind(("127.0.0.1", port))
+        return int(probe.getsockname()[1])
+    return 0

@@ -1,6 +1,5 @@
 """Tables printed at the end: rounds and test of a run, or the runs of `--compare`. They fit 80 columns."""
 
-import socket
 from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
@@ -11,6 +10,7 @@ from rich.table import Table
 from rich.text import Text
 
 from helpers.reporting.pictures import several_shortened
+from helpers.settings.outside_text import printable
 
 ROUND_HEADERS = {  # columns of rounds.csv: headers
     "round": "round",
@@ -61,7 +61,7 @@ def print_results(
     console.print(table)
     title = f"Test of the best model (round {test['round']}), used once: {test['num_examples']} images"
     console.print(f"\n{title}", style="bold", highlight=False)
-    console.print(Text(_meaning(test, class_names)))
+    console.print(Text(printable(_meaning(test, class_names))))
     table = _table("metric", "value", "95 % interval")
     for column, name in TEST_METRICS.items():
         table.add_row(name, shown(test[column]), _interval(test, column))
@@ -82,7 +82,9 @@ def print_comparison(console: Console, table: pd.DataFrame, paths: list[Path]) -
     view = _table("model", "AUC", "95 % interval", "difference", "95 % interval")
     for row in table.fillna("").to_dict("records"):
         auc, difference = (_interval(row, name) for name in ("roc_auc", "difference"))
-        view.add_row(row["model"], shown(row["roc_auc"]), auc, shown(row["difference"]), difference)
+        view.add_row(
+            Text(printable(row["model"])), shown(row["roc_auc"]), auc, shown(row["difference"]), difference
+        )
     console.print(view)
     _print_paths(console, paths)
 
@@ -92,15 +94,9 @@ def _table(*headers: str) -> Table:
 
 
 def _print_paths(console: Console, paths: list[Path]) -> None:
-    """Print one absolute path per line, unwrapped so that it can be copied; those that exist here."""
-    here = [path.absolute() for path in paths if path.exists()]
-    if here:
-        console.print(Text(f"Results on {socket.gethostname()}:"), soft_wrap=True)
-    for path in here:
-        console.print(Text(f"  {path}"), soft_wrap=True)
-    if len(here) < len(paths):
-        missing = ", ".join(path.name for path in paths if not path.exists())
-        console.print(Text(f"Not on this machine, see the workers that aggregate: {missing}"), soft_wrap=True)
+    """Print one path per line, unwrapped so that it can be copied."""
+    for path in paths:
+        console.print(Text(printable(f"  {path}")), soft_wrap=True)
 
 
 def _interval(row: Mapping[Any, Any], name: str) -> str:

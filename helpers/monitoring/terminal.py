@@ -13,6 +13,7 @@ from rich.text import Text
 from helpers.federated.messages import RoundResult, RunState
 from helpers.federated.observers import Observer, RoundProgress
 from helpers.monitoring.result_tables import shown
+from helpers.settings.outside_text import printable
 
 LATE = 1.5
 """A client is late after this multiple of the usual time: that of the slowest client of the round before;
@@ -53,7 +54,7 @@ class TerminalObserver(Observer):
     def run_started(self, run: str, state: RunState, rounds: int) -> None:
         self._rounds = rounds
         done = f", {state.round} of them done" if state.round else ""
-        title = Text("Run ").append(run, style="bold").append(f": {rounds} rounds{done}")
+        title = Text("Run ").append(printable(run), style="bold").append(f": {rounds} rounds{done}")
         self._console.print(title, soft_wrap=True)
         if self._live is not None:
             self._live.start()
@@ -82,7 +83,7 @@ class TerminalObserver(Observer):
         )
 
     def notice(self, text: str) -> None:
-        line = Text(time.strftime("%H:%M:%S "), style="yellow").append(text, style="default")
+        line = Text(time.strftime("%H:%M:%S "), style="yellow").append(printable(text), style="default")
         self._console.print(line, soft_wrap=True)
 
     def close(self) -> None:
@@ -118,16 +119,17 @@ class TerminalObserver(Observer):
         kind, *numbers = task["job"].split(":")
         kind = kind.partition("-")[0]  # score-val, score-test
         activity = f"client {numbers[-1]}" if kind == "train" else ACTIVITIES.get(kind, kind)
+        label = Text(printable(activity))
         if not batches:
-            return (activity,)
+            return (label,)
         speed = f"{batch * self._batch_size / seconds:.0f} images/s" if seconds > 0 and batch else ""
         late = "[yellow]late[/]" if seconds > LATE * self._usual_s else ""
-        return (activity, ProgressBar(batches, batch, width=8), f"batch {batch}/{batches}", speed, late)
+        return (label, ProgressBar(batches, batch, width=8), f"batch {batch}/{batches}", speed, late)
 
 
 def _worker_name(name: str) -> Text:
     """A worker's name, which gives way if the line is too long."""
-    return Text(name, no_wrap=True, overflow="ellipsis")
+    return Text(printable(name), no_wrap=True, overflow="ellipsis")
 
 
 def _seconds(seconds: float) -> str:

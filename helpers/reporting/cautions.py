@@ -6,13 +6,14 @@ from typing import Any
 
 import pandas as pd
 
-from helpers.evaluation.intervals import auc_standard_error, bootstrap_intervals
+from helpers.evaluation.auc_intervals import standard_error
+from helpers.evaluation.intervals import FEW_TEST_PATIENTS, auc_error
 from helpers.evaluation.tallies import MEAN
-from helpers.reporting.run_files import EACH_SITE, RunFiles, SplitScores
+from helpers.federated.sites.site import EACH_SITE
+from helpers.reporting.run_files import RunFiles
 from helpers.reporting.tables import SPLITS
 
 FEW_ROUNDS = 5
-RESAMPLES = 500
 WIDE_INTERVAL = 0.1
 COARSE_AUC = 0.03
 POOR_CALIBRATION = 0.1
@@ -26,7 +27,10 @@ CLIENT_FAILURES = {
 
 
 def cautions(files: RunFiles) -> list[str]:
-    """Return the cautions, most serious first: on the data, then the clients, then the numbers."""
+    """Return the cautions, most serious first: on the data, then the clients, then the numbers.
+
+    Clients that are sites are called by their names, where the files have them.
+    """
     parts = (
         _data_cautions, _client_cautions, _class_cautions, _validation_cautions, _round_cautions,
         _test_cautions,
@@ -56,9 +60,14 @@ def _data_cautions(files: RunFiles) -> Iterator[str]:
             "Patients are unknown: images of one patient may be in both training and test, and the test then "
             "overstates the model."
         )
+    if unknown := [site["name"] for site in data.get("sites") or [] if not site["patients"]]:
+        yield (
+            f"Patients are unknown at {_number(len(unknown), 'site')}: images of one patient may be in both "
+            "training and test there, and the test then overstates the model."
+        )
     one_class = [name for name, counts in files.partition.items() if sum(map(bool, counts.values())) < 2]
     if one_class:
-        yield f"{_clients(one_class)} only images of one class."
+        yield f"{_clients(files, one_class)} only images of one class."
 
 
 def _client_cautions(files: RunFiles) -> Iterator[str]:
@@ -69,7 +78,8 @@ def _client_cautions(files: RunFiles) -> Iterator[str]:
         error = next((text for text in rows["error"] if text), "")
         reason = f": {error[:200]}" if error else "."
         did = CLIENT_FAILURES[str(status)]
-        yield f"Client {client} {did} in round{'s' * (len(rounds) > 1)} {shown}{reason}"
+        name = f"{_client(files)} {files.name_of(client)}"
+        yield f"{name} {did} in round{'s' * (len(rounds) > 1)} {shown}{reason}"
 
 
 def _class_cautions(files: RunFiles) -> Iterator[str]:
@@ -101,28 +111,25 @@ def _validation_cautions(files: RunFiles) -> Iterator[str]:
     split = files.scores.get("val")
     negatives, positives = _counts(files, "val")
     auc = files.rounds["roc_auc"].max()
+    equal = int((files.rounds["roc_auc"] == auc).sum())
+    if equal > 1:
+        yield (
+            f"{equal} rounds have the same best validation AUC, {auc:.3f}: of these the one with the "
+            "smallest validation loss is the best. More validation images would tell them apart."
+        )
     if not positives or not negatives or math.isnan(auc):
         return
     if split is not None:
-        error = _auc_error(split)
-        method = f"bootstrap over {'patients' if files.data.get('patients') else 'images'}"
+        error = auc_error(split.labels, split.scores, split.patients) or 0.0
+        method = f"by {'patient' if files.data.get('patients') else 'image'}"
     else:  # scores are written with the test
-        error = 1.96 * auc_standard_error(float(auc), positives, negatives)
+        error = 1.96 * standard_error(float(auc), positives, negatives)
         method = "Hanley & McNeil 1982, assuming one image per patient"
     if error >= COARSE_AUC:
         yield (
             f"Validation has {positives + negatives} images ({positives} {files.class_names[1]}): its AUC is "
             f"known to ± {error:.2f} (95 %, {method}). Smaller differences between rounds may be chance."
         )
-
-
-def _auc_error(split: SplitScores) -> float:
-    """Half the width of the AUC's 95 % interval from a bootstrap over patients; 0 if undefined."""
-    intervals = bootstrap_intervals(
-        split.labels, split.scores, split.patients, 0.5, seed=0, resamples=RESAMPLES
-    )
-    interval = intervals.overall["roc_auc"]
-    return (interval[1] - interval[0]) / 2 if interval else 0.0
 
 
 def _site_cautions(rounds: pd.DataFrame) -> Iterator[str]:
@@ -174,6 +181,14 @@ def _lopsided(files: RunFiles) -> int:
 
 def _test_cautions(files: RunFiles) -> Iterator[str]:
     test = files.test
+    patients = _value(test, "num_patients")
+    number = _value(test, "num_examples") if patients is None else patients
+    if number is not None and number < FEW_TEST_PATIENTS:
+        unit = "image" if patients is None else "patient"
+        yield (
+            f"The test has only {_number(number, unit)}, fewer than {FEW_TEST_PATIENTS}: its "
+            "numbers are rough, and their intervals wide."
+        )
     auc, low, high = (_value(test, name) for name in ("roc_auc", "roc_auc_low", "roc_auc_high"))
     if auc is not None and low is not None and high is not None:
         if low <= 0.5 <= high:
@@ -203,9 +218,13 @@ def _value(row: dict[str, Any], name: str) -> float | None:
     return None if value is None or isinstance(value, str) or math.isnan(value) else float(value)
 
 
-def _clients(names: list[str]) -> str:
-    shown = ", ".join(names[:8]) + (" …" if len(names) > 8 else "")
-    return f"Client {shown} has" if len(names) == 1 else f"Clients {shown} have"
+def _client(files: RunFiles) -> str:
+    return "Site" if files.sites and files.names_sites else "Client"
+
+
+def _clients(files: RunFiles, clients: list[str]) -> str:
+    shown = ", ".join(map(files.name_of, clients[:8])) + (" …" if len(clients) > 8 else "")
+    return f"{_client(files)} {shown} has" if len(clients) == 1 else f"{_client(files)}s {shown} have"
 
 
 def _number(count: Any, noun: str) -> str:

@@ -6,6 +6,7 @@ not contain are stated as not recorded.
 
 import json
 import math
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -83,19 +84,21 @@ def card(files: RunFiles) -> dict[str, Any]:
         # Runs of version 0.1.0 recorded `licence`.
         "license": data.get("license") or data.get("licence") or "not recorded; see the source of the images",
         "metrics": tables.test_metrics(test),
-        "drawn": _drawn(test, at_sites=bool(files.sites) and not is_tested_apart),
+        "drawn": _drawn(
+            test, at_sites=bool(files.sites) and not is_tested_apart and not data.get("patients")
+        ),
         "is_of_tallies": test.get("roc_auc_over") == MEAN,
         "how_chosen": _how_chosen(files),
         "operating_points": _operating_points(files),
         "by_class": tables.class_rows(files.test_classes),
         "decisions": _decisions(files),
         "scores": _score_facts(files),
-        "cautions": cautions(files),
+        "cautions": cautions(replace(files, names_sites=False)),
     }
 
 
 def _drawn(test: dict[str, Any], *, at_sites: bool) -> str:
-    """Describe what the bootstrap of the test's intervals draws."""
+    """Describe the unit of the test's intervals."""
     if at_sites:
         return "patients, or images at sites where patients are unknown"
     patients = test.get("num_patients")

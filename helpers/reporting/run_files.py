@@ -13,16 +13,16 @@ import pandas as pd
 from numpy.typing import NDArray
 
 from helpers.evaluation.weighted_metrics import checked, num_classes_of
+from helpers.federated.sites.site import described
 from helpers.run_records.tables import CLASS_COLUMNS, CLIENT_COLUMNS, PARTITION_COLUMNS, ROUND_COLUMNS
 from helpers.settings.names import current_names
+from helpers.settings.outside_text import from_cell
 from helpers.settings.types import USUAL_CLASS_NAMES
 
 TEXT_COLUMNS = (
     "client", "worker", "site", "roc_auc_over", "status", "error", "model", "kind", "file", "other", "detail",
     "name", "patient",
 )  # fmt: skip
-EACH_SITE = "each site"
-"""Value of `split_by` if each site split its own images."""
 TEST_COLUMNS = (  # those that the pages need; others of test.csv are shown if they exist
     "round", "threshold", "num_examples", "num_patients", "recall", "specificity", "roc_auc", "roc_auc_low",
     "roc_auc_high",
@@ -68,8 +68,9 @@ class RunFiles:
         state: `state` of models/<run>/state.json.
         best: models/<run>/best.json.
         audit: the audit's findings.
-        division: partition.csv, if run.json does not record the partition.
+        partition_log: partition.csv, if run.json does not record the partition.
         unreadable: one sentence per file that exists but could not be read.
+        names_sites: whether clients are called by the names of their sites.
     """
 
     run: str
@@ -84,8 +85,9 @@ class RunFiles:
     state: dict[str, Any] = field(default_factory=dict)
     best: dict[str, Any] = field(default_factory=dict)
     audit: pd.DataFrame = field(default_factory=pd.DataFrame)
-    division: pd.DataFrame = field(default_factory=lambda: pd.DataFrame(columns=PARTITION_COLUMNS))
+    partition_log: pd.DataFrame = field(default_factory=lambda: pd.DataFrame(columns=PARTITION_COLUMNS))
     unreadable: list[str] = field(default_factory=list)
+    names_sites: bool = True
 
     @property
     def is_finished(self) -> bool:
@@ -110,16 +112,8 @@ class RunFiles:
     @property
     def data(self) -> dict[str, Any]:
         if self.state.get("sites"):
-            return {"source": "each site's own images", "split_by": EACH_SITE, "counts": self._site_counts()}
+            return described(self.state["sites"])
         return _names_and_values(self.facts.get("data"))
-
-    def _site_counts(self) -> dict[str, dict[str, int]]:
-        """Return the images of each class by split, summed over the sites."""
-        sites = self.state["sites"]
-        return {
-            split: _by_label([sum(counts) for counts in zip(*(site[split] for site in sites), strict=True)])
-            for split in ("train", "val", "test")
-        }
 
     @property
     def partition(self) -> dict[str, Any]:
@@ -129,7 +123,7 @@ class RunFiles:
         recorded = self.facts.get("partition")
         if recorded is not None:
             return _names_and_values(recorded)
-        latest = self.division[self.division["round"] == self.division["round"].max()]
+        latest = self.partition_log[self.partition_log["round"] == self.partition_log["round"].max()]
         counts: dict[str, dict[str, int]] = {}
         for (client, label), count in latest.groupby(["client", "label"]).size().items():
             counts.setdefault(str(client), {})[f"{label:.0f}"] = int(count)
@@ -142,6 +136,11 @@ class RunFiles:
             return [str(site["name"]) for site in self.state["sites"]]
         names = self.facts.get("sites")
         return [str(name) for name in names] if isinstance(names, list) else []
+
+    def name_of(self, client: Any) -> str:
+        """Return the site of a client, if each is a site; otherwise the client's id."""
+        names, number = self.sites if self.names_sites else [], str(client)
+        return names[int(number)] if number.isdecimal() and int(number) < len(names) else number
 
     @property
     def versions(self) -> dict[str, Any]:
@@ -184,10 +183,10 @@ def read_run(metrics_dir: Path, models_dir: Path, run: str, audit_csv: Path | No
         scores=_scores(arrays, len(_recorded_names(facts, best)), unreadable),
         cases=_arrays(metrics / "cases.npz", unreadable),
         facts={"settings": state.get("settings"), "versions": state.get("versions"), **facts},
-        state=state.get("state") or {},
+        state=_names_and_values(state.get("state")),
         best=best,
         audit=_table(audit_csv, AUDIT_COLUMNS, unreadable),
-        division=_table(
+        partition_log=_table(
             None if facts.get("partition") else metrics / "partition.csv", PARTITION_COLUMNS, unreadable
         ),
         unreadable=unreadable,
@@ -223,7 +222,9 @@ def _table(path: Path | None, columns: Sequence[str], unreadable: list[str]) -> 
     names = [*table.columns, *(name for name in columns if name not in table.columns)]
     table = table.reindex(columns=names, fill_value="")
     for name in table.columns:
-        if name not in TEXT_COLUMNS:
+        if name in TEXT_COLUMNS:
+            table[name] = table[name].map(from_cell)
+        else:
             table[name] = pd.to_numeric(table[name], errors="coerce").astype(float)
     return table
 

@@ -122,13 +122,15 @@ def test(files: RunFiles) -> Section:
 def clients(files: RunFiles) -> Section:
     if not len(files.clients):
         raise NothingToShow("No client has reported yet.")
-    return {"rows": tables.client_rows(files)}
+    return {"rows": tables.client_rows(files), "have_own_images": bool(files.state.get("sites"))}
 
 
 def timeline(files: RunFiles) -> Section:
     if not len(files.rounds) or not files.clients["started_at"].notna().any():
         raise NothingToShow("The start times of the clients are not recorded in this run.")
-    picture, first = draw_timeline(files.rounds, files.clients)
+    picture, first = draw_timeline(
+        files.rounds, files.clients.assign(client=files.clients["client"].map(files.name_of))
+    )
     return {"pictures": [picture], "first": first, "is_cut": first > files.rounds["round"].min()}
 
 

@@ -1,7 +1,7 @@
 """Summaries of all runs, and side-by-side rows for several runs."""
 
 import time
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
@@ -32,6 +32,8 @@ class Summary:
         changed: time at which its files last changed, seconds since the epoch.
         is_finished: whether the run was tested.
         is_binary: whether there are two classes; with more, an AUC is a mean over them.
+        data_digest: of its images; empty if not recorded.
+        is_best: whether its validation AUC is the highest of the runs on the same images.
     """
 
     run: str
@@ -43,6 +45,12 @@ class Summary:
     changed: float
     is_finished: bool
     is_binary: bool
+    data_digest: str = ""
+    is_best: bool = False
+
+    @property
+    def has_validation(self) -> bool:
+        return self.best_validation_auc == self.best_validation_auc
 
     @property
     def date(self) -> str:
@@ -75,16 +83,23 @@ def check_known(metrics_dir: Path, runs: list[str]) -> None:
 
 
 def summarize(metrics_dir: Path, models_dir: Path) -> list[Summary]:
-    """Summarize every run: tested ones by test AUC, then the others by validation AUC, best first."""
+    """Summarize every run: those on the same images together, the best by validation AUC first.
+
+    The test AUC is never used. Groups are in the order of their names.
+    """
     summaries = [
         _summary(metrics_dir, read_run(metrics_dir, models_dir, run)) for run in known_runs(metrics_dir)
     ]
 
-    def rank(summary: Summary) -> tuple[float, ...]:
-        aucs = (summary.test_auc, summary.best_validation_auc)
-        return tuple(-auc if auc == auc else 1.0 for auc in aucs)
-
-    return sorted(summaries, key=lambda summary: (rank(summary), summary.run))
+    groups: dict[str, list[Summary]] = {}
+    for summary in summaries:
+        groups.setdefault(summary.data_digest, []).append(summary)
+    ordered = []
+    for digest, group in groups.items():
+        group.sort(key=lambda one: (-one.best_validation_auc if one.has_validation else 1.0, one.run))
+        is_known = digest != "" and len(group) > 1 and group[0].has_validation
+        ordered += [replace(group[0], is_best=is_known), *group[1:]]
+    return ordered
 
 
 def _summary(metrics_dir: Path, files: RunFiles) -> Summary:
@@ -101,6 +116,7 @@ def _summary(metrics_dir: Path, files: RunFiles) -> Summary:
         changed=max(path.stat().st_mtime for mark in MARKS if (path := folder / mark).is_file()),
         is_finished=files.is_finished,
         is_binary=files.is_binary,
+        data_digest=str(files.facts.get("data_digest") or ""),
     )
 
 

@@ -6,7 +6,8 @@ from typing import Any
 import pandas as pd
 
 from helpers.evaluation.metrics import confusion_of
-from helpers.reporting.run_files import EACH_SITE, RunFiles, SplitScores
+from helpers.federated.sites.site import EACH_SITE
+from helpers.reporting.run_files import RunFiles, SplitScores
 
 NAMES = {  # of metrics, in the order they are shown
     "roc_auc": "ROC-AUC",
@@ -79,7 +80,8 @@ def client_rows(files: RunFiles) -> list[dict[str, Any]]:
         counts = files.partition.get(str(client)) or {}
         rows.append(
             {
-                "client": client,
+                "client": files.name_of(client),
+                "id": str(client),
                 "workers": ", ".join(sorted(set(table["worker"]) - {""})),
                 "counts": [counts.get(str(label)) for label in range(len(files.class_names))],
                 "statuses": dict(table["status"].value_counts()),
@@ -90,7 +92,7 @@ def client_rows(files: RunFiles) -> list[dict[str, Any]]:
                 "best_auc": auc.max(),
             }
         )
-    return sorted(rows, key=lambda row: (len(str(row["client"])), str(row["client"])))
+    return sorted(rows, key=lambda row: (len(row["id"]), row["id"]))
 
 
 def how_split(data: dict[str, Any]) -> str:

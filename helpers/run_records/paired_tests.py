@@ -1,4 +1,4 @@
-"""Paired comparison of the tests of several runs: ROC-AUC differences with bootstrap intervals."""
+"""Paired comparison of the tests of several runs: ROC-AUC differences with their intervals."""
 
 from pathlib import Path
 from typing import Any
@@ -25,17 +25,16 @@ COLUMNS = [
 ]
 
 
-def compare_runs(metrics_dir: Path, runs: dict[str, str], seed: int) -> pd.DataFrame:
+def compare_runs(metrics_dir: Path, runs: dict[str, str]) -> pd.DataFrame:
     """Compare the tests of several runs, on the same images, with that of the first run.
 
     Args:
         metrics_dir: folder with a folder per run.
         runs: names of the runs by their names in the table; the first is the reference.
-        seed: of the bootstrap.
 
     Returns:
         One row per run with COLUMNS. `difference` is the reference's ROC-AUC minus the run's, with its
-        95 % interval from a paired bootstrap over patients; empty for the reference.
+        95 % interval by patient; empty for the reference.
 
     Raises:
         RecordError: a run is not finished, or was tested on other images.
@@ -55,7 +54,6 @@ def compare_runs(metrics_dir: Path, runs: dict[str, str], seed: int) -> pd.DataF
                 reference["test_scores"],
                 scores[name]["test_scores"],
                 reference["test_patients"],
-                seed,
             )
             row |= {
                 "difference": difference["difference"],

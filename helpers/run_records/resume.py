@@ -33,10 +33,14 @@ def config_to_resume(folders: RunFolders, config: Config) -> Config:
 
     Raises:
         RecordError: the run's state cannot be read.
+        ConfigError: a setting in it is wrong.
     """
     _, facts = read_state(folders)
     set_now = {name: getattr(config, name) for name in config.model_fields_set}
-    return Config.load(**(current_names(facts["settings"]) | set_now))
+    try:
+        return Config.load(**(current_names(facts.get("settings", {})) | set_now))
+    except ConfigError as error:
+        raise ConfigError(f"{folders.state}: {error}") from error
 
 
 def check_same(folders: RunFolders, facts: Mapping[str, Any], *, force: bool) -> None:

@@ -1,5 +1,6 @@
 """A run as an object: its tables, its model and its report."""
 
+import os
 from dataclasses import dataclass
 from functools import cached_property
 from pathlib import Path
@@ -65,6 +66,7 @@ class Run:
         Raises:
             RecordError: it does not exist yet or cannot be read.
         """
+        os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "2")  # TensorFlow's remarks belong to no notebook
         import keras
 
         file = self.folders.models / "best.keras"

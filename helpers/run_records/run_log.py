@@ -1,25 +1,20 @@
 """Log of a run: its records are started, extended by each round, and resumed."""
 
 import shutil
-from collections.abc import Sequence
 from dataclasses import replace
 from typing import Any
 
 from helpers.federated.messages import Averaged, Order, RoundOrder, RunState
 from helpers.federated.weights import Schema, Weights
-from helpers.run_records import checkpoint
+from helpers.run_records import checkpoint, journal
 from helpers.run_records.files import RecordError, RunFolders
-from helpers.run_records.tables import (
-    CLASS_COLUMNS,
-    CLIENT_COLUMNS,
-    PARTITION_COLUMNS,
-    ROUND_COLUMNS,
-    trim_table,
-    write_rows,
-)
 
 STATE_SETTINGS = ("STRATEGY", "UPDATE_DTYPE", "BATCH_NORM")
 """Settings that decide what clients and server keep between rounds."""
+
+
+PARTITION_SETTINGS = ("PARTITION", "SEED", "DIRICHLET_ALPHA", "SITE_COLUMN")
+"""The settings that decide which client has which rows, next to the number of clients."""
 
 
 def facts_of(order: Order) -> dict[str, Any]:
@@ -54,17 +49,17 @@ def resume_run(folders: RunFolders, order: Order, schema: Schema) -> tuple[RunSt
     """
     state, facts = checkpoint.read_state(folders)
     weights = checkpoint.load_arrays(folders, state.weights_file, schema)
-    trim_table(folders.metrics / "rounds.csv", ROUND_COLUMNS, state.round)
-    trim_table(folders.metrics / "clients.csv", CLIENT_COLUMNS, state.round)
-    trim_table(folders.metrics / "classes.csv", CLASS_COLUMNS, state.round)
-    trim_table(folders.metrics / "partition.csv", PARTITION_COLUMNS, state.round)
+    rows = journal.with_round(journal.read_rows(folders, state.tables_file), state.round, {})
+    state = replace(state, tables_file=journal.save_rows(folders, state.round, rows))
     before = facts.get("settings", {})
-    if facts != facts_of(order):  # only with --force: the partition may differ as well
-        state = replace(state, partition_clients=None)
+    is_changed = facts.get("data_digest") != order.data_digest
+    if is_changed or any(before.get(name) != order.settings.get(name) for name in PARTITION_SETTINGS):
+        state = replace(state, partition_clients=None)  # only with --force: rows change owners
     if any(before.get(name) != order.settings.get(name) for name in STATE_SETTINGS):
         # Only with --force: states kept under other settings would mislead this run.
         state = replace(state, **checkpoint.NO_STATES)
     checkpoint.commit(folders, state, facts_of(order))  # --force may have changed them
+    journal.write_csv_files(folders, rows)
     return state, weights
 
 
@@ -73,21 +68,19 @@ def commit_round(
     order: RoundOrder,
     schema: Schema,
     weights: Weights,
-    metrics: dict[str, Any],
     averaged: Averaged,
-    classes: Sequence[dict[str, Any]] = (),
+    rows: journal.Rows,
     sites: list[dict[str, Any]] | None = None,
 ) -> RunState:
-    """Write a finished round: weights, CSV rows and, last, the state; return the state.
+    """Write a finished round: weights, rows, then the state, which commits them, and CSV files.
 
     Committing a round twice leaves the same records.
 
     Args:
         folders, order: of the run and round.
         schema, weights: the new global weights.
-        metrics: the row of rounds.csv.
-        averaged: names the rows of clients.csv and the files of new states.
-        classes: the rows of classes.csv without their round; none where there are two classes.
+        averaged: names the files of new states.
+        rows: of this round, by CSV file; `rounds.csv` has one.
         sites: Site messages of the run, where its clients are sites.
 
     Raises:
@@ -96,27 +89,37 @@ def commit_round(
     state, facts = checkpoint.read_state(folders)
     if state.round not in (order.round - 1, order.round):
         raise RecordError(f"{folders.state} is at round {state.round}, expected {order.round - 1}")
+    all_rows = journal.with_round(journal.read_rows(folders, state.tables_file), order.round, rows)
     file = checkpoint.save_weights(folders, order.round, schema, weights)
-    write_rows(folders.metrics / "rounds.csv", ROUND_COLUMNS, order.round, [metrics])
-    write_rows(folders.metrics / "clients.csv", CLIENT_COLUMNS, order.round, averaged.clients)
-    if classes:
-        rows = [{"round": order.round, **row} for row in classes]
-        write_rows(folders.metrics / "classes.csv", CLASS_COLUMNS, order.round, rows)
     state = replace(
         state,
         round=order.round,
         weights_file=file,
+        tables_file=journal.save_rows(folders, order.round, all_rows),
         state_files={**state.state_files, **averaged.state_files},
         server_file=averaged.server_file,
         server_file_before=_server_file_before(state, order.round),
         sites=sites or [],
         partition_clients=None if sites else order.num_clients,
     )
-    auc = metrics["roc_auc"]
-    if auc is not None and (state.best_roc_auc is None or auc > state.best_roc_auc):
-        state = replace(state, best_round=order.round, best_roc_auc=auc, best_weights_file=file)
+    [metrics] = rows["rounds.csv"]
+    auc, loss = metrics["roc_auc"], metrics.get("val_loss")
+    if is_better(auc, loss, state):
+        state = replace(
+            state, best_round=order.round, best_roc_auc=auc, best_val_loss=loss, best_weights_file=file
+        )
     checkpoint.commit(folders, state, facts)
+    journal.write_csv_files(folders, all_rows)
     return state
+
+
+def is_better(auc: float | None, loss: float | None, state: RunState) -> bool:
+    """Return whether a round is better than the best: by validation AUC, of equal AUCs by lower loss."""
+    if auc is None or state.best_roc_auc is None:
+        return auc is not None
+    if auc != state.best_roc_auc:
+        return auc > state.best_roc_auc
+    return loss is not None and state.best_val_loss is not None and loss < state.best_val_loss
 
 
 def server_state_before(folders: RunFolders, round_number: int, schema: Schema) -> Weights:

@@ -1,7 +1,7 @@
 """CSV files of a run: columns, reading and writing."""
 
 import io
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -13,6 +13,7 @@ from helpers.evaluation.metrics import CLASS_METRIC_NAMES, METRIC_NAMES, Evaluat
 from helpers.evaluation.weighted_metrics import SENSITIVITY
 from helpers.federated.replies import USABLE, ClientReply
 from helpers.run_records.files import RecordError, write_whole
+from helpers.settings.outside_text import cell, from_cell
 
 BASIC_METRICS = list(METRIC_NAMES[:6])
 MORE_METRICS = list(METRIC_NAMES[6:])
@@ -56,6 +57,20 @@ CLIENT_COLUMNS = [
 TRAFFIC = ("bytes_down", "bytes_up", "state_bytes")
 PARTITION_COLUMNS = ["round", "file", "client", "label", "patient", "site"]
 CLASS_COLUMNS = ["round", "class", "name", "num_examples", *CLASS_METRIC_NAMES]
+OUTSIDE = (
+    "worker",
+    "site",
+    "error",
+    "file",
+    "patient",
+    "name",
+    "true",
+    "run",
+    "model",
+    "picture",
+    "decision",
+)
+"""Columns with text that comes from outside: a spreadsheet could execute it."""
 TEST_COLUMNS = [
     "model",
     "round",
@@ -83,39 +98,28 @@ def read_table(path: Path, columns: list[str]) -> pd.DataFrame:
     Raises:
         RecordError: the file cannot be read.
     """
-    if not path.exists():
-        return pd.DataFrame(columns=columns)
     try:
-        return pd.read_csv(path, dtype=str, keep_default_na=False)
+        table = pd.read_csv(path, dtype=str, keep_default_na=False)
+    except FileNotFoundError:
+        return pd.DataFrame(columns=columns)
     except (OSError, ValueError) as error:
         raise RecordError(f"{path} could not be read: {error}") from error
+    return _mapped(table, from_cell)
 
 
-def write_rows(path: Path, columns: list[str], round_number: int, rows: list[dict[str, Any]]) -> None:
-    """Add the rows of a round to a CSV file; replace any rows of that round or a later one.
+def _mapped(table: pd.DataFrame, function: Callable[[Any], Any]) -> pd.DataFrame:
+    """Return the table with a function applied to its headers and to text from outside."""
+    outside = {name: table[name].map(function) for name in OUTSIDE if name in table.columns}
+    return table.assign(**outside).rename(columns=function)
 
-    Args:
-        path: the file; created if missing.
-        columns: names, in order; other values of a row are dropped.
-        round_number: the round of `rows`.
-        rows: values by column; None is written as empty.
+
+def write_table(path: Path, columns: list[str], rows: list[dict[str, Any]]) -> None:
+    """Write a CSV file; other values of a row than `columns` are dropped, and None is written as empty.
 
     Raises:
-        RecordError: the file cannot be read or written; it is unchanged.
+        RecordError: the file cannot be written; it is unchanged.
     """
-    kept = trimmed(read_table(path, columns), round_number - 1)
-    table = pd.concat([kept, pd.DataFrame(rows, columns=columns, dtype=object)])
-    write_whole(path, to_csv(table))
-
-
-def trim_table(path: Path, columns: list[str], last_round: int) -> None:
-    """Drop the rows after `last_round`, which the run's state does not contain."""
-    if path.exists():
-        write_whole(path, to_csv(trimmed(read_table(path, columns), last_round)))
-
-
-def trimmed(table: pd.DataFrame, last_round: int) -> pd.DataFrame:
-    return table[table["round"].astype(int) <= last_round]
+    write_whole(path, to_csv(pd.DataFrame(rows, columns=columns, dtype=object)))
 
 
 def confusion_table(confusion: NDArray[np.int64], class_names: Sequence[str]) -> pd.DataFrame:
@@ -126,8 +130,12 @@ def confusion_table(confusion: NDArray[np.int64], class_names: Sequence[str]) ->
 
 
 def to_csv(table: pd.DataFrame) -> bytes:
-    """Return UTF-8 text, one line per row; floats have enough digits to be read back exactly."""
+    """Return UTF-8 text, one line per row; floats have enough digits to be read back exactly.
+
+    Text from outside is escaped where a spreadsheet would execute it; `read_table` undoes this.
+    """
     buffer = io.StringIO()
+    table = _mapped(table, cell)
     table.to_csv(buffer, index=False, lineterminator="\n")
     return buffer.getvalue().encode()
 

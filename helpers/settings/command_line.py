@@ -7,13 +7,14 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any, NoReturn, TypeVar
 
 from helpers.settings.names import RENAMED, no_such
+from helpers.settings.outside_text import printable
 
 if TYPE_CHECKING:
     from helpers.settings.base import SettingsBase
 
 SettingsClass = TypeVar("SettingsClass", bound="SettingsBase")
-NOT_OPTIONS = ("REDIS_URL", "WEIGHT_STORE", "NAMESPACE")
-"""Workers need them from their environment, and other users can see the passwords of a command line."""
+NOT_OPTIONS = ("REDIS_URL", "WEIGHT_STORE")
+"""Workers need both from their environment, and other users can see the passwords of a command line."""
 
 
 class ArgumentParser(argparse.ArgumentParser):
@@ -42,7 +43,7 @@ class ArgumentParser(argparse.ArgumentParser):
 
     def error(self, message: str) -> NoReturn:
         """Print the message in one line and exit with status 2."""
-        print(f"error: {message}", file=sys.stderr)
+        print(f"error: {printable(message)}", file=sys.stderr)
         sys.exit(2)
 
     def _visible_options(self) -> list[str]:

@@ -4,9 +4,15 @@ UserError            a setting, a name, a file or another input is wrong
 └── ConfigError      a setting is wrong
 """
 
+from helpers.settings.outside_text import printable
+
 
 class UserError(Exception):
     """An error that the user can correct; the message says what happened, where, and what to do."""
+
+    def __str__(self) -> str:
+        """Return the message, printable."""
+        return printable(super().__str__())
 
 
 class ConfigError(UserError):

@@ -52,7 +52,10 @@ def _strong_transforms(height: int, width: int) -> list[A.BasicTransform | A.One
         A.Affine(scale=(0.85, 1.15), translate_percent=(-0.08, 0.08), rotate=(-15, 15), shear=(-5, 5), p=0.8),
         # By about 1 % of the side.
         A.ElasticTransform(alpha=0.005 * side**2, sigma=max(1.0, 0.08 * side), p=0.2),
-        A.OneOf([A.RandomBrightnessContrast(0.3, 0.3), A.RandomGamma((70, 140))], p=0.5),
+        # By the mean of the image: a fraction of white would turn dark ultrasound black.
+        A.OneOf(
+            [A.RandomBrightnessContrast(0.3, 0.3, brightness_by_max=False), A.RandomGamma((70, 140))], p=0.5
+        ),
         A.OneOf(
             [
                 A.GaussNoise((0.01, 0.05), per_channel=False),
@@ -60,7 +63,7 @@ def _strong_transforms(height: int, width: int) -> list[A.BasicTransform | A.One
             ],
             p=0.3,
         ),
-        A.OneOf([A.GaussianBlur(), A.Sharpen()], p=0.2),
+        A.OneOf([A.GaussianBlur(0, (0.004 * side, 0.016 * side)), A.Sharpen()], p=0.2),
         A.CoarseDropout((1, 4), (0.05, 0.15), (0.05, 0.15), p=0.2),
         A.ToFloat(max_value=255),
     ]

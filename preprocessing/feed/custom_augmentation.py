@@ -16,6 +16,8 @@ from helpers.settings.types import AUGMENTATION_PRESETS
 
 MOST_BYTES = 1 << 16
 TRIALS = 8
+MEAN = (0.15, 0.85)  # of changed noise, whose mean is 0.5: gross changes are mistakes of scale
+FLAT = 0.02  # standard deviation of changed noise, which has 0.29
 REFUSED = frozenset(
     {
         *("FDA", "HistogramMatching", "PixelDistributionAdaptation", "TemplateTransform", "TextImage"),
@@ -122,10 +124,11 @@ def _try(text: str, shape: tuple[int, int, int]) -> None:
     """Apply the pipeline to noise, and check that the results are what a network expects.
 
     Raises:
-        ConfigError: another shape, type or range.
+        ConfigError: another shape, type or range, or images that are nearly black, white or constant.
     """
     pipeline = A.Compose(custom_transforms(text, *shape[:2]))
     generator = np.random.default_rng(0)
+    results = []
     for _ in range(TRIALS):
         image = generator.integers(0, 256, shape, np.uint8)
         try:
@@ -146,3 +149,11 @@ def _try(text: str, shape: tuple[int, int, int]) -> None:
                 f"{changed.max():g}, expected values from 0 to 255, or to 1 after A.ToFloat; leave "
                 "A.Normalize out, because networks scale their input"
             )
+        results.append(changed)
+    mean, deviation = float(np.mean(results)), float(np.median([result.std() for result in results]))
+    if not MEAN[0] <= mean <= MEAN[1] or deviation < FLAT:
+        raise ConfigError(
+            f"AUGMENTATION: the pipeline changes noise of mean 0.5 to mean {mean:.3g} and deviation "
+            f"{deviation:.2g}: the network would see nearly constant images; images are 0 to 255, so scale "
+            "once, with A.ToFloat(max_value=255) at the end or not at all, and leave A.Normalize out"
+        )

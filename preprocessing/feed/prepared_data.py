@@ -15,7 +15,6 @@ import numpy as np
 
 from helpers.settings.types import USUAL_CLASS_NAMES
 from preprocessing.errors import COMMAND, PreprocessingError
-from preprocessing.feed.array_digests import check_arrays
 
 FORMAT_VERSION = 1
 MANIFEST = "manifest.json"
@@ -67,14 +66,6 @@ class PreparedData:
                 return cls.open(path.parent)
         return None
 
-    def check_arrays(self) -> None:
-        """Check that the arrays are those that were prepared; cheap while their files do not change.
-
-        Raises:
-            PreprocessingError: naming the file that differs.
-        """
-        check_arrays(self.folder, self.manifest.get("arrays", {}))
-
     def images(self, split: str) -> np.ndarray:
         """Return the images of a split: uint8 (N, H, W, C), RGB or gray, mapped read-only."""
         if split not in self._mapped:
@@ -103,6 +94,7 @@ class PreparedData:
             "input_shape": list(self.image_shape),
             "classes": list(self.class_names),
             **self.counts_by_split(),
+            "patients": [len(set(self.patients(split))) for split in SPLITS] if self.has_patients else [],
         }
 
     def counts_by_split(self) -> dict[str, list[int]]:

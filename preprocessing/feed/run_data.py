@@ -7,12 +7,16 @@ import numpy as np
 
 from helpers.global_config import Config
 from helpers.settings.errors import ConfigError
+from helpers.settings.outside_text import printable
 from preprocessing.errors import COMMAND
 from preprocessing.feed import augment_images
 from preprocessing.feed.custom_augmentation import embed_custom_augmentation
+from preprocessing.feed.named_images import refuse_other_images
 from preprocessing.feed.prepared_data import MANIFEST, PreparedData
 from preprocessing.load_and_create_dataset import prepare
 from preprocessing.terminal_output import print_summary, progress_bar
+
+FLAT = 0.01  # standard deviation of an image from 0 to 1 in which hardly anything shows
 
 
 def data_and_config(config: Config) -> tuple[PreparedData | None, Config]:
@@ -32,7 +36,31 @@ def data_and_config(config: Config) -> tuple[PreparedData | None, Config]:
     config = embed_custom_augmentation(config)  # tried on images of the size just set
     config.check_input_shape()
     config.check_threshold()
+    warn_of_constant_images(augmented_examples(data, config), config)
     return data, config
+
+
+def check_augmentation(config: Config) -> None:
+    """Try the file of AUGMENTATION before anything else is needed, if the size of the images is known.
+
+    Raises:
+        UserError: the file or the prepared images are unsuitable.
+    """
+    if config.DATA_AT != "sites" and (config.PREPROCESSED_DIR / MANIFEST).exists():
+        embed_custom_augmentation(with_data_settings(config, PreparedData.open(config.PREPROCESSED_DIR)))
+    elif "INPUT_SHAPE" in config.model_fields_set:
+        embed_custom_augmentation(config)
+
+
+def warn_of_constant_images(images: np.ndarray, config: Config) -> None:
+    """Print a warning if most images that reach the network have hardly any contrast."""
+    flat = sum(float(image.std()) < FLAT for image in images)
+    if flat > len(images) / 2:
+        kind = "a file" if config.AUGMENTATION.startswith("{") else config.AUGMENTATION
+        print(
+            f"Warning: {flat} of {len(images)} training images are nearly constant when they reach the "
+            f"network. Check the images, their depth and AUGMENTATION ({kind})"
+        )
 
 
 def augmented_examples(data: PreparedData | None, config: Config) -> np.ndarray:
@@ -50,10 +78,12 @@ def prepared_data(config: Config) -> PreparedData:
     """
     folder = config.PREPROCESSED_DIR
     if not (folder / MANIFEST).exists():
-        print(f"{folder} has no prepared images; preparing those in {config.DATA_DIR}")
+        print(printable(f"{folder} has no prepared images; preparing those in {config.DATA_DIR}"))
         with progress_bar() as progress:
             print_summary(prepare(config, progress=progress))
-    return _open(folder, config)
+    data = _open(folder, config)
+    refuse_other_images(data, config)
+    return data
 
 
 def test_set(config: Config) -> PreparedData | None:

@@ -14,6 +14,7 @@ from typing import NamedTuple
 import numpy as np
 from numpy.typing import NDArray
 
+from helpers.settings.outside_text import cell, printable
 from preprocessing.errors import COMMAND, PreprocessingError, counted, name_some
 from preprocessing.prepare.duplicates import Copy
 from preprocessing.prepare.sources.records import ImageRecord
@@ -39,18 +40,47 @@ class Finding(NamedTuple):
     detail: str
 
 
-def audit_images(records: Sequence[ImageRecord], copies: Sequence[Copy]) -> list[Finding]:
+def copies_to_join(records: Sequence[ImageRecord], copies: Sequence[Copy], near: bool = True) -> list[Copy]:
+    """Return the copies that must stay in one split.
+
+    Near copies of two known patients are not among them: likeness alone does not make two patients one.
+
+    Args:
+        records: all images.
+        copies: pairs of indices of `records`.
+        near: whether near copies count at all.
+    """
+
+    def are_strangers(copy: Copy) -> bool:
+        one, other = records[copy.row].patient, records[copy.other].patient
+        return None not in (one, other) and one != other
+
+    return [copy for copy in copies if copy.exact or (near and not are_strangers(copy))]
+
+
+def audit_images(
+    records: Sequence[ImageRecord],
+    copies: Sequence[Copy],
+    joined: Sequence[Copy] | None = None,
+    near_counts: bool = True,
+) -> list[Finding]:
     """List copies, copies in two classes or two given splits, and patients in two given splits.
 
     Args:
         records: all images.
         copies: pairs of indices of `records`.
+        joined: those that must stay in one split, by default all.
+        near_counts: whether near copies in two classes or splits are findings, too.
     """
     findings = []
+    kept = {(copy.row, copy.other) for copy in (copies if joined is None else joined)}
     for copy in copies:
         one, other = records[copy.row], records[copy.other]
         kind = "exact_duplicate" if copy.exact else "near_duplicate"
-        findings.append(Finding(kind, one.file, other.file, copy.detail))
+        remark = "" if (copy.row, copy.other) in kept else "; not joined"
+        findings.append(Finding(kind, one.file, other.file, copy.detail + remark))
+        if not (copy.exact or near_counts):
+            continue
         if one.label != other.label:
             detail = f"class {one.label} and {other.label}; {copy.detail}"
             findings.append(Finding("label_conflict", one.file, other.file, detail))
@@ -144,4 +174,4 @@ def write_audit(path: Path, findings: Iterable[Finding]) -> None:
     with path.open("w", encoding="utf-8", newline="") as file:
         writer = csv.writer(file, lineterminator="\n")
         writer.writerow(Finding._fields)
-        writer.writerows(findings)
+        writer.writerows([cell(printable(value)) for value in finding] for finding in findings)

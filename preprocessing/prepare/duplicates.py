@@ -26,6 +26,7 @@ FLAT = 2.0  # gray levels; images with less deviation have nothing to compare
 MAX_BITS = 12  # of 64 that may differ
 MIN_COARSE = 0.7  # correlation of the coarse contrasts before alignment; avoids most alignments
 MIN_CORRELATION = 0.96  # after alignment
+MOST_CANDIDATES = 64  # per image and orientation; bounds the cost where all images are alike
 BLOCK = 256  # images reduced, hashed and compared at once; limits memory
 MAPPED_BYTES = 2**26  # of images reduced at once, if less than BLOCK
 
@@ -78,7 +79,10 @@ def make_thumbnails(pixels: Path, rows: Sequence[int], progress: Progress) -> ND
 
 
 def find_copies(
-    checksums: Sequence[str], thumbnails: NDArray[np.uint8], progress: Progress = lambda done, total: None
+    checksums: Sequence[str],
+    thumbnails: NDArray[np.uint8],
+    progress: Progress = lambda done, total: None,
+    near: bool = True,
 ) -> list[Copy]:
     """Find exact and near copies.
 
@@ -89,6 +93,7 @@ def find_copies(
         checksums: sha256 of each image file.
         thumbnails: uint8 (N, SIDE, SIDE), in the same order.
         progress: called with the number of images compared with all earlier ones.
+        near: whether to look for near copies, too.
 
     Returns:
         Exact copies, then near copies.
@@ -99,6 +104,8 @@ def find_copies(
         other = first.setdefault(checksum, row)
         if other != row:
             copies.append(Copy(row, other, exact=True, detail=f"sha256 {checksum}"))
+    if not near:
+        return copies
     rows = np.array([row for row in first.values() if thumbnails[row].std() >= FLAT], dtype=np.int64)
     return copies + _find_near_copies(rows, thumbnails, progress)
 
@@ -143,7 +150,10 @@ def _similar_pairs(
                 bits = np.bitwise_count(own_hashes[left - start] ^ hashes[:left])
                 others = np.flatnonzero(bits <= MAX_BITS)
                 others = others[family[others] != family[left]]
-                others = others[contrasts[others] @ own_contrasts[left - start] >= MIN_COARSE]
+                likeness = contrasts[others] @ own_contrasts[left - start]
+                others, likeness = others[likeness >= MIN_COARSE], likeness[likeness >= MIN_COARSE]
+                if len(others) > MOST_CANDIDATES:
+                    others = np.sort(others[np.argsort(-likeness, kind="stable")[:MOST_CANDIDATES]])
                 while len(others := others[family[others] != family[left]]):
                     yield left, int(others[0]), change
                     others = others[1:]

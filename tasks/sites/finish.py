@@ -93,8 +93,8 @@ def site_test(
         **metrics_of_test(summed),
     }
     classes = [
-        dict.fromkeys(TEST_CLASS_COLUMNS) | {"round": round_number, **about}
-        for about in class_rows(summed, context.config.class_names)
+        dict.fromkeys(TEST_CLASS_COLUMNS) | {"round": round_number, **metrics}
+        for metrics in class_rows(summed, context.config.class_names)
     ]
     return arrays, _over(MEAN, FinalTest(row, classes, summed.confusion))
 

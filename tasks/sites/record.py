@@ -3,11 +3,13 @@
 from typing import Any
 
 from celery_app import app, worker_session
-from helpers.federated.messages import Averaged, Reference, RoundResult
+from helpers.federated.messages import Averaged, Reference, RoundResult, RunState
 from helpers.federated.sites.messages import RecordOrder
+from helpers.run_records.checkpoint import read_state
 from helpers.weight_store.store import get_arrays
 from tasks.round_record import record_round
 from tasks.run_context import RoundClock, RunContext
+from tasks.run_task import write_description
 from tasks.sites.site_scores import read_site_scores
 
 
@@ -25,7 +27,10 @@ def record_scored(order: RecordOrder) -> RoundResult:
     scores = read_site_scores(context, order.round, "val", order.clients, order.sites, order.scores)
     counts = {"num_scored": len(scores.tallies), "roc_auc_over": scores.roc_auc_over}
     averaged.row.update(counts, seconds=round(clock.now(), 3))
+    known = read_state(context.folders)[0].sites
     result = record_round(context, order, averaged, weights, scores.evaluation(), order.sites)
+    if order.sites != known:  # after the commit: a resume writes it too
+        write_description(context, RunState.from_message(result.state))
     # The scores of this round stay: if the answer is lost, this task is repeated and needs them.
     earlier = [context.key("scores-val", order.round - 1, client, 0) for client in range(order.num_clients)]
     context.store.delete(earlier)

@@ -14,7 +14,8 @@ from helpers.launcher.embedded_redis import find_binary, start_server
 from tests.integration.conftest import Cluster, is_running
 
 ROUNDS = 12
-SEED = 20
+SEED = int(time.strftime("%Y%m%d"))
+"""A new schedule each day; it is printed."""
 OPTIONS = ["--epochs", str(ROUNDS), "--train-batch-size", "1"]
 
 
@@ -67,6 +68,7 @@ FAULTS = [kill_trainer, stop_trainer, kill_aggregator, restart_redis, drop_conne
 def test_twelve_rounds_under_faults(cluster: Cluster) -> None:
     cluster.have_workers(3)
     assert cluster.train("--run", "chaos-calm", *OPTIONS).returncode == 0
+    print(f"seed {SEED}")
     generator = np.random.default_rng(SEED)
     faulty = sorted(generator.choice(np.arange(1, ROUNDS + 1), 8, replace=False).tolist())
     order = [*FAULTS, *generator.choice(len(FAULTS), 3).tolist()]

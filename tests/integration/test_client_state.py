@@ -16,7 +16,7 @@ KINDS: dict[str, list[str]] = {
     "scaffold": ["--optimizer", "sgd", "--base-lr", "0.01", "--local-epochs", "2", "--strategy", "scaffold"],
     "local": ["--update-dtype", "int8", "--batch-norm", "local"],
 }
-"""Options by name of the run: control variates, and batch normalization beside error feedback."""
+"""Options by name of the run: control variates, and batch normalization and error feedback."""
 ALL_KINDS = {**KINDS, "plain": []}
 """And a run that remembers nothing: FedAvg, as it is by default."""
 

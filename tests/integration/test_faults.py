@@ -3,9 +3,7 @@
 import json
 import os
 import re
-import shutil
 import signal
-import socket
 import subprocess
 import sys
 import time
@@ -16,10 +14,9 @@ import pandas as pd
 import pytest
 
 from helpers.cluster.heartbeat import live_workers
-from helpers.cluster.versions import CODE, ROOT
+from helpers.cluster.versions import ROOT
 from helpers.launcher.child_processes import start_apart
 from helpers.launcher.embedded_redis import find_binary, start_server
-from helpers.launcher.worker_processes import worker_command
 from tests.integration.conftest import Cluster, is_running
 
 SLOW = ["--train-batch-size", "1", "--epochs", "2"]
@@ -55,7 +52,7 @@ def test_a_killed_worker_costs_time_and_no_bit(cluster: Cluster, calm: dict[str,
     assert time.monotonic() - killed_at < 15 + 10  # the lapse, one retraining, one aggregation
     status, printed = finish(training)
     assert status == 0, printed
-    assert f"was lost on {name}, which died" in printed
+    assert f"worker {name} died; retrying on another worker" in printed
     assert name_2 != name
     assert cluster.weights("killed") == calm
     rows = cluster.table("killed", "clients.csv")
@@ -75,7 +72,7 @@ def test_a_stopped_worker_counts_as_dead_and_serves_again_when_woken(
         os.kill(pid, signal.SIGCONT)
     status, printed = finish(training)
     assert status == 0, printed
-    assert f"lost on {name}" in printed
+    assert f"worker {name} died" in printed
     assert cluster.weights("stopped") == calm
     again = cluster.train("--run", "woken", "--num-workers", "6", "--epochs", "2", "--train-batch-size", "1")
     assert again.returncode == 0
@@ -116,8 +113,8 @@ def test_a_slow_client_counts_with_what_it_saw(cluster: Cluster) -> None:
 def test_too_few_clients_at_the_deadline_stop_the_run(cluster: Cluster) -> None:
     done = cluster.train("--run", "quorum", *SLOW, *TOO_LONG, "--partial-updates", "false")
     assert done.returncode == 3
-    assert "0 of 1 clients replied, MIN_CLIENTS asks for 1" in done.stderr
-    assert "no reply within" in done.stderr or "batches until the deadline" in done.stderr
+    assert "0 of 1 clients replied, MIN_CLIENTS needs 1" in done.stderr
+    assert "no reply within" in done.stderr or "batches before the deadline" in done.stderr
     assert "--resume quorum" in done.stderr
 
 
@@ -160,7 +157,7 @@ def test_a_redis_that_stays_away_ends_the_run(cluster: Cluster, tmp_path: Path) 
         assert "no live worker" in line
     status, printed = finish(training)
     assert status == 3
-    assert "stayed away for 3 s" in printed
+    assert "did not answer for 3 s" in printed
 
 
 def test_a_run_whose_redis_stayed_away_is_resumed_when_it_is_back(
@@ -171,7 +168,7 @@ def test_a_run_whose_redis_stayed_away_is_resumed_when_it_is_back(
     with cluster.redis_away():
         status, printed = finish(training)
     assert status == 3, printed
-    assert "stayed away for 3 s" in printed
+    assert "did not answer for 3 s" in printed
     assert "--resume back" in printed
     resumed = cluster.train("--resume", "back")
     assert resumed.returncode == 0, resumed.stderr
@@ -292,35 +289,13 @@ def test_a_worker_with_other_data_is_refused_and_its_part_done_elsewhere(
     assert "Traceback" not in done.stdout + done.stderr
 
 
-def test_a_worker_of_another_checkout_leaves_the_run_to_others(cluster: Cluster, tmp_path: Path) -> None:
-    for part in CODE:
-        copy = shutil.copyfile if (ROOT / part).is_file() else shutil.copytree
-        copy(ROOT / part, tmp_path / part)
-    log = tmp_path / "log"
-    command = [*worker_command("theirs"), f"--logfile={log}"]
-    theirs = subprocess.Popen(command, cwd=tmp_path, env=cluster.environment, stderr=subprocess.DEVNULL)
-    name = f"theirs@{socket.gethostname()}"
-    try:
-        while name not in live_workers(cluster.client):
-            time.sleep(0.2)
-        done = cluster.train("--run", "checkouts", "--num-workers", "8", "--epochs", "3")
-    finally:
-        theirs.kill()
-        theirs.wait()
-    assert done.returncode == 0, done.stderr
-    assert done.stdout.count(f"{name} cannot serve this run") <= 1
-    assert name not in set(cluster.table("checkouts", "clients.csv")["worker"])
-    assert log.read_text().count("failed: OtherCheckout") == 1
-    assert f"  {cluster.folder}/models/checkouts/best.keras" in done.stdout
-
-
 def test_a_task_that_fails_everywhere_ends_the_run_with_one_line(cluster: Cluster) -> None:
     (cluster.folder / "models").mkdir(exist_ok=True)
     blocked = cluster.folder / "models/blocked"
     blocked.write_text("in the way")
     done = cluster.train("--run", "blocked", "--overwrite")
     assert done.returncode == 3
-    assert re.search(r"error: start failed twice; .*RecordError", done.stderr)
+    assert re.search(r"error: start of run \S+: failed twice; .*RecordError", done.stderr)
     assert "Traceback" not in done.stderr
     assert blocked.read_text() == "in the way"
 

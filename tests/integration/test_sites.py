@@ -2,6 +2,7 @@
 
 import base64
 import contextlib
+import json
 import re
 import signal
 import subprocess
@@ -61,6 +62,13 @@ def test_the_metrics_are_those_of_all_sites_images_together(apart: Cluster) -> N
     assert clients["site"].tolist() == ["north", "south", "west"] * 2
     assert (rounds["num_scored"] == 3).all()
     assert set(rounds["roc_auc_over"]) == {"all images"}
+    page = (apart.folder / "metrics/together/report.html").read_text()
+    assert "its site’s own validation images" in page
+    assert '<th scope="row">south</th>' in page
+    data = json.loads((apart.folder / "metrics/together/run.json").read_text())["data"]
+    assert [site["name"] for site in data["sites"]] == [*SITES]
+    assert sum(data["counts"]["test"].values()) == sum(round(0.3 * count) for count in SITES.values())
+    assert data["patients"] is None
     best = apart.table("together", "test.csv").iloc[0]
     with np.load(apart.folder / "metrics/together/scores.npz") as arrays:
         labels, scores = arrays["val_labels"], arrays["val_scores"].astype(np.float64)
@@ -116,8 +124,8 @@ def test_a_site_leaves_and_comes_back_and_keeps_its_scores(apart: Cluster) -> No
     finally:
         training.kill()
     assert training.returncode == 0, output + errors
-    assert "south has left" in output
-    assert "south has come" in output
+    assert "south left" in output
+    assert "south joined" in output
     assert "site south is left out of the metrics" in output
     rounds, clients = apart.table("leaving", "rounds.csv"), apart.table("leaving", "clients.csv")
     assert rounds["num_clients"].tolist() == [3, 2, 3]

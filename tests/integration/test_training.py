@@ -64,8 +64,9 @@ def test_the_same_settings_give_the_same_numbers(cluster: Cluster) -> None:
         ]
         pd.testing.assert_frame_equal(*tables, check_exact=True)
     assert cluster.weights("same-1") == cluster.weights("same-2")
-    assert cluster.train("--run", "other-seed", "--epochs", "2", "--seed", "7").returncode == 0
-    assert cluster.weights("other-seed").keys() != cluster.weights("same-1").keys()
+    other = cluster.train("--run", "other-seed", "--epochs", "2", "--seed", "7")
+    assert other.returncode == 2
+    assert "--seed 7" in other.stdout + other.stderr
 
 
 def test_weights_may_lie_in_a_folder_instead_of_redis(cluster: Cluster, tmp_path: Path) -> None:
@@ -96,7 +97,7 @@ def test_any_number_of_clients(cluster: Cluster, clients: int) -> None:
     run = f"clients-{clients}"
     done = cluster.train("--run", run, "--epochs", "1", "--num-workers", str(clients))
     assert done.returncode == 0, done.stderr
-    assert "lost" not in done.stdout
+    assert "retrying" not in done.stdout
     table = cluster.table(run, "clients.csv")
     assert table["client"].tolist() == list(range(clients))
     assert table["num_examples"].sum() == 567

@@ -70,7 +70,7 @@ def test_the_readme_is_short():
 
 def test_the_readme_says_that_this_is_no_medical_device():
     head = (ROOT / "README.md").read_text()[:600]
-    assert "This is research software, no medical device." in head
+    assert "This is research software, not a medical device." in head
 
 
 def test_the_checks_catch(tmp_path):

@@ -41,7 +41,7 @@ MAY_IMPORT = {
     # `run.py` uses these before the packages are installed.
     "helpers.settings.command_line": ("helpers.settings",),
     "helpers.settings.names": ("helpers.settings.errors",),
-    "helpers.settings.errors": (),
+    "helpers.settings.errors": ("helpers.settings.outside_text",),
 }
 # Libraries: the modules that may import them.
 KERAS_USERS = (
@@ -69,7 +69,7 @@ ONLY_LIBRARIES = {
     "helpers.federated": ("numpy",),
     "helpers.settings.command_line": (),
     "helpers.settings.names": (),
-    "helpers.settings.errors": (),
+    "helpers.settings.errors": ("helpers.settings.outside_text",),
 }
 
 # Packages of the project that only these parts, and the package itself, may import.

@@ -65,6 +65,19 @@ def test_wrong_options_are_refused_with_status_2(words, message, capsys):
     assert message in capsys.readouterr().err
 
 
+@pytest.mark.parametrize(
+    "option", ["--epoch", "--worker", "--rnu", "--metric-dir", "--data-dri", "--ou", "--o"]
+)
+@pytest.mark.parametrize("name", sorted(run.COMMANDS.keys() - {"setup", "test"}))
+def test_no_option_is_abbreviated_and_a_mistyped_one_is_one_line(name, option, capsys):
+    needed = {"predict": ["best.keras", "a.png"], "export": ["best.keras"], "compare": ["a", "b"]}
+    with pytest.raises(SystemExit) as caught:
+        run.call(name, [*needed.get(name, []), option, "3"])
+    assert caught.value.code == 2
+    (line,) = capsys.readouterr().err.splitlines()
+    assert line.startswith(f"error: {option}: there is no such option; ")
+
+
 @pytest.mark.parametrize("name", ["up", "train"])
 def test_a_number_of_workers_is_positive(name, capsys):
     assert run.call(name, ["--workers", "0"]) == 2
@@ -189,6 +202,40 @@ def test_an_environment_that_has_the_packages_is_used_as_it_is(project, monkeypa
     assert run.main([name]) == (0 if name == "setup" else 7)
     assert project.commands == []
     assert not run.VENV.exists()
+
+
+@pytest.mark.parametrize("name", ["runs", "compare"])
+def test_a_light_command_needs_few_packages_and_installs_none(project, monkeypatch, capsys, name):
+    monkeypatch.setattr(run, "call", lambda name, options: 7)
+    monkeypatch.setattr(run, "differing_packages", lambda file: iter(["tensorflow absent, not 2.21.0"]))
+    assert run.main([name]) == 7
+    monkeypatch.setattr(run, "differing_packages", lambda file: iter(["pandas 2.0, not 3.1.1"]))
+    assert run.main([name]) == 1
+    (line,) = capsys.readouterr().err.splitlines()
+    assert line.startswith(
+        "error: this Python lacks a package (pandas 2.0, not 3.1.1): `python run.py setup`"
+    )
+    assert project.commands == []
+    assert not run.VENV.exists()
+
+
+def test_light_packages_are_pinned():
+    pins = {line.partition("==")[0] for line in (ROOT / "requirements.txt").read_text().splitlines()}
+    assert set(run.LIGHT_PACKAGES) <= pins
+
+
+def test_the_container_has_what_worker_and_orchestrator_import():
+    kept = {line[1:] for line in (ROOT / ".dockerignore").read_text().splitlines() if line.startswith("!")}
+    seen, to_read = set(), ["distributed_training_index.py", "celery_app.py", "run.py"]
+    while to_read:
+        name = to_read.pop()
+        seen.add(name)
+        files = [ROOT / name] if name.endswith(".py") else sorted((ROOT / name).rglob("*.py"))
+        for node in (node for file in files for node in ast.walk(ast.parse(file.read_text()))):
+            tops = {imported.partition(".")[0] for imported in names_imported(node)}
+            own = {each for top in tops for each in (top, f"{top}.py") if top and (ROOT / each).exists()}
+            to_read += sorted(own - seen - set(to_read))
+    assert seen <= kept
 
 
 def test_packages_that_differ_from_the_pins_are_found(tmp_path, monkeypatch):

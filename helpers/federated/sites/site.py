@@ -2,7 +2,7 @@
 
 import re
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import Any, Self
 
 from helpers.federated.messages import Message, MessageError
@@ -16,6 +16,9 @@ LONGEST_CLASS_NAME = 100  # letters
 MOST_CLASSES = 1000
 MOST_SHOWN = 12
 DIGEST = re.compile(r"[0-9a-f]{64}")
+SPLITS = ("train", "val", "test")
+EACH_SITE = "each site"
+"""Value of `split_by` if each site split its own images."""
 
 
 @dataclass(frozen=True)
@@ -28,6 +31,7 @@ class Site(Message):
         input_shape: height, width (pixels) and channels of its images.
         classes: names of their classes, in order of the labels.
         train, val, test: number of images of each class.
+        patients: number of patients in train, val and test; empty if they are unknown.
     """
 
     name: str
@@ -37,10 +41,11 @@ class Site(Message):
     train: Counts
     val: Counts
     test: Counts
+    patients: Counts = field(default_factory=list)
 
     @classmethod
     def from_message(cls, data: Any) -> Self:
-        site = super().from_message(data)
+        site = super().from_message({"patients": [], **data} if isinstance(data, dict) else data)
         for value, kind in ((site.name, SITE_NAME), (site.data_digest, DIGEST)):
             if not isinstance(value, str) or not kind.fullmatch(value):
                 raise MessageError(f"Site: {value!r} is not a name or digest")
@@ -48,12 +53,47 @@ class Site(Message):
         is_list = isinstance(names, list) and 2 <= len(names) <= MOST_CLASSES
         if not is_list or not all(isinstance(name, str) and is_class_name(name) for name in names):
             raise MessageError(f"Site {site.name}: its classes are not a list of names")
-        numbers = {"input_shape": 3, **dict.fromkeys(("train", "val", "test"), len(names))}
-        for counts, number in ((getattr(site, field), number) for field, number in numbers.items()):
+        numbers = {"input_shape": 3, **dict.fromkeys(SPLITS, len(names))}
+        numbers["patients"] = len(SPLITS) if site.patients else 0
+        for counts, number in ((getattr(site, name), number) for name, number in numbers.items()):
             whole = isinstance(counts, list) and all(type(n) is int and 0 <= n < MOST_IMAGES for n in counts)
             if not whole or len(counts) != number:
                 raise MessageError(f"Site {site.name}: {counts!r} are not {number} counts")
         return site
+
+
+def described(sites: Sequence[Mapping[str, Any]]) -> dict[str, Any]:
+    """Return what run.json records of the sites' images: counts by split and class, of each and of all.
+
+    Args:
+        sites: Site messages of the run, by id.
+    """
+
+    def by_label(counts: Sequence[int]) -> dict[str, int]:
+        return {str(label): count for label, count in enumerate(counts)}
+
+    counts = {split: [site[split] for site in sites] for split in SPLITS}
+    patients = [site.get("patients") or [] for site in sites]
+    are_known = bool(patients) and all(patients)
+    summed = [sum(of_split) for of_split in zip(*patients, strict=True)] if are_known else []
+    return {
+        "source": "each site's own images",
+        "split_by": EACH_SITE,
+        "counts": {
+            split: by_label([sum(of_class) for of_class in zip(*of_split, strict=True)])
+            for split, of_split in counts.items()
+        },
+        "patients": dict(zip(SPLITS, summed, strict=True)) if are_known else None,
+        "sites": [
+            {
+                "name": site.get("name"),
+                "data_digest": site.get("data_digest"),
+                "counts": {split: by_label(site[split]) for split in SPLITS},
+                "patients": dict(zip(SPLITS, of_site, strict=True)) if of_site else None,
+            }
+            for site, of_site in zip(sites, patients, strict=True)
+        ],
+    }
 
 
 def is_class_name(name: str) -> bool:

@@ -14,7 +14,7 @@ from contextlib import contextmanager
 from dataclasses import replace
 from functools import partial
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
@@ -22,6 +22,7 @@ from numpy.typing import NDArray
 from helpers.global_config import Config
 from preprocessing.errors import PreprocessingError, counted, name_some
 from preprocessing.prepare.sources.breast_crop import crop_breast
+from preprocessing.prepare.sources.dicom_display import displayed_gray, is_mask, stored_values
 from preprocessing.prepare.sources.image_folder import find_images, fit_image, read_bytes
 from preprocessing.prepare.sources.records import (
     ImageFile,
@@ -32,12 +33,16 @@ from preprocessing.prepare.sources.records import (
 )
 from preprocessing.prepare.sources.source import POSITIVE_CLASS, Option, Progress, Source
 
-if TYPE_CHECKING:
-    from pydicom import Dataset
-
 SUFFIXES = {".dcm", ".dicom", ".ima"}
 KINDS = "DICOM: .dcm, .dicom, .ima, or DICM at byte 128"
-PERCENTILES = (1.0, 99.5)  # black and white of an image whose header has no window
+COLORS = (
+    "RGB",
+    "YBR_FULL",
+    "YBR_FULL_422",
+    "YBR_ICT",
+    "YBR_RCT",
+    "PALETTE COLOR",
+)  # pydicom makes RGB of them
 MOST_BITS = 16  # per gray level
 
 
@@ -65,7 +70,7 @@ def find_dicoms(
     records = images.records
     if all(record.patient is None for record in records):
         records = _number_patients(folder, records)
-    metadata = {"options": {"crop_breast": True}} if crop else {}
+    metadata = images.metadata | ({"options": {"crop_breast": True}} if crop else {})
     return replace(images, records=records, read=partial(read_dicom, crop=crop), metadata=metadata)
 
 
@@ -137,6 +142,8 @@ def _decode(data: bytes) -> NDArray[np.uint8]:
     from pydicom.pixels.utils import pixel_array
 
     image = dcmread(io.BytesIO(data))
+    if is_mask(image):
+        raise UnreadableImageError("a mask by its header; move it away")
     if "PixelData" not in image:
         raise UnreadableImageError("a DICOM file without pixels")
     if (frames := int(image.get("NumberOfFrames") or 1)) > 1:
@@ -154,38 +161,13 @@ def _decode(data: bytes) -> NDArray[np.uint8]:
     if interpretation in ("MONOCHROME1", "MONOCHROME2"):
         if image.BitsAllocated > MOST_BITS:
             raise UnreadableImageError(f"{image.BitsAllocated} bits per pixel, expected at most {MOST_BITS}")
-        gray = _displayed_gray(pixels, image)
-        return 255 - gray if interpretation == "MONOCHROME1" else gray
+        return displayed_gray(stored_values(pixels, image), image)
+    if interpretation not in COLORS or image.PixelRepresentation:
+        raise UnreadableImageError("its kind of colors is not read; export it as RGB or gray")
     if interpretation == "PALETTE COLOR":
-        pixels = apply_color_lut(pixels, image)
+        pixels = apply_color_lut(stored_values(pixels, image), image)
         bits = 8 * pixels.itemsize
     return np.ascontiguousarray((pixels >> max(0, bits - 8)).astype(np.uint8)[..., ::-1])
-
-
-def _displayed_gray(pixels: NDArray[Any], image: "Dataset") -> NDArray[np.uint8]:
-    """Return gray levels 0-255 by the header's VOI table or window.
-
-    Without either, 8-bit images stay as they are and others are scaled by percentiles. The mapping is
-    computed per gray level, not per pixel: a mammogram has twenty million pixels.
-    """
-    from pydicom.pixels.processing import apply_modality_lut, apply_voi_lut
-
-    low, high = int(pixels.min()), int(pixels.max())
-    levels = np.arange(low, high + 1)
-    values = apply_modality_lut(levels, image)
-    if image.get("VOILUTSequence"):
-        values = apply_voi_lut(np.rint(values).astype(np.int64), image)
-        black, white = 0.0, 2.0 ** image.VOILUTSequence[0].LUTDescriptor[2] - 1
-    elif image.get("WindowWidth") is not None and image.get("WindowCenter") is not None:
-        values = apply_voi_lut(values, image)
-        black, white = apply_voi_lut(np.array([-np.inf, np.inf]), image)
-    elif image.BitsStored <= 8 and low >= 0:
-        values, black, white = levels, 0.0, 2.0**image.BitsStored - 1
-    else:
-        black, white = np.interp(np.percentile(pixels, PERCENTILES), levels, values)
-    span = (white - black) or 1.0
-    shown = np.rint(np.clip((values - black) / span, 0, 1) * 255).astype(np.uint8)
-    return shown[np.subtract(pixels, low, dtype=np.int32)]
 
 
 @contextmanager

@@ -9,15 +9,12 @@ import numpy as np
 from numpy.typing import NDArray
 
 from helpers.global_config import Config
-from preprocessing.errors import PreprocessingError
+from preprocessing.errors import PreprocessingError, counted, name_some
 from preprocessing.prepare.sources.class_names import name_classes
-from preprocessing.prepare.sources.manifest_csv import (
-    LABEL,
-    MANIFEST,
-    add_columns,
-    check_listed,
-    read_columns,
-)
+from preprocessing.prepare.sources.image_header import read_header, turn
+from preprocessing.prepare.sources.manifest_csv import LABEL, add_columns, check_listed, read_columns
+from preprocessing.prepare.sources.manifest_table import MANIFEST, find_manifest
+from preprocessing.prepare.sources.masks import find_masks, is_mask_name
 from preprocessing.prepare.sources.records import (
     ImageFile,
     ImageRecord,
@@ -60,24 +57,38 @@ def find_images(
         PreprocessingError: the folder or a class is missing or empty, there are fewer than two classes,
             their order is unknown, or manifest.csv does not match the images.
     """
-    manifest = folder / MANIFEST
-    columns = read_columns(manifest)
+    manifest = find_manifest(folder)
+    columns, notes = read_columns(manifest)
+    files = _files_below(folder, is_image)
+    masks = find_masks(files)
     if LABEL in columns:
-        class_of = columns[LABEL]
-        check_listed(manifest, class_of, _files_below(folder, folder, is_image))
+        class_of = {file: name for file, name in columns[LABEL].items() if file not in masks}
+        check_listed(manifest, class_of, [file for file in files if file not in masks])
     else:
-        class_of = _class_of_folder(folder, is_image, kinds)
+        class_of = _class_of_folder(folder, [file for file in files if file not in masks], kinds)
     where = f"column label of {manifest}" if LABEL in columns else str(folder)
+    if masks:
+        where += f", without {counted(len(masks), 'mask')} such as {masks[0]},"
+        notes.append(
+            f"Left out, masks by their names ({len(masks)}): {name_some(masks)}. "
+            "Rename them if they are images"
+        )
     if columns and LABEL not in columns:
         where += f", whose {MANIFEST} has no column label,"
     classes, order = name_classes(set(class_of.values()), positive, class_names, where)
     records = [ImageRecord(file, order.index(name)) for file, name in class_of.items()]
     records.sort(key=lambda record: (record.label, record.file))
-    return ImageSet(add_columns(manifest, records, columns), classes, read_image)
+    metadata = {"notes": notes} if notes else {}
+    return ImageSet(add_columns(manifest, records, columns), classes, read_image, metadata)
 
 
-def _class_of_folder(folder: Path, is_image: Callable[[Path], bool], kinds: str) -> dict[str, str]:
+def _class_of_folder(folder: Path, images: Sequence[str], kinds: str) -> dict[str, str]:
     """Return the class of every image: a numbered folder if there is a `0` or `1`, else a named one.
+
+    Args:
+        folder: folder of the classes.
+        images: all images below it, without masks.
+        kinds: as in `find_images`.
 
     Raises:
         PreprocessingError: a numbered folder, from 0 to the last, is missing or empty, or no folder has
@@ -85,11 +96,15 @@ def _class_of_folder(folder: Path, is_image: Callable[[Path], bool], kinds: str)
     """
     entries = sorted(folder.iterdir()) if folder.is_dir() else []
     names = [path.name for path in entries if path.is_dir() and path.name[0] != "."]
+    names = [name for name in names if not is_mask_name(name)]
+    below: dict[str, list[str]] = {}
+    for file in images:
+        below.setdefault(file.split("/")[0], []).append(file)
     numbers = [int(name) for name in names if name.isdecimal() and name == str(int(name))]
     is_numbered = 0 in numbers or 1 in numbers
     files_of: dict[str, list[str]] = {}
     for name in map(str, range(max(1, *numbers) + 1)) if is_numbered else names:
-        files_of[name] = _files_below(folder / name, folder, is_image)
+        files_of[name] = below.get(name, [])
         if is_numbered and not files_of[name]:
             last = max(numbers)
             because = f" (numbered folders are classes, and the last is {last}/)" if last > 1 else ""
@@ -110,12 +125,12 @@ def _no_images(folder: Path, empty: Path, kinds: str, because: str = "") -> str:
     )
 
 
-def _files_below(folder: Path, root: Path, is_image: Callable[[Path], bool]) -> list[str]:
-    """Return the images in a folder at any depth, relative to `root`.
+def _files_below(root: Path, is_image: Callable[[Path], bool]) -> list[str]:
+    """Return the images in a folder at any depth, relative to it.
 
     Hidden files are skipped: macOS writes `._image.png` next to images copied to other disks.
     """
-    paths = folder.rglob("*")
+    paths = root.rglob("*")
     files = (path for path in paths if not path.name.startswith(".") and path.is_file() and is_image(path))
     return [path.relative_to(root).as_posix() for path in files]
 
@@ -124,15 +139,17 @@ def read_image(path: Path, shape: ImageShape) -> ImageFile:
     """Read one image file.
 
     Args:
-        path: PNG, JPEG, BMP, TIFF or PGM; gray, RGB or RGBA (alpha is dropped); 8 or 16 bit.
+        path: PNG, JPEG, BMP, TIFF or PGM; gray, RGB or RGBA (alpha is dropped); 8 or 16 bit. Its header is
+            followed: orientation, white, whether 0 is white.
         shape: height, width and channels of the result.
 
     Raises:
-        UnreadableImageError: empty, damaged, of another kind, or not readable.
+        UnreadableImageError: empty, damaged, of another kind, with several pages, or not readable.
     """
     data = read_bytes(path)
+    header = read_header(data)
     try:
-        pixels = cv2.imdecode(np.frombuffer(data, np.uint8), cv2.IMREAD_UNCHANGED)
+        pixels = cv2.imdecode(np.frombuffer(header.data, np.uint8), cv2.IMREAD_UNCHANGED)
     except cv2.error:
         pixels = None
     if pixels is None:
@@ -141,7 +158,11 @@ def read_image(path: Path, shape: ImageShape) -> ImageFile:
         raise UnreadableImageError(f"pixels are {pixels.dtype}, expected 8 or 16 bit whole numbers")
     if pixels.ndim == 3 and pixels.shape[2] not in (1, 3, 4):
         raise UnreadableImageError(f"{pixels.shape[2]} channels, expected 1, 3 or 4")
-    return ImageFile(fit_image(pixels, shape), hashlib.sha256(data).hexdigest())
+    white = header.white or _white(pixels)
+    if header.is_inverted:
+        pixels = white - pixels
+    pixels = turn(pixels, header.orientation)
+    return ImageFile(fit_image(pixels, shape, white), hashlib.sha256(data).hexdigest())
 
 
 def read_bytes(path: Path) -> bytes:
@@ -159,7 +180,7 @@ def read_bytes(path: Path) -> bytes:
     return data
 
 
-def fit_image(pixels: np.ndarray, shape: ImageShape) -> NDArray[np.uint8]:
+def fit_image(pixels: np.ndarray, shape: ImageShape, white: int | None = None) -> NDArray[np.uint8]:
     """Resize an image decoded by OpenCV, reduce it to 8 bit and convert it to RGB or gray.
 
     A 16-bit image is not stretched to its own extremes, so brightness stays comparable between images.
@@ -167,12 +188,12 @@ def fit_image(pixels: np.ndarray, shape: ImageShape) -> NDArray[np.uint8]:
     Args:
         pixels: uint8 or uint16 (H, W), (H, W, 1), (H, W, 3) BGR or (H, W, 4) BGRA.
         shape: height, width and channels of the result.
+        white: the value of white, if the file states it.
 
     Returns:
         uint8 `shape`, RGB or gray, 0-255.
     """
-    # Scanners store 12 bits in 16-bit files. With 65535 as white these would be almost black.
-    white = 255 if pixels.dtype == np.uint8 else 4095 if pixels.max() <= 4095 else 65535
+    white = white or _white(pixels)
     height, width, channels = shape
     if pixels.shape[:2] != (height, width):
         shrinks = height < pixels.shape[0] or width < pixels.shape[1]
@@ -180,12 +201,17 @@ def fit_image(pixels: np.ndarray, shape: ImageShape) -> NDArray[np.uint8]:
             pixels, (width, height), interpolation=cv2.INTER_AREA if shrinks else cv2.INTER_LINEAR
         )
     if white != 255:
-        pixels = np.rint(pixels * np.float32(255 / white)).astype(np.uint8)
+        pixels = np.rint(np.minimum(pixels, white) * np.float32(255 / white)).astype(np.uint8)
     decoded = 1 if pixels.ndim == 2 else pixels.shape[2]
     if decoded != channels or decoded == 3:
         pixels = cv2.cvtColor(pixels, CONVERSIONS[decoded, channels])
     image: NDArray[np.uint8] = pixels.reshape(shape)
     return image
+
+
+def _white(pixels: np.ndarray) -> int:
+    # Scanners store 12 bits in 16-bit files. With 65535 as white these would be almost black.
+    return 255 if pixels.dtype == np.uint8 else 4095 if pixels.max() <= 4095 else 65535
 
 
 CONVERSIONS = {

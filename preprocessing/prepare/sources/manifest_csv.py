@@ -5,7 +5,6 @@ All other columns are kept, such as the device or the site. A column with two va
 describe files and is dropped.
 """
 
-import csv
 from collections.abc import Iterable, Sequence
 from dataclasses import replace
 from pathlib import Path, PurePosixPath
@@ -13,9 +12,9 @@ from typing import Any
 
 from preprocessing.errors import PreprocessingError, counted, name_some
 from preprocessing.feed.prepared_data import SPLITS
+from preprocessing.prepare.sources.manifest_table import Table, read_table
 from preprocessing.prepare.sources.records import ImageRecord
 
-MANIFEST = "manifest.csv"
 LABEL = "label"
 RECORD_COLUMNS = ("patient", "split")
 KNOWN_COLUMNS = (LABEL, *RECORD_COLUMNS)
@@ -24,38 +23,26 @@ Columns = dict[str, dict[str, Any]]
 """Text values by column and file, without the column `file`."""
 
 
-def read_columns(manifest: Path) -> Columns:
-    """Return the columns of manifest.csv, empty if there is no such file.
+def read_columns(manifest: Path) -> tuple[Columns, list[str]]:
+    """Return the columns of manifest.csv, empty if there is no such file, and notes for the user.
 
     Raises:
-        PreprocessingError: not a UTF-8 CSV file, no column `file`, or two rows that contradict each other.
+        PreprocessingError: not a table, no column for the file, or two rows that contradict each other.
     """
     if not manifest.exists():
-        return {}
-    try:
-        with manifest.open(encoding="utf-8-sig", newline="") as lines:
-            rows = csv.DictReader(lines)
-            names = rows.fieldnames or ()
-            known = [name for name in KNOWN_COLUMNS if name in names]
-            if known and "file" not in names:
-                raise PreprocessingError(
-                    f"{manifest}: has a column {' and '.join(known)} but no column file; "
-                    "add it (0/image.png, …)"
-                )
-            return _collect(manifest, [name for name in names if name not in ("file", "")], rows)
-    except (csv.Error, UnicodeDecodeError) as error:
-        raise PreprocessingError(f"{manifest}: {error}; save it as a UTF-8 CSV file") from None
+        return {}, []
+    table = read_table(manifest)
+    return _collect(manifest, table), table.notes
 
 
-def _collect(manifest: Path, names: list[str], rows: Iterable[dict[str, Any]]) -> Columns:
-    columns: Columns = {name: {} for name in names}
+def _collect(manifest: Path, table: Table) -> Columns:
+    columns: Columns = {name: {} for name in table.names if name not in ("file", "")}
     ambiguous = set()
-    for row in rows:
-        if "file" not in row:
-            return {}
-        file = PurePosixPath((row["file"] or "").strip().replace("\\", "/")).as_posix()
+    for fields in table.rows:
+        row = dict(zip(table.names, fields, strict=True))
+        file = PurePosixPath(row["file"].replace("\\", "/")).as_posix()
         for name, values in columns.items():
-            value = (row[name] or "").strip()
+            value = row[name]
             if values.setdefault(file, value) != value:
                 if name in KNOWN_COLUMNS:
                     raise PreprocessingError(f"{manifest}: {file} has two {name}s; keep one row for it")
@@ -105,6 +92,12 @@ def add_columns(manifest: Path, records: Sequence[ImageRecord], columns: Columns
         PreprocessingError: an image without a value for patient or split, or with an unknown split.
     """
     filled = list(records)
+    listed = next(iter(columns.values()), {})
+    if listed and records and not any(record.file in listed for record in records):
+        raise PreprocessingError(
+            f"{manifest}: none of its {len(listed)} rows names an image below {manifest.parent}, such as "
+            f"{records[0].file}; correct the column file: {name_some(list(listed)[:3])}"
+        )
     for column in [name for name in RECORD_COLUMNS if name in columns]:
         values = columns[column]
         missing = [record.file for record in filled if not values.get(record.file)]

@@ -25,7 +25,7 @@ from preprocessing.errors import PreprocessingError
 from preprocessing.feed.prepared_data import SPLITS
 from preprocessing.prepare.sources.class_names import name_classes
 from preprocessing.prepare.sources.image_folder import find_images
-from preprocessing.prepare.sources.manifest_csv import MANIFEST
+from preprocessing.prepare.sources.manifest_table import MANIFEST
 from preprocessing.prepare.sources.medmnist_sets import SETS, Set
 from preprocessing.prepare.sources.records import ImageSet
 from preprocessing.prepare.sources.source import Option, Progress, Source

@@ -49,7 +49,7 @@ def place(tmp_path_factory) -> SimpleNamespace:
 
 @pytest.fixture
 def named_threshold(place):
-    """best.json beside the model."""
+    """best.json next to the model."""
     file = place.model_file.with_name("best.json")
     yield lambda text: file.write_text(text)
     file.unlink(missing_ok=True)

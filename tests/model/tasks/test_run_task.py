@@ -14,6 +14,8 @@ from tasks import run_task
 from tasks.final_test import FinalTest
 from tasks.run_task import _description
 
+STATE = RunState("r", 0, "w", None, None, None)
+
 
 def test_run_json_says_how_the_images_were_split(tmp_path):
     for label in (0, 1):
@@ -25,15 +27,15 @@ def test_run_json_says_how_the_images_were_split(tmp_path):
     order = SimpleNamespace(run="r", settings={}, data_digest="", versions={})
     prepared = prepare(config, allow=["leaks"])
     context = SimpleNamespace(order=order, config=config, data=prepared)
-    assert _description(context, {"python": "3"})["environment"] == {"python": "3"}
-    assert _description(context, {})["classes"] == ("non-cancerous", "cancerous")
-    data = _description(context, {})["data"]
+    assert _description(context, {"python": "3"}, STATE)["environment"] == {"python": "3"}
+    assert _description(context, {}, STATE)["classes"] == ("non-cancerous", "cancerous")
+    data = _description(context, {}, STATE)["data"]
     assert (data["split_by"], data["grouped_by"], data["allowed"]) == ("drawn", "copy", ["leaks"])
     assert data["settings"] == {
         "INPUT_SHAPE": [16, 16], "INPUT_DIM": 3, "SEED": 7, "TEST_FRACTION": 0.3, "VALIDATION_FRACTION": 0.1,
     }  # fmt: skip
     del context.data.manifest["split_by"]  # as a manifest of an earlier version
-    assert _description(context, {})["data"]["split_by"] is None
+    assert _description(context, {}, STATE)["data"]["split_by"] is None
 
 
 def test_results_leave_no_scores_of_an_earlier_end_and_the_card_is_of_the_new_test(tmp_path, monkeypatch):

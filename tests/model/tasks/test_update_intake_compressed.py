@@ -51,7 +51,7 @@ def make_context(folder: Path, dtype: str) -> Any:
 
 
 def begin(context: Any, states: States | None = None) -> RoundOrder:
-    """A run before its first round; its global weights lie on the disk and in the store."""
+    """A run before its first round; its global weights are on the disk and in the store."""
     weights = put_arrays(context.store, "dt:run:weights:0", NAMES, GLOBAL).to_message()
     order = RoundOrder("r", "s", {}, "", {}, 0, 1, [0, 1], weights, 0.0, states=states or {}, num_clients=2)
     begin_run(context.folders, order, SCHEMA, GLOBAL)

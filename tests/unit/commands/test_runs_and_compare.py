@@ -52,16 +52,28 @@ def table_lines(text: str) -> list[str]:
     return lines
 
 
-def test_runs_come_best_first(root):
+def test_runs_come_best_first_by_validation_whatever_the_test_says(root):
     write_run(root, "middle", 0.9, 0.7)
     write_run(root, "[best]", 0.6, 0.8)
     write_run(root, "open-good", 0.95)
     write_run(root, "open-bad", 0.55)
     (root / "metrics" / "no-run").mkdir()
     lines = [line.split() for line in printed(runs).splitlines() if re.search(r"\d/\d", line)]
-    assert [line[0] for line in lines] == ["[best]", "middle", "open-good", "open-bad"]
-    assert lines[0][1:5] == ["0.800", "0.600", "2/2", "3"]
-    assert [line[-1] for line in lines] == ["finished", "finished", "unfinished", "unfinished"]
+    assert [line[0] for line in lines] == ["open-good", "middle", "[best]", "open-bad"]
+    assert lines[2][1:5] == ["0.800", "0.600", "2/2", "3"]
+    assert [line[-1] for line in lines] == ["unfinished", "finished", "finished", "unfinished"]
+    assert "Best by validation, on equal images: open-good." in printed(runs)
+
+
+def test_runs_on_other_images_stand_apart(root):
+    for name, auc, digest in (("a", 0.6, "d"), ("b", 0.9, "e"), ("c", 0.8, "d")):
+        write_run(root, name, auc, 0.7)
+        facts = root / "metrics" / name / "run.json"
+        facts.write_text(facts.read_text().replace('"d"', f'"{digest}"'))
+    text = printed(runs)
+    assert [line.split()[0] for line in text.splitlines() if "2/2" in line] == ["c", "a", "b"]
+    assert "Others cannot be compared" in text
+    assert "Best by validation, on equal images: c." in text
 
 
 def test_a_choice_by_test_is_warned_of_once_there_is_one(root):

@@ -239,3 +239,13 @@ def test_a_known_patient_takes_precedence_over_the_group(config, data):
     prepared = prepare(config)
     drawn_as = dict(zip(prepared.files("train"), prepared.patients("train"), strict=True))
     assert (drawn_as["0/00.png"], drawn_as["0/z.png"]) == ("0-0", "z")
+
+
+@pytest.mark.parametrize(("near_copies", "listed"), [("check", 1), ("report", 1), ("off", 0)])
+def test_near_copies_are_checked_reported_or_not_looked_for(config, data, near_copies, listed):
+    PLANTED["a near copy"](data)
+    config = config.model_copy(update={"NEAR_COPIES": near_copies})
+    prepared = prepare(config, allow=["leaks"])
+    assert prepared.manifest["audit"]["near_duplicates"] == listed
+    assert prepared.manifest["audit"]["split_copies"] == (near_copies == "check")
+    assert prepared.manifest.get("near_copies") == (None if near_copies == "check" else near_copies)

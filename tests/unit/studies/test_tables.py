@@ -26,7 +26,7 @@ def test_results_table():
 def test_differences_table_and_undefined_values():
     row = differences_table([[made_up(EVEN, title="fed")]], [made_up(title="pooled")]).splitlines()
     assert row[0] == "| minus pooled | mean over seeds | seed 1 |"
-    assert row[2] == "| fed | −0.500 [−0.500, −0.500] | −0.500 [−0.500, −0.500] |"
+    assert row[2] == "| fed | −0.500 [−0.686, −0.275] | −0.500 [−0.686, −0.275] |"
 
 
 A_LITTLE_BETTER = np.where(np.isin(np.arange(32), [0, 1, 3]), 0.9, 0.5)
@@ -38,7 +38,7 @@ A_LITTLE_BETTER = np.where(np.isin(np.arange(32), [0, 1, 3]), 0.9, 0.5)
     [
         (PERFECT, PERFECT, "+0.000 [+0.000, +0.000]", "the whole interval is above it: **met**"),
         (A_LITTLE_BETTER, EVEN, "+0.031 [", "the mean is above it, the interval is not: **not shown**"),
-        (EVEN, PERFECT, "−0.500 [−0.500, −0.500]", "**missed**"),
+        (EVEN, PERFECT, "−0.500 [−0.686, −0.275]", "**missed**"),
     ],
 )
 def test_the_aim_is_met_only_where_the_whole_interval_is_above_it(scores, reference, difference, verdict):

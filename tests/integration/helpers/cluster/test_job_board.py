@@ -74,3 +74,19 @@ def test_every_key_has_a_time_to_live(client: redis.Redis, board: JobBoard) -> N
     assert all(0 < client.ttl(key) <= keys.LIFETIME_S for key in found)
     board.close()
     assert not list(client.scan_iter("*"))
+
+
+@pytest.mark.parametrize(
+    "entry", [b"", b"5", b"[]", b"{", b"\xff", b"[" * 100_000, b'"' + b"x" * 10_000_000 + b'"']
+)
+def test_an_answer_that_cannot_be_read_is_a_failure_that_can_be_tried_again(
+    client: redis.Redis, board: JobBoard, entry: bytes
+) -> None:
+    board.expect({"train:9:9": 0})
+    client.hset("dt:run:run:session:answers", "train:9:9", entry)
+    assert board.answers(["train:9:9"]) == {}
+    assert "cannot be read" in board.failures(["train:9:9"])["train:9:9"]["error"]
+    assert board.answer("train:9:9", 0, {"status": "ok"})
+    assert board.answers(["train:9:9"]) == {"train:9:9": {"status": "ok"}}
+    client.hset("dt:run:run:session:failures", "train:9:9", entry)
+    assert len(board.failures(["train:9:9"])["train:9:9"]["error"]) < 200

@@ -13,7 +13,8 @@ from helpers.cluster.connection import connect
 from helpers.cluster.errors import NoWorkers
 from helpers.cluster.heartbeat import Heartbeat
 from helpers.cluster.job_board import JobBoard
-from helpers.cluster.supervision import Deadline, Job, Supervisor
+from helpers.cluster.jobs import Job
+from helpers.cluster.supervision import Deadline, Supervisor
 from helpers.cluster.worker_session import WorkerSession
 from helpers.federated.messages import TrainOrder
 from helpers.launcher.embedded_redis import find_binary, start_server
@@ -37,11 +38,9 @@ def board(client: redis.Redis) -> JobBoard:
 class Sent:
     """A job whose attempts are written down instead of sent."""
 
-    def __init__(
-        self, board: JobBoard, answer_at: int | None = None, fail: bool = False, unable: str = ""
-    ) -> None:
+    def __init__(self, board: JobBoard, answer_at: int | None = None, fail: bool = False) -> None:
         self.attempts: list[tuple[int, str | None]] = []
-        self._board, self._answer_at, self._fail, self._unable = board, answer_at, fail, unable
+        self._board, self._answer_at, self._fail = board, answer_at, fail
         self.job = Job("train:1:0", "round 1, client 0", "train", self.send)
         self.send(0, None)
 
@@ -49,8 +48,6 @@ class Sent:
         self.attempts.append((attempt, target))
         if attempt == self._answer_at:
             self._board.answer("train:1:0", attempt, {"attempt": attempt})
-        elif self._unable:
-            self._board.fail("train:1:0", attempt, self._unable, f"error {attempt}", is_unable=True)
         elif self._fail:
             self._board.fail("train:1:0", attempt, "here@host", f"error {attempt}")
 
@@ -85,43 +82,6 @@ def test_a_failed_job_is_tried_once_elsewhere(
     assert supervisor.supervise([sent.job], refuse) == {"train:1:0": {"attempt": 1}}
     assert sent.attempts == [(0, None), (1, "there@host")]
     assert notices == ["round 1, client 0: failed on here@host: error 0; retrying"]
-
-
-def test_an_unable_worker_costs_no_attempt_and_gets_no_more_jobs(
-    client: redis.Redis, board: JobBoard, supervisor: Supervisor, notices: list[str]
-) -> None:
-    for name in ("here@host", "there@host"):
-        live(client, name)
-    sent = Sent(board, answer_at=1, unable="here@host")
-    assert supervisor.supervise([sent.job], refuse) == {"train:1:0": {"attempt": 1}}
-    assert sent.attempts == [(0, None), (1, "there@host")]
-    assert notices == ["here@host cannot serve this run and gets no more of its jobs: error 0"]
-    assert sent.job.failed == 0
-    assert supervisor.target("train") == "there@host"
-    assert supervisor.count_serving("train") == 1
-
-
-def test_if_no_worker_is_able_the_job_fails_at_once(
-    client: redis.Redis, board: JobBoard, supervisor: Supervisor
-) -> None:
-    live(client, "here@host")
-    sent = Sent(board, unable="here@host")
-    with pytest.raises(RuntimeError, match="gave up: no live worker can serve this run: error 0"):
-        supervisor.supervise([sent.job], refuse)
-
-
-def test_an_able_worker_that_died_is_waited_for(
-    client: redis.Redis, board: JobBoard, supervisor: Supervisor, notices: list[str]
-) -> None:
-    live(client, "here@host")
-    board.answer("train:1:0", 0, {})
-    supervisor.supervise([Sent(board).job], refuse)  # somebody could serve the run
-    board.forget(["train:1:0"])
-    board.expect({"train:1:0": 0})
-    sent = Sent(board, answer_at=1, unable="here@host")
-    threading.Timer(0.3, live, (client, "there@host")).start()
-    assert supervisor.supervise([sent.job], refuse) == {"train:1:0": {"attempt": 1}}
-    assert notices[-1] == "round 1, client 0: no live worker can serve this run; waiting 2 s for one"
 
 
 def test_a_job_that_fails_twice_is_given_up(
@@ -239,7 +199,7 @@ def test_a_worker_refuses_an_order_it_does_not_understand_by_name(
     job.send(0, None)
     with pytest.raises(RuntimeError, match=r"gave up: .*TrainOrder: expected the fields"):
         supervisor.supervise([job], refuse)
-    assert "old@host cannot serve this run" in notices[0]
+    assert "failed on old@host" in notices[0]
 
 
 def test_a_job_that_is_lost_again_and_again_is_given_up(

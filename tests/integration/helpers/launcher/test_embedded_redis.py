@@ -13,7 +13,7 @@ import pytest
 from helpers.cluster.connection import answers, connect
 from helpers.cluster.errors import RedisUnreachable, ServerNotFound
 from helpers.launcher import embedded_redis
-from helpers.launcher.embedded_redis import find_or_start, packaged_binary, start_server
+from helpers.launcher.embedded_redis import find_or_start, packaged_binary, start_at, start_server
 
 ON_PATH = shutil.which("redis-server") or shutil.which("valkey-server")
 
@@ -142,3 +142,24 @@ def test_without_any_server_the_message_says_what_to_do(tmp_path, monkeypatch, u
     monkeypatch.setattr("sys.platform", "win32")
     with pytest.raises(ServerNotFound, match="Docker or in WSL"):
         find_or_start("", tmp_path)
+
+
+def test_a_server_starts_at_a_free_port_of_the_address_given(tmp_path):
+    with socket.socket() as probe:
+        probe.bind(("127.0.0.1", 0))
+        port = probe.getsockname()[1]
+        probe.listen()
+        with pytest.raises(RedisUnreachable, match=f"port {port} .* held by another program"):
+            start_at(f"redis://127.0.0.1:{port}/3", tmp_path)
+    said = []
+    with start_at(f"redis://localhost:{port}/3", tmp_path, said.append) as server:
+        assert connect(server.url).ping()
+        assert start_at(server.url, tmp_path) is None  # it answers
+        assert "from REDIS_URL; started" in said[0]
+
+
+@pytest.mark.parametrize(
+    "url", ["redis://:secret@127.0.0.1:1/0", "redis://other:1/0", "rediss://127.0.0.1:1"]
+)
+def test_no_server_starts_at_other_addresses(tmp_path, url):
+    assert start_at(url, tmp_path) is None

@@ -53,6 +53,9 @@ def show_worker(url: str, name: str, folder, **changes) -> None:
     """Let a worker appear that reads and writes folders in `folder`."""
     places = {"PREPROCESSED_DIR": "preprocessed", "METRICS_DIR": "metrics", "MODELS_DIR": "models"}
     status = {
+        "token": "t",
+        "pid": 1,
+        "task": None,
         "ready": True,
         "host": socket.gethostname(),
         "queues": ["train", "aggregate"],

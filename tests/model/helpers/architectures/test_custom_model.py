@@ -47,7 +47,7 @@ def test_it_trains_and_its_file_opens_in_plain_keras(tmp_path) -> None:
     config = config_of("good")
     first, again, other = (train(config, seed) for seed in (1, 1, 2))
     assert all((a == b).all() for a, b in zip(first, again, strict=True))
-    # The dropout lies in a model within the model: it has to follow from the seed as well.
+    # The dropout is in a model within the model: it has to follow from the seed as well.
     assert any((a != b).any() for a, b in zip(first, other, strict=True))
     file = tmp_path / "own.keras"
     file.write_bytes(keras_file(config, first))

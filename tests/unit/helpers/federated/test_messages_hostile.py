@@ -23,8 +23,7 @@ from helpers.federated.weights import ArraySpec
 from helpers.global_config import Config
 
 ORDER = {
-    "run": "r", "session": "s", "settings": {}, "data_digest": "d", "versions": {}, "attempt": 0,
-    "site": "", "origin": "",
+    "run": "r", "session": "s", "settings": {}, "data_digest": "d", "versions": {}, "attempt": 0, "site": "",
 }  # fmt: skip
 ROUND = ORDER | {"round": 3, "clients": [0, 1], "weights": {}, "sent_at": 1.5, "states": {}, "num_clients": 2}
 ROUND |= {"sites": []}

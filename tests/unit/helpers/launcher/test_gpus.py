@@ -73,7 +73,7 @@ def test_workers_take_the_gpus_in_turn(machine):
 
 def test_the_doctor_says_which_gpu_a_worker_was_given(monkeypatch):
     status = {"w1@here": {"gpu": "1"}, "w2@here": {"gpu": ""}, "w3@here": {}}
-    monkeypatch.setattr(doctor, "answers", lambda client: True)
+    monkeypatch.setattr(doctor, "check_reachable", lambda client: None)
     monkeypatch.setattr(doctor, "live_workers", lambda client: status)
     *_, workers = doctor.redis_and_workers("redis://127.0.0.1:1/0")
     assert workers.text == "w1@here (gpu 1), w2@here, w3@here"

@@ -69,7 +69,7 @@ def test_contains_the_facts_of_the_records(root):
         "In the round of this model 2 clients contributed, with 60 training images in total",
         "| `EPOCHS` | `4` | `10` | | `TRAIN_BATCH_SIZE` | `16` | `2` | Versions:",
         "Threshold: 0.4000 (all digits in `best.json`), chosen on the validation images by the rule youden.",
-        "a bootstrap over patients.",
+        "95 % intervals: their unit are patients.",
         "80 test images of 80 patients: 40 benign, 40 malignant.",
         "License: not recorded; see the source of the images.",
         "1 unreadable image left out.",

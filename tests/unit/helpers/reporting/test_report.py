@@ -11,7 +11,7 @@ import pandas as pd
 import pytest
 from sklearn import metrics as sk
 
-from helpers.evaluation.intervals import auc_standard_error
+from helpers.evaluation.auc_intervals import standard_error
 from helpers.reporting import operating_curves
 from helpers.reporting.cautions import cautions
 from helpers.reporting.curves import draw_losses
@@ -244,8 +244,8 @@ def test_classes_have_the_names_of_the_run(root):
 
 def test_hanley_and_mcneil_by_hand():
     # A = 0.5: Q1 = Q2 = 1/3; (1/4 + 19/12 + 19/12) / 400
-    assert auc_standard_error(0.5, 20, 20) == pytest.approx(((1 / 4 + 2 * 19 / 12) / 400) ** 0.5)
-    assert auc_standard_error(1.0, 20, 20) == 0
+    assert standard_error(0.5, 20, 20) == pytest.approx(((1 / 4 + 2 * 19 / 12) / 400) ** 0.5)
+    assert standard_error(1.0, 20, 20) == 0
 
 
 def test_warns_in_words(finished):
@@ -276,23 +276,23 @@ def error_of_validation(root: Path, repeats: int, patients: bool) -> str:
     np.savez(root / "metrics" / "first" / "scores.npz", **kept)
     change_data(root, patients={"val": 40} if patients else None)
     text = "\n".join(cautions(read_run(root / "metrics", root / "models", "first")))
-    return re.search(r"known to (± 0\.\d\d) \(95 %, bootstrap over (\w+)\)", text).group(1, 2)
+    return re.search(r"known to (± 0\.\d\d) \(95 %, by (\w+)\)", text).group(1, 2)
 
 
 def test_more_images_of_the_same_patients_do_not_make_validation_surer(root):
     one, four = (error_of_validation(root, repeats, patients=True) for repeats in (1, 4))
     assert one == four
-    assert one[1] == "patients"
+    assert one[1] == "patient"
     error, drawn = error_of_validation(root, 4, patients=False)
-    assert drawn == "images"
+    assert drawn == "image"
     assert float(error[2:]) == pytest.approx(float(one[0][2:]) / 2, abs=0.02)
-    assert float(one[0][2:]) == pytest.approx(1.96 * auc_standard_error(0.75, 20, 20), abs=0.05)
+    assert float(one[0][2:]) == pytest.approx(1.96 * standard_error(0.75, 20, 20), abs=0.05)
 
 
 def test_before_the_test_the_error_of_validation_is_that_of_the_formula(tmp_path):
     write_run(tmp_path, finished=False)
     text = "\n".join(cautions(read_run(tmp_path / "metrics", tmp_path / "models", "first")))
-    error = 1.96 * auc_standard_error(0.75, 20, 20)
+    error = 1.96 * standard_error(0.75, 20, 20)
     assert f"± {error:.2f} (95 %, Hanley & McNeil 1982, assuming one image per patient)" in text
 
 

@@ -80,3 +80,31 @@ def test_a_damaged_state_is_named(folders: RunFolders) -> None:
     folders.state.write_text('{"format": 99, "state": {}}')
     with pytest.raises(RecordError, match="another version"):
         read_state(folders)
+
+
+@pytest.mark.parametrize(
+    ("place", "name", "value", "reason"),
+    [
+        ("", "settings", [], r"`settings` is \[\], expected a table"),
+        ("", "versions", "1", "`versions` is '1', expected a table"),
+        ("", "data_digest", None, "`data_digest` is None, expected text"),
+        ("state", "tables_file", "../x", "`tables_file` is .*, expected the name of a file or null"),
+        ("state", "round", "2", "`round` is '2', expected a whole number from 0"),
+        ("state", "round", 1.0, "`round` is 1.0, expected a whole number from 0"),
+        ("state", "round", True, "`round` is True, expected a whole number from 0"),
+        ("state", "weights_file", "../../x", "`weights_file` is .*, expected the name of a file"),
+        ("state", "weights_file", None, "`weights_file` is None, expected the name of a file"),
+        ("state", "best_roc_auc", "high", "`best_roc_auc` is 'high', expected a number or null"),
+        ("state", "state_files", ["a"], "`state_files` is .*, expected a table of file names"),
+        ("state", "sites", {}, r"`sites` is \{\}, expected a list of tables"),
+    ],
+)
+def test_an_edited_state_is_named(
+    folders: RunFolders, place: str, name: str, value: object, reason: str
+) -> None:
+    content = json.loads(folders.state.read_text())
+    (content[place] if place else content)[name] = value
+    folders.state.write_text(json.dumps(content))
+    with pytest.raises(RecordError, match=rf"state\.json is damaged: {reason}\. Restore") as caught:
+        read_state(folders)
+    assert "\n" not in str(caught.value)

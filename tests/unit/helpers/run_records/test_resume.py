@@ -4,7 +4,7 @@ import pytest
 
 from helpers.federated.messages import RunState
 from helpers.global_config import Config
-from helpers.run_records.checkpoint import commit
+from helpers.run_records.checkpoint import commit, read_state
 from helpers.run_records.files import RunFolders
 from helpers.run_records.resume import check_same, config_to_resume
 from helpers.settings.errors import ConfigError
@@ -40,3 +40,10 @@ def test_a_changed_setting_is_a_difference(folders):
     settings = config_to_resume(folders, Config.load(NUM_MALICIOUS=1)).for_run()
     with pytest.raises(ConfigError, match="NUM_MALICIOUS was 2, is 1"):
         check_same(folders, {"settings": settings, "data_digest": "d", "versions": {}}, force=False)
+
+
+def test_an_edited_setting_is_named_with_its_file(folders):
+    state, facts = read_state(folders)
+    commit(folders, state, {**facts, "settings": {"EPOCHS": "many"}})
+    with pytest.raises(ConfigError, match=r"state\.json: EPOCHS: received 'many'"):
+        config_to_resume(folders, Config.load())

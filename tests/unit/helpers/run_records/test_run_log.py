@@ -1,5 +1,12 @@
 """The records of a run: committed whole, and the same after a resume."""
 
+import itertools
+import json
+import multiprocessing
+import os
+import random
+import signal
+import time
 from dataclasses import replace
 from pathlib import Path
 
@@ -9,14 +16,22 @@ import pytest
 from helpers.evaluation.metrics import evaluate
 from helpers.federated.messages import Averaged, RoundOrder
 from helpers.federated.replies import ClientReply
+from helpers.federated.rounds import has_lost_patience
 from helpers.federated.weights import schema_of
 from helpers.run_records.checkpoint import (
     load_arrays,
+    read_state,
     save_client_state,
     save_server_state,
 )
 from helpers.run_records.files import RecordError, RunFolders, write_whole
-from helpers.run_records.run_log import begin_run, commit_round, resume_run, server_state_before
+from helpers.run_records.run_log import (
+    begin_run,
+    commit_round,
+    is_better,
+    resume_run,
+    server_state_before,
+)
 from helpers.run_records.tables import (
     class_rows,
     client_row,
@@ -40,16 +55,25 @@ def order(round_number: int) -> RoundOrder:
     return RoundOrder("r", "s", {"EPOCHS": 9}, "digest", {}, 0, round_number, [0], {}, 0.0, num_clients=1)
 
 
-def commit(folders: RunFolders, round_number: int, auc: float | None, state_files=None, server_file=None):
+def commit(
+    folders: RunFolders, round_number: int, auc: float | None, state_files=None, server_file=None, loss=0.5,
+    partition=(),
+):  # fmt: skip
     reply = ClientReply(round_number, 0, 0, "w", "ok", num_examples=5, train_loss=0.1 + 0.2)
-    metrics = dict.fromkeys(METRICS, 0.5) | {"roc_auc": auc}
+    metrics = dict.fromkeys(METRICS, 0.5) | {"roc_auc": auc, "val_loss": loss}
     row = round_row(round_number, [reply], 1.0, 0.5) | metrics
     clients = [client_row(reply, metrics | {"val_loss": 0.7, "specificity": 0.25})]
     weights = weights_of(round_number)
     evaluation = evaluate(np.array([0, 1, 2, 2]), np.full((4, 3), 1 / 3))
     classes = class_rows(evaluation, ["normal", "benign", "malignant"])
     averaged = Averaged({}, row, clients, {}, state_files or {}, server_file)
-    return commit_round(folders, order(round_number), SCHEMA, weights, row, averaged, classes)
+    rows = {
+        "rounds.csv": [row],
+        "clients.csv": clients,
+        "classes.csv": [{"round": round_number, **values} for values in classes],
+        "partition.csv": list(partition),
+    }
+    return commit_round(folders, order(round_number), SCHEMA, weights, averaged, rows)
 
 
 @pytest.fixture
@@ -89,6 +113,24 @@ def test_best_is_the_first_round_of_the_highest_auc(folders: RunFolders) -> None
     assert kept == {state.weights_file, state.best_weights_file}
 
 
+def test_of_equal_aucs_the_lower_loss_is_best(folders: RunFolders) -> None:
+    for round_number, loss in enumerate([0.9, 0.2, 0.1, 0.3], start=1):
+        state = commit(folders, round_number, 0.8 if round_number == 1 else 1.0, loss=loss)
+    assert (state.best_round, state.best_roc_auc, state.best_val_loss) == (3, 1.0, 0.1)
+    assert not has_lost_patience(state, 2)
+    assert has_lost_patience(state, 1)
+
+
+def test_the_state_of_an_older_run_keeps_its_best_round_at_equal_auc(folders: RunFolders) -> None:
+    commit(folders, 1, 1.0)
+    content = json.loads(folders.state.read_bytes())
+    del content["state"]["best_val_loss"]
+    folders.state.write_text(json.dumps(content))
+    state, _ = read_state(folders)
+    assert state.best_val_loss is None
+    assert not is_better(1.0, 0.1, state)
+
+
 def test_the_same_round_twice_changes_nothing(folders: RunFolders) -> None:
     commit(folders, 1, 0.6)
     before = content(folders)
@@ -110,9 +152,9 @@ def test_resume_drops_what_the_state_does_not_name(folders: RunFolders) -> None:
     state_file = folders.state.read_bytes()
     commit(folders, 2, 0.9)
     folders.state.write_bytes(state_file)  # as if killed before the last step
-    write_whole(folders.models / next(n for n in before if n.startswith("weights")), before[
-        next(n for n in before if n.startswith("weights"))
-    ])  # fmt: skip
+    for name, data in before.items():
+        if name.startswith(("weights-", "tables-")):
+            write_whole(folders.models / name, data)
     state, weights = resume_run(folders, order(0), SCHEMA)
     assert state.round == 1
     np.testing.assert_array_equal(weights[0], weights_of(1)[0])
@@ -201,3 +243,72 @@ def test_forced_other_settings_drop_the_states(folders: RunFolders, setting: str
     assert server_state_at(folders, 2) is None
     assert state.state_files == {}
     assert [file.name for file in folders.models.glob("*.safetensors")] == [state.weights_file]
+
+
+ROUNDS = 3
+MOST_WRITES = 35
+
+
+def run_to_the_end(folders: RunFolders) -> None:
+    """Begin or resume a run and commit its rounds, with states and a partition that changes in round 2."""
+    if folders.state.exists():
+        done = resume_run(folders, order(0), SCHEMA)[0].round
+    else:
+        begin_run(folders, order(0), SCHEMA, weights_of(0))
+        done = 0
+    for number in range(done + 1, ROUNDS + 1):
+        partition = [{"round": number, "file": "a.png", "client": number, "label": 1}]
+        commit(
+            folders, number, 0.6, save_states(folders, number, 0, 1), save_momentum(folders, number),
+            partition=partition if number < ROUNDS else (),
+        )  # fmt: skip
+
+
+def run_and_die(writes: int, folders: RunFolders) -> None:
+    """Run, and SIGKILL this process after this many renames and deletions."""
+    count = itertools.count(1)
+
+    def dying(function):
+        def call(*arguments, **options):
+            result = function(*arguments, **options)
+            if next(count) == writes:
+                os.kill(os.getpid(), signal.SIGKILL)
+            return result
+
+        return call
+
+    Path.replace, Path.unlink = dying(Path.replace), dying(Path.unlink)  # type: ignore[method-assign]
+    run_to_the_end(folders)
+
+
+def killed_after(writes: int, folders: RunFolders) -> bool:
+    """Run in another process; return whether it was killed."""
+    process = multiprocessing.get_context("spawn").Process(target=run_and_die, args=(writes, folders))
+    process.start()
+    process.join(60)
+    return process.exitcode == -signal.SIGKILL
+
+
+@pytest.mark.skipif(not hasattr(signal, "SIGKILL"), reason="needs SIGKILL")
+def test_a_run_that_is_killed_after_any_write_resumes_to_the_same_bits(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, request: pytest.FixtureRequest
+) -> None:
+    """Every write with --long; by default a few, drawn each day."""
+    monkeypatch.setattr(os, "fsync", lambda file: None)  # the kernel keeps what a killed process wrote
+    calm = RunFolders(tmp_path / "calm" / "metrics", tmp_path / "calm" / "models")
+    run_to_the_end(calm)
+    points, seed = range(1, MOST_WRITES), int(time.strftime("%Y%m%d"))
+    print(f"seed {seed}")
+    if not request.config.getoption("--long"):
+        points = sorted(random.Random(seed).sample(points, 2))
+    killed = 0
+    for point in points:
+        folders = RunFolders(tmp_path / f"{point}" / "metrics", tmp_path / f"{point}" / "models")
+        was_killed = killed_after(point, folders)
+        killed += was_killed
+        if was_killed:
+            run_to_the_end(folders)
+        assert content(folders) == content(calm), point
+        if not was_killed:
+            break
+    assert killed >= min(len(points), 30)

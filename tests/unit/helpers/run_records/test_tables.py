@@ -11,8 +11,7 @@ from helpers.run_records.tables import (
     confusion_table,
     read_table,
     to_csv,
-    trim_table,
-    write_rows,
+    write_table,
 )
 
 
@@ -25,15 +24,24 @@ def test_the_confusion_table_has_a_row_per_true_class_and_a_column_per_predictio
 def test_floats_come_back_exactly(tmp_path_factory: pytest.TempPathFactory, values: list[float]) -> None:
     path = tmp_path_factory.mktemp("csv") / "t.csv"
     rows = [{"round": 1, "value": value} for value in values]
-    write_rows(path, ["round", "value"], 1, rows)
+    write_table(path, ["round", "value"], rows)
     assert [float(text) for text in read_table(path, [])["value"]] == values
 
 
-def test_trimming_keeps_every_digit(tmp_path: Path) -> None:
-    path = tmp_path / "t.csv"
-    for round_number in (1, 2, 3):
-        write_rows(path, ["round", "value"], round_number, [{"round": round_number, "value": 0.1 * 3}])
-    lines = path.read_text().splitlines()
-    trim_table(path, ["round", "value"], 2)
-    assert path.read_text().splitlines() == lines[:3]
-    assert to_csv(read_table(path, [])).decode().splitlines() == lines[:3]
+def test_a_spreadsheet_executes_nothing_and_reading_gives_the_text_back(tmp_path: Path) -> None:
+    path, columns = tmp_path / "t.csv", ["round", "file", "val_loss", "error"]
+    texts = ["=HYPERLINK(A1)", "-1+1", "plain", "'=quoted"]
+    rows = [{"round": 1, "file": text, "val_loss": -0.5, "error": "@x"} for text in texts]
+    write_table(path, columns, rows)
+    assert path.read_text().splitlines()[1:] == [
+        "1,'=HYPERLINK(A1),-0.5,'@x",
+        "1,'-1+1,-0.5,'@x",
+        "1,plain,-0.5,'@x",
+        "1,''=quoted,-0.5,'@x",
+    ]
+    assert read_table(path, columns)["file"].tolist() == texts
+
+
+def test_classes_called_by_a_formula_are_text_in_the_confusion_table() -> None:
+    text = to_csv(confusion_table(np.array([[3, 1], [0, 5]]), ["=a", "b"])).decode()
+    assert text == "true,'=a,b\n'=a,3,1\nb,0,5\n"

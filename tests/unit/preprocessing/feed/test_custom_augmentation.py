@@ -70,6 +70,12 @@ def test_a_pipeline_that_scales_is_not_scaled_again(tmp_path):
             r"returns images \(8, 8, 3\), expected \(20, 16, 3\); end it with A.Resize\(20, 16\)",
         ),
         ([A.Normalize()], "leave A.Normalize out"),
+        ([A.ToFloat(max_value=65535)], "to mean 0.0019.* scale once"),
+        ([A.ToFloat(max_value=4095)], "nearly constant"),
+        ([A.ToFloat(max_value=255), A.Normalize(0, 1, max_pixel_value=255)], "nearly constant"),
+        ([A.Normalize(0, 1, max_pixel_value=65535)], "nearly constant"),
+        ([A.MultiplicativeNoise((0.001, 0.002), p=1)], "nearly constant"),
+        ([A.RandomBrightnessContrast((1, 1), 0, p=1)], "nearly constant"),
         ([A.RandomCrop(64, 64, p=1)], "the pipeline fails on an image"),
     ],
 )
@@ -143,3 +149,12 @@ def test_strong_changes_much_and_never_turns_upside_down():
     assert (seen[:, :14].mean((1, 2, 3)) > seen[:, -14:].mean((1, 2, 3))).all()
     spread = seen.max(-1) - seen.min(-1)
     assert spread.max() < 1e-6  # gray stays gray
+
+
+@pytest.mark.parametrize("side", [32, 128])
+def test_strong_leaves_dark_images_visible(side):
+    generator = np.random.default_rng(0)
+    image = generator.normal(70, 25, (side, side, 1)).clip(0, 255).astype(np.uint8)
+    augment = augmentation("strong", (side, side), seed=0)
+    black = [float((augment(image) < 0.02).mean()) for _ in range(300)]
+    assert max(black) < 0.5

@@ -8,6 +8,7 @@ from hypothesis import strategies as st
 from preprocessing.errors import PreprocessingError
 from preprocessing.prepare.audit import (
     audit_images,
+    copies_to_join,
     count_findings,
     group_images,
     refuse_findings,
@@ -119,3 +120,16 @@ def test_the_csv_keeps_odd_names_and_has_a_header_when_empty(tmp_path):
     write_audit(tmp_path / "b.csv", [odd])
     with (tmp_path / "b.csv").open(encoding="utf-8", newline="") as lines:
         assert [tuple(row) for row in csv.reader(lines)][1:] == [odd]
+
+
+def test_likeness_alone_does_not_join_two_known_patients():
+    records = [ImageRecord(f"{n}.png", n % 2, patient) for n, patient in enumerate(("1", "2", "1", None))]
+    near = [Copy(1, 0, False, "correlation 0.970"), Copy(3, 0, False, "correlation 0.980")]
+    exact = [Copy(2, 1, True, "sha256 0")]
+    joined = copies_to_join(records, [*exact, *near])
+    assert joined == [exact[0], near[1]]
+    assert copies_to_join(records, [*exact, *near], near=False) == exact
+    findings = audit_images(records, near, joined)
+    assert findings[0] == ("near_duplicate", "1.png", "0.png", "correlation 0.970; not joined")
+    assert [item.file for item in findings if item.kind == "label_conflict"] == ["1.png", "3.png"]
+    assert len(audit_images(records, near, [], near_counts=False)) == 2

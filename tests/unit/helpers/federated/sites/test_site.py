@@ -6,7 +6,7 @@ import re
 import pytest
 
 from helpers.federated.messages import MessageError
-from helpers.federated.sites.site import Site, usable_sites
+from helpers.federated.sites.site import Site, described, usable_sites
 from helpers.global_config import Config
 from helpers.settings.errors import ConfigError
 
@@ -44,6 +44,8 @@ def test_workers_without_a_site_are_no_clients() -> None:
         ({"w1": site("old", data_digest=digest("now others"))}, "have changed since it joined this run"),
         ({"w1": site("a", train=[1, -1])}, "are not 2 counts"),
         ({"w1": site("a", test=[1])}, "are not 2 counts"),
+        ({"w1": site("a", patients=[1, 2])}, "are not 3 counts"),
+        ({"w1": site("a", patients={"train": 1})}, "are not 3 counts"),
         (
             {"w1": site("a", classes=["malignant", "benign"])},
             "0 malignant, 1 benign, those of the run 0 benign",
@@ -65,6 +67,17 @@ def test_a_site_that_does_not_fit_is_left_out_by_name(statuses: dict, reason: st
     assert list(usable) == ["good"]
     assert len(refused) == 1
     assert re.search(reason, refused[0])
+
+
+def test_a_run_records_the_images_of_each_site_and_of_all() -> None:
+    sites = [Site.from_message(site(name, patients=[4, 3, 2])).to_message() for name in "ab"]
+    data = described(sites)
+    assert data["counts"]["train"] == {"0": 10, "1": 12}
+    assert data["patients"] == {"train": 8, "val": 6, "test": 4}
+    assert data["sites"][1]["data_digest"] == digest("b")
+    assert data["sites"][1]["patients"] == {"train": 4, "val": 3, "test": 2}
+    assert described([*sites, Site.from_message(site("c")).to_message()])["patients"] is None
+    assert described([])["sites"] == []
 
 
 @pytest.mark.parametrize("name", ["a b", "../x", "-x", "x" * 41, "a:b", "a\n", "=1+1", "<b>"])

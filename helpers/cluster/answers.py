@@ -1,0 +1,54 @@
+"""Answers to orders, checked before they are used: anyone with access to Redis may have written them."""
+
+import contextlib
+from collections.abc import Iterator
+from typing import Any
+
+from helpers.cluster.errors import TaskFailed
+from helpers.federated.messages import MessageError, Order, Reference, RoundResult, RunState
+from helpers.run_records.tables import TEST_COLUMNS
+
+
+@contextlib.contextmanager
+def reading_answer(order: Order) -> Iterator[None]:
+    """Raise TaskFailed if the answer to an order turns out to be of another form inside this context."""
+    try:
+        yield
+    except (MessageError, LookupError, TypeError, ValueError, AttributeError) as error:
+        reason = f"{type(error).__name__}: {error}"[:300]
+        raise TaskFailed(f"{order.label}: its answer cannot be read: {reason}") from None
+
+
+def any_answer(answer: dict[str, Any]) -> None:
+    """Accept any answer."""
+
+
+def check_start(answer: dict[str, Any]) -> None:
+    """Check the answer of a start: {state, weights, states}."""
+    RunState.from_message(answer["state"])
+    Reference.from_message(answer["weights"])
+    dict.items(answer["states"])
+
+
+def check_offer(answer: dict[str, Any]) -> None:
+    """Check the answer of an offer: {round, weights}."""
+    int(answer["round"])
+    Reference.from_message(answer["weights"])
+
+
+def check_test(answer: dict[str, Any]) -> None:
+    """Check that the answer has a row of test.csv."""
+    needed = [name for name in TEST_COLUMNS if not name.endswith(("_low", "_high", "_over"))]
+    if missing := [name for name in needed if name not in answer["test"]]:
+        raise MessageError(f"the test lacks {missing}")
+
+
+def read_round(order: Order, answer: dict[str, Any]) -> RoundResult:
+    """Return the result of a round; TaskFailed if it is of another form."""
+    with reading_answer(order):
+        result = RoundResult.from_message(answer)
+        RunState.from_message(result.state)
+        Reference.from_message(result.weights)
+        for row in result.clients:
+            row["round"], row["client"], row["status"], row["error"]
+        return result
