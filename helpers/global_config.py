@@ -174,6 +174,12 @@ class Config(DerivedSettings):
         "down. 0 sets no limit.",
         ge=0, allow_inf_nan=False,
     )  # fmt: skip
+    MAX_UPDATE_RATIO: float = setting(
+        1000.0,
+        "With three or more updates in a round, one is refused if its change of the weights has a norm of "
+        "more than this many times the median. 0 sets no limit.",
+        ge=0, allow_inf_nan=False,
+    )  # fmt: skip
     PROXIMAL_MU: float = setting(
         0.01,
         "Proximal weight μ: clients add μ/2 ‖w − w₀‖² to their loss, w₀ being the global weights of the "

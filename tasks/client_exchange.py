@@ -19,12 +19,16 @@ class ClientExchange:
     Args:
         context: of the training.
         order: the client and round.
+
+    Attributes:
+        global_weights: those that the round began with, once fetched.
     """
 
     def __init__(self, context: RunContext, order: TrainOrder) -> None:
         self.context = context
         self.order = order
         self.bytes_down = 0
+        self.global_weights: Weights = []
         self._seconds = 0.0
 
     def fetch(self) -> Weights:
@@ -36,10 +40,10 @@ class ClientExchange:
         """
         began = time.monotonic()
         reference = Reference.from_message(self.order.weights)
-        weights = get_arrays(self.context.store, reference, self.context.instance.schema)
+        self.global_weights = get_arrays(self.context.store, reference, self.context.instance.schema)
         self.bytes_down += reference.length
         self._seconds += time.monotonic() - began
-        return weights
+        return self.global_weights
 
     def gradient_terms(self) -> Mapping[str, NDArray[np.generic]]:
         """Return what the strategy adds to the gradients, by name of the weights."""

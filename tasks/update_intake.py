@@ -1,6 +1,7 @@
 """The clients' updates, fetched and checked one at a time; a bad one fails its own client only."""
 
 import functools
+import math
 from collections.abc import Iterator, Sequence
 from dataclasses import replace
 from typing import Any
@@ -10,6 +11,7 @@ import numpy as np
 from helpers.evaluation.metrics import Metrics, evaluate
 from helpers.evaluation.weighted_metrics import scores_shape
 from helpers.federated.messages import MessageError, Reference, RoundOrder, States
+from helpers.federated.norm_clipping import change_norm, norm_limit
 from helpers.federated.quorum import QuorumError, clients_needed
 from helpers.federated.replies import USABLE, ClientReply
 from helpers.federated.strategies.base import Update
@@ -43,6 +45,9 @@ class UpdateIntake:
         self.rows: list[dict[str, Any]] = []
         self.states: States = {}
         self.state_files: dict[str, str] = {}
+        norms = [reply.update_norm for reply in replies if reply.status in USABLE]
+        config = context.config
+        self._norm_limit = norm_limit(norms, config.MAX_UPDATE_RATIO, config.strategy.shortage)
 
     def updates(self) -> Iterator[Update]:
         """Yield every usable update.
@@ -116,13 +121,23 @@ class UpdateIntake:
             schema = self.context.instance.schema
             weights = fetch("update", Reference.from_message(reply.update), schema)
             check_weights(weights, schema)
-            return weights, self.own_metrics(reply)
-        weights = receive_update(self.context, plan, reply, fetch, lambda: self.global_weights)
+        else:
+            weights = receive_update(self.context, plan, reply, fetch, lambda: self.global_weights)
+        if self._norm_limit < math.inf:
+            self._check_norm(weights)
         metrics = self.own_metrics(reply)
-        if plan.schema:  # the update is known to be good by now
+        if plan is not None and plan.schema:  # the update is known to be good by now
             client = str(reply.client)
             self.states[client], self.state_files[client] = receive_state(self.context, plan, reply, fetch)
         return weights, metrics
+
+    def _check_norm(self, weights: Weights) -> None:
+        norm, ratio = change_norm(weights, self.global_weights), self.context.config.MAX_UPDATE_RATIO
+        if norm > self._norm_limit:
+            raise MessageError(
+                f"its change of the weights has the norm {norm:.3g}, more than MAX_UPDATE_RATIO={ratio:g} "
+                f"times the median of the round, {self._norm_limit / ratio:.3g}"
+            )
 
     def _fetch(self, reply: ClientReply, kind: str, reference: Reference, schema: Schema) -> Weights:
         if reference.key != self.context.key(kind, reply.round, reply.client, reply.attempt):

@@ -33,6 +33,7 @@ class ClientReply(Message):
         seconds: time in the task; `transfer_seconds` of it went into reading and writing weights.
         state: short Reference of the client's state for its next round; None where it has none.
         state_bytes: bytes of its state that it read and wrote.
+        update_norm: Euclidean norm of the change of the weights; 0 where it is not finite.
     """
 
     round: int
@@ -55,6 +56,7 @@ class ClientReply(Message):
     state: dict[str, Any] | None = None
     state_bytes: int = 0
     tally: dict[str, Any] | None = None
+    update_norm: float = 0.0
 
 
 def read_replies(round_number: int, clients: Sequence[int], messages: Sequence[Any]) -> list[ClientReply]:
@@ -96,9 +98,9 @@ def _check(reply: ClientReply) -> None:
     if len(reply.worker) + len(reply.error or "") > MOST_CHARACTERS:
         raise MessageError("worker or error is too long")
     loss = 0.0 if reply.train_loss is None else reply.train_loss
-    numbers = (reply.started_at, reply.seconds, reply.transfer_seconds, loss)
+    numbers = (reply.started_at, reply.seconds, reply.transfer_seconds, loss, reply.update_norm)
     if not all(type(number) in (float, int) and abs(number) < TOO_LARGE for number in numbers):
-        raise MessageError("the loss or a time is not a finite number")
+        raise MessageError("the loss, a time or the norm is not a finite number")
     scored = reply.predictions if reply.tally is None else reply.tally
     if reply.status in USABLE and None in (reply.train_loss, reply.update, scored):
         raise MessageError(f"it is {reply.status} without loss, update or predictions")

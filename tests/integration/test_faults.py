@@ -264,6 +264,15 @@ def test_a_spoiled_update_fails_its_client_and_the_others_count(cluster: Cluster
     assert cluster.table("spoiled", "rounds.csv")["num_clients"].tolist() == [5]
 
 
+def test_clients_report_the_norm_of_their_change_to_which_others_are_compared(cluster: Cluster) -> None:
+    done = cluster.train(
+        "--run", "norms", "--epochs", "1", "--num-workers", "3", "--max-update-ratio", "0.01"
+    )
+    assert done.returncode == 3
+    assert done.stderr.count("MAX_UPDATE_RATIO=0.01 times the median of the round") >= 3
+    assert "Traceback" not in done.stderr
+
+
 def test_a_worker_with_other_data_is_refused_and_its_part_done_elsewhere(
     cluster: Cluster, tmp_path: Path
 ) -> None:
