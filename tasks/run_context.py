@@ -123,12 +123,14 @@ def _data_of(order: Order, config: Config, worker: str) -> PreparedData | None:
     elif config.DATA_AT == "sites":
         folder = Path(config.TEST_DIR) if config.TEST_DIR else None
         whose = "the orchestrator's; TEST_DIR must be the same test set on both"
-    if folder and not order.site and (data := PreparedData.find(folder, order.data_digest)):
-        return data
-    data = PreparedData.open(folder) if folder else None
+    data = PreparedData.find(folder, order.data_digest) if folder and not order.site else None
+    if folder and data is None:
+        data = PreparedData.open(folder)
     if order.data_digest != (data.digest if data else ""):
         what = f"{folder}/manifest.json on {worker}" if folder else f"{worker} has no TEST_DIR: this"
         raise DataDiffersError(f"{what} differs from {whose}")
+    if data is not None:
+        data.check_arrays()
     return data
 
 
