@@ -304,6 +304,13 @@ class Config(DerivedSettings):
         local=True,
         pattern=r"^(redis|file:///[^?#]+)$",
     )
+    NAMESPACE: str = setting(
+        "",
+        "Prefix of all queues and keys in Redis, which keeps two projects on one Redis apart. Every process "
+        "of a project needs the same, from its environment: `DT_NAMESPACE`.",
+        local=True,
+        pattern=r"^([A-Za-z0-9][A-Za-z0-9_-]{0,39})?$",
+    )
     METRICS_DIR: Path = setting(
         Path("metrics"), "Folder in which every run gets a folder of CSV files.", local=True
     )

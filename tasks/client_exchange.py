@@ -1,5 +1,6 @@
 """A client's reads and writes of the weight store in one round, with byte counts."""
 
+import math
 import time
 from collections.abc import Mapping
 from typing import Any
@@ -8,6 +9,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from helpers.federated.messages import Reference, TrainOrder
+from helpers.federated.norm_clipping import change_norm
 from helpers.federated.weights import Schema, Weights
 from helpers.weight_store.store import get_arrays, put_arrays
 from tasks.run_context import RunContext
@@ -63,10 +65,16 @@ class ClientExchange:
         update = self.put("update", self.context.instance.schema, local)
         return {
             "update": update.to_message(),
+            "update_norm": self.norm_to_report(local),
             "bytes_down": self.bytes_down,
             "bytes_up": update.length,
             "transfer_seconds": self._seconds + time.monotonic() - began,
         }
+
+    def norm_to_report(self, local: Weights) -> float:
+        """Return the norm of the change of the weights; 0 if it is not finite, which the aggregation sees."""
+        norm = change_norm(local, self.global_weights)
+        return norm if math.isfinite(norm) else 0.0
 
     def put(self, kind: str, schema: Schema, arrays: Weights) -> Reference:
         """Write arrays under a key of this client, round and attempt."""

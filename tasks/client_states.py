@@ -95,6 +95,7 @@ class StatefulExchange(ClientExchange):
             state = self.put("state", plan.schema, [*feedback, *own, *plan.private_arrays(local)])
         return {
             "update": update.to_message(),
+            "update_norm": self.norm_to_report(local),
             "state": state.to_short() if state else None,
             "bytes_down": self.bytes_down,
             "bytes_up": update.length,

@@ -62,7 +62,7 @@ def write_description(context: RunContext, state: RunState) -> None:
 
 @app.task(name="tasks.finish_run", ignore_result=True)
 def finish_run(message: dict[str, Any]) -> None:
-    """Test the best model and write the models; see `FinishOrder`. The answer is {test}."""
+    """Test the best model and write the models; see `FinishOrder`. The answer is {test, results}."""
     worker_session().run_order(FinishOrder, message, finish)
 
 
@@ -73,7 +73,7 @@ def finish(order: FinishOrder) -> dict[str, Any]:
     arrays = score_splits(context, best)
     test = final_test(context, arrays, state.best_round or state.round)
     write_results(context, state, best, test, arrays)
-    return {"test": test.row}
+    return {"test": test.row, "results": context.folders.results_here()}
 
 
 def best_model(context: RunContext) -> tuple[RunState, Weights]:

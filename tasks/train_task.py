@@ -1,6 +1,5 @@
 """One client's training in a round: global weights in, local weights and validation scores out."""
 
-import math
 from collections.abc import Callable
 from typing import Any
 
@@ -10,7 +9,6 @@ from numpy.typing import NDArray
 
 from celery_app import app, worker_session
 from helpers.federated.messages import TrainOrder
-from helpers.federated.norm_clipping import change_norm
 from helpers.federated.replies import ClientReply
 from helpers.local_training.trainer import predict_scores, train_locally
 from helpers.weight_store.store import put_arrays
@@ -75,15 +73,13 @@ def train_on_rows(
         context.instance, evaluation_batches(data.images("val"), config.EVALUATION_BATCH_SIZE)
     )
     sent = {**exchange.deliver(local.weights, local.num_batches), **report_scores(context, scores)}
-    norm = change_norm(local.weights, exchange.global_weights)
     whole_epochs, further_steps = divmod(local.num_batches, steps_an_epoch)
     return ClientReply(
         order.round, order.client, order.attempt, context.worker,
         status="ok" if local.num_batches == stop_condition.num_batches else "partial",
         num_examples=whole_epochs * len(rows) + min(further_steps * config.TRAIN_BATCH_SIZE, len(rows)),
         num_steps=local.num_batches, train_loss=local.loss, threads=worker_session().threads,
-        started_at=clock.started_at, seconds=clock.now() - clock.started_at,
-        update_norm=norm if math.isfinite(norm) else 0.0, **sent,
+        started_at=clock.started_at, seconds=clock.now() - clock.started_at, **sent,
     )  # fmt: skip
 
 

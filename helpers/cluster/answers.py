@@ -37,10 +37,12 @@ def check_offer(answer: dict[str, Any]) -> None:
 
 
 def check_test(answer: dict[str, Any]) -> None:
-    """Check that the answer has a row of test.csv."""
+    """Check that the answer has a row of test.csv, and where the results are."""
     needed = [name for name in TEST_COLUMNS if not name.endswith(("_low", "_high", "_over"))]
     if missing := [name for name in needed if name not in answer["test"]]:
         raise MessageError(f"the test lacks {missing}")
+    if not all(isinstance(place, str) for place in answer["results"]):
+        raise MessageError("a place of the results is not text")
 
 
 def read_round(order: Order, answer: dict[str, Any]) -> RoundResult:

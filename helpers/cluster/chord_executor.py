@@ -2,6 +2,7 @@
 
 import time
 from collections.abc import Callable
+from functools import partial
 from typing import Any
 
 import redis
@@ -60,8 +61,8 @@ class ChordExecutor:
         return self._dispatcher.run_order(StartOrder(**self._facts, attempt=0, resume=resume), check_start)
 
     def finish_run(self, state: RunState, cohorts: Any) -> dict[str, Any]:
-        """Have the best model tested and the models written; return {test}. Arguments matter for sites
-        only.
+        """Have the best model tested and the models written; return {test, results}. Arguments matter for
+        sites only.
         """
         return self._dispatcher.run_order(FinishOrder(**self._facts, attempt=0), check_test)
 
@@ -90,8 +91,12 @@ class ChordExecutor:
         trainings = [self._dispatcher.job(train_order) for train_order in train_orders]
         retry_redis(lambda: self._board.expect({job.name: 0 for job in trainings} | {order.job: 0}))
         header = [self._dispatcher.signature(train_order) for train_order in train_orders]
-        body = self._dispatcher.signature(order)
-        self._dispatcher.send(lambda: chord(header, app=self._app)(body))
+        if self._supervisor.workers.unable:  # they would take messages of a chord, too
+            for job in trainings:
+                retry_redis(partial(self._supervisor.send_again, job))
+        else:
+            body = self._dispatcher.signature(order)
+            self._dispatcher.send(lambda: chord(header, app=self._app)(body))
 
         def on_progress(answers: dict[str, Any], workers: Workers) -> None:
             self._on_progress(RoundProgress(round_number, len(answers), len(clients), workers))

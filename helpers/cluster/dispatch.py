@@ -74,7 +74,7 @@ class Dispatcher:
         retry_redis, jobs = self._supervisor.retry_redis, [self.job(order) for order in orders]
         retry_redis(lambda: self._board.expect({job.name: 0 for job in jobs}))
         for job in jobs:
-            job.send(0, None)
+            job.send(0, job.target)
         answers = self._supervisor.supervise(jobs, on_failure, deadline=deadline)
         retry_redis(lambda: self._board.forget([job.name for job in jobs]))
         return [answers[job.name] for job in jobs]
@@ -87,7 +87,9 @@ class Dispatcher:
             signature = self.signature(replace(order, attempt=attempt), *arguments)
             self.send(lambda: signature.apply_async(**({"queue": where} if where else {})))
 
-        return Job(order.job, order.label, _queue_of(order), send, site=order.site)
+        queue = _queue_of(order)
+        target = self._supervisor.workers.target(queue)
+        return Job(order.job, order.label, queue, send, site=order.site, target=target)
 
     def signature(self, order: Order, *arguments: Any) -> Any:
         """Return the Celery signature of an order's task."""

@@ -80,7 +80,7 @@ class JobBoard:
         return answers
 
     def failures(self, jobs: list[str]) -> dict[str, Any]:
-        """Return the failures of the current attempts, by job: {worker, error}."""
+        """Return the failures of the current attempts, by job: {worker, error, is_unable}."""
         values = self._client.hmget(self._failures, jobs)
         return {job: _failure(value) for job, value in zip(jobs, values, strict=True) if value is not None}
 
@@ -127,12 +127,13 @@ class JobBoard:
         )
         return bool(accepted)
 
-    def fail(self, job: str, attempt: int, worker: str, error: str) -> None:
-        """Report that an attempt failed; the orchestrator decides what follows."""
+    def fail(self, job: str, attempt: int, worker: str, error: str, *, is_unable: bool = False) -> None:
+        """Report that an attempt failed, or that its worker is unable; the orchestrator decides."""
         if not self.expects(job, attempt):
             return
         with self._client.pipeline() as pipe:
-            pipe.hset(self._failures, job, json.dumps({"worker": worker, "error": error}))
+            failure = {"worker": worker, "error": error, "is_unable": is_unable}
+            pipe.hset(self._failures, job, json.dumps(failure))
             pipe.expire(self._failures, keys.LIFETIME_S)
             pipe.rpush(self._events, job)
             pipe.expire(self._events, keys.LIFETIME_S)

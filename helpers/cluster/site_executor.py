@@ -32,7 +32,7 @@ class SiteExecutor(ChordExecutor):
         return self._supervisor.wait_for_workers(lacking)
 
     def finish_run(self, state: RunState, cohorts: SiteChooser) -> dict[str, Any]:
-        """Have the best model tested by the live sites and the models written; return {test, notes}.
+        """Have the best model tested by the live sites and the models written; return {test, results, notes}.
 
         The sites test it only where the run has no test set (TEST_DIR).
         """

@@ -29,7 +29,7 @@ class WorkerStatus(TypedDict):
         task: what it does; None while idle.
         threads, weight_store, gpu: settings of its machine.
         site: name and counts of a site; None without one.
-        folders: where it reads prepared images and writes results.
+        folders: its checkout, and where it reads prepared images and writes results.
     """
 
     token: str

@@ -89,7 +89,7 @@ def test_workers_in_an_empty_database_that_the_user_named(redis_url, config, tmp
         assert usable_workers(redis_url, config) == []  # those are reserved for this command
         with local_cluster(config, None, tmp_path / "logs", default=1) as other:
             assert other.redis_url != redis_url
-    assert not connect(redis_url).exists(keys.RESERVATION)
+    assert not connect(redis_url).exists(keys.reservation())
     assert answers(connect(redis_url))
 
 

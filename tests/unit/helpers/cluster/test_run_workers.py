@@ -1,0 +1,69 @@
+"""Unable workers are excluded until they are restarted; the others get their jobs in turn."""
+
+import json
+from typing import Any
+
+from helpers.cluster.run_workers import RunWorkers
+
+
+class FakeRedis:
+    """The two commands that reading heartbeats needs; each worker's name, token and queues, as JSON."""
+
+    def __init__(self) -> None:
+        self.workers: dict[str, dict[str, Any]] = {}
+
+    def show(self, name: str, *, token: str = "", queues: tuple[str, ...] = ("train",)) -> None:
+        status = {"token": token or name, "pid": 1, "host": "h", "ready": True, "task": None}
+        self.workers[name] = status | {"queues": queues}
+
+    def scan_iter(self, *_: Any, **__: Any) -> list[bytes]:
+        return [f"dt:worker:{name}".encode() for name in self.workers]
+
+    def mget(self, names: list[Any]) -> list[bytes]:
+        return [json.dumps(self.workers[name.decode().rpartition(":")[2]]).encode() for name in names]
+
+
+def make_workers(*names: str) -> tuple[RunWorkers, FakeRedis, list[str]]:
+    client, notices = FakeRedis(), []
+    for name in names:
+        client.show(name)
+    workers = RunWorkers(client, notices.append)  # type: ignore[arg-type]
+    workers.look()
+    return workers, client, notices
+
+
+def test_while_all_are_able_jobs_go_into_the_queue() -> None:
+    workers, _, _ = make_workers("a", "b")
+    assert workers.target("train") is None
+
+
+def test_an_unable_worker_is_left_out_and_named_once() -> None:
+    workers, _, notices = make_workers("a", "b", "c")
+    for _ in range(2):
+        workers.exclude("a", "other images")
+    assert list(workers.look()) == ["b", "c"]
+    assert {workers.target("train") for _ in range(4)} == {"b", "c"}
+    assert workers.target("site.x") is None
+    assert notices == ["a cannot serve this run and gets no more of its jobs: other images"]
+    assert workers.reasons() == ""
+
+
+def test_without_able_workers_the_reasons_are_known() -> None:
+    workers, _, _ = make_workers("a", "b")
+    workers.exclude("a", "other images")
+    workers.exclude("b", "other code")
+    assert (workers.look(), workers.serving("train"), workers.target("train")) == ({}, [], None)
+    assert workers.reasons() == "other images; other code"
+
+
+def test_a_restarted_worker_may_be_able() -> None:
+    workers, client, _ = make_workers("a")
+    workers.exclude("a", "other images")
+    client.show("a", token="new")
+    assert list(workers.look()) == ["a"]
+
+
+def test_a_worker_that_was_not_seen_yet_is_excluded_at_its_next_failure() -> None:
+    workers, _, notices = make_workers()
+    workers.exclude("a", "other images")
+    assert (workers.unable, notices) == ({}, [])
