@@ -10,7 +10,7 @@ from pathlib import Path
 from celery_app import worker_session
 from helpers.cluster import keys
 from helpers.cluster.errors import WorkerUnable
-from helpers.cluster.job_board import redis_time
+from helpers.cluster.run_clock import seconds_since_dispatch
 from helpers.federated.client_state import ClientStatePlan
 from helpers.federated.messages import Order, RoundOrder, TrainOrder
 from helpers.global_config import Config
@@ -139,14 +139,14 @@ def _data_of(order: Order, config: Config, worker: str) -> PreparedData | None:
 
 
 class RoundClock:
-    """Seconds since a round was dispatched, on Redis' clock.
+    """Seconds since a round was dispatched, on the run's clock.
 
     Attributes:
         started_at: when this object was made.
     """
 
     def __init__(self, order: RoundOrder) -> None:
-        self.started_at = redis_time(worker_session().client) - order.sent_at
+        self.started_at = seconds_since_dispatch(worker_session().client, order)
         self._made = time.monotonic()
 
     def now(self) -> float:

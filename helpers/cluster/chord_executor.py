@@ -11,7 +11,7 @@ from celery import Celery, chord
 from helpers.cluster.absent_clients import AbsentClients, RoundTerms
 from helpers.cluster.answers import check_start, check_test, read_round
 from helpers.cluster.dispatch import Dispatcher, raise_failure
-from helpers.cluster.job_board import JobBoard, redis_time
+from helpers.cluster.job_board import JobBoard
 from helpers.cluster.supervision import Deadline, Supervisor, Workers
 from helpers.federated.cohort import Cohort
 from helpers.federated.messages import (
@@ -85,7 +85,7 @@ class ChordExecutor:
             ClusterError: the round cannot be finished.
         """
         retry_redis, clients = self._supervisor.retry_redis, cohort.clients
-        sent_at = retry_redis(lambda: redis_time(self._client))
+        sent_at = retry_redis(self._supervisor.clock.tick)
         order = self._round_order(round_number, cohort, weights, states, sent_at)
         train_orders = [self._train_order(order, client) for client in clients]
         trainings = [self._dispatcher.job(train_order) for train_order in train_orders]
@@ -118,7 +118,7 @@ class ChordExecutor:
         retry_redis(lambda: self._board.forget([job.name for job in trainings] + [order.job]))
         self._dispatcher.forget_results(header)
         result = self._result_of(order, answers[order.job])
-        self._report_refused(result, messages)
+        self._absent_clients.report(result, messages)
         return result
 
     # What differs where the clients are sites
@@ -136,9 +136,3 @@ class ChordExecutor:
 
     def _result_of(self, order: RoundOrder, answer: dict[str, Any]) -> RoundResult:
         return read_round(order, answer)
-
-    def _report_refused(self, result: RoundResult, messages: list[Any]) -> None:
-        """Report clients whose update was refused by the aggregation."""
-        for row, message in zip(result.clients, messages, strict=True):
-            if row["status"] == "failed" and message.get("status") in USABLE:
-                self._supervisor.notice(f"round {row['round']}, client {row['client']}: {row['error']}")

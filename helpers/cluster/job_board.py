@@ -50,6 +50,7 @@ class JobBoard:
         self._answers = keys.of_session(run, session, "answers")
         self._failures = keys.of_session(run, session, "failures")
         self._events = keys.of_session(run, session, "events")
+        self._clock = keys.of_session(run, session, "clock")
         self._answer_script = client.register_script(_ANSWER)
 
     # For the orchestrator
@@ -106,7 +107,8 @@ class JobBoard:
 
     def close(self) -> None:
         """Delete the board when the run has ended."""
-        self._client.delete(self._session_key, self._attempts, self._answers, self._failures, self._events)
+        of_jobs = (self._attempts, self._answers, self._failures, self._events)
+        self._client.delete(self._session_key, self._clock, *of_jobs)
 
     # For workers
 
@@ -164,9 +166,3 @@ def _failure(value: bytes | str) -> dict[str, Any]:
         failure = {"error": f"the report of its failure cannot be read: {error}"}
     texts = {name: str(failure.get(name, "?"))[:MOST_CHARACTERS] for name in ("worker", "error")}
     return failure | texts
-
-
-def redis_time(client: redis.Redis) -> float:
-    """Return seconds since the epoch on Redis' clock, the only clock that all machines of a run share."""
-    seconds, microseconds = client.time()
-    return float(seconds + microseconds / 1e6)

@@ -8,6 +8,7 @@ dt:run:{run}:{session}:attempts         hash: job -> the expected attempt
 dt:run:{run}:{session}:answers          hash: job -> its accepted answer
 dt:run:{run}:{session}:failures         hash: job -> the error of its current attempt
 dt:run:{run}:{session}:events           list that wakes the orchestrator
+dt:run:{run}:{session}:clock            the run's time, with Redis' time when it was written
 dt:run:{run}:{session}:weights:{round}                     global weights after a round
 dt:run:{run}:{session}:update:{round}:{client}:{attempt}   a client's update
 dt:run:{run}:{session}:scores:{round}:{client}:{attempt}   the validation scores of its model

@@ -14,6 +14,7 @@ from helpers.cluster.job_board import JobBoard
 from helpers.cluster.jobs import Deadline as Deadline
 from helpers.cluster.jobs import Job
 from helpers.cluster.refusals import explain, is_away, is_passing, translated
+from helpers.cluster.run_clock import RunClock
 from helpers.cluster.run_workers import RunWorkers
 from helpers.cluster.worker_status import Workers as Workers
 
@@ -52,6 +53,7 @@ class Supervisor:
         self._patience_s = patience_s
         self.notice = notice
         self.workers = RunWorkers(client, notice)
+        self.clock = RunClock(client, **board.identity, on_jump=self._forgive_jump)
         self.how_to_start = HOW_TO_START
         self._alone_since: float | None = None
         self._redis_lost_at: float | None = None
@@ -149,6 +151,7 @@ class Supervisor:
 
     def _look(self) -> Workers:
         """Return the status of the live workers."""
+        self.clock.tick()
         workers = self.workers.look()
         if workers:
             self._alone_since = None
@@ -157,6 +160,11 @@ class Supervisor:
             for queue in served & self._unserved_since.keys():
                 del self._unserved_since[queue]
         return workers
+
+    def _forgive_jump(self, seconds: float) -> None:
+        """Say that Redis' clock has jumped; heartbeats may have expired, and count once they are renewed."""
+        self.notice(f"the clock of Redis' machine jumped by {seconds:+.0f} s; deadlines are corrected for it")
+        self._heartbeats_count_from = time.monotonic() + heartbeat.LIFETIME_S
 
     def _mend(self, jobs: list[Job], workers: Workers, on_failure: Callable[[Job, str], None]) -> None:
         """Retry failed and lost jobs."""

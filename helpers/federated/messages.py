@@ -180,7 +180,7 @@ class RoundOrder(Order):
         round: 1, 2, …
         clients: ids of the participants, in the order their updates are summed.
         weights: Reference of the global weights at the start of the round, as a message.
-        sent_at: when the round was dispatched, seconds since the epoch on Redis' clock.
+        sent_at: when the round was dispatched, seconds on the run's clock (`helpers.cluster.run_clock`).
         states: of clients since the last round in which their update counted, and of the server.
         num_clients: number of clients the training rows are divided among; all tasks of a round agree on it.
     """

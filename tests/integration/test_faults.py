@@ -111,6 +111,7 @@ def test_a_slow_client_counts_with_what_it_saw(cluster: Cluster) -> None:
     assert done.returncode == 0, done.stderr
     rows = cluster.table("partial", "clients.csv")
     assert set(rows["status"]) == {"partial"}
+    assert done.stdout.count("stopped early and counts with") == len(rows)
     assert rows["num_examples"].between(1, 566 * 1000 - 1).all()
     rounds = cluster.table("partial", "rounds.csv")
     assert rounds["num_examples"].tolist() == rows["num_examples"].tolist()

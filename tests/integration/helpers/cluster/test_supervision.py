@@ -8,12 +8,13 @@ from collections.abc import Iterator
 import pytest
 import redis
 
-from helpers.cluster import keys, supervision
+from helpers.cluster import keys, run_clock, supervision
 from helpers.cluster.connection import connect
 from helpers.cluster.errors import NoWorkers
 from helpers.cluster.heartbeat import Heartbeat
 from helpers.cluster.job_board import JobBoard
 from helpers.cluster.jobs import Job
+from helpers.cluster.run_clock import redis_time
 from helpers.cluster.supervision import Deadline, Supervisor
 from helpers.cluster.worker_session import WorkerSession
 from helpers.federated.messages import TrainOrder
@@ -127,6 +128,25 @@ def test_a_job_that_no_able_worker_takes_fails_with_the_reason(
     live(client, "there@host").show_ready(["aggregate"])
     with pytest.raises(RuntimeError, match="gave up: error 0"):
         supervisor.supervise([Sent(board, fail=True, is_unable=True).job], refuse)
+
+
+def test_a_jump_of_redis_clock_that_ends_heartbeats_loses_no_job(
+    client: redis.Redis,
+    board: JobBoard,
+    supervisor: Supervisor,
+    notices: list[str],
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    live(client, "here@host")._show({"job": "train:1:0", "attempt": 0})
+    supervisor.wait_for_workers()
+    monkeypatch.setattr(run_clock, "redis_time", lambda client: redis_time(client) + 7200)
+    client.delete(keys.worker("here@host"))
+    sent = Sent(board)
+    sent.job.runner = "here@host"
+    threading.Timer(0.5, board.answer, ("train:1:0", 0, {})).start()
+    assert supervisor.supervise([sent.job], refuse) == {"train:1:0": {}}
+    assert sent.attempts == [(0, None)]
+    assert notices == ["the clock of Redis' machine jumped by +7200 s; deadlines are corrected for it"]
 
 
 def test_a_job_that_fails_twice_is_given_up(
