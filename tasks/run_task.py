@@ -7,6 +7,7 @@ from typing import Any
 import numpy as np
 
 from celery_app import app, worker_session
+from helpers.cluster.heartbeat import live_workers
 from helpers.cluster.versions import environment_here
 from helpers.federated.messages import FinishOrder, RunState, StartOrder
 from helpers.federated.sites.site import described
@@ -56,8 +57,10 @@ def write_description(context: RunContext, state: RunState) -> None:
     Raises:
         RecordError: it could not be written.
     """
-    environment = environment_here(worker_session().client)
-    write_whole(context.folders.metrics / "run.json", _to_json(_description(context, environment, state)))
+    client = worker_session().client
+    description = _description(context, environment_here(client), state)
+    description["workers"] = {name: status.get("bits") for name, status in live_workers(client).items()}
+    write_whole(context.folders.metrics / "run.json", _to_json(description))
 
 
 @app.task(name="tasks.finish_run", ignore_result=True)

@@ -26,6 +26,7 @@ class RunWorkers:
         self._live: Workers = {}
         self._unreadable: set[str] = set()  # names whose heartbeat cannot be read
         self._turn = 0
+        self._differ = False  # whether a notice said that workers differ
 
     def look(self) -> Workers:
         """Return the status of the live workers, without those that cannot serve the run.
@@ -33,12 +34,33 @@ class RunWorkers:
         Raises:
             redis.RedisError: Redis cannot be reached.
         """
+        known = self._live.keys()
         self._live = live_workers(self._client, self._notice_unreadable)
+        if self._live.keys() - known and not self._differ:
+            self._compare_bits()
         return self.able() if self.unable else self._live
 
     def able(self) -> Workers:
         """Return the status of the workers, at the last look, that have not said that they are unable."""
         return {name: status for name, status in self._live.items() if status["token"] not in self.unable}
+
+    def _compare_bits(self) -> None:
+        """Warn once if workers differ in what decides bits; those of sites always train the same client."""
+        names: dict[tuple[str, str], list[str]] = {}
+        for name, status in sorted(self.able().items()):
+            for fact in () if status.get("site") else (status.get("bits") or {}).items():
+                names.setdefault(fact, []).append(name)
+        facts = [fact for fact, _ in names]
+        parts = [
+            f"{fact} {value} on {', '.join(workers)}"
+            for (fact, value), workers in sorted(names.items())
+            if facts.count(fact) > 1
+        ]
+        if parts:
+            self._differ = True
+            self._notice(
+                f"last digits depend on who trains which client, as workers differ: {'; '.join(parts)}"
+            )
 
     def _notice_unreadable(self, name: str, reason: str) -> None:
         """Say once that a heartbeat is ignored."""

@@ -11,6 +11,7 @@ from helpers.cluster.connection import address, check_not_refused, connect
 from helpers.cluster.errors import WorkerUnable
 from helpers.cluster.heartbeat import Heartbeat
 from helpers.cluster.job_board import JobBoard
+from helpers.cluster.process_tuning import what_decides_bits
 from helpers.cluster.refusals import check_serves, is_away, translated
 from helpers.cluster.versions import ROOT, explain_difference, origin_here, versions_here
 from helpers.cluster.worker_logging import describe_outcome, title
@@ -65,6 +66,7 @@ class WorkerSession:
         self.client = connect(redis_url)
         self.store = open_store(weight_store, self.client)
         about = {"threads": threads, "weight_store": weight_store, "site": site, "gpu": gpu}
+        about["bits"] = what_decides_bits(threads)
         if site is None:  # a site does not show where its images are
             about["folders"] = _folders()
         self.heartbeat = Heartbeat(self.client, name, about)

@@ -286,7 +286,7 @@ def test_a_worker_with_other_data_is_refused_and_its_part_done_elsewhere(
     command = [sys.executable, "preprocessing/load_and_create_dataset.py", "--input-shape", "16,16"]
     other = cluster.environment | {"DT_PREPROCESSED_DIR": str(tmp_path)}
     subprocess.run([*command, "--seed", "9"], cwd=ROOT, env=other, check=True, capture_output=True)
-    (name,) = cluster.add_workers(1, DT_PREPROCESSED_DIR=str(tmp_path))
+    (name,) = cluster.add_workers(1, DT_PREPROCESSED_DIR=str(tmp_path), DT_THREADS="2")
     pid = cluster.pids()[name]
     try:
         done = cluster.train(
@@ -296,13 +296,16 @@ def test_a_worker_with_other_data_is_refused_and_its_part_done_elsewhere(
         os.kill(pid, signal.SIGTERM)
     assert done.returncode == 0, done.stderr
     printed = " ".join(done.stdout.split())
+    assert printed.count(f"threads 2 on {name}") == 1
+    description = json.loads((cluster.folder / "metrics/other-data/run.json").read_text())
+    assert description["workers"][name]["threads"] == "2"
     assert printed.count(f"{name} cannot serve this run and gets no more of its jobs") == 1
     assert f"manifest.json on {name} differs" in printed
     rows = cluster.table("other-data", "clients.csv")
     assert set(rows["status"]) == {"ok"}
     assert name not in set(rows["worker"])
     log = next(cluster.folder.glob(f"{name.partition('@')[0]}.log")).read_text()
-    assert len(re.findall(r"client \d: failed: DataDiffersError: .*manifest.json on .* differs", log)) == 1
+    assert len(re.findall(r"failed: DataDiffersError: .*manifest.json on .* differs", log)) == 1
     assert "Traceback" not in log
     assert "Traceback" not in done.stdout + done.stderr
 

@@ -1,4 +1,4 @@
-"""Unable workers are excluded until they are restarted; the others get their jobs in turn."""
+"""Unable workers are excluded until they are restarted, and those whose numbers differ are named."""
 
 import json
 from typing import Any
@@ -12,9 +12,9 @@ class FakeRedis:
     def __init__(self) -> None:
         self.workers: dict[str, dict[str, Any]] = {}
 
-    def show(self, name: str, *, token: str = "", queues: tuple[str, ...] = ("train",)) -> None:
+    def show(self, name: str, *, token: str = "", **more: Any) -> None:
         status = {"token": token or name, "pid": 1, "host": "h", "ready": True, "task": None}
-        self.workers[name] = status | {"queues": queues}
+        self.workers[name] = status | {"queues": ["train"]} | more
 
     def scan_iter(self, *_: Any, **__: Any) -> list[bytes]:
         return [f"dt:worker:{name}".encode() for name in self.workers]
@@ -67,3 +67,28 @@ def test_a_worker_that_was_not_seen_yet_is_excluded_at_its_next_failure() -> Non
     workers, _, notices = make_workers()
     workers.exclude("a", "other images")
     assert (workers.unable, notices) == ({}, [])
+
+
+def test_workers_whose_numbers_differ_are_named_once() -> None:
+    workers, client, notices = make_workers()
+    for name, threads in (("a", "1"), ("b", "2"), ("c", "1")):
+        client.show(name, bits={"threads": threads, "oneDNN": "1"})
+    client.show("s", site={"name": "north"}, bits={"threads": "8", "oneDNN": "1"})
+    client.show("of an earlier version")
+    workers.look()
+    client.show("d", bits={"threads": "4", "oneDNN": "0"})
+    workers.look()
+    assert notices == [
+        "last digits depend on who trains which client, as workers differ: threads 1 on a, c; threads 2 on b"
+    ]
+
+
+def test_equal_workers_are_compared_again_when_another_comes() -> None:
+    workers, client, notices = make_workers()
+    for name in ("a", "b"):
+        client.show(name, bits={"oneDNN": "1"})
+    workers.look()
+    assert notices == []
+    client.show("c", bits={"oneDNN": "0"})
+    workers.look()
+    assert len(notices) == 1
