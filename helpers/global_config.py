@@ -175,9 +175,9 @@ class Config(DerivedSettings):
         ge=0, allow_inf_nan=False,
     )  # fmt: skip
     MAX_UPDATE_RATIO: float = setting(
-        1000.0,
-        "With three or more updates in a round, one is refused if its change of the weights has a norm of "
-        "more than this many times the median. 0 sets no limit.",
+        100.0,
+        "With three or more updates in a round, one is refused if the Euclidean norm of its weights is more "
+        "than this many times the median. 0 sets no limit.",
         ge=0, allow_inf_nan=False,
     )  # fmt: skip
     PROXIMAL_MU: float = setting(

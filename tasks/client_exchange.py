@@ -1,6 +1,5 @@
 """A client's reads and writes of the weight store in one round, with byte counts."""
 
-import math
 import time
 from collections.abc import Mapping
 from typing import Any
@@ -9,7 +8,6 @@ import numpy as np
 from numpy.typing import NDArray
 
 from helpers.federated.messages import Reference, TrainOrder
-from helpers.federated.norm_clipping import change_norm
 from helpers.federated.weights import Schema, Weights
 from helpers.weight_store.store import get_arrays, put_arrays
 from tasks.run_context import RunContext
@@ -21,16 +19,12 @@ class ClientExchange:
     Args:
         context: of the training.
         order: the client and round.
-
-    Attributes:
-        global_weights: those that the round began with, once fetched.
     """
 
     def __init__(self, context: RunContext, order: TrainOrder) -> None:
         self.context = context
         self.order = order
         self.bytes_down = 0
-        self.global_weights: Weights = []
         self._seconds = 0.0
 
     def fetch(self) -> Weights:
@@ -42,10 +36,10 @@ class ClientExchange:
         """
         began = time.monotonic()
         reference = Reference.from_message(self.order.weights)
-        self.global_weights = get_arrays(self.context.store, reference, self.context.instance.schema)
+        weights = get_arrays(self.context.store, reference, self.context.instance.schema)
         self.bytes_down += reference.length
         self._seconds += time.monotonic() - began
-        return self.global_weights
+        return weights
 
     def gradient_terms(self) -> Mapping[str, NDArray[np.generic]]:
         """Return what the strategy adds to the gradients, by name of the weights."""
@@ -65,16 +59,10 @@ class ClientExchange:
         update = self.put("update", self.context.instance.schema, local)
         return {
             "update": update.to_message(),
-            "update_norm": self.norm_to_report(local),
             "bytes_down": self.bytes_down,
             "bytes_up": update.length,
             "transfer_seconds": self._seconds + time.monotonic() - began,
         }
-
-    def norm_to_report(self, local: Weights) -> float:
-        """Return the norm of the change of the weights; 0 if it is not finite, which the aggregation sees."""
-        norm = change_norm(local, self.global_weights)
-        return norm if math.isfinite(norm) else 0.0
 
     def put(self, kind: str, schema: Schema, arrays: Weights) -> Reference:
         """Write arrays under a key of this client, round and attempt."""

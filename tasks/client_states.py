@@ -34,6 +34,7 @@ class StatefulExchange(ClientExchange):
     def __init__(self, context: RunContext, order: TrainOrder, plan: ClientStatePlan) -> None:
         super().__init__(context, order)
         self._plan = plan
+        self._global: Weights = []
         self._state = ClientState()
         self._shared: Weights = []
         self._state_bytes = 0
@@ -44,7 +45,7 @@ class StatefulExchange(ClientExchange):
         Returns:
             The global weights, with the client's private arrays in their place.
         """
-        super().fetch()
+        self._global = super().fetch()
         began = time.monotonic()
         plan, states = self._plan, self.order.states
         if plan.schema and (short := states.get(str(self.order.client))) is not None:
@@ -56,7 +57,7 @@ class StatefulExchange(ClientExchange):
             self._shared = get_arrays(self.context.store, reference, plan.strategy)
             self.bytes_down += reference.length
         self._seconds += time.monotonic() - began
-        return plan.with_private(self.global_weights, self._state)
+        return plan.with_private(self._global, self._state)
 
     def gradient_terms(self) -> Mapping[str, NDArray[np.generic]]:
         if not self._plan.strategy:
@@ -77,16 +78,11 @@ class StatefulExchange(ClientExchange):
             SchemaError: the weights are not finite and cannot be compressed.
         """
         dtype, plan, model = self.context.config.UPDATE_DTYPE, self._plan, self.context.instance.schema
-        payload, feedback = compression.compress(
-            dtype, model, local, self.global_weights, self._state.feedback
-        )
+        payload, feedback = compression.compress(dtype, model, local, self._global, self._state.feedback)
         own: Weights = []
         if plan.strategy:
             own = self.context.config.strategy.next_client_state(
-                *self._own_and_shared(),
-                plan.stepped(self.global_weights),
-                plan.stepped(local),
-                num_steps=num_steps,
+                *self._own_and_shared(), plan.stepped(self._global), plan.stepped(local), num_steps=num_steps
             )
         began = time.monotonic()
         update = self.put("update", compression.payload_schema(dtype, model), payload)
@@ -95,7 +91,6 @@ class StatefulExchange(ClientExchange):
             state = self.put("state", plan.schema, [*feedback, *own, *plan.private_arrays(local)])
         return {
             "update": update.to_message(),
-            "update_norm": self.norm_to_report(local),
             "state": state.to_short() if state else None,
             "bytes_down": self.bytes_down,
             "bytes_up": update.length,

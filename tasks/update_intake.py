@@ -11,11 +11,10 @@ import numpy as np
 from helpers.evaluation.metrics import Metrics, evaluate
 from helpers.evaluation.weighted_metrics import scores_shape
 from helpers.federated.messages import MessageError, Reference, RoundOrder, States
-from helpers.federated.norm_clipping import change_norm, norm_limit
 from helpers.federated.quorum import QuorumError, clients_needed
-from helpers.federated.replies import USABLE, ClientReply
+from helpers.federated.replies import USABLE, ClientReply, norm_limit
 from helpers.federated.strategies.base import Update
-from helpers.federated.weights import ArraySpec, Schema, SchemaError, Weights, check_weights
+from helpers.federated.weights import ArraySpec, Schema, SchemaError, Weights, check_weights, norm
 from helpers.run_records.checkpoint import holds, load_arrays, read_state
 from helpers.run_records.tables import client_row
 from helpers.weight_store.store import StoreError, get_arrays
@@ -45,9 +44,8 @@ class UpdateIntake:
         self.rows: list[dict[str, Any]] = []
         self.states: States = {}
         self.state_files: dict[str, str] = {}
-        norms = [reply.update_norm for reply in replies if reply.status in USABLE]
         config = context.config
-        self._norm_limit = norm_limit(norms, config.MAX_UPDATE_RATIO, config.strategy.shortage)
+        self._norm_limit = norm_limit(replies, config.MAX_UPDATE_RATIO, config.strategy.shortage)
 
     def updates(self) -> Iterator[Update]:
         """Yield every usable update.
@@ -123,21 +121,20 @@ class UpdateIntake:
             check_weights(weights, schema)
         else:
             weights = receive_update(self.context, plan, reply, fetch, lambda: self.global_weights)
-        if self._norm_limit < math.inf:
-            self._check_norm(weights)
+        if self._norm_limit < math.inf and (length := norm(weights)) > self._norm_limit:
+            raise self._absurd(length)
         metrics = self.own_metrics(reply)
         if plan is not None and plan.schema:  # the update is known to be good by now
             client = str(reply.client)
             self.states[client], self.state_files[client] = receive_state(self.context, plan, reply, fetch)
         return weights, metrics
 
-    def _check_norm(self, weights: Weights) -> None:
-        norm, ratio = change_norm(weights, self.global_weights), self.context.config.MAX_UPDATE_RATIO
-        if norm > self._norm_limit:
-            raise MessageError(
-                f"its change of the weights has the norm {norm:.3g}, more than MAX_UPDATE_RATIO={ratio:g} "
-                f"times the median of the round, {self._norm_limit / ratio:.3g}"
-            )
+    def _absurd(self, length: float) -> MessageError:
+        ratio = self.context.config.MAX_UPDATE_RATIO
+        return MessageError(
+            f"its weights have the norm {length:.3g}, more than MAX_UPDATE_RATIO={ratio:g} times the median "
+            f"of the round, {self._norm_limit / ratio:.3g}"
+        )
 
     def _fetch(self, reply: ClientReply, kind: str, reference: Reference, schema: Schema) -> Weights:
         if reference.key != self.context.key(kind, reply.round, reply.client, reply.attempt):

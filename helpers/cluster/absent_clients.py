@@ -7,9 +7,8 @@ from typing import Any
 from helpers.cluster.errors import QuorumMissed
 from helpers.cluster.job_board import JobBoard
 from helpers.cluster.jobs import Job
-from helpers.federated.messages import RoundResult
 from helpers.federated.quorum import clients_needed
-from helpers.federated.replies import USABLE, ClientReply
+from helpers.federated.replies import ClientReply
 
 
 @dataclass(frozen=True)
@@ -55,15 +54,6 @@ class AbsentClients:
         if self._board.answer(job.name, job.attempt, reply.to_message()):
             job.was_answered_for = True
             self._notice(f"{job.label}: {reply.status}: {reply.error}")
-
-    def report(self, result: RoundResult, messages: list[Any]) -> None:
-        """Report clients whose update the aggregation refused, and those that stopped early."""
-        for row, message in zip(result.clients, messages, strict=True):
-            label = f"round {row['round']}, client {row['client']}"
-            if row["status"] == "failed" and message.get("status") in USABLE:
-                self._notice(f"{label}: {row['error']}")
-            elif row["status"] == "partial":
-                self._notice(f"{label}: stopped early and counts with {row['num_examples']} images")
 
     def check_quorum(self, round_number: int, num_clients: int, absent: list[ClientReply]) -> None:
         """Check that enough clients replied.

@@ -9,7 +9,7 @@ import redis
 from celery import Celery, chord
 
 from helpers.cluster.absent_clients import AbsentClients, RoundTerms
-from helpers.cluster.answers import check_start, check_test, read_round
+from helpers.cluster.answers import check_start, check_test, read_round, report_clients
 from helpers.cluster.dispatch import Dispatcher, raise_failure
 from helpers.cluster.job_board import JobBoard
 from helpers.cluster.supervision import Deadline, Supervisor, Workers
@@ -118,7 +118,7 @@ class ChordExecutor:
         retry_redis(lambda: self._board.forget([job.name for job in trainings] + [order.job]))
         self._dispatcher.forget_results(header)
         result = self._result_of(order, answers[order.job])
-        self._absent_clients.report(result, messages)
+        report_clients(result, messages, self._supervisor.notice)
         return result
 
     # What differs where the clients are sites

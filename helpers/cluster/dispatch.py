@@ -88,7 +88,8 @@ class Dispatcher:
             self.send(lambda: signature.apply_async(**({"queue": where} if where else {})))
 
         queue = _queue_of(order)
-        target = self._supervisor.workers.target(queue)
+        workers = self._supervisor.workers
+        target = workers.target(queue) if workers.unable else None
         return Job(order.job, order.label, queue, send, site=order.site, target=target)
 
     def signature(self, order: Order, *arguments: Any) -> Any:

@@ -52,7 +52,3 @@ class Deadline:
 
     at: float
     close: Callable[[Job], None]
-
-    def seconds_left(self, at_most: float) -> float:
-        """Return the seconds to the deadline, at least a hundredth (Redis takes 0 for no limit)."""
-        return max(0.01, min(at_most, self.at - time.monotonic()))

@@ -39,10 +39,6 @@ def namespace() -> str:
     return f"{name}:" if name else ""
 
 
-def queue(name: str) -> str:
-    return namespace() + name
-
-
 def reservation() -> str:
     return f"{namespace()}dt:reserved"
 

@@ -7,7 +7,7 @@ since, unless that cannot be right.
 import math
 import time
 from collections.abc import Callable
-from typing import cast
+from typing import Any
 
 import redis
 
@@ -36,11 +36,7 @@ class RunClock:
         self._ahead = math.nan  # Redis' time less the run's
 
     def tick(self) -> float:
-        """Share the run's time with the workers and return it, seconds.
-
-        Raises:
-            redis.RedisError: Redis cannot be reached.
-        """
+        """Share the run's time with the workers and return it, seconds."""
         at_redis, now = redis_time(self._client), time.monotonic()
         jump, self._ahead = at_redis - now - self._ahead, at_redis - now
         self._client.set(self._key, f"{at_redis:.6f} {now:.6f}", ex=keys.LIFETIME_S)
@@ -50,18 +46,13 @@ class RunClock:
 
 
 def seconds_since_dispatch(client: redis.Redis, order: RoundOrder) -> float:
-    """Return the seconds since a round was dispatched, at a worker; 0 if Redis has lost the run's time.
-
-    Raises:
-        redis.RedisError: Redis cannot be reached.
-    """
-    at_redis = redis_time(client)
-    written = cast("bytes | None", client.get(keys.of_session(order.run, order.session, "clock")))
+    """Return the seconds since a round was dispatched, at a worker; 0 if Redis has lost the run's time."""
+    written: Any = client.get(keys.of_session(order.run, order.session, "clock")) or b""
     try:
-        before, now = (float(part) for part in (written or b"").split())
+        before, now = (float(part) for part in written.split())
     except ValueError:
         return 0.0
-    gained = at_redis - before
+    gained = redis_time(client) - before
     seconds = now - order.sent_at + (gained if 0 <= gained <= MOST_GAINED_S else 0.0)
     return max(0.0, seconds) if math.isfinite(seconds) else 0.0
 

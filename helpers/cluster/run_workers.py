@@ -29,14 +29,9 @@ class RunWorkers:
         self._differ = False  # whether a notice said that workers differ
 
     def look(self) -> Workers:
-        """Return the status of the live workers, without those that cannot serve the run.
-
-        Raises:
-            redis.RedisError: Redis cannot be reached.
-        """
-        known = self._live.keys()
-        self._live = live_workers(self._client, self._notice_unreadable)
-        if self._live.keys() - known and not self._differ:
+        """Return the status of the live workers, without those that cannot serve the run."""
+        known, self._live = self._live, live_workers(self._client, self._notice_unreadable)
+        if self._live.keys() - known.keys() and not self._differ:
             self._compare_bits()
         return self.able() if self.unable else self._live
 
@@ -75,11 +70,8 @@ class RunWorkers:
             self._notice(f"{name} cannot serve this run and gets no more of its jobs: {reason}")
 
     def target(self, queue: str) -> str | None:
-        """Return the worker that the next job of a queue is sent to, in turn.
-
-        It is None while all workers are able: any of them takes the job out of the queue.
-        """
-        names = self.serving(queue) if self.unable else []
+        """Return the able worker that the next job of a queue is sent to, in turn; None without one."""
+        names = self.serving(queue)
         self._turn += 1
         return names[self._turn % len(names)] if names else None
 

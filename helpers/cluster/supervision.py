@@ -31,10 +31,6 @@ MOST_LOSSES = 5
 Answer = TypeVar("Answer")
 
 
-def ignore_progress(answers: dict[str, Any], workers: Workers) -> None:
-    """Ignore the answers so far and the live workers."""
-
-
 class Supervisor:
     """Supervises the jobs of a board.
 
@@ -65,7 +61,7 @@ class Supervisor:
         self,
         jobs: Sequence[Job],
         on_failure: Callable[[Job, str], None],
-        on_progress: Callable[[dict[str, Any], Workers], None] = ignore_progress,
+        on_progress: Callable[[dict[str, Any], Workers], None] = lambda answers, workers: None,
         deadline: Deadline | None = None,
     ) -> dict[str, Any]:
         """Wait until every job is answered, and return the answers by job name.
@@ -97,7 +93,8 @@ class Supervisor:
                 if not workers:
                     self._wait_for_a_worker()
                 self._mend(open_jobs, workers, on_failure)
-                self._board.wait(TICK_S if deadline is None else deadline.seconds_left(TICK_S))
+                seconds = TICK_S if deadline is None else min(TICK_S, deadline.at - time.monotonic())
+                self._board.wait(max(0.01, seconds))  # Redis takes 0 for no limit
                 self._redis_lost_at = None
             except redis.RedisError as error:
                 self._wait_for_redis(error)
@@ -143,7 +140,8 @@ class Supervisor:
 
     def send_again(self, job: Job, target: str | None = None) -> None:
         """Send the next attempt of a job; answers of earlier ones are refused from now on."""
-        target = target or self.workers.target(job.queue)
+        if self.workers.unable and target is None:
+            target = self.workers.target(job.queue)
         job.attempt += 1
         job.target, job.runner, job.sent_at = target, None, time.monotonic()
         self._board.expect({job.name: job.attempt})
@@ -169,7 +167,8 @@ class Supervisor:
     def _mend(self, jobs: list[Job], workers: Workers, on_failure: Callable[[Job, str], None]) -> None:
         """Retry failed and lost jobs."""
         failures = self._board.failures([job.name for job in jobs]) if jobs else {}
-        waiting = {queue for queue in {job.queue for job in jobs} if self._client.llen(keys.queue(queue))}
+        queues = {job.queue for job in jobs}
+        waiting = {queue for queue in queues if self._client.llen(keys.namespace() + queue)}
         now = time.monotonic()
         if any(status["task"] is not None for status in workers.values()):
             self._busy_at = now

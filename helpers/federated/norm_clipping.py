@@ -1,12 +1,10 @@
-"""Two bounds on how far one client can move the model: a limit to which longer changes are clipped (Sun et
-al. 2019, "Can You Really Backdoor Federated Learning?"), and one above which a change is refused.
+"""A bound on how far one client can move the model (Sun et al. 2019, "Can You Really Backdoor Federated
+Learning?").
 """
 
 import math
-import statistics
-from collections.abc import Callable, Iterable, Iterator, Sequence
+from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import replace
-from itertools import compress
 
 import numpy as np
 from numpy.typing import NDArray
@@ -15,28 +13,6 @@ from helpers.federated.aggregation import chunks
 from helpers.federated.changes import scale_change
 from helpers.federated.strategies.base import Update
 from helpers.federated.weights import Weights, check_alike
-
-LEAST_NORMS = 3
-"""With fewer changes, none is absurd next to the others."""
-
-
-def change_norm(weights: Weights, global_weights: Weights) -> float:
-    """Return the Euclidean norm of the change of all arrays together, in float64."""
-    return math.sqrt(sum(_squared_distance(*pair) for pair in zip(weights, global_weights, strict=True)))
-
-
-def norm_limit(norms: Sequence[float], max_ratio: float, shortage: Callable[[int], str]) -> float:
-    """Return the norm above which a change is absurd next to the others of its round; infinity for no limit.
-
-    Args:
-        norms: of the round's changes, as the clients report them.
-        max_ratio: limit as a multiple of their median; 0 for no limit.
-        shortage: `Strategy.shortage`. A robust rule that needs the absurd changes as well keeps them.
-    """
-    limit = max_ratio * statistics.median(norms) if len(norms) >= LEAST_NORMS else 0.0
-    if not limit or shortage(sum(norm <= limit for norm in norms)):
-        return math.inf
-    return limit
 
 
 def clip_update(
@@ -57,7 +33,8 @@ def clip_update(
         ValueError: arrays that differ in number or shape.
     """
     check_alike([weights, global_weights])
-    norm = change_norm(*(list(compress(arrays, trainable)) for arrays in (weights, global_weights)))
+    pairs = zip(weights, global_weights, trainable, strict=True)
+    norm = math.sqrt(sum(_squared_distance(new, old) for new, old, is_trained in pairs if is_trained))
     if norm <= max_norm:
         return weights
     return scale_change(weights, global_weights, trainable, max_norm / norm)

@@ -1,6 +1,8 @@
 """Replies of clients as they arrive: checked, because nothing in them is trusted."""
 
-from collections.abc import Sequence
+import math
+import statistics
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from typing import Any, Literal
 
@@ -11,6 +13,8 @@ USABLE = ("ok", "partial")
 STATUSES = (*USABLE, "failed", "missing")
 MOST_CHARACTERS = 100_000
 """Longest name of a worker and reason."""
+LEAST_NORMS = 3
+"""With fewer updates, none is absurd next to the others."""
 TOO_LARGE = 1e100
 """Losses and times are below this; integers beyond the range of a float are refused as well."""
 
@@ -33,7 +37,7 @@ class ClientReply(Message):
         seconds: time in the task; `transfer_seconds` of it went into reading and writing weights.
         state: short Reference of the client's state for its next round; None where it has none.
         state_bytes: bytes of its state that it read and wrote.
-        update_norm: Euclidean norm of the change of the weights; 0 where it is not finite.
+        update_norm: Euclidean norm of the client's weights after its training.
     """
 
     round: int
@@ -57,6 +61,17 @@ class ClientReply(Message):
     state_bytes: int = 0
     tally: dict[str, Any] | None = None
     update_norm: float = 0.0
+
+
+def norm_limit(replies: Sequence[ClientReply], max_ratio: float, shortage: Callable[[int], str]) -> float:
+    """Return the norm above which an update is absurd next to the others of its round; infinity for no limit.
+
+    It is `max_ratio` (0 for no limit) times the median of three or more. A robust rule with a `shortage` of
+    updates without the absurd ones keeps them.
+    """
+    norms = [reply.update_norm for reply in replies if reply.status in USABLE]
+    limit = max_ratio * statistics.median(norms) if len(norms) >= LEAST_NORMS else 0.0
+    return limit if limit and not shortage(sum(norm <= limit for norm in norms)) else math.inf
 
 
 def read_replies(round_number: int, clients: Sequence[int], messages: Sequence[Any]) -> list[ClientReply]:

@@ -68,20 +68,14 @@ class PreparedData:
         return None
 
     def check_arrays(self) -> None:
-        """Compare the arrays with the manifest's sha256; a file is read again only if it has changed.
-
-        Raises:
-            PreprocessingError: naming the file that differs.
-            OSError: a file cannot be read.
+        """Raise PreprocessingError if an array does not have the sha256 of the manifest, or OSError if it
+        cannot be read. A file is read again only if it has changed.
         """
         for name, digest in self.manifest.get("arrays", {}).items():
-            path = self.folder / name
-            status = path.stat()
+            status = (path := self.folder / name).stat()
             if _digest(path, status.st_mtime_ns, status.st_size) != digest:
-                raise PreprocessingError(
-                    f"{path}: its sha256 differs from the one in {MANIFEST}; copy the whole folder again, or "
-                    f"prepare the images again: {COMMAND}"
-                )
+                what = f"{path}: its sha256 differs from the one in {MANIFEST}; copy the whole folder again"
+                raise PreprocessingError(f"{what}, or prepare the images again: {COMMAND}")
 
     def images(self, split: str) -> np.ndarray:
         """Return the images of a split: uint8 (N, H, W, C), RGB or gray, mapped read-only."""

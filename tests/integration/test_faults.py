@@ -271,7 +271,7 @@ def test_a_spoiled_update_fails_its_client_and_the_others_count(cluster: Cluster
     assert cluster.table("spoiled", "rounds.csv")["num_clients"].tolist() == [5]
 
 
-def test_clients_report_the_norm_of_their_change_to_which_others_are_compared(cluster: Cluster) -> None:
+def test_clients_report_the_norm_to_which_others_are_compared(cluster: Cluster) -> None:
     done = cluster.train(
         "--run", "norms", "--epochs", "1", "--num-workers", "3", "--max-update-ratio", "0.01"
     )

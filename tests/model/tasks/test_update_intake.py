@@ -23,9 +23,8 @@ from tests.model.tasks.labels import Labels
 
 NAMES = ["kernel", "bias"]
 GOOD = [np.full((2, 3), 2.0, np.float32), np.ones(3, np.float32)]
-GLOBAL = [np.ones((2, 3), np.float32), np.ones(3, np.float32)]
-NORM = 6**0.5
-"""Of the change from GLOBAL to GOOD."""
+NORM = 27**0.5
+"""Of GOOD."""
 SCORES = np.array([0.2, 0.6, 0.1, 0.9], np.float32)
 SINS = {
     "nan": lambda store, key: put_arrays(store, key, NAMES, [GOOD[0] * np.float32("nan"), GOOD[1]]),
@@ -65,9 +64,7 @@ def make_intake(*sins: str | None, min_clients: float = 1, store: MemoryStore | 
         references = (update.to_message(), scores.to_message())
         replies.append(ClientReply(1, client, 0, "w", "ok", None, 5, 3, 0.5, *references, update_norm=NORM))
     order = RoundOrder("r", "s", {}, "", {}, 0, 1, list(range(len(sins))), {}, 0.0, num_clients=len(sins))
-    intake = UpdateIntake(context, order, replies)
-    intake.__dict__["global_weights"] = GLOBAL
-    return intake
+    return UpdateIntake(context, order, replies)
 
 
 def mean_of(intake: UpdateIntake) -> Weights:
@@ -89,8 +86,8 @@ def test_an_absurd_update_is_refused_with_its_norm_and_the_limit() -> None:
     intake = make_intake(None, "absurdity", None)
     mean_of(intake)
     assert intake.rows[1]["error"] == (
-        "update refused: its change of the weights has the norm 4.9e+30, more than MAX_UPDATE_RATIO=1000 "
-        "times the median of the round, 2.45"
+        "update refused: its weights have the norm 4.9e+30, more than MAX_UPDATE_RATIO=100 times the median "
+        "of the round, 5.2"
     )
 
 

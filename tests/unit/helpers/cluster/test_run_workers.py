@@ -32,11 +32,6 @@ def make_workers(*names: str) -> tuple[RunWorkers, FakeRedis, list[str]]:
     return workers, client, notices
 
 
-def test_while_all_are_able_jobs_go_into_the_queue() -> None:
-    workers, _, _ = make_workers("a", "b")
-    assert workers.target("train") is None
-
-
 def test_an_unable_worker_is_left_out_and_named_once() -> None:
     workers, _, notices = make_workers("a", "b", "c")
     for _ in range(2):
