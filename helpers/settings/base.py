@@ -134,6 +134,8 @@ class DerivedSettings(SettingsBase):
         THRESHOLD: str
         DATA_AT: str
         CLASS_NAMES: tuple[str, ...]
+        PRETRAINED: str
+        BATCH_NORM: str
 
     @property
     def class_names(self) -> tuple[str, ...]:
@@ -146,6 +148,13 @@ class DerivedSettings(SettingsBase):
         if self.LR_SCALING == "none" or self.num_workers == "auto":  # check_auto refuses both together
             return self.BASE_LR
         return self.BASE_LR * self.num_workers
+
+    @property
+    def trains_batch_norm(self) -> bool:
+        """Whether batch normalization is trained, in the layers that are."""
+        if self.BATCH_NORM != "auto":
+            return self.BATCH_NORM != "frozen"
+        return self.PRETRAINED == "none" or not ARCHITECTURES.get(self.ARCHITECTURE, OWN).has_body
 
     @property
     def strategy(self) -> Strategy:

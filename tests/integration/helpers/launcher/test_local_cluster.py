@@ -8,6 +8,7 @@ import pytest
 from helpers.cluster import keys
 from helpers.cluster.connection import answers, connect
 from helpers.cluster.errors import RedisUnreachable
+from helpers.cluster.versions import ROOT
 from helpers.global_config import Config
 from helpers.launcher import local_cluster as launcher
 from helpers.launcher.embedded_redis import packaged_binary, start_server
@@ -59,7 +60,7 @@ def show_worker(url: str, name: str, folder, **changes) -> None:
         "ready": True,
         "host": socket.gethostname(),
         "queues": ["train", "aggregate"],
-        "folders": {key: str(folder / place) for key, place in places.items()},
+        "folders": {key: str(folder / place) for key, place in places.items()} | {"checkout": str(ROOT)},
         "weight_store": "redis",
     } | changes
     connect(url).set(keys.worker(name), json.dumps(status), ex=60)
