@@ -100,8 +100,25 @@ class Config(DerivedSettings):
         "passes", ge=1, le=1000,
     )  # fmt: skip
     OPTIMIZER: Literal["adam", "sgd"] = setting(
-        "adam", "Optimizer of the clients, new in each round: Adam, or plain stochastic gradient descent."
+        "adam",
+        "Optimizer of the clients, new in each round: Adam, or stochastic gradient descent.",
     )
+    MOMENTUM: float = setting(
+        0.0, "Momentum of `OPTIMIZER=sgd`. 0 is plain gradient descent.", "per step", ge=0, lt=1
+    )
+    NESTEROV: bool = setting(False, "Whether MOMENTUM is Nesterov's.")
+    WEIGHT_DECAY: float = setting(
+        0.0,
+        "Decoupled weight decay: every step shrinks weights by WEIGHT_DECAY times the learning rate, except "
+        "biases and normalization.",
+        "per step and rate", ge=0, le=1,
+    )  # fmt: skip
+    MAX_GRADIENT_NORM: float = setting(
+        0.0,
+        "Maximum Euclidean norm of a step's gradient over all weights, to which longer ones are scaled down. "
+        "0 sets no limit.",
+        ge=0, allow_inf_nan=False,
+    )  # fmt: skip
     SEED: int = setting(
         42, "Seed of the splits, the initial weights, shuffling, dropout and augmentation.", ge=0
     )

@@ -5,6 +5,7 @@ import tempfile
 from collections.abc import Mapping
 from dataclasses import replace
 from pathlib import Path
+from typing import Any
 
 import keras
 import numpy as np
@@ -14,7 +15,7 @@ from helpers.architectures.building import Recipe, all_layers, build, names_of
 from helpers.architectures.pretrained import load_weights
 from helpers.federated.weights import Schema, Weights, schema_of
 from helpers.global_config import Config
-from helpers.local_training.client_optimizer import GradientTerms, client_optimizer
+from helpers.local_training.client_optimizer import GradientTerms, client_optimizer, options_of
 from helpers.local_training.devices import choose_gpu, limit_threads
 
 
@@ -88,11 +89,8 @@ class ModelInstance:
 
 
 @functools.lru_cache(maxsize=2)
-def _instance(
-    recipe: Recipe, optimizer: str, proximal_mu: float, has_terms: bool, xla: bool
-) -> ModelInstance:
-    own = client_optimizer(optimizer, proximal_mu=proximal_mu, has_terms=has_terms)
-    return ModelInstance(build(recipe), own, xla=xla)
+def _instance(recipe: Recipe, xla: bool, **optimizer: Any) -> ModelInstance:
+    return ModelInstance(build(recipe), client_optimizer(**optimizer), xla=xla)
 
 
 def model_for(config: Config) -> ModelInstance:
@@ -103,13 +101,7 @@ def model_for(config: Config) -> ModelInstance:
     """
     limit_threads(config.THREADS)
     choose_gpu(config.GPU)
-    return _instance(
-        Recipe.of(config),
-        config.OPTIMIZER,
-        config.strategy.proximal_mu,
-        bool(config.strategy.client_state),
-        config.XLA,
-    )
+    return _instance(Recipe.of(config), config.XLA, **options_of(config))
 
 
 def initial_weights(config: Config) -> Weights:

@@ -91,6 +91,19 @@ def check_network(settings: Any) -> None:
         )
 
 
+def check_optimizer(settings: Any) -> None:
+    """Refuse momentum that the optimizer would ignore.
+
+    Raises:
+        ConfigError: naming the setting.
+    """
+    conflicts = {"MOMENTUM": (settings.MOMENTUM > 0, "it is for OPTIMIZER=sgd; Adam has its own")}
+    if settings.OPTIMIZER != "sgd":
+        _refuse(settings, conflicts, f"OPTIMIZER={settings.OPTIMIZER}")
+    if settings.NESTEROV and not settings.MOMENTUM:
+        raise ConfigError("NESTEROV: received True with MOMENTUM=0; set MOMENTUM, such as 0.9")
+
+
 def check_precision(settings: Any) -> None:
     """Refuse mixed precision with the fast training step.
 
@@ -129,6 +142,7 @@ RULES: tuple[Callable[[Any], None], ...] = (
     check_auto,
     check_sites,
     check_network,
+    check_optimizer,
     check_precision,
 )
 """Checked in this order."""

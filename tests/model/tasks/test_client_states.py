@@ -127,7 +127,9 @@ class Simulation:
         assert [reply.error for reply in intake.replies] == [None] * len(clients)
         row = {"round": number, "roc_auc": None}
         averaged = Averaged({}, row, [], {}, intake.state_files, server_file)
-        state = commit_round(self.context.folders, order, self.instance.schema, self.weights, row, averaged)
+        state = commit_round(
+            self.context.folders, order, self.instance.schema, self.weights, averaged, {"rounds.csv": [row]}
+        )
         self.states = order.states | intake.states | put_shared_state(self.context, state)
         forget(self.context, order, intake.rows, self.states)
         return replies

@@ -74,17 +74,38 @@ def steps(instance: ModelInstance, weights: Weights, points: Any, classes: Any, 
     return train_locally(instance, weights, batches, learning_rate=0.5, seed=[0]).weights
 
 
-def test_one_client_is_plain_keras_with_a_fresh_optimizer_each_epoch() -> None:
-    federated = initial_weights(CONFIG)
+SGD = {"OPTIMIZER": "sgd", "MOMENTUM": 0.9, "NESTEROV": True}
+
+
+@pytest.mark.parametrize(
+    ("settings", "kind", "options"),
+    [
+        ({}, keras.optimizers.Adam, {}),
+        ({"WEIGHT_DECAY": 0.1}, keras.optimizers.AdamW, {"weight_decay": 0.1}),
+        (
+            {**SGD, "WEIGHT_DECAY": 0.1, "MAX_GRADIENT_NORM": 0.5},
+            keras.optimizers.SGD,
+            {"momentum": 0.9, "nesterov": True, "weight_decay": 0.1, "global_clipnorm": 0.5},
+        ),
+    ],
+    ids=["adam", "adamw", "sgd"],
+)
+def test_one_client_is_plain_keras_with_a_fresh_optimizer_each_epoch(
+    settings: dict[str, Any], kind: type[keras.Optimizer], options: dict[str, Any]
+) -> None:
+    config = Config(**settings, **SMALL)
+    federated = initial_weights(config)
     plain = build_seed_cnn((16, 16, 3))
     plain.set_weights(federated)
     for number in (1, 2, 3):
         seed = [42, number, 0]
-        federated = weighted_mean([(one_round(CONFIG, federated, seed), 10.0)])
+        federated = weighted_mean([(one_round(config, federated, seed), 10.0)])
         dropouts = [layer for layer in plain.layers if isinstance(layer, keras.layers.Dropout)]
         for index, layer in enumerate(dropouts):  # the same masks
             layer.seed_generator.state.assign(np.random.SeedSequence([*seed, index]).generate_state(2))
-        plain.compile(keras.optimizers.Adam(0.01), "binary_crossentropy")
+        optimizer = kind(0.01, **options)
+        optimizer.exclude_from_weight_decay(var_names=["bias", "gamma", "beta"])
+        plain.compile(optimizer, "binary_crossentropy")
         batches = training_batches(
             IMAGES, LABELS, np.arange(10), batch_size=4, epochs=1, augmentation_name="readme", seed=seed
         )
@@ -136,6 +157,15 @@ def test_a_fedprox_without_its_term_is_fedavg(optimizer: str) -> None:
         config = Config(STRATEGY="fedprox", PROXIMAL_MU=mu, OPTIMIZER=optimizer, **SMALL)
         weights = one_round(config, start, [1])
         assert all((a == b).all() for a, b in zip(weights, plain, strict=True)) is is_equal
+
+
+def test_weights_decay_and_biases_do_not() -> None:
+    layers = [keras.layers.Input((3,)), keras.layers.Dense(1, "sigmoid")]
+    optimizer = client_optimizer("sgd", weight_decay=0.5, global_clipnorm=1e-9)  # nothing but the decay
+    instance = ModelInstance(keras.Sequential(layers), optimizer)
+    kernel, bias = steps(instance, [np.ones((3, 1), np.float32), np.ones(1, np.float32)], POINTS, CLASSES, 4)
+    np.testing.assert_allclose(kernel, 0.75**3, rtol=1e-6)  # three steps of 1 - 0.5 · 0.5
+    np.testing.assert_allclose(bias, 1, rtol=1e-6)
 
 
 @pytest.mark.parametrize("mu", [0.0, 0.3, 1.5])

@@ -70,9 +70,11 @@ def test_sites_refuse_what_needs_all_images_in_one_place(name, value):
         ({"TRAIN_BODY": False}, "TRAIN_BODY: received False with ARCHITECTURE=seed_cnn"),
         ({"ARCHITECTURE": "mobilenet_v3_small", "TRAIN_BODY": False}, "TRAIN_BODY: .* with PRETRAINED=none"),
         ({"PRECISION": "mixed_bfloat16", "TRAIN_STEP": "fast"}, "PRECISION: .* set TRAIN_STEP=plain"),
+        ({"MOMENTUM": 0.9}, "MOMENTUM: received 0.9 with OPTIMIZER=adam: it is for OPTIMIZER=sgd"),
+        ({"OPTIMIZER": "sgd", "NESTEROV": True}, "NESTEROV: received True with MOMENTUM=0; set MOMENTUM"),
     ],
 )
-def test_what_a_network_or_a_precision_cannot_do_is_refused(settings, message):
+def test_what_a_network_an_optimizer_or_a_precision_cannot_do_is_refused(settings, message):
     with pytest.raises(ConfigError, match=f"^{message}"):
         Config.load(**settings)
 

@@ -50,6 +50,9 @@ def test_every_client_counts_alike() -> None:
             {**SGD, "UPDATE_DTYPE": "int8"},
             "UPDATE_DTYPE: received 'int8': with STRATEGY=scaffold clients",
         ),
+        ({**SGD, "MOMENTUM": 0.9}, "MOMENTUM: received 0.9: STRATEGY=scaffold derives mean gradients"),
+        ({**SGD, "WEIGHT_DECAY": 0.1}, "WEIGHT_DECAY: received 0.1: STRATEGY=scaffold"),
+        ({**SGD, "MAX_GRADIENT_NORM": 1.0}, "MAX_GRADIENT_NORM: received 1.0: STRATEGY=scaffold"),
         (SGD, ""),
     ],
 )
