@@ -11,6 +11,7 @@ from typing import Literal
 
 from pydantic import SecretStr
 
+from helpers.federated.learning_rates import Schedule
 from helpers.federated.strategies import DEFAULT as DEFAULT_STRATEGY
 from helpers.federated.strategies import STRATEGIES
 from helpers.settings.base import DerivedSettings
@@ -125,6 +126,18 @@ class Config(DerivedSettings):
     LR_SCALING: Literal["none", "linear"] = setting(
         "none",
         "`linear` multiplies BASE_LR by num_workers (not by NUM_CLIENTS), as the original project did.",
+    )
+    LR_SCHEDULE: Schedule = setting(
+        "constant",
+        "Learning rate over the rounds: `constant`, `cosine` (falls toward 0 at the end of EPOCHS), or "
+        "`step` (times LR_STEP_FACTOR every LR_STEP_ROUNDS rounds). Within a round it is constant.",
+    )
+    LR_WARMUP_ROUNDS: int = setting(
+        0, "Rounds with a linearly growing learning rate, before LR_SCHEDULE begins.", "rounds", ge=0
+    )
+    LR_STEP_ROUNDS: int = setting(10, "Rounds with one learning rate in `LR_SCHEDULE=step`.", "rounds", ge=1)
+    LR_STEP_FACTOR: float = setting(
+        0.1, "What `LR_SCHEDULE=step` multiplies the learning rate by.", gt=0, lt=1
     )
     AUGMENTATION: AugmentationName = setting(
         "readme",

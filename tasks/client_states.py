@@ -82,8 +82,10 @@ class StatefulExchange(ClientExchange):
         own: Weights = []
         if plan.strategy:
             own = self.context.config.strategy.next_client_state(
-                *self._own_and_shared(), plan.stepped(self._global), plan.stepped(local), num_steps=num_steps
-            )
+                *self._own_and_shared(), plan.stepped(self._global), plan.stepped(local),
+                num_steps=num_steps,
+                learning_rate=self.context.config.learning_rate_in(self.order.round),
+            )  # fmt: skip
         began = time.monotonic()
         update = self.put("update", compression.payload_schema(dtype, model), payload)
         state = None

@@ -63,7 +63,8 @@ def train_on_rows(
         epochs=config.LOCAL_EPOCHS, augmentation_name=config.AUGMENTATION, seed=seed,
     )  # fmt: skip
     local = train_locally(
-        context.instance, exchange.fetch(), batches, learning_rate=config.learning_rate, seed=seed,
+        context.instance, exchange.fetch(), batches, learning_rate=config.learning_rate_in(order.round),
+        seed=seed,
         class_weight=weights_of_classes(data, config, rows) if config.CLASS_WEIGHT != "none" else None,
         gradient_terms=exchange.gradient_terms(), go_on=stop_condition.go_on,
     )  # fmt: skip

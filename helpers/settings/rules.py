@@ -104,6 +104,19 @@ def check_optimizer(settings: Any) -> None:
         raise ConfigError("NESTEROV: received True with MOMENTUM=0; set MOMENTUM, such as 0.9")
 
 
+def check_schedule(settings: Any) -> None:
+    """Refuse a warm-up that leaves no round to the schedule.
+
+    Raises:
+        ConfigError: naming the setting.
+    """
+    if settings.LR_WARMUP_ROUNDS >= settings.EPOCHS:
+        raise ConfigError(
+            f"LR_WARMUP_ROUNDS: received {settings.LR_WARMUP_ROUNDS} with EPOCHS={settings.EPOCHS}: the "
+            "learning rate would never be reached; use fewer warm-up rounds, or more EPOCHS"
+        )
+
+
 def check_precision(settings: Any) -> None:
     """Refuse mixed precision with the fast training step.
 
@@ -143,6 +156,7 @@ RULES: tuple[Callable[[Any], None], ...] = (
     check_sites,
     check_network,
     check_optimizer,
+    check_schedule,
     check_precision,
 )
 """Checked in this order."""

@@ -141,9 +141,18 @@ class Simulation:
         self.states = put_states(self.context, state)
 
 
-def test_scaffold_agrees_with_algorithm_1(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+@pytest.mark.parametrize(
+    ("settings", "rates"),
+    [
+        ({}, [RATE] * 4),
+        ({"LR_SCHEDULE": "step", "LR_STEP_ROUNDS": 2, "LR_STEP_FACTOR": 0.5}, [RATE] * 2 + [RATE / 2] * 2),
+    ],
+)
+def test_scaffold_agrees_with_algorithm_1(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, settings: dict[str, Any], rates: list[float]
+) -> None:
     layer = keras.layers.Dense(1, "sigmoid", use_bias=False)
-    run = Simulation(monkeypatch, tmp_path, [layer], [W0.astype(np.float32)], STRATEGY="scaffold")
+    run = Simulation(monkeypatch, tmp_path, [layer], [W0.astype(np.float32)], STRATEGY="scaffold", **settings)
     x, c, c_i = W0.copy(), np.zeros((3, 1)), [np.zeros((3, 1)) for _ in range(3)]
     rounds: list[tuple[list[int], tuple[int, ...]]] = [
         ([0, 1, 2], ()),
@@ -151,7 +160,7 @@ def test_scaffold_agrees_with_algorithm_1(tmp_path: Path, monkeypatch: pytest.Mo
         ([0, 1, 2], (1,)),
         ([1], ()),
     ]
-    for number, (sampled, stopped) in enumerate(rounds, 1):
+    for number, ((sampled, stopped), rate) in enumerate(zip(rounds, rates, strict=True), 1):
         run.round(number, sampled, stopped)
         if number == 2:
             run.resume()
@@ -164,8 +173,8 @@ def test_scaffold_agrees_with_algorithm_1(tmp_path: Path, monkeypatch: pytest.Mo
                     part[k * BATCH : (k + 1) * BATCH].astype(np.float64) for part in (POINTS[i], CLASSES[i])
                 )
                 gradient = a.T @ (1 / (1 + np.exp(-a @ y)) - b) / BATCH
-                y = y - RATE * (gradient - c_i[i] + c)
-            c_plus = c_i[i] - c + (x - y) / (num_steps * RATE)
+                y = y - rate * (gradient - c_i[i] + c)
+            c_plus = c_i[i] - c + (x - y) / (num_steps * rate)
             delta_y.append(y - x)
             delta_c.append(c_plus - c_i[i])
             c_i[i] = c_plus

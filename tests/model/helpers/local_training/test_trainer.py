@@ -17,7 +17,7 @@ from helpers.model_instance_helper import ModelInstance, initial_weights, model_
 from preprocessing.feed.input_pipeline import training_batches
 
 SMALL = {"INPUT_SHAPE": (16, 16)}
-CONFIG = Config(**SMALL)
+CONFIG = Config(BASE_LR=0.01, **SMALL)
 GENERATOR = np.random.default_rng(0)
 IMAGES = GENERATOR.integers(0, 256, (10, 16, 16, 3), np.uint8)
 LABELS = (np.arange(10) % 2).astype(np.int32)
@@ -33,12 +33,15 @@ def assert_same(first: Weights, second: Weights) -> None:
         np.testing.assert_array_equal(a, b)
 
 
-def one_round(config: Config, weights: Weights, seed: list[int], **terms: Any) -> Weights:
+def one_round(
+    config: Config, weights: Weights, seed: list[int], learning_rate: float = 0.01, **terms: Any
+) -> Weights:
     batches = training_batches(
         IMAGES, LABELS, np.arange(10), batch_size=4, epochs=1, augmentation_name="readme", seed=seed
     )
     instance = model_for(config)
-    return train_locally(instance, weights, batches, learning_rate=0.01, seed=seed, **terms).weights
+    update = train_locally(instance, weights, batches, learning_rate=learning_rate, seed=seed, **terms)
+    return update.weights
 
 
 def logistic_model(**terms: Any) -> ModelInstance:
@@ -81,6 +84,11 @@ SGD = {"OPTIMIZER": "sgd", "MOMENTUM": 0.9, "NESTEROV": True}
     ("settings", "kind", "options"),
     [
         ({}, keras.optimizers.Adam, {}),
+        (
+            {"LR_SCHEDULE": "cosine", "EPOCHS": 3},
+            keras.optimizers.Adam,
+            {"learning_rate": [0.01, 0.0075, 0.0025]},
+        ),
         ({"WEIGHT_DECAY": 0.1}, keras.optimizers.AdamW, {"weight_decay": 0.1}),
         (
             {**SGD, "WEIGHT_DECAY": 0.1, "MAX_GRADIENT_NORM": 0.5},
@@ -88,22 +96,24 @@ SGD = {"OPTIMIZER": "sgd", "MOMENTUM": 0.9, "NESTEROV": True}
             {"momentum": 0.9, "nesterov": True, "weight_decay": 0.1, "global_clipnorm": 0.5},
         ),
     ],
-    ids=["adam", "adamw", "sgd"],
+    ids=["adam", "cosine", "adamw", "sgd"],
 )
 def test_one_client_is_plain_keras_with_a_fresh_optimizer_each_epoch(
     settings: dict[str, Any], kind: type[keras.Optimizer], options: dict[str, Any]
 ) -> None:
-    config = Config(**settings, **SMALL)
+    config = Config(BASE_LR=0.01, **settings, **SMALL)
     federated = initial_weights(config)
+    rates = options.pop("learning_rate", [0.01] * 3)
     plain = build_seed_cnn((16, 16, 3))
     plain.set_weights(federated)
-    for number in (1, 2, 3):
+    for number, rate in enumerate(rates, 1):
         seed = [42, number, 0]
-        federated = weighted_mean([(one_round(config, federated, seed), 10.0)])
+        trained = one_round(config, federated, seed, config.learning_rate_in(number))
+        federated = weighted_mean([(trained, 10.0)])
         dropouts = [layer for layer in plain.layers if isinstance(layer, keras.layers.Dropout)]
         for index, layer in enumerate(dropouts):  # the same masks
             layer.seed_generator.state.assign(np.random.SeedSequence([*seed, index]).generate_state(2))
-        optimizer = kind(0.01, **options)
+        optimizer = kind(rate, **options)
         optimizer.exclude_from_weight_decay(var_names=["bias", "gamma", "beta"])
         plain.compile(optimizer, "binary_crossentropy")
         batches = training_batches(
