@@ -150,6 +150,11 @@ class Config(DerivedSettings):
         "Larger weights of rare classes in the training loss, from each client's own class counts "
         "(`balanced`) or from those of all clients (`balanced_global`).",
     )
+    LOGIT_ADJUSTMENT: bool = setting(
+        False,
+        "Whether a client adds the log priors of its own classes to the logits of its training, against "
+        "unlike classes at the clients. The saved model has the prior of all clients' images.",
+    )
     BATCH_NORM: Literal["average", "local"] = setting(
         "average",
         "Whether clients share batch normalization (`average`), or each keeps its own between rounds "

@@ -17,6 +17,7 @@ from helpers.federated.weights import Schema, Weights, schema_of
 from helpers.global_config import Config
 from helpers.local_training.client_optimizer import GradientTerms, client_optimizer, options_of
 from helpers.local_training.devices import choose_gpu, limit_threads
+from helpers.settings.errors import ConfigError
 
 
 class ModelInstance:
@@ -65,6 +66,7 @@ class ModelInstance:
         learning_rate: float,
         seed: list[int],
         gradient_terms: Mapping[str, NDArray[np.generic]],
+        logit_shifts: NDArray[np.float32] | None = None,
     ) -> None:
         """Set the weights, and reset optimizer and dropout to those of a new model.
 
@@ -73,8 +75,11 @@ class ModelInstance:
             learning_rate: of the optimizer.
             seed: non-negative integers that determine the dropout masks.
             gradient_terms: what the strategy adds to the gradients, by name of the weights.
+            logit_shifts: as for `shift_logits`; None adds nothing.
         """
         self.model.set_weights(weights)
+        if logit_shifts is not None:
+            self.shift_logits(logit_shifts)
         optimizer = self.model.optimizer
         for variable in optimizer.variables:
             variable.assign(np.zeros(variable.shape, variable.dtype))
@@ -86,6 +91,14 @@ class ModelInstance:
             optimizer.begin_round(self.model.trainable_variables, gradient_terms)
         for index, state in enumerate(self._seeds):
             state.assign(np.random.SeedSequence([*seed, index]).generate_state(2))
+
+    def shift_logits(self, shifts: NDArray[np.float32]) -> None:
+        """Add to the logits of all images, in the bias of the last layer.
+
+        Args:
+            shifts: float32, one for each output of the model.
+        """
+        self.model.layers[-1].bias.assign_add(shifts)
 
 
 @functools.lru_cache(maxsize=2)
@@ -101,7 +114,13 @@ def model_for(config: Config) -> ModelInstance:
     """
     limit_threads(config.THREADS)
     choose_gpu(config.GPU)
-    return _instance(Recipe.of(config), config.XLA, **options_of(config))
+    instance = _instance(Recipe.of(config), config.XLA, **options_of(config))
+    if config.LOGIT_ADJUSTMENT and getattr(instance.model.layers[-1], "bias", None) is None:
+        raise ConfigError(
+            f"LOGIT_ADJUSTMENT: the last layer of {config.ARCHITECTURE} has no bias for the prior; end it "
+            "in a Dense layer with a bias and the activation"
+        )
+    return instance
 
 
 def initial_weights(config: Config) -> Weights:

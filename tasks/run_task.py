@@ -8,8 +8,9 @@ import numpy as np
 
 from celery_app import app, worker_session
 from helpers.cluster.versions import environment_here
+from helpers.federated.logit_adjustment import prior_logits
 from helpers.federated.messages import FinishOrder, RunState, StartOrder
-from helpers.federated.sites.site import described
+from helpers.federated.sites.site import Site, described
 from helpers.federated.weights import Weights
 from helpers.model_instance_helper import initial_weights, keras_file
 from helpers.reporting.model_card import write_model_card
@@ -19,7 +20,13 @@ from helpers.run_records.files import write_whole
 from helpers.run_records.run_log import begin_run, resume_run
 from helpers.run_records.tables import TEST_CLASS_COLUMNS, TEST_COLUMNS, confusion_table, to_csv, write_table
 from helpers.weight_store.store import put_arrays
-from preprocessing.feed.partitioning import count_clients, partition, resolve_partition, sites_of_rows
+from preprocessing.feed.partitioning import (
+    count_clients,
+    counts_of_all_clients,
+    partition,
+    resolve_partition,
+    sites_of_rows,
+)
 from tasks.client_states import put_states
 from tasks.final_test import FinalTest, explained_cases, final_test, score_splits
 from tasks.run_context import RunContext
@@ -77,7 +84,7 @@ def finish(order: FinishOrder) -> dict[str, Any]:
 
 
 def best_model(context: RunContext) -> tuple[RunState, Weights]:
-    """Return the state of the run, and the weights of its best round. Repair changed CSV files.
+    """Return the state of the run, and the saved weights of its best round. Repair changed CSV files.
 
     Raises:
         RecordError: they could not be read.
@@ -85,7 +92,23 @@ def best_model(context: RunContext) -> tuple[RunState, Weights]:
     state, _ = read_state(context.folders)
     journal.write_csv_files(context.folders, journal.read_rows(context.folders, state.tables_file))
     file = state.best_weights_file or state.weights_file
-    return state, load_arrays(context.folders, file, context.instance.schema)
+    return state, saved_weights(context, state, file)
+
+
+def saved_weights(context: RunContext, state: RunState, file: str) -> Weights:
+    """Return global weights as a model file has them: after LOGIT_ADJUSTMENT, with the prior of all clients'
+    classes in the last bias.
+    """
+    weights = load_arrays(context.folders, file, context.instance.schema)
+    if not context.config.LOGIT_ADJUSTMENT:
+        return weights
+    if state.sites:
+        counts = np.sum([Site.from_message(site).train for site in state.sites], axis=0)
+    else:
+        counts = counts_of_all_clients(context.data, context.config)
+    context.instance.model.set_weights(weights)
+    context.instance.shift_logits(prior_logits(counts))
+    return list(context.instance.model.get_weights())
 
 
 def write_results(
@@ -97,7 +120,7 @@ def write_results(
     Earlier scores and cases are deleted if there are no new ones.
     """
     config, folders, order = context.config, context.folders, context.order
-    last = load_arrays(folders, state.weights_file, context.instance.schema)
+    last = saved_weights(context, state, state.weights_file)
     write_whole(folders.models / "last.keras", keras_file(config, last))
     write_whole(folders.models / "best.keras", keras_file(config, best))
     write_whole(folders.models / "best.json", _to_json(_provenance(context, state, test.row)))

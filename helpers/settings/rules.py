@@ -104,6 +104,18 @@ def check_optimizer(settings: Any) -> None:
         raise ConfigError("NESTEROV: received True with MOMENTUM=0; set MOMENTUM, such as 0.9")
 
 
+def check_logit_adjustment(settings: Any) -> None:
+    """Refuse class weights with logit adjustment.
+
+    Raises:
+        ConfigError: both are set.
+    """
+    is_weighted = settings.CLASS_WEIGHT != "none"
+    conflicts = {"CLASS_WEIGHT": (is_weighted, "both correct the frequency of the classes")}
+    if settings.LOGIT_ADJUSTMENT:
+        _refuse(settings, conflicts, "LOGIT_ADJUSTMENT=true")
+
+
 def check_schedule(settings: Any) -> None:
     """Refuse a warm-up that leaves no round to the schedule.
 
@@ -156,6 +168,7 @@ RULES: tuple[Callable[[Any], None], ...] = (
     check_sites,
     check_network,
     check_optimizer,
+    check_logit_adjustment,
     check_schedule,
     check_precision,
 )

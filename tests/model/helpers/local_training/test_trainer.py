@@ -9,6 +9,7 @@ import tensorflow as tf
 
 from helpers.architectures.seed_cnn import build_seed_cnn
 from helpers.federated.aggregation import weighted_mean
+from helpers.federated.logit_adjustment import prior_logits
 from helpers.federated.weights import Weights
 from helpers.global_config import Config
 from helpers.local_training.client_optimizer import GradientTerms, client_optimizer
@@ -157,6 +158,33 @@ def test_every_class_counts_in_the_gradient_as_its_weight_says_and_the_loss_is_w
     expected = W0_OF_THREE - 0.5 * (weight[:, None, None] * gradients).mean(axis=0)
     np.testing.assert_allclose(update.weights[0], expected, rtol=0, atol=1e-6)
     assert update.loss == pytest.approx(losses.mean(), abs=1e-6)
+
+
+def linear_model(outputs: int, activation: str) -> ModelInstance:
+    """p = activation(x · w + b), trained by plain SGD."""
+    layers = [keras.layers.Input((3,)), keras.layers.Dense(outputs, activation)]
+    return ModelInstance(keras.Sequential(layers), client_optimizer("sgd"))
+
+
+@pytest.mark.parametrize("counts", [(3, 9), (6, 2, 0)])
+def test_logits_are_adjusted_in_the_gradient_and_nowhere_else(counts: tuple[int, ...]) -> None:
+    generator, is_binary, shifts = np.random.default_rng(5), len(counts) == 2, prior_logits(counts)
+    instance = linear_model(1, "sigmoid") if is_binary else linear_model(3, "softmax")
+    classes = CLASSES if is_binary else THREE_CLASSES
+    w = generator.normal(size=(3, len(shifts)))
+    b = generator.normal(size=len(shifts))
+    batches = tf.data.Dataset.from_tensor_slices((POINTS, classes)).batch(12)
+    start = [w.astype(np.float32), b.astype(np.float32)]
+    update = train_locally(instance, start, batches, learning_rate=0.5, seed=[0], logit_shifts=shifts)
+    logits = POINTS.astype(np.float64) @ w + b + shifts
+    if is_binary:
+        errors = 1 / (1 + np.exp(-logits)) - classes
+    else:
+        p = np.exp(logits) / np.exp(logits).sum(axis=1, keepdims=True)
+        errors = p - np.eye(3)[classes.astype(int).reshape(-1)]
+    np.testing.assert_allclose(update.weights[0], w - 0.5 * POINTS.T @ errors / 12, rtol=0, atol=1e-6)
+    np.testing.assert_allclose(update.weights[1], b - 0.5 * errors.mean(axis=0), rtol=0, atol=1e-6)
+    assert_same(instance.model.get_weights(), update.weights)  # what is evaluated next
 
 
 @pytest.mark.parametrize("optimizer", ["adam", "sgd"])

@@ -71,6 +71,10 @@ def test_sites_refuse_what_needs_all_images_in_one_place(name, value):
         ({"ARCHITECTURE": "mobilenet_v3_small", "TRAIN_BODY": False}, "TRAIN_BODY: .* with PRETRAINED=none"),
         ({"PRECISION": "mixed_bfloat16", "TRAIN_STEP": "fast"}, "PRECISION: .* set TRAIN_STEP=plain"),
         ({"MOMENTUM": 0.9}, "MOMENTUM: received 0.9 with OPTIMIZER=adam: it is for OPTIMIZER=sgd"),
+        (
+            {"LOGIT_ADJUSTMENT": True, "CLASS_WEIGHT": "balanced"},
+            "CLASS_WEIGHT: received 'balanced' with LOGIT_ADJUSTMENT=true: both correct the frequency",
+        ),
         ({"LR_WARMUP_ROUNDS": 5, "EPOCHS": 5}, "LR_WARMUP_ROUNDS: received 5 with EPOCHS=5: the learning"),
         ({"OPTIMIZER": "sgd", "NESTEROV": True}, "NESTEROV: received True with MOMENTUM=0; set MOMENTUM"),
     ],
