@@ -102,7 +102,12 @@ class Config(DerivedSettings):
     )  # fmt: skip
     OPTIMIZER: Literal["adam", "sgd"] = setting(
         "adam",
-        "Optimizer of the clients, new in each round: Adam, or stochastic gradient descent.",
+        "Optimizer of the clients: Adam, or stochastic gradient descent.",
+    )
+    OPTIMIZER_STATE: Literal["reset", "keep"] = setting(
+        "reset",
+        "Whether a client's optimizer is new in each round (`reset`), or goes on with the momentum of the "
+        "client's round before (`keep`).",
     )
     MOMENTUM: float = setting(
         0.0, "Momentum of `OPTIMIZER=sgd`. 0 is plain gradient descent.", "per step", ge=0, lt=1

@@ -13,11 +13,13 @@ from numpy.typing import NDArray
 
 from helpers.architectures.building import Recipe, all_layers, build, names_of
 from helpers.architectures.pretrained import load_weights
-from helpers.federated.weights import Schema, Weights, schema_of
+from helpers.federated.weights import ArraySpec, Schema, Weights, schema_of
 from helpers.global_config import Config
 from helpers.local_training.client_optimizer import GradientTerms, client_optimizer, options_of
 from helpers.local_training.devices import choose_gpu, limit_threads
 from helpers.settings.errors import ConfigError
+
+NO_STATE: Weights = []
 
 
 class ModelInstance:
@@ -67,6 +69,7 @@ class ModelInstance:
         seed: list[int],
         gradient_terms: Mapping[str, NDArray[np.generic]],
         logit_shifts: NDArray[np.float32] | None = None,
+        optimizer_state: Weights = NO_STATE,
     ) -> None:
         """Set the weights, and reset optimizer and dropout to those of a new model.
 
@@ -76,6 +79,7 @@ class ModelInstance:
             seed: non-negative integers that determine the dropout masks.
             gradient_terms: what the strategy adds to the gradients, by name of the weights.
             logit_shifts: as for `shift_logits`; None adds nothing.
+            optimizer_state: arrays that fit `optimizer_schema`; empty for a new optimizer.
         """
         self.model.set_weights(weights)
         if logit_shifts is not None:
@@ -86,11 +90,37 @@ class ModelInstance:
         if isinstance(optimizer, keras.optimizers.LossScaleOptimizer):
             optimizer.dynamic_scale.assign(optimizer.initial_scale)  # it alone does not start at zero
             optimizer = optimizer.inner_optimizer
+        if optimizer_state:
+            for variable, array in zip(self._kept_variables(), optimizer_state, strict=True):
+                variable.assign(array)
         optimizer.learning_rate = learning_rate
         if isinstance(optimizer, GradientTerms):
             optimizer.begin_round(self.model.trainable_variables, gradient_terms)
         for index, state in enumerate(self._seeds):
             state.assign(np.random.SeedSequence([*seed, index]).generate_state(2))
+
+    @functools.cached_property
+    def optimizer_schema(self) -> Schema:
+        """Names, dtypes and shapes of the optimizer's state: its number of steps, and its moments."""
+        return tuple(
+            ArraySpec(variable.name, variable.dtype, tuple(variable.shape))
+            for variable in self._kept_variables()
+        )
+
+    def optimizer_state(self) -> Weights:
+        """Return the optimizer's state after a training, arrays that fit `optimizer_schema`."""
+        return [variable.numpy() for variable in self._kept_variables()]
+
+    def _kept_variables(self) -> list[Any]:
+        """Return the optimizer's variables without those that every round sets and the scale of the loss."""
+        optimizer = self.model.optimizer
+        optimizer = getattr(optimizer, "inner_optimizer", optimizer)
+        of_round = {id(variable) for variable in getattr(optimizer, "round_variables", ())}
+        return [
+            variable
+            for variable in optimizer.variables
+            if variable.name != "learning_rate" and id(variable) not in of_round
+        ]
 
     def shift_logits(self, shifts: NDArray[np.float32]) -> None:
         """Add to the logits of all images, in the bias of the last layer.

@@ -45,6 +45,10 @@ class ClientExchange:
         """Return what the strategy adds to the gradients, by name of the weights."""
         return {}
 
+    def optimizer_state(self) -> Weights:
+        """Return what the client kept of its optimizer; empty for a new one."""
+        return []
+
     def deliver(self, local: Weights, num_steps: int) -> dict[str, Any]:
         """Write the update and return the fields of ClientReply about it.
 

@@ -66,6 +66,9 @@ class StatefulExchange(ClientExchange):
         names = compress(self.context.instance.names, self._plan.is_stepped)
         return dict(zip(names, terms, strict=True))
 
+    def optimizer_state(self) -> Weights:
+        return self._state.optimizer
+
     def _own_and_shared(self) -> tuple[Weights, Weights]:
         """Return the strategy's state of the client, and the shared one."""
         zeros = zeros_like(self._plan.strategy)
@@ -90,7 +93,8 @@ class StatefulExchange(ClientExchange):
         update = self.put("update", compression.payload_schema(dtype, model), payload)
         state = None
         if plan.schema:
-            state = self.put("state", plan.schema, [*feedback, *own, *plan.private_arrays(local)])
+            kept = self.context.instance.optimizer_state() if plan.optimizer else []
+            state = self.put("state", plan.schema, [*feedback, *own, *plan.private_arrays(local), *kept])
         return {
             "update": update.to_message(),
             "state": state.to_short() if state else None,

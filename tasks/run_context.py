@@ -109,10 +109,14 @@ def _in_float32(config: Config) -> Config:
 @functools.lru_cache(maxsize=4)
 def _state_plan(config: Config, instance: ModelInstance) -> ClientStatePlan | None:
     is_private = [config.BATCH_NORM == "local" and norm for norm in instance.normalizing]
-    if config.UPDATE_DTYPE == "float32" and not config.strategy.client_state and not any(is_private):
+    optimizer = instance.optimizer_schema if config.OPTIMIZER_STATE == "keep" else ()
+    keeps_arrays = config.strategy.client_state or any(is_private) or optimizer
+    if config.UPDATE_DTYPE == "float32" and not keeps_arrays:
         return None
     is_shared = [trains and not own for trains, own in zip(instance.trainable, is_private, strict=True)]
-    return ClientStatePlan.of(instance.schema, is_shared, is_private, config.UPDATE_DTYPE, config.strategy)
+    return ClientStatePlan.of(
+        instance.schema, is_shared, is_private, config.UPDATE_DTYPE, config.strategy, optimizer
+    )
 
 
 def _data_of(order: Order, config: Config, worker: str) -> PreparedData | None:

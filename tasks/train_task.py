@@ -69,7 +69,7 @@ def train_on_rows(
         class_weight=weights_of_classes(data, config, rows) if config.CLASS_WEIGHT != "none" else None,
         gradient_terms=exchange.gradient_terms(),
         logit_shifts=prior_logits(count_classes(data, config, rows)) if config.LOGIT_ADJUSTMENT else None,
-        go_on=stop_condition.go_on,
+        optimizer_state=exchange.optimizer_state(), go_on=stop_condition.go_on,
     )  # fmt: skip
     if local.num_batches < stop_condition.num_batches:
         stop_condition.check(local.num_batches)

@@ -29,6 +29,11 @@ class GradientTerms:
     proximal_mu = 0.0
     has_terms = False
 
+    @property
+    def round_variables(self) -> Sequence[Any]:
+        """The variables that `begin_round` sets."""
+        return [*self._anchors, *self._terms]
+
     def build(self, variables: Sequence[Any]) -> None:
         """Create the variables, zeros, for each trainable variable of the model."""
         optimizer: Any = super()

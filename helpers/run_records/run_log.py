@@ -6,10 +6,19 @@ from typing import Any
 
 from helpers.federated.messages import Averaged, Order, RoundOrder, RunState
 from helpers.federated.weights import Schema, Weights
+from helpers.global_config import Config
 from helpers.run_records import checkpoint, journal
 from helpers.run_records.files import RecordError, RunFolders
 
-STATE_SETTINGS = ("STRATEGY", "UPDATE_DTYPE", "BATCH_NORM")
+STATE_SETTINGS = (
+    "STRATEGY",
+    "UPDATE_DTYPE",
+    "BATCH_NORM",
+    "OPTIMIZER_STATE",
+    "OPTIMIZER",
+    "MOMENTUM",
+    "TRAIN_BODY",
+)
 """Settings that decide what clients and server keep between rounds."""
 
 
@@ -55,7 +64,9 @@ def resume_run(folders: RunFolders, order: Order, schema: Schema) -> tuple[RunSt
     is_changed = facts.get("data_digest") != order.data_digest
     if is_changed or any(before.get(name) != order.settings.get(name) for name in PARTITION_SETTINGS):
         state = replace(state, partition_clients=None)  # only with --force: rows change owners
-    if any(before.get(name) != order.settings.get(name) for name in STATE_SETTINGS):
+    defaults = {name: getattr(Config, name) for name in STATE_SETTINGS}  # settings may be new since then
+    was, now = defaults | before, defaults | order.settings
+    if any(was[name] != now[name] for name in STATE_SETTINGS):
         # Only with --force: states kept under other settings would mislead this run.
         state = replace(state, **checkpoint.NO_STATES)
     checkpoint.commit(folders, state, facts_of(order))  # --force may have changed them

@@ -36,6 +36,7 @@ def check_auto(settings: Any) -> None:
         "UPDATE_DTYPE": (settings.UPDATE_DTYPE == "int8", other_rows),
         "STRATEGY": (bool(settings.strategy.client_state), other_rows),
         "BATCH_NORM": (settings.BATCH_NORM == "local", other_rows),
+        "OPTIMIZER_STATE": (settings.OPTIMIZER_STATE == "keep", other_rows),
     }
     _refuse(settings, conflicts, "num_workers=auto", "set num_workers to a number, or ")
 
@@ -92,7 +93,7 @@ def check_network(settings: Any) -> None:
 
 
 def check_optimizer(settings: Any) -> None:
-    """Refuse momentum that the optimizer would ignore.
+    """Refuse momentum that the optimizer would ignore, and a state that it does not have.
 
     Raises:
         ConfigError: naming the setting.
@@ -102,6 +103,11 @@ def check_optimizer(settings: Any) -> None:
         _refuse(settings, conflicts, f"OPTIMIZER={settings.OPTIMIZER}")
     if settings.NESTEROV and not settings.MOMENTUM:
         raise ConfigError("NESTEROV: received True with MOMENTUM=0; set MOMENTUM, such as 0.9")
+    if settings.OPTIMIZER_STATE == "keep" and settings.OPTIMIZER == "sgd" and not settings.MOMENTUM:
+        raise ConfigError(
+            "OPTIMIZER_STATE: received 'keep' with OPTIMIZER=sgd and MOMENTUM=0, which has no state; set "
+            "MOMENTUM, such as 0.9, or leave OPTIMIZER_STATE at its default"
+        )
 
 
 def check_logit_adjustment(settings: Any) -> None:

@@ -235,7 +235,7 @@ def test_an_aggregation_repeated_after_its_commit_gets_the_same_server_state(
     assert server_state_at(folders, 3) == 12
 
 
-@pytest.mark.parametrize("setting", ["STRATEGY", "UPDATE_DTYPE", "BATCH_NORM"])
+@pytest.mark.parametrize("setting", ["STRATEGY", "UPDATE_DTYPE", "BATCH_NORM", "OPTIMIZER_STATE", "MOMENTUM"])
 def test_forced_other_settings_drop_the_states(folders: RunFolders, setting: str) -> None:
     commit(folders, 1, 0.6, save_states(folders, 1, 0, 1), save_momentum(folders, 1))
     changed = replace(order(0), settings={"EPOCHS": 9, setting: "another"})

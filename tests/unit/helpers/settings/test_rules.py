@@ -24,6 +24,7 @@ def test_clients_must_exist_and_differ(clients, message):
         ("LR_SCALING", "linear"),
         ("UPDATE_DTYPE", "int8"),
         ("BATCH_NORM", "local"),
+        ("OPTIMIZER_STATE", "keep"),
     ],
 )
 def test_auto_refuses_what_needs_a_fixed_number_of_clients(name, value):
@@ -71,6 +72,10 @@ def test_sites_refuse_what_needs_all_images_in_one_place(name, value):
         ({"ARCHITECTURE": "mobilenet_v3_small", "TRAIN_BODY": False}, "TRAIN_BODY: .* with PRETRAINED=none"),
         ({"PRECISION": "mixed_bfloat16", "TRAIN_STEP": "fast"}, "PRECISION: .* set TRAIN_STEP=plain"),
         ({"MOMENTUM": 0.9}, "MOMENTUM: received 0.9 with OPTIMIZER=adam: it is for OPTIMIZER=sgd"),
+        (
+            {"OPTIMIZER": "sgd", "OPTIMIZER_STATE": "keep"},
+            "OPTIMIZER_STATE: received 'keep' with OPTIMIZER=sgd and MOMENTUM=0, which has no state",
+        ),
         (
             {"LOGIT_ADJUSTMENT": True, "CLASS_WEIGHT": "balanced"},
             "CLASS_WEIGHT: received 'balanced' with LOGIT_ADJUSTMENT=true: both correct the frequency",
