@@ -155,6 +155,12 @@ class Config(DerivedSettings):
         "Larger weights of rare classes in the training loss, from each client's own class counts "
         "(`balanced`) or from those of all clients (`balanced_global`).",
     )
+    LABEL_SMOOTHING: float = setting(
+        0.0,
+        "Label smoothing ε of the training loss: a label counts as 1 − ε of its class and ε of all classes "
+        "alike.",
+        ge=0, lt=1,
+    )  # fmt: skip
     LOGIT_ADJUSTMENT: bool = setting(
         False,
         "Whether a client adds the log priors of its own classes to the logits of its training, against "

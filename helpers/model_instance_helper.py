@@ -17,6 +17,7 @@ from helpers.federated.weights import ArraySpec, Schema, Weights, schema_of
 from helpers.global_config import Config
 from helpers.local_training.client_optimizer import GradientTerms, client_optimizer, options_of
 from helpers.local_training.devices import choose_gpu, limit_threads
+from helpers.local_training.losses import smoothed_loss
 from helpers.settings.errors import ConfigError
 
 NO_STATE: Weights = []
@@ -30,11 +31,12 @@ class ModelInstance:
         optimizer: of the clients; Adam by default. For a model of precision mixed_float16, Keras wraps it in
             an optimizer that scales the loss.
         xla: whether XLA compiles the training step.
+        label_smoothing: of the training loss.
 
     Attributes:
         model: the same, compiled.
-        loss: its Keras name: binary_crossentropy where the model has one output, else
-            sparse_categorical_crossentropy. Labels are (B, 1) for both.
+        loss: Keras' name of its loss without smoothing: binary_crossentropy where the model has one output,
+            else sparse_categorical_crossentropy. Labels are (B, 1) for both.
         names: of its weights, in `get_weights()` order.
         schema: names, dtypes and shapes of its weights, in `get_weights()` order.
         trainable: for each of them, whether gradients change it; moving statistics are not.
@@ -42,14 +44,22 @@ class ModelInstance:
     """
 
     def __init__(
-        self, model: keras.Model, optimizer: keras.Optimizer | None = None, *, xla: bool = False
+        self,
+        model: keras.Model,
+        optimizer: keras.Optimizer | None = None,
+        *,
+        xla: bool = False,
+        label_smoothing: float = 0.0,
     ) -> None:
         self.model = model
-        is_binary = model.output_shape[-1] == 1
-        self.loss = "binary_crossentropy" if is_binary else "sparse_categorical_crossentropy"
-        # The metric is the loss without class weights, which is reported.
+        num_outputs = model.output_shape[-1]
+        self.loss = "binary_crossentropy" if num_outputs == 1 else "sparse_categorical_crossentropy"
+        # The metric is the loss without class weights and smoothing, which is reported.
         self.model.compile(
-            optimizer or client_optimizer("adam"), self.loss, metrics=[self.loss], jit_compile=xla
+            optimizer or client_optimizer("adam"),
+            smoothed_loss(num_outputs, label_smoothing) if label_smoothing else self.loss,
+            metrics=[self.loss],
+            jit_compile=xla,
         )
         self.model.optimizer.build(self.model.trainable_variables)
         self.names = names_of(model)
@@ -132,8 +142,9 @@ class ModelInstance:
 
 
 @functools.lru_cache(maxsize=2)
-def _instance(recipe: Recipe, xla: bool, **optimizer: Any) -> ModelInstance:
-    return ModelInstance(build(recipe), client_optimizer(**optimizer), xla=xla)
+def _instance(recipe: Recipe, xla: bool, label_smoothing: float, **optimizer: Any) -> ModelInstance:
+    own = client_optimizer(**optimizer)
+    return ModelInstance(build(recipe), own, xla=xla, label_smoothing=label_smoothing)
 
 
 def model_for(config: Config) -> ModelInstance:
@@ -144,7 +155,7 @@ def model_for(config: Config) -> ModelInstance:
     """
     limit_threads(config.THREADS)
     choose_gpu(config.GPU)
-    instance = _instance(Recipe.of(config), config.XLA, **options_of(config))
+    instance = _instance(Recipe.of(config), config.XLA, config.LABEL_SMOOTHING, **options_of(config))
     if config.LOGIT_ADJUSTMENT and getattr(instance.model.layers[-1], "bias", None) is None:
         raise ConfigError(
             f"LOGIT_ADJUSTMENT: the last layer of {config.ARCHITECTURE} has no bias for the prior; end it "

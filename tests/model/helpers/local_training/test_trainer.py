@@ -56,10 +56,10 @@ def gradient(points: np.ndarray, classes: np.ndarray, w: np.ndarray) -> np.ndarr
     return points.astype(np.float64).T @ (1 / (1 + np.exp(-points @ w)) - classes) / len(points)
 
 
-def softmax_model(*, xla: bool = False) -> ModelInstance:
+def softmax_model(**options: Any) -> ModelInstance:
     """p = softmax(x · w) of three classes, without a bias, trained by plain SGD."""
     layers = [keras.layers.Input((3,)), keras.layers.Dense(3, "softmax", use_bias=False)]
-    return ModelInstance(keras.Sequential(layers), client_optimizer("sgd"), xla=xla)
+    return ModelInstance(keras.Sequential(layers), client_optimizer("sgd"), **options)
 
 
 def softmax_losses(
@@ -92,7 +92,7 @@ SGD = {"OPTIMIZER": "sgd", "MOMENTUM": 0.9, "NESTEROV": True}
         ),
         ({"WEIGHT_DECAY": 0.1}, keras.optimizers.AdamW, {"weight_decay": 0.1}),
         (
-            {**SGD, "WEIGHT_DECAY": 0.1, "MAX_GRADIENT_NORM": 0.5},
+            {**SGD, "WEIGHT_DECAY": 0.1, "MAX_GRADIENT_NORM": 0.5, "LABEL_SMOOTHING": 0.2},
             keras.optimizers.SGD,
             {"momentum": 0.9, "nesterov": True, "weight_decay": 0.1, "global_clipnorm": 0.5},
         ),
@@ -119,7 +119,7 @@ def test_one_client_is_plain_keras(
         if number == 1 or not state:
             optimizer = kind(rate, **options)
             optimizer.exclude_from_weight_decay(var_names=["bias", "gamma", "beta"])
-            plain.compile(optimizer, "binary_crossentropy")
+            plain.compile(optimizer, keras.losses.BinaryCrossentropy(label_smoothing=config.LABEL_SMOOTHING))
         optimizer.learning_rate = rate
         batches = training_batches(
             IMAGES, LABELS, np.arange(10), batch_size=4, epochs=1, augmentation_name="readme", seed=seed
@@ -149,16 +149,25 @@ def test_a_full_batch_step_of_every_client_is_the_pooled_gradient_step(num_class
     assert abs(pooled - w0).max() > 0.1  # a step was made
 
 
-@pytest.mark.parametrize("xla", [False, True])
-def test_every_class_counts_in_the_gradient_as_its_weight_says_and_the_loss_is_without(xla: bool) -> None:
+@pytest.mark.parametrize(("xla", "smoothing"), [(False, 0.0), (True, 0.0), (False, 0.3), (True, 0.3)])
+def test_classes_count_as_weights_and_smoothing_say_and_the_loss_is_without(
+    xla: bool, smoothing: float
+) -> None:
     class_weight = {0: 0.5, 1: 3.0, 2: 1.25}
     batches = tf.data.Dataset.from_tensor_slices((POINTS, THREE_CLASSES)).batch(12)
     start = [W0_OF_THREE.astype(np.float32)]
     update = train_locally(
-        softmax_model(xla=xla), start, batches, learning_rate=0.5, seed=[0], class_weight=class_weight
+        softmax_model(xla=xla, label_smoothing=smoothing),
+        start,
+        batches,
+        learning_rate=0.5,
+        seed=[0],
+        class_weight=class_weight,
     )
     labels, losses, gradients = softmax_losses(POINTS, THREE_CLASSES, W0_OF_THREE)
     weight = np.array([class_weight[label] for label in labels])
+    shift = smoothing * (np.eye(3)[labels] - 1 / 3)  # of the target
+    gradients = gradients + POINTS[:, :, None] * shift[:, None, :]
     expected = W0_OF_THREE - 0.5 * (weight[:, None, None] * gradients).mean(axis=0)
     np.testing.assert_allclose(update.weights[0], expected, rtol=0, atol=1e-6)
     assert update.loss == pytest.approx(losses.mean(), abs=1e-6)
