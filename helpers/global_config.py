@@ -72,6 +72,11 @@ class Config(DerivedSettings):
         "Whether the body of a pretrained network is trained. Otherwise only the head is, and the body's "
         "batch normalization stays fixed.",
     )
+    HEAD_ROUNDS: int = setting(
+        0,
+        "First rounds in which only the head of a pretrained network is trained, as with `TRAIN_BODY=false`.",
+        "rounds", ge=0,
+    )  # fmt: skip
     BATCH_NORM_MOMENTUM: float = setting(
         0.99,
         "Share of its running averages that batch normalization keeps at every step. At 0.9 they cover about "

@@ -67,6 +67,10 @@ class RunContext:
         config = Config.from_run(order.settings)
         data = _data_of(order, config, session.name)
         is_training = isinstance(order, TrainOrder)
+        if isinstance(order, RoundOrder) and order.round <= config.HEAD_ROUNDS:
+            # The state of an optimizer of the head alone would not fit later.
+            of_head = {"TRAIN_BODY": not is_training, "OPTIMIZER_STATE": "reset"}
+            config = config.model_copy(update=of_head)
         # What is evaluated is what is saved: float32, whatever clients compute in.
         computing = config if is_training or config.PRECISION == "float32" else _in_float32(config)
         folders = RunFolders.of(config, order.run)

@@ -81,6 +81,7 @@ def check_network(settings: Any) -> None:
             f"there are weights from ImageNet for {bodies}",
         ),
         "TRAIN_BODY": (not settings.TRAIN_BODY and not network.has_body, f"only {bodies} have a body"),
+        "HEAD_ROUNDS": (settings.HEAD_ROUNDS > 0 and not network.has_body, f"only {bodies} have a body"),
         "BATCH_NORM": (settings.BATCH_NORM == "local" and not network.has_batch_norm, no_averages),
         "BATCH_NORM_MOMENTUM": (not is_default_momentum and not network.has_batch_norm, no_averages),
     }
@@ -90,6 +91,37 @@ def check_network(settings: Any) -> None:
             "TRAIN_BODY: received False with PRETRAINED=none: the body would never be trained; set "
             "PRETRAINED=imagenet, or to a file"
         )
+
+
+def check_head_rounds(settings: Any) -> None:
+    """Refuse HEAD_ROUNDS that leave nothing to train after them, or states that do not fit.
+
+    Raises:
+        ConfigError: naming the setting and the one that it does not fit.
+    """
+    if not settings.HEAD_ROUNDS:
+        return
+    is_kept = settings.OPTIMIZER_STATE == "keep"
+    two_states = "a kept optimizer begins after HEAD_ROUNDS, and this state before"
+    conflicts = {
+        "PRETRAINED=none": (settings.PRETRAINED == "none", "a body of random weights would be frozen"),
+        "TRAIN_BODY=false": (not settings.TRAIN_BODY, "the body is frozen in all rounds"),
+        f"EPOCHS={settings.EPOCHS}": (
+            settings.HEAD_ROUNDS >= settings.EPOCHS,
+            "the body would never be trained; raise EPOCHS, or set TRAIN_BODY=false",
+        ),
+        f"STRATEGY={settings.STRATEGY}": (
+            bool(settings.strategy.client_state),
+            "the state of its clients is of all arrays that are trained, which change after HEAD_ROUNDS",
+        ),
+        "OPTIMIZER_STATE=keep and UPDATE_DTYPE=int8": (
+            is_kept and settings.UPDATE_DTYPE == "int8",
+            two_states,
+        ),
+        "OPTIMIZER_STATE=keep and BATCH_NORM=local": (is_kept and settings.BATCH_NORM == "local", two_states),
+    }
+    for condition, conflict in conflicts.items():
+        _refuse(settings, {"HEAD_ROUNDS": conflict}, condition)
 
 
 def check_optimizer(settings: Any) -> None:
@@ -173,6 +205,7 @@ RULES: tuple[Callable[[Any], None], ...] = (
     check_auto,
     check_sites,
     check_network,
+    check_head_rounds,
     check_optimizer,
     check_logit_adjustment,
     check_schedule,

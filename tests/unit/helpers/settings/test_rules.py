@@ -71,6 +71,7 @@ def test_sites_refuse_what_needs_all_images_in_one_place(name, value):
         ({"TRAIN_BODY": False}, "TRAIN_BODY: received False with ARCHITECTURE=seed_cnn"),
         ({"ARCHITECTURE": "mobilenet_v3_small", "TRAIN_BODY": False}, "TRAIN_BODY: .* with PRETRAINED=none"),
         ({"PRECISION": "mixed_bfloat16", "TRAIN_STEP": "fast"}, "PRECISION: .* set TRAIN_STEP=plain"),
+        ({"HEAD_ROUNDS": 2}, "HEAD_ROUNDS: received 2 with ARCHITECTURE=seed_cnn: only mobilenet"),
         ({"MOMENTUM": 0.9}, "MOMENTUM: received 0.9 with OPTIMIZER=adam: it is for OPTIMIZER=sgd"),
         (
             {"OPTIMIZER": "sgd", "OPTIMIZER_STATE": "keep"},
@@ -94,3 +95,26 @@ def test_what_a_network_can_do_is_accepted():
     Config.load(
         ARCHITECTURE="mobilenet_v3_small", PRETRAINED="imagenet", TRAIN_BODY="false", BATCH_NORM="local"
     )
+
+
+HEAD = {"ARCHITECTURE": "mobilenet_v3_small", "PRETRAINED": "imagenet", "HEAD_ROUNDS": 2}
+
+
+@pytest.mark.parametrize(
+    ("settings", "message"),
+    [
+        ({"PRETRAINED": "none"}, "PRETRAINED=none: a body of random weights would be frozen"),
+        ({"TRAIN_BODY": False}, "TRAIN_BODY=false: the body is frozen in all rounds"),
+        ({"EPOCHS": 2}, "EPOCHS=2: the body would never be trained"),
+        ({"STRATEGY": "feddyn"}, "STRATEGY=feddyn: the state of its clients"),
+        (
+            {"OPTIMIZER_STATE": "keep", "UPDATE_DTYPE": "int8"},
+            "OPTIMIZER_STATE=keep and UPDATE_DTYPE=int8: a",
+        ),
+        ({"OPTIMIZER_STATE": "keep", "BATCH_NORM": "local"}, "OPTIMIZER_STATE=keep and BATCH_NORM"),
+    ],
+)
+def test_what_does_not_fit_rounds_of_the_head_is_refused(settings, message):
+    Config.load(**HEAD, OPTIMIZER_STATE="keep")
+    with pytest.raises(ConfigError, match=f"^HEAD_ROUNDS: received 2 with {message}"):
+        Config.load(**HEAD | settings)
