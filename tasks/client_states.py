@@ -59,15 +59,15 @@ class StatefulExchange(ClientExchange):
         self._seconds += time.monotonic() - began
         return plan.with_private(self._global, self._state)
 
-    def gradient_terms(self) -> Mapping[str, NDArray[np.generic]]:
+    def optimizer_inputs(self) -> dict[str, Any]:
+        return {"gradient_terms": self._gradient_terms(), "optimizer_state": self._state.optimizer}
+
+    def _gradient_terms(self) -> Mapping[str, NDArray[np.generic]]:
         if not self._plan.strategy:
             return {}
         terms = self.context.config.strategy.gradient_term(*self._own_and_shared())
         names = compress(self.context.instance.names, self._plan.is_stepped)
         return dict(zip(names, terms, strict=True))
-
-    def optimizer_state(self) -> Weights:
-        return self._state.optimizer
 
     def _own_and_shared(self) -> tuple[Weights, Weights]:
         """Return the strategy's state of the client, and the shared one."""

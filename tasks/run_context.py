@@ -6,16 +6,21 @@ import functools
 import time
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Any
+
+import numpy as np
 
 from celery_app import worker_session
 from helpers.cluster import keys
 from helpers.cluster.job_board import redis_time
 from helpers.federated.client_state import ClientStatePlan
+from helpers.federated.logit_adjustment import prior_logits
 from helpers.federated.messages import Order, RoundOrder, TrainOrder
 from helpers.global_config import Config
 from helpers.model_instance_helper import ModelInstance, model_for
 from helpers.run_records.files import RunFolders
 from helpers.weight_store.store import WeightStore
+from preprocessing.feed.partitioning import count_classes, weights_of_classes
 from preprocessing.feed.prepared_data import PreparedData
 
 RESERVE = 0.1
@@ -97,6 +102,14 @@ class RunContext:
         """For each array of the model, whether gradients change it and all clients have it in common."""
         plan, trainable = self.state_plan, self.instance.trainable
         return trainable if plan is None else plan.shared(trainable)
+
+    def class_corrections(self, rows: np.ndarray) -> dict[str, Any]:
+        """Return arguments of `train_locally` that correct the class frequencies of a client's rows."""
+        if self.config.LOGIT_ADJUSTMENT:
+            return {"logit_shifts": prior_logits(count_classes(self.data, self.config, rows))}
+        if self.config.CLASS_WEIGHT != "none":
+            return {"class_weight": weights_of_classes(self.data, self.config, rows)}
+        return {}
 
     def key(self, *parts: str | int) -> str:
         """Return a key of this run and session in the weight store."""

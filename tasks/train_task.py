@@ -8,13 +8,12 @@ from celery.exceptions import Ignore
 from numpy.typing import NDArray
 
 from celery_app import app, worker_session
-from helpers.federated.logit_adjustment import prior_logits
 from helpers.federated.messages import TrainOrder
 from helpers.federated.replies import ClientReply
 from helpers.local_training.trainer import predict_scores, train_locally
 from helpers.weight_store.store import put_arrays
 from preprocessing.feed.input_pipeline import evaluation_batches, training_batches
-from preprocessing.feed.partitioning import count_classes, partition, weights_of_classes
+from preprocessing.feed.partitioning import partition
 from tasks.client_exchange import ClientExchange
 from tasks.client_states import StatefulExchange
 from tasks.run_context import RoundClock, RunContext, StopCondition
@@ -65,11 +64,8 @@ def train_on_rows(
     )  # fmt: skip
     local = train_locally(
         context.instance, exchange.fetch(), batches, learning_rate=config.learning_rate_in(order.round),
-        seed=seed,
-        class_weight=weights_of_classes(data, config, rows) if config.CLASS_WEIGHT != "none" else None,
-        gradient_terms=exchange.gradient_terms(),
-        logit_shifts=prior_logits(count_classes(data, config, rows)) if config.LOGIT_ADJUSTMENT else None,
-        optimizer_state=exchange.optimizer_state(), go_on=stop_condition.go_on,
+        seed=seed, **context.class_corrections(rows), **exchange.optimizer_inputs(),
+        go_on=stop_condition.go_on,
     )  # fmt: skip
     if local.num_batches < stop_condition.num_batches:
         stop_condition.check(local.num_batches)

@@ -62,6 +62,7 @@ class Simulation:
             is_shared=plan.shared(self.instance.trainable),
             store=MemoryStore(),
             folders=RunFolders(folder / "metrics", folder / "models"),
+            class_corrections=lambda rows: {},
             key=lambda *parts: ":".join(str(part) for part in parts),
             state_plan=plan,
         )
