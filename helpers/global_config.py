@@ -268,6 +268,12 @@ class Config(DerivedSettings):
     )
 
     # Rounds and evaluation.
+    EMA_DECAY: float = setting(
+        0.0,
+        "Decay of an exponential moving average (EMA) of the global model over the rounds, which is one more "
+        "candidate for the best model. 0 keeps none.",
+        "per round", ge=0, lt=1,
+    )  # fmt: skip
     PATIENCE: int = setting(
         0,
         "Stop after this many rounds without a better validation ROC-AUC. 0 never stops early.",

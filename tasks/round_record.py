@@ -11,6 +11,7 @@ from helpers.run_records.run_log import commit_round
 from helpers.run_records.tables import PARTITION_COLUMNS, class_rows
 from preprocessing.feed.partitioning import partition, resolve_partition, sites_of_rows
 from tasks.client_states import put_shared_state
+from tasks.round_ema import RoundEma
 from tasks.run_context import RunContext
 
 
@@ -21,6 +22,7 @@ def record_round(
     weights: Weights,
     evaluation: Evaluation,
     sites: list[dict[str, Any]] | None = None,
+    ema: RoundEma | None = None,
 ) -> RoundResult:
     """Commit a round and return its result.
 
@@ -30,11 +32,12 @@ def record_round(
         weights: the new global weights, those that `averaged` refers to.
         evaluation: of the model with these weights on the validation images.
         sites: Site messages of the run, where its clients are sites.
+        ema: the average over the rounds, with EMA_DECAY.
 
     Raises:
         RecordError: the records could not be written; the round has not happened.
     """
-    row = {**averaged.row, **evaluation.metrics}
+    row = {**averaged.row, **evaluation.metrics, **(ema.metrics if ema else {})}
     classes = class_rows(evaluation, context.config.class_names) if evaluation.by_class else []
     rows = {
         "rounds.csv": [row],
@@ -42,7 +45,10 @@ def record_round(
         "classes.csv": [{"round": order.round, **values} for values in classes],
         "partition.csv": [] if sites else new_partition(context, order),
     }
-    state = commit_round(context.folders, order, context.instance.schema, weights, averaged, rows, sites)
+    state = commit_round(
+        context.folders, order, context.instance.schema, weights, averaged, rows, sites,
+        ema=ema.weights if ema else None,
+    )  # fmt: skip
     states: States = {}
     if has_next_round(state, context.config.EPOCHS, context.config.PATIENCE):
         states = order.states | averaged.states

@@ -123,6 +123,9 @@ def write_results(
     last = saved_weights(context, state, state.weights_file)
     write_whole(folders.models / "last.keras", keras_file(config, last))
     write_whole(folders.models / "best.keras", keras_file(config, best))
+    if state.ema_file:
+        ema = saved_weights(context, state, state.ema_file)
+        write_whole(folders.models / "ema.keras", keras_file(config, ema))
     write_whole(folders.models / "best.json", _to_json(_provenance(context, state, test.row)))
     cases = explained_cases(context, arrays, test.row["threshold"]) if context.own_data else None
     for name, content in (("scores.npz", arrays), ("cases.npz", cases)):
@@ -148,6 +151,7 @@ def _provenance(context: RunContext, state: RunState, row: dict[str, Any]) -> di
         "round": row["round"],
         "metric": "validation roc_auc",
         "value": state.best_roc_auc,
+        "is_ema": (state.best_weights_file or "").startswith("ema-"),
         "threshold": row["threshold"],
         "threshold_rule": None if row["threshold"] is None else order.settings["THRESHOLD"],
         "classes": context.config.class_names,

@@ -24,6 +24,15 @@ def save_weights(folders: RunFolders, round_number: int, schema: Schema, weights
     return _save(folders, f"weights-{round_number:04d}", schema, weights)
 
 
+def save_ema(folders: RunFolders, round_number: int, schema: Schema, weights: Weights) -> str:
+    """Write the average over the rounds after a round; return the file's name.
+
+    Raises:
+        RecordError: the file could not be written.
+    """
+    return _save(folders, f"ema-{round_number:04d}", schema, weights)
+
+
 def save_client_state(
     folders: RunFolders, round_number: int, client: int, schema: Schema, state: Weights
 ) -> str:
@@ -108,7 +117,7 @@ def commit(folders: RunFolders, state: RunState, facts: dict[str, Any]) -> None:
     content = {"format": STATE_FORMAT, "state": state.to_message(), **facts}
     write_whole(folders.state, json.dumps(content, indent=1, sort_keys=True).encode())
     named = {state.weights_file, state.best_weights_file, *state.state_files.values()}
-    named |= {state.server_file, state.server_file_before, state.tables_file}
+    named |= {state.server_file, state.server_file_before, state.tables_file, state.ema_file}
     for file in [*folders.models.glob("*.safetensors"), *folders.models.glob("tables-*.json")]:
         if file.name not in named:
             file.unlink(missing_ok=True)
@@ -126,7 +135,7 @@ def read_state(folders: RunFolders) -> tuple[RunState, dict[str, Any]]:
             raise RecordError(f"{folders.state}: written by another version of this project")
         # Runs of early versions have no client states, server states, sites or tables.
         defaults = {**NO_STATES, "sites": [], "partition_clients": None, "best_val_loss": None}
-        defaults["tables_file"] = None
+        defaults |= {"tables_file": None, "ema_file": None}
         state = RunState.from_message({**defaults, **content.pop("state")})
     except (OSError, ValueError, KeyError, TypeError, AttributeError) as error:
         reason = f"{error} is missing" if isinstance(error, KeyError) else error
@@ -194,6 +203,7 @@ _FIELDS: dict[str, tuple[Callable[[Any], bool], str]] = {
     "server_file": (_or_null(_is_file), "the name of a file or null"),
     "server_file_before": (_or_null(_is_file), "the name of a file or null"),
     "tables_file": (_or_null(_is_file), "the name of a file or null"),
+    "ema_file": (_or_null(_is_file), "the name of a file or null"),
     "sites": (_are_tables, "a list of tables"),
     "partition_clients": (_or_null(_is_count), "a whole number from 0 or null"),
     "settings": (_is_table, "a table"),

@@ -82,6 +82,7 @@ def commit_round(
     averaged: Averaged,
     rows: journal.Rows,
     sites: list[dict[str, Any]] | None = None,
+    ema: Weights | None = None,
 ) -> RunState:
     """Write a finished round: weights, rows, then the state, which commits them, and CSV files.
 
@@ -93,6 +94,7 @@ def commit_round(
         averaged: names the files of new states.
         rows: of this round, by CSV file; `rounds.csv` has one.
         sites: Site messages of the run, where its clients are sites.
+        ema: average of the global weights over the rounds, with EMA_DECAY.
 
     Raises:
         RecordError: a file could not be written, or the records are not at the previous round.
@@ -102,10 +104,12 @@ def commit_round(
         raise RecordError(f"{folders.state} is at round {state.round}, expected {order.round - 1}")
     all_rows = journal.with_round(journal.read_rows(folders, state.tables_file), order.round, rows)
     file = checkpoint.save_weights(folders, order.round, schema, weights)
+    ema_file = None if ema is None else checkpoint.save_ema(folders, order.round, schema, ema)
     state = replace(
         state,
         round=order.round,
         weights_file=file,
+        ema_file=ema_file,
         tables_file=journal.save_rows(folders, order.round, all_rows),
         state_files={**state.state_files, **averaged.state_files},
         server_file=averaged.server_file,
@@ -114,18 +118,20 @@ def commit_round(
         partition_clients=None if sites else order.num_clients,
     )
     [metrics] = rows["rounds.csv"]
-    auc, loss = metrics["roc_auc"], metrics.get("val_loss")
-    if is_better(auc, loss, state):
-        state = replace(
-            state, best_round=order.round, best_roc_auc=auc, best_val_loss=loss, best_weights_file=file
-        )
+    for candidate, prefix in ((file, ""), (ema_file, "ema_")):
+        auc, loss = metrics.get(f"{prefix}roc_auc"), metrics.get(f"{prefix}val_loss")
+        if candidate and is_better(auc, loss, state):
+            state = replace(
+                state, best_round=order.round, best_roc_auc=auc, best_val_loss=loss,
+                best_weights_file=candidate,
+            )  # fmt: skip
     checkpoint.commit(folders, state, facts)
     journal.write_csv_files(folders, all_rows)
     return state
 
 
 def is_better(auc: float | None, loss: float | None, state: RunState) -> bool:
-    """Return whether a round is better than the best: by validation AUC, of equal AUCs by lower loss."""
+    """Return whether a model is better than the best: by validation AUC, of equal AUCs by lower loss."""
     if auc is None or state.best_roc_auc is None:
         return auc is not None
     if auc != state.best_roc_auc:

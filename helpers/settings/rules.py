@@ -56,6 +56,7 @@ def check_sites(settings: Any) -> None:
         "num_workers": (settings.num_workers != type(settings).num_workers, live_sites),
         "CLIENTS": (bool(settings.CLIENTS), "all live sites take part; stop the workers of the others"),
         "LR_SCALING": (settings.LR_SCALING != "none", "it multiplies BASE_LR by num_workers"),
+        "EMA_DECAY": (settings.EMA_DECAY > 0, "the sites score one model in a round"),
         "CLASS_WEIGHT": (
             settings.CLASS_WEIGHT == "balanced_global",
             "no site knows the labels of the others; `balanced` uses its own",

@@ -44,6 +44,7 @@ def test_auto_refuses_what_needs_a_fixed_number_of_clients(name, value):
         ("CLIENTS", "0,1"),
         ("LR_SCALING", "linear"),
         ("CLASS_WEIGHT", "balanced_global"),
+        ("EMA_DECAY", 0.9),
     ],
 )
 def test_sites_refuse_what_needs_all_images_in_one_place(name, value):
