@@ -158,7 +158,7 @@ class RunFiles:
     @property
     def best_aucs(self) -> "pd.Series[float]":
         """The higher validation AUC of each round's model and the average over the rounds."""
-        return self.rounds[["roc_auc", "ema_roc_auc"]].max(axis="columns")
+        return self.rounds.reindex(columns=["roc_auc", "ema_roc_auc"]).max(axis="columns")
 
     @property
     def is_ema(self) -> bool:
