@@ -78,7 +78,6 @@ class ModelInstance:
         learning_rate: float,
         seed: list[int],
         gradient_terms: Mapping[str, NDArray[np.generic]],
-        logit_shifts: NDArray[np.float32] | None = None,
         optimizer_state: Weights = NO_STATE,
     ) -> None:
         """Set the weights, and reset optimizer and dropout to those of a new model.
@@ -88,12 +87,9 @@ class ModelInstance:
             learning_rate: of the optimizer.
             seed: non-negative integers that determine the dropout masks.
             gradient_terms: what the strategy adds to the gradients, by name of the weights.
-            logit_shifts: as for `shift_logits`; None adds nothing.
             optimizer_state: arrays that fit `optimizer_schema`; empty for a new optimizer.
         """
         self.model.set_weights(weights)
-        if logit_shifts is not None:
-            self.shift_logits(logit_shifts)
         optimizer = self.model.optimizer
         for variable in optimizer.variables:
             variable.assign(np.zeros(variable.shape, variable.dtype))
@@ -132,13 +128,15 @@ class ModelInstance:
             if variable.name != "learning_rate" and id(variable) not in of_round
         ]
 
-    def shift_logits(self, shifts: NDArray[np.float32]) -> None:
-        """Add to the logits of all images, in the bias of the last layer.
+    def with_shifted_logits(self, weights: Weights, shifts: NDArray[np.float32]) -> Weights:
+        """Return weights that add to the logits of all images, in the bias of the last layer.
 
         Args:
+            weights: arrays that fit `schema`.
             shifts: float32, one for each output of the model.
         """
-        self.model.layers[-1].bias.assign_add(shifts)
+        index = self.names.index(self.model.layers[-1].bias.path)
+        return [*weights[:index], np.add(weights[index], shifts), *weights[index + 1 :]]
 
 
 @functools.lru_cache(maxsize=2)

@@ -37,7 +37,7 @@ class ClientExchange:
         self._seconds += time.monotonic() - began
         return weights
 
-    def optimizer_inputs(self) -> dict[str, Any]:
+    def additions(self) -> dict[str, Any]:
         """Return arguments of `train_locally`: what the strategy adds to the gradients, and what the client
         kept of its optimizer.
         """

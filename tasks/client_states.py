@@ -59,7 +59,7 @@ class StatefulExchange(ClientExchange):
         self._seconds += time.monotonic() - began
         return plan.with_private(self._global, self._state)
 
-    def optimizer_inputs(self) -> dict[str, Any]:
+    def additions(self) -> dict[str, Any]:
         return {"gradient_terms": self._gradient_terms(), "optimizer_state": self._state.optimizer}
 
     def _gradient_terms(self) -> Mapping[str, NDArray[np.generic]]:

@@ -45,10 +45,10 @@ def record_round(
         "classes.csv": [{"round": order.round, **values} for values in classes],
         "partition.csv": [] if sites else new_partition(context, order),
     }
+    average = ema.weights if ema else None
     state = commit_round(
-        context.folders, order, context.instance.schema, weights, averaged, rows, sites,
-        ema=ema.weights if ema else None,
-    )  # fmt: skip
+        context.folders, order, context.instance.schema, weights, averaged, rows, sites, average
+    )
     states: States = {}
     if has_next_round(state, context.config.EPOCHS, context.config.PATIENCE):
         states = order.states | averaged.states

@@ -105,11 +105,11 @@ class RunContext:
 
     def class_corrections(self, rows: np.ndarray) -> dict[str, Any]:
         """Return arguments of `train_locally` that correct the class frequencies of a client's rows."""
+        if self.config.CLASS_WEIGHT == "none" and not self.config.LOGIT_ADJUSTMENT:
+            return {}
         if self.config.LOGIT_ADJUSTMENT:
             return {"logit_shifts": prior_logits(count_classes(self.data, self.config, rows))}
-        if self.config.CLASS_WEIGHT != "none":
-            return {"class_weight": weights_of_classes(self.data, self.config, rows)}
-        return {}
+        return {"class_weight": weights_of_classes(self.data, self.config, rows)}
 
     def key(self, *parts: str | int) -> str:
         """Return a key of this run and session in the weight store."""

@@ -106,9 +106,7 @@ def saved_weights(context: RunContext, state: RunState, file: str) -> Weights:
         counts = np.sum([Site.from_message(site).train for site in state.sites], axis=0)
     else:
         counts = counts_of_all_clients(context.data, context.config)
-    context.instance.model.set_weights(weights)
-    context.instance.shift_logits(prior_logits(counts))
-    return list(context.instance.model.get_weights())
+    return context.instance.with_shifted_logits(weights, prior_logits(counts))
 
 
 def write_results(

@@ -64,8 +64,7 @@ def train_on_rows(
     )  # fmt: skip
     local = train_locally(
         context.instance, exchange.fetch(), batches, learning_rate=config.learning_rate_in(order.round),
-        seed=seed, **context.class_corrections(rows), **exchange.optimizer_inputs(),
-        go_on=stop_condition.go_on,
+        seed=seed, go_on=stop_condition.go_on, **context.class_corrections(rows), **exchange.additions(),
     )  # fmt: skip
     if local.num_batches < stop_condition.num_batches:
         stop_condition.check(local.num_batches)

@@ -75,7 +75,9 @@ def train_locally(
     Raises:
         FloatingPointError: the loss is not finite.
     """
-    instance.begin_training(weights, learning_rate, seed, gradient_terms, logit_shifts, optimizer_state)
+    if logit_shifts is not None:
+        weights = instance.with_shifted_logits(weights, logit_shifts)
+    instance.begin_training(weights, learning_rate, seed, gradient_terms, optimizer_state)
     counter = _StopOnRequest(go_on)
     history = instance.model.fit(
         batches, epochs=1, shuffle=False, class_weight=class_weight, verbose=0, callbacks=[counter]
@@ -84,7 +86,8 @@ def train_locally(
     if not math.isfinite(trained_on):
         raise FloatingPointError(f"the training loss became {trained_on}; lower BASE_LR")
     if logit_shifts is not None:
-        instance.shift_logits(-logit_shifts)
+        trained = list(instance.model.get_weights())
+        instance.model.set_weights(instance.with_shifted_logits(trained, -logit_shifts))
     return LocalUpdate(list(instance.model.get_weights()), counter.num_batches, reported)
 
 

@@ -13,6 +13,15 @@ from helpers.weight_store.codec import Buffers, CodecError, decode, encode, star
 
 STATE_FORMAT = 1
 NO_STATES: dict[str, Any] = {"state_files": {}, "server_file": None, "server_file_before": None}
+LATER_FIELDS: dict[str, Any] = {
+    **NO_STATES,
+    "sites": [],
+    "partition_clients": None,
+    "best_val_loss": None,
+    "tables_file": None,
+    "ema_file": None,
+}
+"""Fields that the state of a run of an earlier version may lack."""
 
 
 def save_weights(folders: RunFolders, round_number: int, schema: Schema, weights: Weights) -> str:
@@ -133,10 +142,7 @@ def read_state(folders: RunFolders) -> tuple[RunState, dict[str, Any]]:
         content = json.loads(folders.state.read_bytes())
         if content.pop("format") != STATE_FORMAT:
             raise RecordError(f"{folders.state}: written by another version of this project")
-        # Runs of early versions have no client states, server states, sites or tables.
-        defaults = {**NO_STATES, "sites": [], "partition_clients": None, "best_val_loss": None}
-        defaults |= {"tables_file": None, "ema_file": None}
-        state = RunState.from_message({**defaults, **content.pop("state")})
+        state = RunState.from_message({**LATER_FIELDS, **content.pop("state")})
     except (OSError, ValueError, KeyError, TypeError, AttributeError) as error:
         reason = f"{error} is missing" if isinstance(error, KeyError) else error
         raise RecordError(f"{folders.state} could not be read: {reason}") from error

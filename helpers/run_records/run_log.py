@@ -104,12 +104,11 @@ def commit_round(
         raise RecordError(f"{folders.state} is at round {state.round}, expected {order.round - 1}")
     all_rows = journal.with_round(journal.read_rows(folders, state.tables_file), order.round, rows)
     file = checkpoint.save_weights(folders, order.round, schema, weights)
-    ema_file = None if ema is None else checkpoint.save_ema(folders, order.round, schema, ema)
     state = replace(
         state,
         round=order.round,
         weights_file=file,
-        ema_file=ema_file,
+        ema_file=None if ema is None else checkpoint.save_ema(folders, order.round, schema, ema),
         tables_file=journal.save_rows(folders, order.round, all_rows),
         state_files={**state.state_files, **averaged.state_files},
         server_file=averaged.server_file,
@@ -118,13 +117,12 @@ def commit_round(
         partition_clients=None if sites else order.num_clients,
     )
     [metrics] = rows["rounds.csv"]
-    for candidate, prefix in ((file, ""), (ema_file, "ema_")):
+    for name, prefix in ((file, ""), (state.ema_file, "ema_")):
         auc, loss = metrics.get(f"{prefix}roc_auc"), metrics.get(f"{prefix}val_loss")
-        if candidate and is_better(auc, loss, state):
+        if is_better(auc, loss, state):
             state = replace(
-                state, best_round=order.round, best_roc_auc=auc, best_val_loss=loss,
-                best_weights_file=candidate,
-            )  # fmt: skip
+                state, best_round=order.round, best_roc_auc=auc, best_val_loss=loss, best_weights_file=name
+            )
     checkpoint.commit(folders, state, facts)
     journal.write_csv_files(folders, all_rows)
     return state
