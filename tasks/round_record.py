@@ -45,9 +45,8 @@ def record_round(
         "classes.csv": [{"round": order.round, **values} for values in classes],
         "partition.csv": [] if sites else new_partition(context, order),
     }
-    average = ema.weights if ema else None
     state = commit_round(
-        context.folders, order, context.instance.schema, weights, averaged, rows, sites, average
+        context.folders, order, context.instance.schema, weights, averaged, rows, sites, ema and ema.weights
     )
     states: States = {}
     if has_next_round(state, context.config.EPOCHS, context.config.PATIENCE):
