@@ -20,7 +20,7 @@ from commands.trained_model import (
     stored_class_names,
     stored_threshold,
 )
-from helpers.evaluation.weighted_metrics import decide
+from helpers.evaluation.metrics import decide
 from helpers.explaining.overlay import with_heatmap
 from helpers.global_config import Config
 from helpers.run_records.files import write_whole

@@ -18,8 +18,7 @@ import numpy as np
 from scipy.special import expit, logit, ndtr, ndtri
 
 from helpers.evaluation.intervals import metric_intervals, paired_difference
-from helpers.evaluation.metrics import METRIC_NAMES, evaluate
-from helpers.evaluation.weighted_metrics import SENSITIVITY
+from helpers.evaluation.metrics import METRIC_NAMES, SENSITIVITY, evaluate
 from helpers.run_records.files import write_whole
 
 METRICS = (*METRIC_NAMES[1:], SENSITIVITY)

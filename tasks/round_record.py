@@ -75,8 +75,10 @@ def new_partition(context: RunContext, order: RoundOrder) -> list[dict[str, Any]
     There are none where the clients have the rows of the round before, that is, are as many.
     """
     state, _ = read_state(context.folders)
-    if state.partition_clients == order.num_clients:
-        return []
+    return [] if state.partition_clients == order.num_clients else _partition_rows(context, order)
+
+
+def _partition_rows(context: RunContext, order: RoundOrder) -> list[dict[str, Any]]:
     data, config = context.data, context.config
     shares = partition(data, config, order.num_clients)
     owner = {int(row): client for client, rows in enumerate(shares) for row in rows}

@@ -7,8 +7,7 @@ from typing import Any
 
 import numpy as np
 
-from helpers.evaluation.metrics import Metrics, evaluate
-from helpers.evaluation.weighted_metrics import scores_shape
+from helpers.evaluation.metrics import Metrics, evaluate, scores_shape
 from helpers.federated.messages import MessageError, Reference, RoundOrder, States
 from helpers.federated.quorum import QuorumError, clients_needed
 from helpers.federated.replies import USABLE, ClientReply

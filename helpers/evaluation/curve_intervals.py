@@ -6,6 +6,7 @@ import numpy as np
 from numpy.typing import NDArray
 from scipy.special import bdtr, expit, logit, stdtrit
 
+from helpers.evaluation.metrics import SPECIFICITY
 from helpers.evaluation.proportions import (
     TAIL,
     Flags,
@@ -15,7 +16,6 @@ from helpers.evaluation.proportions import (
     per_patient,
     proportion_interval,
 )
-from helpers.evaluation.weighted_metrics import SPECIFICITY
 
 SHARE = 1 - SPECIFICITY
 

@@ -13,7 +13,18 @@ from numpy.typing import NDArray
 
 from helpers.evaluation.auc_intervals import auc_interval, auc_parts, difference_interval
 from helpers.evaluation.curve_intervals import average_precision_interval, sensitivity_interval
-from helpers.evaluation.metrics import CLASS_METRIC_NAMES, METRIC_NAMES, defined
+from helpers.evaluation.metrics import (
+    CLASS_METRIC_NAMES,
+    METRIC_NAMES,
+    SENSITIVITY,
+    Labels,
+    Scores,
+    checked,
+    decide,
+    defined,
+    one_against_rest,
+    ranking,
+)
 from helpers.evaluation.proportions import (
     Flags,
     Interval,
@@ -23,21 +34,10 @@ from helpers.evaluation.proportions import (
     per_patient,
     proportion_interval,
 )
-from helpers.evaluation.weighted_metrics import (
-    SENSITIVITY,
-    Labels,
-    Scores,
-    checked,
-    decide,
-    one_against_rest,
-    weighted_auc,
-    weighted_metrics,
-)
 
 FEW_TEST_PATIENTS = 50
 """With fewer patients, intervals are so wide that a test says little."""
 GROUPS = 200  # of patients at most, in the jackknife
-ROWS_AT_ONCE = 50
 
 Patients = NDArray[np.int64]
 
@@ -112,12 +112,11 @@ def paired_difference(
     """
     patients = _numbered(len(labels), groups)
     (labels, scores_a), (_, scores_b) = checked(labels, scores_a), checked(labels, scores_b)
-    once = np.ones((1, len(labels)))
-    difference = weighted_auc(labels, scores_a, once) - weighted_auc(labels, scores_b, once)
-    pairs = zip(one_against_rest(labels, scores_a), one_against_rest(labels, scores_b), strict=True)
+    pairs = list(zip(one_against_rest(labels, scores_a), one_against_rest(labels, scores_b), strict=True))
+    differences = [ranking(truth, a)[0] - ranking(truth, b)[0] for (truth, a), (_, b) in pairs]
     intervals = [_difference(truth, a, b, patients) for (truth, a), (_, b) in pairs]
     low, high = mean_of_dependent(intervals) or (None, None)
-    return {"difference": defined(float(difference[0])), "low": low, "high": high}
+    return {"difference": defined(float(np.mean(differences))), "low": low, "high": high}
 
 
 def _difference(truth: NDArray[np.int64], a: Values, b: Values, patients: Patients) -> Interval:
@@ -173,9 +172,6 @@ def _balanced_accuracy(
 def _average_precisions(labels: NDArray[np.int64], scores: Values, patients: Patients) -> Values:
     """Return the average precision of each class with all patients, then without each group: (G + 1, k)."""
     group_of = patients % min(GROUPS, int(patients.max()) + 1)
-    rows = [np.full(len(labels), -1), *(np.full(len(labels), group) for group in range(group_of.max() + 1))]
-    parts = []
-    for start in range(0, len(rows), ROWS_AT_ONCE):
-        weights = (group_of != np.stack(rows[start : start + ROWS_AT_ONCE])).astype(np.float64)
-        parts.append(weighted_metrics(labels, scores, weights, 0.5).by_class["average_precision"])
-    return np.concatenate(parts)
+    kept = [np.ones(len(labels), bool), *(group_of != group for group in range(group_of.max() + 1))]
+    classes = one_against_rest(labels, scores)
+    return np.array([[ranking(truth[rows], score[rows])[1] for truth, score in classes] for rows in kept])

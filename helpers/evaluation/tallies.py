@@ -10,12 +10,16 @@ import numpy as np
 from helpers.evaluation.metrics import (
     CLASS_METRIC_NAMES,
     METRIC_NAMES,
+    SENSITIVITY,
     Evaluation,
+    Labels,
+    Scores,
+    class_rates,
     defined,
     evaluate,
+    overall_rates,
     rows_by_class,
 )
-from helpers.evaluation.weighted_metrics import SENSITIVITY, Labels, Scores, class_rates, overall_rates
 
 POOLED, MEAN = "all images", "example-weighted mean of sites"
 """Values of the column `roc_auc_over`."""
@@ -104,9 +108,8 @@ def evaluation_of(tallies: Sequence[Tally], num_classes: int) -> Evaluation:
         confusion += np.array(tally.confusion)
     total = int(confusion.sum())
     ranked = [(tally.roc_auc, tally.num_images) for tally in tallies if tally.roc_auc is not None]
-    by_class = class_rates(confusion.astype(np.float64))
-    rates = {name: float(values.mean()) for name, values in by_class.items()}
-    rates |= {name: float(value) for name, value in overall_rates(confusion.astype(np.float64)).items()}
+    by_class = class_rates(confusion)
+    rates = {name: float(values.mean()) for name, values in by_class.items()} | overall_rates(confusion)
     metrics = {name: defined(value) for name, value in rates.items()} | {
         "val_loss": _ratio(math.fsum(tally.loss for tally in tallies), total),
         "brier_score": _ratio(math.fsum(tally.squares for tally in tallies), total),

@@ -2,8 +2,8 @@
 
 import numpy as np
 
+from helpers.evaluation.metrics import Labels, Scores, checked
 from helpers.evaluation.threshold_rule import WITHOUT_CHOICE, parse_rule
-from helpers.evaluation.weighted_metrics import Labels, Scores, checked
 
 
 def choose_threshold(labels: Labels, scores: Scores, rule: str) -> float:

@@ -3,8 +3,8 @@
 import numpy as np
 from numpy.typing import NDArray
 
+from helpers.evaluation.metrics import Labels, Scores, checked, decide
 from helpers.evaluation.threshold_rule import WITHOUT_CHOICE
-from helpers.evaluation.weighted_metrics import Labels, Scores, checked, decide
 
 
 def surest_cases(

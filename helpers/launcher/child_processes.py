@@ -1,6 +1,10 @@
-"""Child processes, each in its own session: a Ctrl-C in the terminal reaches this process only."""
+"""Child processes, each in its own session: a Ctrl-C in the terminal reaches this process only.
+
+On Linux they end with this process even if it is killed: the kernel sends them SIGTERM.
+"""
 
 import contextlib
+import ctypes
 import os
 import signal
 import subprocess
@@ -12,6 +16,9 @@ from types import FrameType
 from typing import IO
 
 from helpers.cluster.versions import ROOT
+
+PR_SET_PDEATHSIG = 1
+"""Of linux/prctl.h."""
 
 
 def start_apart(
@@ -34,7 +41,25 @@ def start_apart(
         stderr=subprocess.STDOUT,
         start_new_session=True,
         creationflags=windows,
+        preexec_fn=end_with_parent(),
     )
+
+
+def end_with_parent() -> Callable[[], None] | None:
+    """Return a function that a child calls before its program starts, so that it ends when we are killed.
+
+    None where the system does not offer this (prctl(2), PR_SET_PDEATHSIG).
+    """
+    if sys.platform != "linux":
+        return None
+    prctl, parent = ctypes.CDLL(None).prctl, os.getpid()
+
+    def ask_kernel() -> None:
+        prctl(PR_SET_PDEATHSIG, signal.SIGTERM)
+        if os.getppid() != parent:  # killed before the kernel was asked
+            os._exit(1)
+
+    return ask_kernel
 
 
 def run_child(
@@ -54,7 +79,14 @@ def run_child(
     """
     output = None if on_line is None else subprocess.PIPE
     errors = None if on_line is None else subprocess.STDOUT
-    process = subprocess.Popen(command, env=environment, stdout=output, stderr=errors, start_new_session=True)
+    process = subprocess.Popen(
+        command,
+        env=environment,
+        stdout=output,
+        stderr=errors,
+        start_new_session=True,
+        preexec_fn=end_with_parent(),
+    )
     reading = threading.Thread(target=_pass_lines, args=(process.stdout, on_line), daemon=True)
     reading.start()
     try:

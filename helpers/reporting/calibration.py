@@ -2,8 +2,8 @@
 
 import numpy as np
 
+from helpers.evaluation.metrics import decide
 from helpers.evaluation.threshold_rule import WITHOUT_CHOICE
-from helpers.evaluation.weighted_metrics import decide
 from helpers.reporting.pictures import HALF, MUTED, PAPER, SERIES, Picture, new_figure, to_picture
 from helpers.reporting.run_files import SplitScores
 

@@ -8,7 +8,7 @@ import cv2
 import numpy as np
 from numpy.typing import NDArray
 
-from helpers.evaluation.weighted_metrics import checked, num_classes_of
+from helpers.evaluation.metrics import checked, num_classes_of
 from helpers.explaining.overlay import with_heatmap
 
 MOST_OF_A_KIND = 6

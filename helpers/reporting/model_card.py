@@ -10,9 +10,9 @@ from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
+from helpers.evaluation.metrics import decide
 from helpers.evaluation.tallies import MEAN
 from helpers.evaluation.threshold_rule import WITHOUT_CHOICE, parse_rule
-from helpers.evaluation.weighted_metrics import decide
 from helpers.global_config import Config
 from helpers.reporting import tables
 from helpers.reporting.cautions import cautions

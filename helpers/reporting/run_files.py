@@ -12,7 +12,7 @@ import numpy as np
 import pandas as pd
 from numpy.typing import NDArray
 
-from helpers.evaluation.weighted_metrics import checked, num_classes_of
+from helpers.evaluation.metrics import checked, num_classes_of
 from helpers.federated.sites.site import described
 from helpers.run_records.tables import CLASS_COLUMNS, CLIENT_COLUMNS, PARTITION_COLUMNS, ROUND_COLUMNS
 from helpers.settings.names import current_names

@@ -9,8 +9,7 @@ import numpy as np
 import pandas as pd
 from numpy.typing import NDArray
 
-from helpers.evaluation.metrics import CLASS_METRIC_NAMES, METRIC_NAMES, Evaluation, Metrics
-from helpers.evaluation.weighted_metrics import SENSITIVITY
+from helpers.evaluation.metrics import CLASS_METRIC_NAMES, METRIC_NAMES, SENSITIVITY, Evaluation, Metrics
 from helpers.federated.replies import USABLE, ClientReply
 from helpers.run_records.files import RecordError, write_whole
 from helpers.settings.outside_text import cell, from_cell

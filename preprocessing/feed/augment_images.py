@@ -33,7 +33,7 @@ def _light_transforms(height: int, width: int) -> list[A.BasicTransform | A.OneO
     return [
         A.Resize(height, width),
         A.HorizontalFlip(p=0.5),
-        A.RandomBrightnessContrast(0.2, 0.2, p=0.3),
+        A.RandomBrightnessContrast(0.2, 0.2, brightness_by_max=False, p=0.3),
         A.ToFloat(max_value=255),
     ]
 

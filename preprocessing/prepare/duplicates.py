@@ -7,7 +7,8 @@ correlate. A candidate is confirmed by the correlation of small gray thumbnails 
 The limits were chosen on BUS-BRA (1,492 ultrasound images, many of them two views of one patient), where two
 views correlate by at most 0.956. Detected were 100 % of its copies at half or three times the size, as JPEG
 of quality 20, or brighter by 30 gray levels; 97 % of those darker by 15 (some pixels become black); 98 % of
-those cropped by 2 % on every side, 88 % by 3 %, 58 % by 5 %. Copies altered more can be missed.
+those cropped by 2 % on every side, 88 % by 3 %, 58 % by 5 %. Copies altered more can be missed: of 373, 34 %
+were detected with a line of text across the foot, 74 % with four caliper marks.
 """
 
 from collections.abc import Callable, Iterator, Sequence
@@ -26,7 +27,7 @@ FLAT = 2.0  # gray levels; images with less deviation have nothing to compare
 MAX_BITS = 12  # of 64 that may differ
 MIN_COARSE = 0.7  # correlation of the coarse contrasts before alignment; avoids most alignments
 MIN_CORRELATION = 0.96  # after alignment
-MOST_CANDIDATES = 64  # per image and orientation; bounds the cost where all images are alike
+MOST_CANDIDATES = 8  # per image and orientation, the most alike; bounds the cost where all images are alike
 BLOCK = 256  # images reduced, hashed and compared at once; limits memory
 MAPPED_BYTES = 2**26  # of images reduced at once, if less than BLOCK
 

@@ -7,9 +7,8 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from helpers.evaluation.metrics import Evaluation, evaluate
+from helpers.evaluation.metrics import Evaluation, checked, evaluate, scores_shape
 from helpers.evaluation.tallies import MEAN, POOLED, Tally, evaluation_of, read_tally
-from helpers.evaluation.weighted_metrics import checked, scores_shape
 from helpers.federated.messages import MessageError, Reference
 from helpers.federated.sites.messages import ScoreReply
 from helpers.federated.sites.site import Site

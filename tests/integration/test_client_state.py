@@ -95,7 +95,7 @@ def test_a_resumed_run_is_the_same_to_the_bit(cluster: Cluster, whole: str) -> N
     assert_same_runs(cluster, f"{whole}-resumed", whole)
 
 
-@pytest.mark.parametrize("count", [1, 2])
+@pytest.mark.parametrize("count", [2, pytest.param(1, marks=pytest.mark.long)])
 def test_the_number_of_workers_changes_no_bit(cluster: Cluster, whole: str, count: int) -> None:
     run = f"{whole}-on-{count}"
     with only_training(cluster, count):

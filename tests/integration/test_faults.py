@@ -184,7 +184,15 @@ def rows_without_times(cluster: Cluster, run: str, name: str) -> pd.DataFrame:
 TIMES = ("seconds", "started_at", "transfer_seconds", "aggregation_started_at")
 
 
-@pytest.mark.parametrize("job", ["train:1", "train:3", "aggregate:3", "finish"])
+@pytest.mark.parametrize(
+    "job",
+    [
+        "train:3",
+        "aggregate:3",
+        pytest.param("train:1", marks=pytest.mark.long),
+        pytest.param("finish", marks=pytest.mark.long),
+    ],
+)
 def test_a_killed_orchestrator_is_resumed_to_the_digit(cluster: Cluster, job: str) -> None:
     if not (cluster.folder / "models/whole").exists():
         assert cluster.train("--run", "whole", "--epochs", "4", "--train-batch-size", "2").returncode == 0

@@ -23,7 +23,7 @@ def test_clients_compute_in_half_and_what_was_scored_is_what_was_saved(
 
     albumentations.save(Compose([HorizontalFlip(p=0.5), RandomGamma(p=0.3)]), tmp_path / "mine.json")
     done = cluster.train(
-        *("--run", "resnet", "--epochs", "1", "--architecture", "resnet_groupnorm"),
+        *("--run", "resnet", "--epochs", "1", "--architecture", "resnet_groupnorm", "--num-workers", "1"),
         *("--precision", "mixed_bfloat16", "--augmentation", str(tmp_path / "mine.json")),
     )
     assert done.returncode == 0, done.stderr

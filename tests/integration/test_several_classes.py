@@ -13,7 +13,7 @@ import pytest
 from sklearn import metrics
 
 from helpers.cluster.versions import ROOT
-from helpers.evaluation.weighted_metrics import SENSITIVITY
+from helpers.evaluation.metrics import SENSITIVITY
 from tests.integration.conftest import Cluster, places, running_cluster
 from tests.integration.test_client_state import assert_same_runs
 
@@ -87,6 +87,7 @@ def test_a_run_of_three_classes_tells_each_class_and_saves_what_it_scored(three:
         assert "not as expected" not in text
 
 
+@pytest.mark.long
 def test_a_stopped_run_of_three_classes_goes_on_to_the_same_bits(three: Cluster) -> None:
     training = three.start_training("--run", "again", *GRAY)
     three.wait_for_task("train:2:")
@@ -126,6 +127,7 @@ def test_other_classes_than_the_settings_say_end_a_run_before_it_begins(three: C
     assert not (three.folder / "metrics/other").exists()
 
 
+@pytest.mark.long
 def test_sites_of_three_classes_give_their_counts_and_one_of_other_classes_is_left_out(
     three: Cluster,
 ) -> None:

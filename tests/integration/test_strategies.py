@@ -1,4 +1,4 @@
-"""Runs under every strategy: they end with finite numbers, and a resume gives the same bits."""
+"""Runs under a strategy of each kind, with --long under all: numbers are finite, and equal after a resume."""
 
 from pathlib import Path
 
@@ -24,7 +24,7 @@ def _three_workers(cluster: Cluster) -> None:
     cluster.have_workers(3)
 
 
-@pytest.mark.parametrize("strategy", WITH_STATE)
+@pytest.mark.parametrize("strategy", ["feddyn", pytest.param("fedadam", marks=pytest.mark.long)])
 def test_a_killed_run_with_a_state_at_the_server_is_resumed_to_the_bit(
     cluster: Cluster, strategy: str
 ) -> None:
@@ -56,13 +56,15 @@ def test_a_killed_run_with_a_state_at_the_server_is_resumed_to_the_bit(
     [
         ("fednova", ["--optimizer", "sgd", "--base-lr", "0.01", "--partition", "quantity"]),
         ("feddyn", ["--local-epochs", "2"]),
-        ("fedavgm", ["--max-update-norm", "1"]),
-        ("fedadagrad", []),
-        ("fedyogi", ["--update-dtype", "int8"]),
-        ("median", ["--update-dtype", "float16"]),
-        ("trimmed_mean", ["--trim-fraction", "0.34"]),
+        pytest.param("fedavgm", ["--max-update-norm", "1"], marks=pytest.mark.long),
+        pytest.param("fedadagrad", [], marks=pytest.mark.long),
+        pytest.param("fedyogi", ["--update-dtype", "int8"], marks=pytest.mark.long),
+        pytest.param("median", ["--update-dtype", "float16"], marks=pytest.mark.long),
+        pytest.param("trimmed_mean", ["--trim-fraction", "0.34"], marks=pytest.mark.long),
         ("krum", ["--num-workers", "5"]),
-        ("multi_krum", ["--num-malicious", "0", "--max-update-norm", "1"]),
+        pytest.param(
+            "multi_krum", ["--num-malicious", "0", "--max-update-norm", "1"], marks=pytest.mark.long
+        ),
     ],
 )
 def test_a_run_ends_with_finite_numbers(cluster: Cluster, strategy: str, options: list[str]) -> None:

@@ -19,7 +19,14 @@ def _three_workers(cluster: Cluster) -> None:
     cluster.have_workers(3)
 
 
-@pytest.mark.parametrize(("dtype", "share"), [("float32", 1.0), ("float16", 0.5), ("int8", 0.25)])
+@pytest.mark.parametrize(
+    ("dtype", "share"),
+    [
+        ("float32", 1.0),
+        pytest.param("float16", 0.5, marks=pytest.mark.long),
+        ("int8", 0.25),
+    ],
+)
 def test_compressed_updates_are_smaller_and_train(cluster: Cluster, dtype: str, share: float) -> None:
     done = cluster.train("--run", dtype, "--epochs", "2", "--update-dtype", dtype)
     assert done.returncode == 0, done.stderr

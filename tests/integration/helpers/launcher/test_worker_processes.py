@@ -16,6 +16,7 @@ from helpers.cluster.errors import NoWorkers, WorkerDied
 from helpers.launcher import worker_processes
 from helpers.launcher.embedded_redis import packaged_binary, start_server
 from helpers.launcher.local_cluster import LocalCluster, log_files
+from helpers.launcher.weight_folder import remove_left
 from helpers.launcher.worker_processes import WorkerProcesses, worker_environment
 
 ROOT = Path(__file__).resolve().parents[4]
@@ -159,7 +160,9 @@ def test_logs_of_workers_are_new_files(tmp_path):
     assert [(file.name, file.read_text()) for file in tmp_path.iterdir()] == [("demo1.log", "ready\n")]
 
 
-@pytest.mark.parametrize(("sent", "status"), [(signal.SIGINT, 0), (signal.SIGTERM, 143)])
+@pytest.mark.parametrize(
+    ("sent", "status"), [(signal.SIGINT, 0), (signal.SIGTERM, 143), (signal.SIGKILL, -signal.SIGKILL)]
+)
 def test_up_starts_ready_workers_and_a_signal_stops_everything(redis_url, sent, status):
     code = "import sys; from commands.up import up; sys.exit(up(2))"
     environment = {**os.environ, "REDIS_URL": redis_url, "PYTHONUNBUFFERED": "1", "DT_WEIGHT_STORE": ""}
@@ -184,7 +187,12 @@ def test_up_starts_ready_workers_and_a_signal_stops_everything(redis_url, sent, 
     finally:
         process.terminate()
     assert process.returncode == status
+    deadline = time.monotonic() + 30  # after SIGKILL, the workers end by themselves
+    while any(is_running(status["pid"]) for status in live.values()):
+        assert time.monotonic() < deadline
+        time.sleep(0.1)
+    if sent == signal.SIGKILL:
+        remove_left(folder.parent)
     assert not folder.exists()
-    assert not any(is_running(status["pid"]) for status in live.values())
     assert re.search(r"^worker1 \| .*ready", "".join(printed), re.MULTILINE)
     assert connect(redis_url).ping()  # we did not start it, so it stays

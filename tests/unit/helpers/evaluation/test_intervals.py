@@ -4,8 +4,7 @@ import numpy as np
 import pytest
 
 from helpers.evaluation.intervals import metric_intervals, paired_difference
-from helpers.evaluation.metrics import CLASS_METRIC_NAMES, METRIC_NAMES, evaluate
-from helpers.evaluation.weighted_metrics import SENSITIVITY
+from helpers.evaluation.metrics import CLASS_METRIC_NAMES, METRIC_NAMES, SENSITIVITY, evaluate
 
 WITHOUT = {"brier_score", "calibration_error"}
 

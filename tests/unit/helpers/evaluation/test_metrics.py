@@ -7,8 +7,13 @@ import pytest
 from sklearn import calibration
 from sklearn import metrics as sk
 
-from helpers.evaluation.metrics import CLASS_METRIC_NAMES, METRIC_NAMES, Metrics, evaluate
-from helpers.evaluation.weighted_metrics import SENSITIVITY, weighted_metrics
+from helpers.evaluation.metrics import (
+    CLASS_METRIC_NAMES,
+    METRIC_NAMES,
+    SENSITIVITY,
+    Metrics,
+    evaluate,
+)
 
 
 def metrics_of(labels: np.ndarray, scores: np.ndarray, threshold: float = 0.5) -> Metrics:
@@ -47,25 +52,22 @@ def expected_calibration_error(labels: np.ndarray, scores: np.ndarray) -> float:
     return float(np.average(np.abs(fractions - means), weights=sizes))
 
 
-def scikit_learns(
-    labels: np.ndarray, scores: np.ndarray, threshold: float, weights: np.ndarray
-) -> dict[str, float]:
+def scikit_learns(labels: np.ndarray, scores: np.ndarray, threshold: float) -> dict[str, float]:
     """Return every metric by scikit-learn, for labels of both classes."""
     decisions = (scores >= threshold).astype(int)
-    weighted = {"sample_weight": weights}
-    undefined = {"zero_division": math.nan, **weighted}
-    fpr, tpr, _ = sk.roc_curve(labels, scores, drop_intermediate=False, **weighted)
+    undefined = {"zero_division": math.nan}
+    fpr, tpr, _ = sk.roc_curve(labels, scores, drop_intermediate=False)
     return {
-        "val_loss": sk.log_loss(labels, scores.clip(1e-7, 1 - 1e-7), **weighted),
-        "accuracy": sk.accuracy_score(labels, decisions, **weighted),
+        "val_loss": sk.log_loss(labels, scores.clip(1e-7, 1 - 1e-7)),
+        "accuracy": sk.accuracy_score(labels, decisions),
         "precision": sk.precision_score(labels, decisions, **undefined),
         "recall": sk.recall_score(labels, decisions, **undefined),
         "f1_score": sk.f1_score(labels, decisions, **undefined),
-        "roc_auc": sk.roc_auc_score(labels, scores, **weighted),
-        "average_precision": sk.average_precision_score(labels, scores, **weighted),
+        "roc_auc": sk.roc_auc_score(labels, scores),
+        "average_precision": sk.average_precision_score(labels, scores),
         "specificity": sk.recall_score(labels, decisions, pos_label=0, **undefined),
-        "balanced_accuracy": sk.balanced_accuracy_score(labels, decisions, **weighted),
-        "brier_score": sk.brier_score_loss(labels, scores, **weighted),
+        "balanced_accuracy": sk.balanced_accuracy_score(labels, decisions),
+        "brier_score": sk.brier_score_loss(labels, scores),
         SENSITIVITY: max(tpr[1 - fpr >= 0.9 - 1e-9]),
     }
 
@@ -78,28 +80,10 @@ def test_equal_scikit_learns(seed: int, digits: int, threshold: float) -> None:
     labels = np.append(generator.integers(0, 2, 98), [0, 1])
     scores = np.clip(generator.normal(0.4 + 0.2 * labels, 0.3), 0, 1).round(digits)
     metrics = metrics_of(labels, scores, threshold)
-    expected = scikit_learns(labels, scores, threshold, np.ones(100))
+    expected = scikit_learns(labels, scores, threshold)
     expected["calibration_error"] = expected_calibration_error(labels, scores)
     reported = {name: math.nan if value is None else value for name, value in metrics.items()}
     assert reported == pytest.approx(expected, rel=1e-12, nan_ok=True)
-
-
-def test_every_row_of_weights_equals_scikit_learns_sample_weight() -> None:
-    generator = np.random.default_rng(0)
-    labels, scores = generator.integers(0, 2, 60), generator.random(60).round(1)
-    weights = generator.integers(0, 4, (5, 60)).astype(float)
-    values = weighted_metrics(labels, scores, weights, 0.5).overall
-    for row in range(5):
-        expected = scikit_learns(labels, scores, 0.5, weights[row])
-        assert {name: values[name][row] for name in expected} == pytest.approx(expected, rel=1e-12)
-
-
-def test_a_weight_is_a_number_of_copies() -> None:
-    labels, scores = np.array([0, 1, 1, 0]), np.array([0.3, 0.35, 0.8, 0.9])
-    counts = np.array([2, 0, 1, 3])
-    values = weighted_metrics(labels, scores, counts[None].astype(float), 0.5).overall
-    copies = metrics_of(labels.repeat(counts), scores.repeat(counts))
-    assert {name: values[name][0] for name in copies} == pytest.approx(copies)
 
 
 def test_another_threshold_moves_the_decisions_not_the_auc() -> None:

@@ -5,9 +5,8 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from helpers.evaluation.metrics import Metrics, evaluate
+from helpers.evaluation.metrics import SENSITIVITY, Metrics, evaluate
 from helpers.evaluation.tallies import Tally, evaluation_of, read_tally, tally_of
-from helpers.evaluation.weighted_metrics import SENSITIVITY
 
 LABELS = np.array([0, 1, 0, 1, 1, 0, 1])
 

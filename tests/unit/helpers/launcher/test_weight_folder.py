@@ -1,6 +1,8 @@
 """The folder that the launcher makes for weights: when there is one, where, and that it is removed."""
 
 import re
+import subprocess
+import sys
 import tempfile
 from pathlib import Path
 from urllib.parse import urlsplit
@@ -9,6 +11,7 @@ import pytest
 
 from commands import up
 from helpers.cluster.connection import connect, is_on_this_machine
+from helpers.cluster.versions import ROOT
 from helpers.launcher import weight_folder
 
 URL = "redis://127.0.0.1:1/0"
@@ -54,6 +57,28 @@ def test_lies_among_temporary_files_where_memory_is_short(places, monkeypatch):
     monkeypatch.setattr(weight_folder, "SHARED_MEMORY", Path("/no/such/folder"))
     with weight_folder.weight_folder(URL) as place:
         assert folder_in(place).parent == places["temporary"]
+
+
+KILLED = """
+import os, signal, sys
+from pathlib import Path
+from helpers.cluster.versions import ROOT
+from helpers.launcher import weight_folder
+weight_folder.SHARED_MEMORY, weight_folder.LEAST_FREE_BYTES = Path(sys.argv[1]), 1
+weight_folder.live_workers = lambda client: {}
+with weight_folder.weight_folder("redis://127.0.0.1:1/0"):
+    os.kill(os.getpid(), signal.SIGKILL)
+"""
+
+
+def test_that_of_a_killed_process_is_removed_by_the_next_and_no_other(places):
+    (places["memory"] / "dt-weights-of-an-older-version").mkdir()
+    subprocess.run([sys.executable, "-c", KILLED, str(places["memory"])], cwd=ROOT)
+    assert len(list(places["memory"].iterdir())) == 2
+    with weight_folder.weight_folder(URL) as first, weight_folder.weight_folder(URL) as second:
+        folders = {folder_in(place).name for place in (first, second)}
+        kept = {folder.name for folder in places["memory"].iterdir()}
+        assert kept == folders | {"dt-weights-of-an-older-version"}
 
 
 @pytest.mark.parametrize("value", ["redis", "file:///mine"])
