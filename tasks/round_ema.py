@@ -3,54 +3,49 @@
 """
 
 from collections.abc import Callable
-from dataclasses import dataclass
 
 from helpers.evaluation.metrics import Evaluation
 from helpers.federated.aggregation import weighted_mean
-from helpers.federated.messages import RoundOrder
+from helpers.federated.messages import Averaged, RoundOrder
 from helpers.federated.weights import Weights
 from helpers.run_records.checkpoint import load_arrays, read_state
 from tasks.run_context import RunContext
 
 
-@dataclass(frozen=True)
-class RoundEma:
-    """The average after a round.
-
-    Attributes:
-        weights: of all arrays, in model order.
-        metrics: columns of rounds.csv.
-    """
-
-    weights: Weights
-    metrics: dict[str, float | None]
-
-
-def ema_of_round(
+def add_ema(
     context: RunContext,
     order: RoundOrder,
+    averaged: Averaged,
     weights: Weights,
     evaluate: Callable[[RunContext, Weights], Evaluation],
-) -> RoundEma:
-    """Return m ← d · m + (1 − d) · w with d = EMA_DECAY, evaluated.
-
-    m begins as the global weights of the first round. If an earlier attempt has committed the round, its
-    average is returned.
+) -> Weights:
+    """Return the average after a round, and add its metrics to the round's row of rounds.csv.
 
     Args:
         context, order: of the aggregation.
-        weights: w, the new global weights.
-        evaluate: evaluates weights on the validation images.
+        averaged: the round, whose row is changed.
+        weights: the new global weights.
+        evaluate: returns the evaluation of weights on the validation images.
 
     Raises:
-        RecordError: the average could not be read.
+        RecordError: the average before the round could not be read.
     """
-    decay = context.config.EMA_DECAY
-    state, _ = read_state(context.folders)
-    average = weights
-    if state.ema_file is not None:
-        average = load_arrays(context.folders, state.ema_file, context.instance.schema)
-        if state.round < order.round:
-            average = weighted_mean([(average, decay), (weights, 1 - decay)])
+    average = _next_average(context, order, weights)
     metrics = evaluate(context, average).metrics
-    return RoundEma(average, {f"ema_{name}": metrics[name] for name in ("val_loss", "roc_auc")})
+    averaged.row.update({f"ema_{name}": metrics[name] for name in ("val_loss", "roc_auc")})
+    return average
+
+
+def _next_average(context: RunContext, order: RoundOrder, weights: Weights) -> Weights:
+    """Return m ← d · m + (1 − d) · w with d = EMA_DECAY; m begins as the first round's w.
+
+    If an earlier attempt has committed the round, its average is returned.
+    """
+    state, _ = read_state(context.folders)
+    if state.ema_file is None:
+        return weights
+    average = load_arrays(context.folders, state.ema_file, context.instance.schema)
+    if state.round == order.round:
+        return average
+    decay = context.config.EMA_DECAY
+    return weighted_mean([(average, decay), (weights, 1 - decay)])

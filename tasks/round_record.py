@@ -11,7 +11,6 @@ from helpers.run_records.run_log import commit_round
 from helpers.run_records.tables import PARTITION_COLUMNS, class_rows
 from preprocessing.feed.partitioning import partition, resolve_partition, sites_of_rows
 from tasks.client_states import put_shared_state
-from tasks.round_ema import RoundEma
 from tasks.run_context import RunContext
 
 
@@ -22,7 +21,7 @@ def record_round(
     weights: Weights,
     evaluation: Evaluation,
     sites: list[dict[str, Any]] | None = None,
-    ema: RoundEma | None = None,
+    ema: Weights | None = None,
 ) -> RoundResult:
     """Commit a round and return its result.
 
@@ -37,7 +36,7 @@ def record_round(
     Raises:
         RecordError: the records could not be written; the round has not happened.
     """
-    row = {**averaged.row, **evaluation.metrics, **(ema.metrics if ema else {})}
+    row = {**averaged.row, **evaluation.metrics}
     classes = class_rows(evaluation, context.config.class_names) if evaluation.by_class else []
     rows = {
         "rounds.csv": [row],
@@ -45,9 +44,7 @@ def record_round(
         "classes.csv": [{"round": order.round, **values} for values in classes],
         "partition.csv": [] if sites else new_partition(context, order),
     }
-    state = commit_round(
-        context.folders, order, context.instance.schema, weights, averaged, rows, sites, ema and ema.weights
-    )
+    state = commit_round(context.folders, order, context.instance.schema, weights, averaged, rows, sites, ema)
     states: States = {}
     if has_next_round(state, context.config.EPOCHS, context.config.PATIENCE):
         states = order.states | averaged.states
