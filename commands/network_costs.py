@@ -8,7 +8,7 @@ from rich.console import Console
 from rich.table import Table
 from rich.text import Text
 
-from helpers.architectures import ARCHITECTURES
+from helpers.architectures import ARCHITECTURES, OWN
 from helpers.federated.weights import num_bytes
 from helpers.global_config import Config
 from helpers.model_instance_helper import ModelInstance, initial_weights, model_for
@@ -97,7 +97,7 @@ def _table(costs: list[NetworkCost]) -> Table:
     table.add_column("", overflow="fold")
     for cost in costs:
         speed = "" if cost.images_per_second is None else f"{cost.images_per_second:,.0f}"
-        has_weights = cost.name in ARCHITECTURES and ARCHITECTURES[cost.name].has_body
-        note = "PRETRAINED=imagenet" if has_weights else ""
+        imagenet = ARCHITECTURES.get(cost.name, OWN).imagenet
+        note = f"PRETRAINED={imagenet}" if imagenet else ""
         table.add_row(cost.name, f"{cost.num_parameters:,}", f"{cost.megabytes:.1f}", speed, note)
     return table

@@ -64,8 +64,8 @@ class Config(DerivedSettings):
     )
     PRETRAINED: PretrainedName = setting(
         "none",
-        "Initial weights: random, from SEED (`none`), from ImageNet (`imagenet`), or the name of a file in "
-        "PRETRAINED_DIR.",
+        "Initial weights: random, from SEED (`none`), from ImageNet, as a download (`imagenet`) or from "
+        "requirements-pretrained.txt (`package`), or the name of a file in PRETRAINED_DIR.",
     )
     TRAIN_BODY: bool = setting(
         True,
@@ -171,10 +171,12 @@ class Config(DerivedSettings):
         "Whether a client adds the log priors of its own classes to the logits of its training, against "
         "unlike classes at the clients. The saved model has the prior of all clients' images.",
     )
-    BATCH_NORM: Literal["average", "local"] = setting(
-        "average",
-        "Whether clients share batch normalization (`average`), or each keeps its own between rounds "
-        "(`local`, FedBN). The evaluated and saved model holds the average in both cases.",
+    BATCH_NORM: Literal["auto", "average", "local", "frozen"] = setting(
+        "auto",
+        "Batch normalization: shared by all clients (`average`), kept by each client between rounds "
+        "(`local`, FedBN; the evaluated and saved model holds the average), or not trained and working as in "
+        "inference (`frozen`). `auto` is `frozen` for a network with a body that starts from PRETRAINED "
+        "weights, otherwise `average`.",
     )
 
     # Clients.

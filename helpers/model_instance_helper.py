@@ -182,7 +182,8 @@ def keras_file(config: Config, weights: Weights) -> bytes:
     The model consists of Keras' own layers in float32. It is not compiled, as the optimizer's state would
     triple the file.
     """
-    model = build(replace(Recipe.of(config), is_fast=False, train_body=True, precision="float32"))
+    recipe = Recipe.of(config)
+    model = build(replace(recipe, is_fast=False, train_body=True, train_batch_norm=True, precision="float32"))
     model.set_weights(weights)
     with tempfile.TemporaryDirectory() as folder:
         path = Path(folder) / "model.keras"

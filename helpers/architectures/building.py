@@ -31,6 +31,7 @@ class Recipe:
         num_classes: at least 2.
         batch_norm_momentum, train_body, precision: the settings of these names.
         is_fast: whether TRAIN_STEP is `fast`.
+        train_batch_norm: whether batch normalization is trained; otherwise it works as in inference.
     """
 
     architecture: str
@@ -40,6 +41,7 @@ class Recipe:
     is_fast: bool
     train_body: bool
     precision: str
+    train_batch_norm: bool
 
     @classmethod
     def of(cls, config: Config) -> Self:
@@ -59,6 +61,7 @@ class Recipe:
             config.TRAIN_STEP == "fast",
             config.TRAIN_BODY,
             config.PRECISION,
+            config.trains_batch_norm,
         )
 
 
@@ -82,6 +85,7 @@ def build(recipe: Recipe, seed: int | None = None) -> keras.Model:
     for layer in all_layers(model):
         if isinstance(layer, keras.layers.BatchNormalization):
             layer.momentum = recipe.batch_norm_momentum
+            layer.trainable = layer.trainable and recipe.train_batch_norm
     if not recipe.train_body:
         freeze_body(model)
     return model

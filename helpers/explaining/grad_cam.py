@@ -20,7 +20,9 @@ class UnexplainableModelError(UserError):
 def grad_cam(
     model: keras.Model, images: NDArray[np.float32], classes: NDArray[np.integer] | None = None
 ) -> NDArray[np.float32]:
-    """Compute the Grad-CAM heatmap of the last convolutional layer for one class per image.
+    """Compute the Grad-CAM heatmap of the last feature maps for one class per image.
+
+    These are the maps that global average pooling averages, without it those of the last Conv2D.
 
     Selvaraju et al. 2017, "Grad-CAM: Visual Explanations from Deep Networks via Gradient-based
     Localization", equations 1 and 2. As there, the gradient is that of the score before the sigmoid or
@@ -52,22 +54,26 @@ def grad_cam(
 
 
 def _up_to_the_last_layer(model: keras.Model) -> tuple[keras.Model, Any]:
-    """Return a model from images to the last convolution's maps and the last layer's input; that layer."""
-    convolutions = [layer for layer in model.layers if isinstance(layer, keras.layers.Conv2D)]
-    if not convolutions:
-        raise UnexplainableModelError(f"{model.name}: has no Conv2D layer, which Grad-CAM needs")
+    """Return a model from images to the last feature maps and the last layer's input; that layer."""
     last = model.layers[-1]
+    kinds = (keras.layers.Conv2D, keras.layers.GlobalAveragePooling2D)
+    candidates = [layer for layer in model.layers if isinstance(layer, kinds)]
+    if not any(isinstance(layer, keras.layers.Conv2D) for layer in candidates):
+        raise UnexplainableModelError(f"{model.name}: has no Conv2D layer, which Grad-CAM needs")
     if not isinstance(last, keras.layers.Dense):
         raise UnexplainableModelError(f"{model.name}: ends in {last.name}, expected a Dense layer")
+    chosen = candidates[-1]
+    is_pool = isinstance(chosen, keras.layers.GlobalAveragePooling2D)
     if not isinstance(model, keras.Sequential):
-        return keras.Model(model.inputs, [convolutions[-1].output, last.input]), last
+        return keras.Model(model.inputs, [chosen.input if is_pool else chosen.output, last.input]), last
     # Layers of a loaded Sequential were called several times: their outputs may belong to different graphs.
     inputs = keras.Input(model.input_shape[1:])
-    outputs = {}
     features = inputs
     for layer in model.layers[:-1]:
-        features = outputs[layer.name] = layer(features)
-    return keras.Model(inputs, [outputs[convolutions[-1].name], features]), last
+        before, features = features, layer(features)
+        if layer is chosen:
+            maps = before if is_pool else features
+    return keras.Model(inputs, [maps, features]), last
 
 
 def _heat(

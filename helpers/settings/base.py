@@ -140,6 +140,8 @@ class DerivedSettings(SettingsBase):
         THRESHOLD: str
         DATA_AT: str
         CLASS_NAMES: tuple[str, ...]
+        PRETRAINED: str
+        BATCH_NORM: str
 
     @property
     def class_names(self) -> tuple[str, ...]:
@@ -162,6 +164,13 @@ class DerivedSettings(SettingsBase):
             step_rounds=self.LR_STEP_ROUNDS, step_factor=self.LR_STEP_FACTOR,
         )  # fmt: skip
         return self.learning_rate * factor
+
+    @property
+    def trains_batch_norm(self) -> bool:
+        """Whether batch normalization is trained, in the layers that are."""
+        if self.BATCH_NORM != "auto":
+            return self.BATCH_NORM != "frozen"
+        return self.PRETRAINED == "none" or not ARCHITECTURES.get(self.ARCHITECTURE, OWN).has_body
 
     @property
     def strategy(self) -> Strategy:

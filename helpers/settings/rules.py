@@ -72,26 +72,34 @@ def check_network(settings: Any) -> None:
         ConfigError: naming the setting.
     """
     network = ARCHITECTURES.get(settings.ARCHITECTURE, OWN)
-    bodies = ", ".join(name for name, architecture in ARCHITECTURES.items() if architecture.has_body)
+    imagenet = {name: each.imagenet for name, each in ARCHITECTURES.items() if each.has_body}
+    bodies = ", ".join(imagenet)
     no_averages = "it has no batch normalization"
     is_default_momentum = settings.BATCH_NORM_MOMENTUM == type(settings).BATCH_NORM_MOMENTUM
     conflicts = {
         "TRAIN_STEP": (settings.TRAIN_STEP == "fast" and not network.has_fast_step, "only seed_cnn has one"),
         "PRETRAINED": (
-            settings.PRETRAINED == "imagenet" and not network.has_body,
-            f"there are weights from ImageNet for {bodies}",
+            settings.PRETRAINED in {*imagenet.values()} - {network.imagenet},
+            f"its weights from ImageNet are those of PRETRAINED={network.imagenet}"
+            if network.has_body
+            else f"there are weights from ImageNet for {bodies}",
         ),
         "TRAIN_BODY": (not settings.TRAIN_BODY and not network.has_body, f"only {bodies} have a body"),
         "HEAD_ROUNDS": (settings.HEAD_ROUNDS > 0 and not network.has_body, f"only {bodies} have a body"),
-        "BATCH_NORM": (settings.BATCH_NORM == "local" and not network.has_batch_norm, no_averages),
+        "BATCH_NORM": (
+            settings.BATCH_NORM in ("local", "frozen") and not network.has_batch_norm,
+            no_averages,
+        ),
         "BATCH_NORM_MOMENTUM": (not is_default_momentum and not network.has_batch_norm, no_averages),
     }
     _refuse(settings, conflicts, f"ARCHITECTURE={settings.ARCHITECTURE}")
-    if not settings.TRAIN_BODY and settings.PRETRAINED == "none":
-        raise ConfigError(
-            "TRAIN_BODY: received False with PRETRAINED=none: the body would never be trained; set "
-            "PRETRAINED=imagenet, or to a file"
-        )
+    is_never_trained = {"TRAIN_BODY": not settings.TRAIN_BODY, "BATCH_NORM": settings.BATCH_NORM == "frozen"}
+    for name, is_fixed in is_never_trained.items():
+        if is_fixed and settings.PRETRAINED == "none":
+            raise ConfigError(
+                f"{name}: received {getattr(settings, name)!r} with PRETRAINED=none: what it fixes would "
+                f"never be trained; set PRETRAINED={network.imagenet or 'to a file'}"
+            )
 
 
 def check_head_rounds(settings: Any) -> None:

@@ -94,10 +94,12 @@ def _check_architecture(name: str) -> str:
 
 
 def _check_pretrained(name: str) -> str:
-    """Require `none`, `imagenet` or the name of a file, never a path."""
-    if name not in ("none", "imagenet") and not re.fullmatch(r"\w[\w.-]*\.(keras|h5)", name, re.ASCII):
+    """Require `none`, `imagenet`, `package` or the name of a file, never a path."""
+    if name not in ("none", "imagenet", "package") and not re.fullmatch(
+        r"\w[\w.-]*\.(keras|h5)", name, re.ASCII
+    ):
         raise ValueError(
-            f"received {name!r}: expected none, imagenet, or the name of a .keras or .h5 file in "
+            f"received {name!r}: expected none, imagenet, package, or the name of a .keras or .h5 file in "
             "PRETRAINED_DIR on the machine that starts the run"
         )
     return name

@@ -2,6 +2,7 @@
 
 import ast
 import graphlib
+import re
 import subprocess
 import sys
 from collections.abc import Iterator, Mapping
@@ -72,8 +73,11 @@ ONLY_LIBRARIES = {
     "helpers.settings.errors": ("helpers.settings.outside_text",),
 }
 
-# Packages of the project that only these parts, and the package itself, may import.
+# Modules that unpickle; a pickle can run code.
+UNPICKLERS = ("pickle", "_pickle", "pickletools", "shelve", "cloudpickle", "dill", "joblib")
+# Packages that only these parts, and the package itself, may import.
 ONLY_USED_BY = {
+    **dict.fromkeys(UNPICKLERS, ("helpers.architectures.torch_file",)),
     "benchmarks": ("studies",),
     "studies": (),
     "helpers.launcher": ("run", "distributed_training_index", "commands", "benchmarks", "studies"),
@@ -149,6 +153,11 @@ def test_every_module_imports_only_what_it_may():
     assert broken_rules(project_sources()) == []
 
 
+def test_no_module_lets_a_library_unpickle():
+    calls = re.compile(r"allow_pickle=True|read_pickle|safe_mode=False|enable_unsafe_deserialization")
+    assert [module for module, source in project_sources().items() if calls.search(source)] == []
+
+
 def test_the_rules_speak_of_modules_that_are_there():
     users = [name for names in LIBRARY_USERS.values() for name in names]
     parts = [name for names in MAY_IMPORT.values() for name in names]
@@ -192,6 +201,10 @@ def test_there_is_no_import_cycle():
         ("benchmarks.rounds", "from studies.cases import Case"),
         ("helpers.cluster.heartbeat", "from helpers.launcher import gpus"),
         ("tasks.aggregate_task", "from tasks.sites.record import finish"),
+        ("helpers.weight_store.codec", "import pickle"),
+        ("helpers.architectures.pretrained", "from pickle import Unpickler"),
+        ("run", "import _pickle"),
+        ("benchmarks.rounds", "def late():\n    import joblib"),
     ],
 )
 def test_the_checker_catches(module, source):
@@ -211,6 +224,7 @@ def test_the_checker_catches(module, source):
         ("distributed_training_index", "import keras, redis\nfrom tasks import train_task"),
         ("benchmarks.floor_client", "import keras\nimport run\nfrom helpers.launcher import gpus"),
         ("studies.runs", "from benchmarks.pipeline import Pipeline"),
+        ("helpers.architectures.torch_file", "import pickle"),
     ],
 )
 def test_the_checker_allows(module, source):

@@ -120,8 +120,9 @@ def test_an_aggregation_repeated_after_its_commit_gives_the_same(tmp_path: Path,
             outcomes.append(b"".join(array.tobytes() for array in weights))
             row = {"round": number, "roc_auc": None}
             averaged = Averaged({}, row, [], {}, {}, file)
-            rows = {"rounds.csv": [row]}
-            states.append(commit_round(context.folders, order, SCHEMA, weights, averaged, rows))
+            states.append(
+                commit_round(context.folders, order, SCHEMA, weights, averaged, {"rounds.csv": [row]})
+            )
         assert outcomes[0] == outcomes[1]
         assert states[0] == states[1]
         reference = put_arrays(context.store, f"dt:run:weights:{number}", NAMES, weights)

@@ -187,7 +187,16 @@ def test_an_aggregation_repeated_after_its_commit_gives_the_same(tmp_path: Path)
         intake = UpdateIntake(context, order, replies)
         means.append(mean_of(intake))
         averaged = Averaged({}, METRICS, [], {}, intake.state_files, None)
-        states.append(commit_round(context.folders, order, SCHEMA, means[-1], METRICS, averaged))
+        states.append(
+            commit_round(
+                context.folders,
+                order,
+                SCHEMA,
+                means[-1],
+                averaged,
+                {"rounds.csv": [METRICS | {"round": order.round}]},
+            )
+        )
     assert states[0] == states[1]
     for first, second in zip(*means, strict=True):
         np.testing.assert_array_equal(first, second)

@@ -24,6 +24,7 @@ NUM_PARAMETERS = {  # at 32x32x3
     "seed_cnn": 138_817,
     "seed_cnn_groupnorm": 138_369,
     "resnet_groupnorm": 695_457,
+    "efficientnet_lite0": 3_414_305,
     "mobilenet_v3_small": 939_697,
     "mobilenet_v3_large": 2_997_313,
     "efficientnet_v2_b0": 5_920_593,

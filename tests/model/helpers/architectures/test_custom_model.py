@@ -25,7 +25,7 @@ GOOD = f"{HERE}:good"
 PRINT_NAMES = f"""
 import json
 from helpers.architectures.building import Recipe, build, names_of
-print(json.dumps(names_of(build(Recipe("{GOOD}", (16, 16, 1), 2, 0.99, False, True, "float32")))))
+print(json.dumps(names_of(build(Recipe("{GOOD}", (16, 16, 1), 2, 0.99, False, True, "float32", True)))))
 """
 
 

@@ -70,3 +70,21 @@ def test_images_must_be_large_enough_for_the_network():
     Config.load(INPUT_SHAPE="15,90").check_input_shape()
     with pytest.raises(ConfigError, match=r"^INPUT_SHAPE: received \(14, 90\): ARCH.* at least 15x15"):
         Config.load(INPUT_SHAPE="14,90").check_input_shape()
+
+
+@pytest.mark.parametrize(
+    ("settings", "is_trained"),
+    [
+        ({}, True),
+        ({"PRETRAINED": "best.keras"}, True),  # no body: continues as it began
+        ({"ARCHITECTURE": "efficientnet_lite0"}, True),
+        ({"ARCHITECTURE": "efficientnet_lite0", "PRETRAINED": "package"}, False),
+        ({"ARCHITECTURE": "efficientnet_lite0", "PRETRAINED": "best.keras"}, False),
+        ({"ARCHITECTURE": "mobilenet_v3_small", "PRETRAINED": "imagenet"}, False),
+        ({"ARCHITECTURE": "mobilenet_v3_small", "PRETRAINED": "imagenet", "BATCH_NORM": "average"}, True),
+        ({"ARCHITECTURE": "mobilenet_v3_small", "PRETRAINED": "imagenet", "BATCH_NORM": "local"}, True),
+        ({"PRETRAINED": "best.keras", "BATCH_NORM": "frozen"}, False),
+    ],
+)
+def test_batch_normalization_is_fixed_where_a_body_is_pretrained(settings, is_trained):
+    assert Config.load(**settings).trains_batch_norm is is_trained

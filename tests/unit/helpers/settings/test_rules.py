@@ -60,7 +60,16 @@ def test_sites_refuse_what_needs_all_images_in_one_place(name, value):
     [
         ({"ARCHITECTURE": "resnet_groupnorm", "TRAIN_STEP": "fast"}, "TRAIN_STEP: received 'fast' with ARCH"),
         ({"ARCHITECTURE": "my.net:build", "TRAIN_STEP": "fast"}, "TRAIN_STEP: received 'fast' with ARCH"),
-        ({"PRETRAINED": "imagenet"}, "PRETRAINED: .* weights from ImageNet for mobilenet_v3_small, "),
+        ({"PRETRAINED": "imagenet"}, "PRETRAINED: .* weights from ImageNet for .*, mobilenet_v3_small, "),
+        ({"PRETRAINED": "package"}, "PRETRAINED: .* weights from ImageNet for efficientnet_lite0, "),
+        (
+            {"ARCHITECTURE": "efficientnet_lite0", "PRETRAINED": "imagenet"},
+            "PRETRAINED: .* its weights from ImageNet are those of PRETRAINED=package",
+        ),
+        (
+            {"ARCHITECTURE": "mobilenet_v3_small", "PRETRAINED": "package"},
+            "PRETRAINED: .* its weights from ImageNet are those of PRETRAINED=imagenet",
+        ),
         (
             {"ARCHITECTURE": "resnet_groupnorm", "BATCH_NORM": "local"},
             "BATCH_NORM: .* no batch normalization",
@@ -71,8 +80,13 @@ def test_sites_refuse_what_needs_all_images_in_one_place(name, value):
         ),
         ({"TRAIN_BODY": False}, "TRAIN_BODY: received False with ARCHITECTURE=seed_cnn"),
         ({"ARCHITECTURE": "mobilenet_v3_small", "TRAIN_BODY": False}, "TRAIN_BODY: .* with PRETRAINED=none"),
+        (
+            {"ARCHITECTURE": "resnet_groupnorm", "BATCH_NORM": "frozen"},
+            "BATCH_NORM: received 'frozen' with A",
+        ),
+        ({"BATCH_NORM": "frozen"}, "BATCH_NORM: received 'frozen' with PRETRAINED=none"),
         ({"PRECISION": "mixed_bfloat16", "TRAIN_STEP": "fast"}, "PRECISION: .* set TRAIN_STEP=plain"),
-        ({"HEAD_ROUNDS": 2}, "HEAD_ROUNDS: received 2 with ARCHITECTURE=seed_cnn: only mobilenet"),
+        ({"HEAD_ROUNDS": 2}, "HEAD_ROUNDS: received 2 with ARCHITECTURE=seed_cnn: only efficientnet"),
         ({"MOMENTUM": 0.9}, "MOMENTUM: received 0.9 with OPTIMIZER=adam: it is for OPTIMIZER=sgd"),
         (
             {"OPTIMIZER": "sgd", "OPTIMIZER_STATE": "keep"},
@@ -92,6 +106,8 @@ def test_what_a_network_an_optimizer_or_a_precision_cannot_do_is_refused(setting
 
 
 def test_what_a_network_can_do_is_accepted():
+    Config.load(ARCHITECTURE="efficientnet_lite0", PRETRAINED="package", TRAIN_BODY="false")
+    Config.load(PRETRAINED="a.keras", BATCH_NORM="frozen")
     Config.load(ARCHITECTURE="my.net:build", BATCH_NORM="local", BATCH_NORM_MOMENTUM=0.5, PRETRAINED="a.h5")
     Config.load(
         ARCHITECTURE="mobilenet_v3_small", PRETRAINED="imagenet", TRAIN_BODY="false", BATCH_NORM="local"
