@@ -80,7 +80,7 @@ class ModelInstance:
         gradient_terms: Mapping[str, NDArray[np.generic]],
         optimizer_state: Weights = NO_STATE,
     ) -> None:
-        """Set the weights, and reset optimizer and dropout to those of a new model.
+        """Set the weights, and reset dropout to that of a new model, and the optimizer unless it is kept.
 
         Args:
             weights: arrays that fit `schema`.
