@@ -14,9 +14,9 @@ from helpers.federated.sites.site import Site, described
 from helpers.federated.weights import Weights
 from helpers.model_instance_helper import initial_weights, keras_file
 from helpers.reporting.model_card import write_model_card
-from helpers.run_records import journal
+from helpers.run_records import fence, journal
 from helpers.run_records.checkpoint import load_arrays, read_state
-from helpers.run_records.files import write_whole
+from helpers.run_records.files import remove, write_whole
 from helpers.run_records.run_log import begin_run, resume_run
 from helpers.run_records.tables import TEST_CLASS_COLUMNS, TEST_COLUMNS, confusion_table, to_csv, write_table
 from helpers.weight_store.store import put_arrays
@@ -130,7 +130,7 @@ def write_results(
         if content:
             write_whole(folders.metrics / name, _to_npz(content))
         else:
-            (folders.metrics / name).unlink(missing_ok=True)
+            remove(folders.metrics / name)
     write_table(folders.metrics / "test.csv", TEST_COLUMNS, [test.row])
     if test.classes:
         write_table(folders.metrics / "test_classes.csv", TEST_CLASS_COLUMNS, test.classes)
@@ -138,6 +138,7 @@ def write_results(
         folders.metrics / "confusion.csv", to_csv(confusion_table(test.confusion, config.class_names))
     )
     write_model_card(config.METRICS_DIR, config.MODELS_DIR, order.run)
+    fence.release()
     context.store.delete([context.key("weights", number) for number in (state.round - 1, state.round)])
 
 

@@ -55,9 +55,10 @@ class ChordExecutor:
         self._terms = terms
         self._on_progress = on_progress
 
-    def start_run(self, *, resume: bool) -> dict[str, Any]:
-        """Have the run prepared; return {state, weights, states}."""
-        return self._dispatcher.run_order(StartOrder(**self._facts, attempt=0, resume=resume), check_start)
+    def start_run(self, *, resume: bool, overwrite: bool) -> dict[str, Any]:
+        """Have the run prepared, see `StartOrder`; return {state, weights, states}."""
+        order = StartOrder(**self._facts, attempt=0, resume=resume, overwrite=overwrite)
+        return self._dispatcher.run_order(order, check_start)
 
     def finish_run(self, state: RunState, cohorts: Any) -> dict[str, Any]:
         """Have the best model tested and the models written; return {test}. Arguments matter for sites

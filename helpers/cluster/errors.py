@@ -7,6 +7,7 @@ ClusterError              the cluster could not finish; exit status 3
 ├── WorkerDied            a worker process ended unexpectedly
 ├── NameTaken             a live worker has this name
 ├── TaskFailed            a task of the run failed on every worker that tried it
+├── RunTakenOver          another process trains the run now
 ├── NoWorkers             no live worker within the time allowed
 └── QuorumMissed          too few clients replied in a round
 """
@@ -40,6 +41,10 @@ class NameTaken(ClusterError):
 
 class TaskFailed(ClusterError):
     """A task of the run failed on every worker that tried it."""
+
+
+class RunTakenOver(ClusterError):
+    """Another process trains the run now."""
 
 
 class NoWorkers(ClusterError):

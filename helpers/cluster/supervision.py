@@ -90,18 +90,20 @@ class Supervisor:
 
         Raises:
             NoWorkers: no live worker for `patience_s`.
+            RunTakenOver: another process took over the run.
             RedisUnreachable: Redis did not answer for `patience_s`.
             RedisRefuses: it cannot serve.
         """
         answers: dict[str, Any] = {}
         while True:
             try:
-                workers = self._look()  # before the answers: see _is_lost
-                answers |= self._board.answers([job.name for job in jobs if job.name not in answers])
+                open_jobs = [job for job in jobs if job.name not in answers]
+                workers = self._look(open_jobs)  # before the answers: see _is_lost
+                answers |= self._board.answers([job.name for job in open_jobs])
                 on_progress(answers, workers)
                 if len(answers) == len(jobs):
                     return answers
-                open_jobs = [job for job in jobs if job.name not in answers]
+                open_jobs = [job for job in open_jobs if job.name not in answers]
                 if deadline is not None and time.monotonic() >= deadline.at:
                     for job in open_jobs:
                         deadline.close(job)
@@ -160,8 +162,17 @@ class Supervisor:
         self._board.expect({job.name: job.attempt})
         job.send(job.attempt, target)
 
-    def _look(self) -> Workers:
-        """Return the status of the live workers."""
+    def _look(self, jobs: Sequence[Job] = ()) -> Workers:
+        """Hold the run with its open jobs, and return the status of the live workers.
+
+        Raises:
+            RunTakenOver: another process took over the run.
+        """
+        if not self._board.hold():
+            self._heartbeats_count_from = time.monotonic() + heartbeat.LIFETIME_S
+            self.notice("Redis has lost the entries of this run; its open jobs are sent again")
+            if jobs:
+                self._board.expect({job.name: job.attempt for job in jobs})
         workers = heartbeat.live_workers(self._client, self._notice_unreadable)
         if workers:
             self._alone_since = None

@@ -15,6 +15,8 @@ from helpers.cluster.versions import explain_difference, versions_here
 from helpers.cluster.worker_logging import describe_outcome, title
 from helpers.federated.messages import MessageError, Order
 from helpers.global_config import Config
+from helpers.run_records.fence import take_over
+from helpers.run_records.files import RunFolders
 from helpers.weight_store.store import open_store
 
 
@@ -123,7 +125,7 @@ class WorkerSession:
     def run_order(
         self, kind: type[AnyOrder], message: Any, do: Callable[[AnyOrder], dict[str, Any]]
     ) -> dict[str, Any] | None:
-        """Run an order and put its answer on the job board.
+        """Run an order and put its answer on the job board. One that writes the run takes it over first.
 
         Errors of `do` are not raised, as a header task of a chord must not raise. The traceback goes to the
         worker's log and one line to the orchestrator, which decides what follows.
@@ -153,6 +155,9 @@ class WorkerSession:
                 self.check_versions(order)
                 self.check_settings(order)
                 self.check_site(order)
+                if order.writes:
+                    folders = RunFolders.of(Config.from_run(order.settings), order.run)
+                    take_over(folders, lambda: board.expects(order.job, order.attempt))
                 answer = do(order)
             except Exception as error:  # whatever a training may raise
                 logger.exception("%s: failed", title(order))

@@ -105,7 +105,11 @@ def _check(values: dict[str, Any], types: dict[str, tuple[type, ...]], *, are_ne
         if name not in values and not are_needed:
             continue
         value = values.get(name)
-        if not isinstance(value, allowed) or (isinstance(value, bool) and bool not in allowed):
+        if (
+            name not in values
+            or not isinstance(value, allowed)
+            or (type(value) is bool and bool not in allowed)
+        ):
             raise UnreadableStatus(f"{name} is missing or has another type")
         if isinstance(value, (int, float)) and not abs(value) < 1 << 53:
             raise UnreadableStatus(f"{name} is out of range")

@@ -105,10 +105,12 @@ class Order(Message):
         attempt: 0, 1, …; only the answer of the expected attempt counts.
         site: name of the only site that may do it; empty: any worker that does not belong to a site.
         task: name of the Celery task that runs it.
+        writes: whether the task changes the run's folders, so that it takes the run over first.
         queue: where it is sent, unless it is for a site.
     """
 
     task: ClassVar[str]
+    writes: ClassVar[bool] = True
     queue: ClassVar[str] = AGGREGATE_QUEUE
 
     run: str
@@ -147,11 +149,17 @@ class Order(Message):
 
 @dataclass(frozen=True)
 class StartOrder(Order):
-    """Prepare a run: from new initial weights, or from its last finished round."""
+    """Prepare a run: from new initial weights, or from its last finished round.
+
+    Attributes:
+        resume: continue the run after its last finished round.
+        overwrite: replace an earlier run of this name.
+    """
 
     task = "tasks.start_run"
 
     resume: bool
+    overwrite: bool = False
 
     @property
     def job(self) -> str:
@@ -205,6 +213,7 @@ class TrainOrder(RoundOrder):
     """Train one client in a round; it does not name the other clients, so that messages stay small."""
 
     task = "tasks.train"
+    writes = False
     queue = TRAIN_QUEUE
 
     client: int
@@ -261,6 +270,7 @@ class RunState(Message):
         partition_clients: number of clients whose division of the rows partition.csv holds last.
         tables_file: file of the rows of the run's CSV files; None in a run of version 0.1.0.
         ema_file: file of the average of the global weights over the rounds; None without EMA_DECAY.
+        epoch: number of the take-over by the task that wrote this; see `helpers.run_records.fence`.
     """
 
     run: str
@@ -277,6 +287,7 @@ class RunState(Message):
     best_val_loss: float | None = None
     tables_file: str | None = None
     ema_file: str | None = None
+    epoch: int = 0
 
 
 @dataclass(frozen=True)

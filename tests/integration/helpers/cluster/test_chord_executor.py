@@ -66,6 +66,6 @@ def test_a_task_that_no_worker_serves_is_named_and_not_waited_for_for_ever(
     with pytest.raises(
         TaskFailed, match="start of run run: no answer within 1 s; it is in the queue aggregate"
     ):
-        executor.start_run(resume=False)
+        executor.start_run(resume=False, overwrite=False)
     assert len(notices) == 1
     assert "waits in the queue aggregate and no worker takes it" in notices[0]
