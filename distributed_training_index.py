@@ -83,13 +83,14 @@ def run_training(options: argparse.Namespace, config: Config, run: str) -> None:
     try:
         cohorts = make_cohorts(config, data, executor, observer)
         state = run_all_rounds(options, config, run, executor, cohorts, observer)
-        test = executor.finish_run(state, cohorts)["test"]
+        answer = executor.finish_run(state, cohorts)
     finally:
         observer.close()
         with contextlib.suppress(redis.RedisError):
             board.close()
     rounds = read_table(folders.metrics / "rounds.csv", ROUND_COLUMNS)
-    print_results(console, rounds, test, config.class_names, folders.results)
+    places = folders.results_found(answer["results"])
+    print_results(console, rounds, answer["test"], config.class_names, places)
 
 
 def run_all_rounds(

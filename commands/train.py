@@ -136,6 +136,8 @@ def train_here(
     """
     if run and resume:
         raise UserError("run and resume are both given: name one of them")
+    if "NAMESPACE" in settings:
+        raise UserError("NAMESPACE: set DT_NAMESPACE in the environment, before Python starts")
     checked = Config.load(**settings)
     names = {"--run": run, "--resume": resume}
     flags = {"overwrite": overwrite, "force": force, "take-over": take_over, "compare": compare}

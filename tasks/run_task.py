@@ -7,6 +7,7 @@ from typing import Any
 import numpy as np
 
 from celery_app import app, worker_session
+from helpers.cluster.heartbeat import live_workers
 from helpers.cluster.versions import environment_here
 from helpers.federated.logit_adjustment import prior_logits
 from helpers.federated.messages import FinishOrder, RunState, StartOrder
@@ -63,13 +64,15 @@ def write_description(context: RunContext, state: RunState) -> None:
     Raises:
         RecordError: it could not be written.
     """
-    environment = environment_here(worker_session().client)
-    write_whole(context.folders.metrics / "run.json", _to_json(_description(context, environment, state)))
+    client = worker_session().client
+    description = _description(context, environment_here(client), state)
+    description["workers"] = {name: status.get("bits") for name, status in live_workers(client).items()}
+    write_whole(context.folders.metrics / "run.json", _to_json(description))
 
 
 @app.task(name="tasks.finish_run", ignore_result=True)
 def finish_run(message: dict[str, Any]) -> None:
-    """Test the best model and write the models; see `FinishOrder`. The answer is {test}."""
+    """Test the best model and write the models; see `FinishOrder`. The answer is {test, results}."""
     worker_session().run_order(FinishOrder, message, finish)
 
 
@@ -80,7 +83,7 @@ def finish(order: FinishOrder) -> dict[str, Any]:
     arrays = score_splits(context, best)
     test = final_test(context, arrays, state.best_round or state.round)
     write_results(context, state, best, test, arrays)
-    return {"test": test.row}
+    return {"test": test.row, "results": context.folders.results_here()}
 
 
 def best_model(context: RunContext) -> tuple[RunState, Weights]:

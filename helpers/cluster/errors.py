@@ -13,6 +13,10 @@ ClusterError              the cluster could not finish; exit status 3
 """
 
 
+class WorkerUnable(Exception):
+    """A worker can do no job of a run: its code, packages, images or settings do not fit."""
+
+
 class ClusterError(Exception):
     """The cluster could not finish; the message says which part, why and what to do."""
 

@@ -59,6 +59,7 @@ class JobBoard:
         self._answers = keys.of_session(run, session, "answers")
         self._failures = keys.of_session(run, session, "failures")
         self._events = keys.of_session(run, session, "events")
+        self._clock = keys.of_session(run, session, "clock")
         self._answer_script = client.register_script(_ANSWER)
         self._hold_script = client.register_script(_HOLD)
 
@@ -115,7 +116,7 @@ class JobBoard:
         return answers
 
     def failures(self, jobs: list[str]) -> dict[str, Any]:
-        """Return the failures of the current attempts, by job: {worker, error}."""
+        """Return the failures of the current attempts, by job: {worker, error, is_unable}."""
         values = self._client.hmget(self._failures, jobs)
         return {job: _failure(value) for job, value in zip(jobs, values, strict=True) if value is not None}
 
@@ -143,7 +144,7 @@ class JobBoard:
         """Delete the board when the session has ended; the session after it keeps the run."""
         if self._client.get(self._session_key) == self._session.encode():
             self._client.delete(self._session_key)
-        self._client.delete(self._attempts, self._answers, self._failures, self._events)
+        self._client.delete(self._attempts, self._answers, self._failures, self._events, self._clock)
 
     # For workers
 
@@ -164,12 +165,13 @@ class JobBoard:
         )
         return bool(accepted)
 
-    def fail(self, job: str, attempt: int, worker: str, error: str) -> None:
-        """Report that an attempt failed; the orchestrator decides what follows."""
+    def fail(self, job: str, attempt: int, worker: str, error: str, *, is_unable: bool = False) -> None:
+        """Report that an attempt failed, or that its worker is unable; the orchestrator decides."""
         if not self.expects(job, attempt):
             return
         with self._client.pipeline() as pipe:
-            pipe.hset(self._failures, job, json.dumps({"worker": worker, "error": error}))
+            failure = {"worker": worker, "error": error, "is_unable": is_unable}
+            pipe.hset(self._failures, job, json.dumps(failure))
             pipe.expire(self._failures, keys.LIFETIME_S)
             pipe.rpush(self._events, job)
             pipe.expire(self._events, keys.LIFETIME_S)
@@ -200,9 +202,3 @@ def _failure(value: bytes | str) -> dict[str, Any]:
         failure = {"error": f"the report of its failure cannot be read: {error}"}
     texts = {name: str(failure.get(name, "?"))[:MOST_CHARACTERS] for name in ("worker", "error")}
     return failure | texts
-
-
-def redis_time(client: redis.Redis) -> float:
-    """Return seconds since the epoch on Redis' clock, the only clock that all machines of a run share."""
-    seconds, microseconds = client.time()
-    return float(seconds + microseconds / 1e6)

@@ -104,6 +104,7 @@ class Order(Message):
         versions: of the code and of the packages that matter; a worker with others refuses.
         attempt: 0, 1, …; only the answer of the expected attempt counts.
         site: name of the only site that may do it; empty: any worker that does not belong to a site.
+        origin: host and folder of the orchestrator's checkout, `host:/folder`.
         task: name of the Celery task that runs it.
         writes: whether the task changes the run's folders, so that it takes the run over first.
         queue: where it is sent, unless it is for a site.
@@ -120,6 +121,7 @@ class Order(Message):
     versions: dict[str, str]
     attempt: int
     site: str = field(default="", kw_only=True)
+    origin: str = field(default="", kw_only=True)
 
     def to_message(self) -> dict[str, Any]:
         """Add the job's name, so that a worker of another version can say which job it refuses."""
@@ -132,8 +134,8 @@ class Order(Message):
         order = super().from_message(data)
         if not isinstance(order.run, str) or not RUN_NAME.fullmatch(order.run):
             raise MessageError(f"{cls.__name__}: {order.run!r} is not a run's name")
-        if not isinstance(order.settings, dict):
-            raise MessageError(f"{cls.__name__}: settings are not a table")
+        if not isinstance(order.settings, dict) or not isinstance(order.origin, str):
+            raise MessageError(f"{cls.__name__}: settings are not a table, or the origin is not text")
         return order
 
     @property
@@ -185,7 +187,7 @@ class RoundOrder(Order):
         round: 1, 2, …
         clients: ids of the participants, in the order their updates are summed.
         weights: Reference of the global weights at the start of the round, as a message.
-        sent_at: when the round was dispatched, seconds since the epoch on Redis' clock.
+        sent_at: when the round was dispatched, seconds on the run's clock (`helpers.cluster.run_clock`).
         states: of clients since the last round in which their update counted, and of the server.
         num_clients: number of clients the training rows are divided among; all tasks of a round agree on it.
     """

@@ -3,7 +3,8 @@
 import contextlib
 import os
 import shutil
-from collections.abc import Iterator
+import socket
+from collections.abc import Iterator, Sequence
 from contextvars import ContextVar
 from dataclasses import dataclass
 from pathlib import Path
@@ -103,6 +104,22 @@ class RunFolders:
         """Files and folders of a finished run that a person wants to see."""
         files = [self.models / name for name in ("best.keras", "model_card.md")]
         return [self.metrics, self.metrics / "report.html", *files]
+
+    def results_here(self) -> list[str]:
+        """Return the results that exist on this machine, as `host:/path`."""
+        return [f"{socket.gethostname()}:{path.absolute()}" for path in self.results if path.exists()]
+
+    def results_found(self, elsewhere: Sequence[str]) -> list[str]:
+        """Return where a person finds the results: here, or on the machine of the worker that wrote them.
+
+        Args:
+            elsewhere: `results_here` of that worker.
+        """
+        places = {place.rpartition("/")[2]: place for place in elsewhere}
+        # The report makes the folder of metrics exist here, too.
+        here = {path.name for path in self.results if (path / "test.csv" if path.is_dir() else path).exists()}
+        found = [str(path) if path.name in here else places.get(path.name, "") for path in self.results]
+        return [place for place in found if place]
 
     @property
     def state(self) -> Path:
