@@ -4,10 +4,11 @@ from typing import Any
 
 from celery_app import app, worker_session
 from helpers.evaluation.metrics import Evaluation, evaluate
-from helpers.federated.messages import Averaged, RoundOrder, RoundResult
+from helpers.federated.messages import RoundOrder
 from helpers.federated.norm_clipping import clip_updates
 from helpers.federated.quorum import QuorumError
 from helpers.federated.replies import read_replies
+from helpers.federated.results import Averaged, RoundResult
 from helpers.federated.strategies.base import ServerInputs
 from helpers.federated.weights import Schema, Weights
 from helpers.local_training.trainer import predict_scores
@@ -16,6 +17,7 @@ from helpers.run_records.run_log import server_state_before
 from helpers.run_records.tables import round_row
 from helpers.weight_store.store import put_arrays
 from preprocessing.feed.input_pipeline import evaluation_batches
+from tasks.round_ema import add_ema
 from tasks.round_record import record_round
 from tasks.run_context import RoundClock, RunContext
 from tasks.update_intake import UpdateIntake
@@ -26,15 +28,15 @@ def aggregate(replies: Any, message: dict[str, Any]) -> None:
     """Aggregate a round; see `RoundOrder` and `RoundResult`.
 
     Args:
-        replies: results of the header's tasks; a chord with one task passes a single result.
+        replies: results of the header's tasks.
         message: the order.
     """
     worker_session().run_order(
-        RoundOrder, message, lambda order: aggregate_round(order, as_list(replies)).to_message()
+        RoundOrder, message, lambda order: aggregate_round(order, replies).to_message()
     )
 
 
-def aggregate_round(order: RoundOrder, replies: list[Any]) -> RoundResult:
+def aggregate_round(order: RoundOrder, replies: Any) -> RoundResult:
     """Average, evaluate and record one round.
 
     Raises:
@@ -45,7 +47,8 @@ def aggregate_round(order: RoundOrder, replies: list[Any]) -> RoundResult:
     intake = UpdateIntake(context, order, read_replies(order.round, order.clients, replies))
     weights, averaged = average(context, order, intake, clock)
     evaluation = evaluate_weights(context, weights)
-    return record_round(context, order, averaged, weights, evaluation)
+    ema = add_ema(context, order, averaged, weights, evaluate_weights) if context.config.EMA_DECAY else None
+    return record_round(context, order, averaged, weights, evaluation, ema=ema)
 
 
 def average(
@@ -96,8 +99,3 @@ def evaluate_weights(context: RunContext, weights: Weights) -> Evaluation:
     context.instance.model.set_weights(weights)
     batches = evaluation_batches(context.data.images("val"), context.config.EVALUATION_BATCH_SIZE)
     return evaluate(context.data.labels("val"), predict_scores(context.instance, batches))
-
-
-def as_list(replies: Any) -> list[Any]:
-    """Return the replies of a chord's header as a list."""
-    return replies if isinstance(replies, list) else [replies]

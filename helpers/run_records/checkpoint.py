@@ -9,7 +9,7 @@ from typing import Any, Literal, NotRequired
 from pydantic import ConfigDict, TypeAdapter, ValidationError, with_config
 from typing_extensions import TypedDict
 
-from helpers.federated.messages import RunState
+from helpers.federated.results import RunState
 from helpers.federated.weights import Schema, Weights
 from helpers.run_records.files import RecordError, RunFolders, remove, write_whole
 from helpers.weight_store.codec import Buffers, CodecError, decode, encode, start_digest
@@ -27,6 +27,15 @@ def save_weights(folders: RunFolders, round_number: int, schema: Schema, weights
         RecordError: the file could not be written.
     """
     return _save(folders, f"weights-{round_number:04d}", schema, weights)
+
+
+def save_ema(folders: RunFolders, round_number: int, schema: Schema, weights: Weights) -> str:
+    """Write the average over the rounds after a round; return the file's name.
+
+    Raises:
+        RecordError: the file could not be written.
+    """
+    return _save(folders, f"ema-{round_number:04d}", schema, weights)
 
 
 def save_client_state(
@@ -156,8 +165,9 @@ def read_state(folders: RunFolders) -> tuple[RunState, dict[str, Any]]:
 
 def _files(state: RunState) -> set[str]:
     """Return the names of the files that belong to a state."""
-    single = (state.weights_file, state.best_weights_file, state.server_file, state.server_file_before)
-    return {name for name in (*single, state.tables_file, *state.state_files.values()) if name is not None}
+    of_model = (state.weights_file, state.best_weights_file, state.ema_file)
+    of_run = (state.server_file, state.server_file_before, state.tables_file, *state.state_files.values())
+    return {name for name in (*of_model, *of_run) if name is not None}
 
 
 def _wrong(path: Path, error: ValidationError) -> str:
