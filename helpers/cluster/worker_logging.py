@@ -16,6 +16,7 @@ QUIET_LOGGERS = (
     "celery.worker.consumer.gossip", "absl",
 )  # fmt: skip
 """Loggers that print every task's arguments and result, or remarks, at info level."""
+REPEATED_AFTER_S = 10.0
 SPLITS = {"val": "validation", "test": "test"}
 
 
@@ -34,6 +35,22 @@ def quiet_logging(logger: logging.Logger, level: int, log_format: str, colorize:
         logging.getLogger(name).setLevel(logging.WARNING)
     for handler in logger.handlers:
         handler.setFormatter(OneLineFormatter(log_format, colorize))
+        handler.addFilter(SeldomRepeated())
+
+
+class SeldomRepeated(logging.Filter):
+    """Filter of the same warning or error again within 10 s, as while Redis refuses connections."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self._passed_at: dict[str, float] = {}
+
+    def filter(self, record: logging.LogRecord) -> bool:
+        if record.levelno < logging.WARNING:
+            return True
+        text, now = record.getMessage(), record.created
+        self._passed_at = {said: at for said, at in self._passed_at.items() if now - at < REPEATED_AFTER_S}
+        return self._passed_at.setdefault(text, now) == now
 
 
 class OneLineFormatter(ColorFormatter):  # type: ignore[misc]

@@ -7,7 +7,14 @@ from typing import Any
 
 import pytest
 
-from helpers.cluster.worker_logging import LOG_FORMAT, QUIET_LOGGERS, describe_outcome, quiet_logging, title
+from helpers.cluster.worker_logging import (
+    LOG_FORMAT,
+    QUIET_LOGGERS,
+    SeldomRepeated,
+    describe_outcome,
+    quiet_logging,
+    title,
+)
 from helpers.federated.messages import FinishOrder, Order, RoundOrder, StartOrder, TrainOrder
 from helpers.federated.sites.messages import (
     FinishSitesOrder,
@@ -125,3 +132,23 @@ def test_a_message_that_quotes_its_exception_does_so_once(root: logging.Logger) 
 def test_debug_level_keeps_tracebacks_and_celerys_lines(root: logging.Logger) -> None:
     assert "Traceback (most recent call last)" in written(root, logging.DEBUG)
     assert all(logging.getLogger(name).level != logging.WARNING for name in QUIET_LOGGERS)
+
+
+def test_the_same_error_is_repeated_after_ten_seconds_only() -> None:
+    seldom = SeldomRepeated()
+
+    def passes(text: str, at: float, level: int = logging.ERROR) -> bool:
+        record = logging.LogRecord("x", level, "", 0, text, None, None)
+        record.created = at
+        return seldom.filter(record)
+
+    assert [passes("Cannot connect", at) for at in (0.0, 0.5, 9.0, 10.0, 10.5)] == [
+        True,
+        False,
+        False,
+        True,
+        False,
+    ]
+    assert passes("Another error", 10.6)
+    assert passes("round 1: done", 11.0, logging.INFO)
+    assert passes("round 1: done", 11.1, logging.INFO)
