@@ -112,8 +112,8 @@ class Config(DerivedSettings):
     AUGMENTATION: AugmentationName = setting(
         "readme",
         "Augmentation of the training images: the pipeline of the README (`readme`), horizontal flips and "
-        "brightness (`light`), many changes for small sets of mammograms or ultrasound images (`strong`), "
-        "`none`, or a `.json` or `.yaml` file that Albumentations' `A.save` wrote.",
+        "brightness (`light`), small or many changes for ultrasound images and mammograms (`ultrasound`, "
+        "`strong`), `none`, or a `.json` or `.yaml` file that Albumentations' `A.save` wrote.",
     )
     CLASS_WEIGHT: Literal["none", "balanced", "balanced_global"] = setting(
         "none",
