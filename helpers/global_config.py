@@ -1,7 +1,7 @@
 """Every setting of the project, in one place.
 
-A setting has four sources, later ones winning: the default below, a TOML file, the environment
-(`DT_EPOCHS=5`; the broker from `REDIS_URL`) and the command line (`--epochs 5`).
+A setting has five sources, later ones winning: the default below, a recipe (recipes/NAME.toml), a TOML
+file, the environment (`DT_EPOCHS=5`; the broker from `REDIS_URL`) and the command line (`--epochs 5`).
 `docs/configuration.md` and the `--help` of the commands are generated from this file.
 Types, rules between settings, loading and derived values are in `helpers.settings`.
 """
@@ -15,6 +15,7 @@ from helpers.federated.strategies import DEFAULT as DEFAULT_STRATEGY
 from helpers.federated.strategies import STRATEGIES
 from helpers.settings.base import DerivedSettings
 from helpers.settings.description import setting
+from helpers.settings.recipes import recipe_names
 from helpers.settings.rules import RULES
 from helpers.settings.types import (
     ArchitectureName,
@@ -54,6 +55,12 @@ class Config(DerivedSettings):
     )
     TRAIN_BATCH_SIZE: int = setting(2, "Images per training step of a client.", "images", ge=1)
     INPUT_DIM: Channels = setting(3, "Channels of an image: 3 (RGB) or 1 (gray).", "channels")
+
+    RECIPE: str = setting(
+        "",
+        "Recipe, a named set of settings that replace the defaults: "
+        f"{', '.join(f'`{name}`' for name in recipe_names())} (docs/recipes.md).",
+    )
 
     # Network.
     ARCHITECTURE: ArchitectureName = setting(
