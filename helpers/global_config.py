@@ -11,6 +11,7 @@ from typing import Literal
 
 from pydantic import SecretStr
 
+from helpers.federated.learning_rates import Schedule
 from helpers.federated.strategies import DEFAULT as DEFAULT_STRATEGY
 from helpers.federated.strategies import STRATEGIES
 from helpers.settings.base import DerivedSettings
@@ -78,6 +79,11 @@ class Config(DerivedSettings):
         "Whether the body of a pretrained network is trained. Otherwise only the head is, and the body's "
         "batch normalization stays fixed.",
     )
+    HEAD_ROUNDS: int = setting(
+        0,
+        "First rounds in which only the head of a pretrained network is trained, as with `TRAIN_BODY=false`.",
+        "rounds", ge=0,
+    )  # fmt: skip
     BATCH_NORM_MOMENTUM: float = setting(
         0.99,
         "Share of its running averages that batch normalization keeps at every step. At 0.9 they cover about "
@@ -107,14 +113,48 @@ class Config(DerivedSettings):
         "passes", ge=1, le=1000,
     )  # fmt: skip
     OPTIMIZER: Literal["adam", "sgd"] = setting(
-        "adam", "Optimizer of the clients, new in each round: Adam, or plain stochastic gradient descent."
+        "adam",
+        "Optimizer of the clients: Adam, or stochastic gradient descent.",
     )
+    OPTIMIZER_STATE: Literal["reset", "keep"] = setting(
+        "reset",
+        "Whether a client's optimizer is new in each round (`reset`), or goes on with the momentum of the "
+        "client's round before (`keep`).",
+    )
+    MOMENTUM: float = setting(
+        0.0, "Momentum of `OPTIMIZER=sgd`. 0 is plain gradient descent.", "per step", ge=0, lt=1
+    )
+    NESTEROV: bool = setting(False, "Whether MOMENTUM is Nesterov's.")
+    WEIGHT_DECAY: float = setting(
+        0.0,
+        "Decoupled weight decay: every step shrinks weights by WEIGHT_DECAY times the learning rate, except "
+        "biases and normalization.",
+        "per step and rate", ge=0, le=1,
+    )  # fmt: skip
+    MAX_GRADIENT_NORM: float = setting(
+        0.0,
+        "Maximum Euclidean norm of a step's gradient over all weights, to which longer ones are scaled down. "
+        "0 sets no limit.",
+        ge=0, allow_inf_nan=False,
+    )  # fmt: skip
     SEED: int = setting(
         42, "Seed of the splits, the initial weights, shuffling, dropout and augmentation.", ge=0
     )
     LR_SCALING: Literal["none", "linear"] = setting(
         "none",
         "`linear` multiplies BASE_LR by num_workers (not by NUM_CLIENTS), as the original project did.",
+    )
+    LR_SCHEDULE: Schedule = setting(
+        "constant",
+        "Learning rate over the rounds: `constant`, `cosine` (falls toward 0 at the end of EPOCHS), or "
+        "`step` (times LR_STEP_FACTOR every LR_STEP_ROUNDS rounds). Within a round it is constant.",
+    )
+    LR_WARMUP_ROUNDS: int = setting(
+        0, "Rounds with a linearly growing learning rate, before LR_SCHEDULE begins.", "rounds", ge=0
+    )
+    LR_STEP_ROUNDS: int = setting(10, "Rounds with one learning rate in `LR_SCHEDULE=step`.", "rounds", ge=1)
+    LR_STEP_FACTOR: float = setting(
+        0.1, "What `LR_SCHEDULE=step` multiplies the learning rate by.", gt=0, lt=1
     )
     AUGMENTATION: AugmentationName = setting(
         "readme",
@@ -126,6 +166,17 @@ class Config(DerivedSettings):
         "none",
         "Larger weights of rare classes in the training loss, from each client's own class counts "
         "(`balanced`) or from those of all clients (`balanced_global`).",
+    )
+    LABEL_SMOOTHING: float = setting(
+        0.0,
+        "Label smoothing ε of the training loss: a label counts as 1 − ε of its class and ε of all classes "
+        "alike.",
+        ge=0, lt=1,
+    )  # fmt: skip
+    LOGIT_ADJUSTMENT: bool = setting(
+        False,
+        "Whether a client adds the log priors of its own classes to the logits of its training, against "
+        "unlike classes at the clients. The saved model has the prior of all clients' images.",
     )
     BATCH_NORM: Literal["auto", "average", "local", "frozen"] = setting(
         "auto",
@@ -226,6 +277,12 @@ class Config(DerivedSettings):
     )
 
     # Rounds and evaluation.
+    EMA_DECAY: float = setting(
+        0.0,
+        "Decay of an exponential moving average (EMA) of the global model over the rounds, which is one more "
+        "candidate for the best model. 0 keeps none.",
+        "per round", ge=0, lt=1,
+    )  # fmt: skip
     PATIENCE: int = setting(
         0,
         "Stop after this many rounds without a better validation ROC-AUC. 0 never stops early.",

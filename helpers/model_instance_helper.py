@@ -5,6 +5,7 @@ import tempfile
 from collections.abc import Mapping
 from dataclasses import replace
 from pathlib import Path
+from typing import Any
 
 import keras
 import numpy as np
@@ -12,10 +13,14 @@ from numpy.typing import NDArray
 
 from helpers.architectures.building import Recipe, all_layers, build, names_of
 from helpers.architectures.pretrained import load_weights
-from helpers.federated.weights import Schema, Weights, schema_of
+from helpers.federated.weights import ArraySpec, Schema, Weights, schema_of
 from helpers.global_config import Config
-from helpers.local_training.client_optimizer import GradientTerms, client_optimizer
+from helpers.local_training.client_optimizer import GradientTerms, client_optimizer, options_of
 from helpers.local_training.devices import choose_gpu, limit_threads
+from helpers.local_training.losses import smoothed_loss
+from helpers.settings.errors import ConfigError
+
+NO_STATE: Weights = []
 
 
 class ModelInstance:
@@ -26,11 +31,12 @@ class ModelInstance:
         optimizer: of the clients; Adam by default. For a model of precision mixed_float16, Keras wraps it in
             an optimizer that scales the loss.
         xla: whether XLA compiles the training step.
+        label_smoothing: of the training loss.
 
     Attributes:
         model: the same, compiled.
-        loss: its Keras name: binary_crossentropy where the model has one output, else
-            sparse_categorical_crossentropy. Labels are (B, 1) for both.
+        loss: Keras' name of its loss without smoothing: binary_crossentropy where the model has one output,
+            else sparse_categorical_crossentropy. Labels are (B, 1) for both.
         names: of its weights, in `get_weights()` order.
         schema: names, dtypes and shapes of its weights, in `get_weights()` order.
         trainable: for each of them, whether gradients change it; moving statistics are not.
@@ -38,14 +44,22 @@ class ModelInstance:
     """
 
     def __init__(
-        self, model: keras.Model, optimizer: keras.Optimizer | None = None, *, xla: bool = False
+        self,
+        model: keras.Model,
+        optimizer: keras.Optimizer | None = None,
+        *,
+        xla: bool = False,
+        label_smoothing: float = 0.0,
     ) -> None:
         self.model = model
-        is_binary = model.output_shape[-1] == 1
-        self.loss = "binary_crossentropy" if is_binary else "sparse_categorical_crossentropy"
-        # The metric is the loss without class weights, which is reported.
+        num_outputs = model.output_shape[-1]
+        self.loss = "binary_crossentropy" if num_outputs == 1 else "sparse_categorical_crossentropy"
+        # The metric is the loss without class weights and smoothing, which is reported.
         self.model.compile(
-            optimizer or client_optimizer("adam"), self.loss, metrics=[self.loss], jit_compile=xla
+            optimizer or client_optimizer("adam"),
+            smoothed_loss(num_outputs, label_smoothing) if label_smoothing else self.loss,
+            metrics=[self.loss],
+            jit_compile=xla,
         )
         self.model.optimizer.build(self.model.trainable_variables)
         self.names = names_of(model)
@@ -64,14 +78,16 @@ class ModelInstance:
         learning_rate: float,
         seed: list[int],
         gradient_terms: Mapping[str, NDArray[np.generic]],
+        optimizer_state: Weights = NO_STATE,
     ) -> None:
-        """Set the weights, and reset optimizer and dropout to those of a new model.
+        """Set the weights, and reset dropout to that of a new model, and the optimizer unless it is kept.
 
         Args:
             weights: arrays that fit `schema`.
             learning_rate: of the optimizer.
             seed: non-negative integers that determine the dropout masks.
             gradient_terms: what the strategy adds to the gradients, by name of the weights.
+            optimizer_state: arrays that fit `optimizer_schema`; empty for a new optimizer.
         """
         self.model.set_weights(weights)
         optimizer = self.model.optimizer
@@ -80,19 +96,53 @@ class ModelInstance:
         if isinstance(optimizer, keras.optimizers.LossScaleOptimizer):
             optimizer.dynamic_scale.assign(optimizer.initial_scale)  # it alone does not start at zero
             optimizer = optimizer.inner_optimizer
+        if optimizer_state:
+            for variable, array in zip(self._kept_variables(), optimizer_state, strict=True):
+                variable.assign(array)
         optimizer.learning_rate = learning_rate
         if isinstance(optimizer, GradientTerms):
             optimizer.begin_round(self.model.trainable_variables, gradient_terms)
         for index, state in enumerate(self._seeds):
             state.assign(np.random.SeedSequence([*seed, index]).generate_state(2))
 
+    @functools.cached_property
+    def optimizer_schema(self) -> Schema:
+        """Names, dtypes and shapes of the optimizer's state: its number of steps, and its moments."""
+        return tuple(
+            ArraySpec(variable.name, variable.dtype, tuple(variable.shape))
+            for variable in self._kept_variables()
+        )
+
+    def optimizer_state(self) -> Weights:
+        """Return the optimizer's state after a training, arrays that fit `optimizer_schema`."""
+        return [variable.numpy() for variable in self._kept_variables()]
+
+    def _kept_variables(self) -> list[Any]:
+        """Return the optimizer's variables without those that every round sets and the scale of the loss."""
+        optimizer = self.model.optimizer
+        optimizer = getattr(optimizer, "inner_optimizer", optimizer)
+        of_round = {id(variable) for variable in getattr(optimizer, "round_variables", ())}
+        return [
+            variable
+            for variable in optimizer.variables
+            if variable.name != "learning_rate" and id(variable) not in of_round
+        ]
+
+    def with_shifted_logits(self, weights: Weights, shifts: NDArray[np.float32]) -> Weights:
+        """Return weights that add to the logits of all images, in the bias of the last layer.
+
+        Args:
+            weights: arrays that fit `schema`.
+            shifts: float32, one for each output of the model.
+        """
+        index = self.names.index(self.model.layers[-1].bias.path)
+        return [*weights[:index], np.add(weights[index], shifts), *weights[index + 1 :]]
+
 
 @functools.lru_cache(maxsize=2)
-def _instance(
-    recipe: Recipe, optimizer: str, proximal_mu: float, has_terms: bool, xla: bool
-) -> ModelInstance:
-    own = client_optimizer(optimizer, proximal_mu=proximal_mu, has_terms=has_terms)
-    return ModelInstance(build(recipe), own, xla=xla)
+def _instance(recipe: Recipe, xla: bool, label_smoothing: float, **optimizer: Any) -> ModelInstance:
+    own = client_optimizer(**optimizer)
+    return ModelInstance(build(recipe), own, xla=xla, label_smoothing=label_smoothing)
 
 
 def model_for(config: Config) -> ModelInstance:
@@ -103,13 +153,13 @@ def model_for(config: Config) -> ModelInstance:
     """
     limit_threads(config.THREADS)
     choose_gpu(config.GPU)
-    return _instance(
-        Recipe.of(config),
-        config.OPTIMIZER,
-        config.strategy.proximal_mu,
-        bool(config.strategy.client_state),
-        config.XLA,
-    )
+    instance = _instance(Recipe.of(config), config.XLA, config.LABEL_SMOOTHING, **options_of(config))
+    if config.LOGIT_ADJUSTMENT and getattr(instance.model.layers[-1], "bias", None) is None:
+        raise ConfigError(
+            f"LOGIT_ADJUSTMENT: the last layer of {config.ARCHITECTURE} has no bias for the prior; end it "
+            "in a Dense layer with a bias and the activation"
+        )
+    return instance
 
 
 def initial_weights(config: Config) -> Weights:

@@ -16,6 +16,7 @@ from helpers.run_records.run_log import server_state_before
 from helpers.run_records.tables import round_row
 from helpers.weight_store.store import put_arrays
 from preprocessing.feed.input_pipeline import evaluation_batches
+from tasks.round_ema import add_ema
 from tasks.round_record import record_round
 from tasks.run_context import RoundClock, RunContext
 from tasks.update_intake import UpdateIntake
@@ -45,7 +46,8 @@ def aggregate_round(order: RoundOrder, replies: list[Any]) -> RoundResult:
     intake = UpdateIntake(context, order, read_replies(order.round, order.clients, replies))
     weights, averaged = average(context, order, intake, clock)
     evaluation = evaluate_weights(context, weights)
-    return record_round(context, order, averaged, weights, evaluation)
+    ema = add_ema(context, order, averaged, weights, evaluate_weights) if context.config.EMA_DECAY else None
+    return record_round(context, order, averaged, weights, evaluation, ema=ema)
 
 
 def average(

@@ -1,11 +1,7 @@
 """A client's reads and writes of the weight store in one round, with byte counts."""
 
 import time
-from collections.abc import Mapping
 from typing import Any
-
-import numpy as np
-from numpy.typing import NDArray
 
 from helpers.federated.messages import Reference, TrainOrder
 from helpers.federated.weights import Schema, Weights
@@ -41,8 +37,10 @@ class ClientExchange:
         self._seconds += time.monotonic() - began
         return weights
 
-    def gradient_terms(self) -> Mapping[str, NDArray[np.generic]]:
-        """Return what the strategy adds to the gradients, by name of the weights."""
+    def additions(self) -> dict[str, Any]:
+        """Return arguments of `train_locally`: what the strategy adds to the gradients, and what the client
+        kept of its optimizer.
+        """
         return {}
 
     def deliver(self, local: Weights, num_steps: int) -> dict[str, Any]:

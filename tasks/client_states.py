@@ -59,7 +59,10 @@ class StatefulExchange(ClientExchange):
         self._seconds += time.monotonic() - began
         return plan.with_private(self._global, self._state)
 
-    def gradient_terms(self) -> Mapping[str, NDArray[np.generic]]:
+    def additions(self) -> dict[str, Any]:
+        return {"gradient_terms": self._gradient_terms(), "optimizer_state": self._state.optimizer}
+
+    def _gradient_terms(self) -> Mapping[str, NDArray[np.generic]]:
         if not self._plan.strategy:
             return {}
         terms = self.context.config.strategy.gradient_term(*self._own_and_shared())
@@ -82,13 +85,16 @@ class StatefulExchange(ClientExchange):
         own: Weights = []
         if plan.strategy:
             own = self.context.config.strategy.next_client_state(
-                *self._own_and_shared(), plan.stepped(self._global), plan.stepped(local), num_steps=num_steps
-            )
+                *self._own_and_shared(), plan.stepped(self._global), plan.stepped(local),
+                num_steps=num_steps,
+                learning_rate=self.context.config.learning_rate_in(self.order.round),
+            )  # fmt: skip
         began = time.monotonic()
         update = self.put("update", compression.payload_schema(dtype, model), payload)
         state = None
         if plan.schema:
-            state = self.put("state", plan.schema, [*feedback, *own, *plan.private_arrays(local)])
+            kept = self.context.instance.optimizer_state() if plan.optimizer else []
+            state = self.put("state", plan.schema, [*feedback, *own, *plan.private_arrays(local), *kept])
         return {
             "update": update.to_message(),
             "state": state.to_short() if state else None,

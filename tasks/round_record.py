@@ -21,6 +21,7 @@ def record_round(
     weights: Weights,
     evaluation: Evaluation,
     sites: list[dict[str, Any]] | None = None,
+    ema: Weights | None = None,
 ) -> RoundResult:
     """Commit a round and return its result.
 
@@ -30,6 +31,7 @@ def record_round(
         weights: the new global weights, those that `averaged` refers to.
         evaluation: of the model with these weights on the validation images.
         sites: Site messages of the run, where its clients are sites.
+        ema: the average over the rounds, with EMA_DECAY.
 
     Raises:
         RecordError: the records could not be written; the round has not happened.
@@ -42,7 +44,7 @@ def record_round(
         "classes.csv": [{"round": order.round, **values} for values in classes],
         "partition.csv": [] if sites else new_partition(context, order),
     }
-    state = commit_round(context.folders, order, context.instance.schema, weights, averaged, rows, sites)
+    state = commit_round(context.folders, order, context.instance.schema, weights, averaged, rows, sites, ema)
     states: States = {}
     if has_next_round(state, context.config.EPOCHS, context.config.PATIENCE):
         states = order.states | averaged.states

@@ -6,16 +6,21 @@ import functools
 import time
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Any
+
+import numpy as np
 
 from celery_app import worker_session
 from helpers.cluster import keys
 from helpers.cluster.job_board import redis_time
 from helpers.federated.client_state import ClientStatePlan
+from helpers.federated.logit_adjustment import prior_logits
 from helpers.federated.messages import Order, RoundOrder, TrainOrder
 from helpers.global_config import Config
 from helpers.model_instance_helper import ModelInstance, model_for
 from helpers.run_records.files import RunFolders
 from helpers.weight_store.store import WeightStore
+from preprocessing.feed.partitioning import count_classes, weights_of_classes
 from preprocessing.feed.prepared_data import PreparedData
 
 RESERVE = 0.1
@@ -67,6 +72,10 @@ class RunContext:
         config = Config.from_run(order.settings)
         data = _data_of(order, config, session.name)
         is_training = isinstance(order, TrainOrder)
+        if isinstance(order, RoundOrder) and order.round <= config.HEAD_ROUNDS:
+            # The state of an optimizer of the head alone would not fit later.
+            of_head = {"TRAIN_BODY": not is_training, "OPTIMIZER_STATE": "reset"}
+            config = config.model_copy(update=of_head)
         # What is evaluated is what is saved: float32, whatever clients compute in.
         computing = config if is_training or config.PRECISION == "float32" else _in_float32(config)
         folders = RunFolders.of(config, order.run)
@@ -94,6 +103,14 @@ class RunContext:
         plan, trainable = self.state_plan, self.instance.trainable
         return trainable if plan is None else plan.shared(trainable)
 
+    def class_corrections(self, rows: np.ndarray) -> dict[str, Any]:
+        """Return arguments of `train_locally` that correct the class frequencies of a client's rows."""
+        if self.config.CLASS_WEIGHT == "none" and not self.config.LOGIT_ADJUSTMENT:
+            return {}
+        if self.config.LOGIT_ADJUSTMENT:
+            return {"logit_shifts": prior_logits(count_classes(self.data, self.config, rows))}
+        return {"class_weight": weights_of_classes(self.data, self.config, rows)}
+
     def key(self, *parts: str | int) -> str:
         """Return a key of this run and session in the weight store."""
         return keys.of_session(self.order.run, self.order.session, *parts)
@@ -109,10 +126,14 @@ def _in_float32(config: Config) -> Config:
 @functools.lru_cache(maxsize=4)
 def _state_plan(config: Config, instance: ModelInstance) -> ClientStatePlan | None:
     is_private = [config.BATCH_NORM == "local" and norm for norm in instance.normalizing]
-    if config.UPDATE_DTYPE == "float32" and not config.strategy.client_state and not any(is_private):
+    optimizer = instance.optimizer_schema if config.OPTIMIZER_STATE == "keep" else ()
+    keeps_arrays = config.strategy.client_state or any(is_private) or optimizer
+    if config.UPDATE_DTYPE == "float32" and not keeps_arrays:
         return None
     is_shared = [trains and not own for trains, own in zip(instance.trainable, is_private, strict=True)]
-    return ClientStatePlan.of(instance.schema, is_shared, is_private, config.UPDATE_DTYPE, config.strategy)
+    return ClientStatePlan.of(
+        instance.schema, is_shared, is_private, config.UPDATE_DTYPE, config.strategy, optimizer
+    )
 
 
 def _data_of(order: Order, config: Config, worker: str) -> PreparedData | None:

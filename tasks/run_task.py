@@ -8,8 +8,9 @@ import numpy as np
 
 from celery_app import app, worker_session
 from helpers.cluster.versions import environment_here
+from helpers.federated.logit_adjustment import prior_logits
 from helpers.federated.messages import FinishOrder, RunState, StartOrder
-from helpers.federated.sites.site import described
+from helpers.federated.sites.site import Site, described
 from helpers.federated.weights import Weights
 from helpers.model_instance_helper import initial_weights, keras_file
 from helpers.reporting.model_card import write_model_card
@@ -19,7 +20,13 @@ from helpers.run_records.files import write_whole
 from helpers.run_records.run_log import begin_run, resume_run
 from helpers.run_records.tables import TEST_CLASS_COLUMNS, TEST_COLUMNS, confusion_table, to_csv, write_table
 from helpers.weight_store.store import put_arrays
-from preprocessing.feed.partitioning import count_clients, partition, resolve_partition, sites_of_rows
+from preprocessing.feed.partitioning import (
+    count_clients,
+    counts_of_all_clients,
+    partition,
+    resolve_partition,
+    sites_of_rows,
+)
 from tasks.client_states import put_states
 from tasks.final_test import FinalTest, explained_cases, final_test, score_splits
 from tasks.run_context import RunContext
@@ -77,7 +84,7 @@ def finish(order: FinishOrder) -> dict[str, Any]:
 
 
 def best_model(context: RunContext) -> tuple[RunState, Weights]:
-    """Return the state of the run, and the weights of its best round. Repair changed CSV files.
+    """Return the state of the run, and the saved weights of its best round. Repair changed CSV files.
 
     Raises:
         RecordError: they could not be read.
@@ -85,7 +92,21 @@ def best_model(context: RunContext) -> tuple[RunState, Weights]:
     state, _ = read_state(context.folders)
     journal.write_csv_files(context.folders, journal.read_rows(context.folders, state.tables_file))
     file = state.best_weights_file or state.weights_file
-    return state, load_arrays(context.folders, file, context.instance.schema)
+    return state, saved_weights(context, state, file)
+
+
+def saved_weights(context: RunContext, state: RunState, file: str) -> Weights:
+    """Return global weights as a model file has them: after LOGIT_ADJUSTMENT, with the prior of all clients'
+    classes in the last bias.
+    """
+    weights = load_arrays(context.folders, file, context.instance.schema)
+    if not context.config.LOGIT_ADJUSTMENT:
+        return weights
+    if state.sites:
+        counts = np.sum([Site.from_message(site).train for site in state.sites], axis=0)
+    else:
+        counts = counts_of_all_clients(context.data, context.config)
+    return context.instance.with_shifted_logits(weights, prior_logits(counts))
 
 
 def write_results(
@@ -97,9 +118,12 @@ def write_results(
     Earlier scores and cases are deleted if there are no new ones.
     """
     config, folders, order = context.config, context.folders, context.order
-    last = load_arrays(folders, state.weights_file, context.instance.schema)
+    last = saved_weights(context, state, state.weights_file)
     write_whole(folders.models / "last.keras", keras_file(config, last))
     write_whole(folders.models / "best.keras", keras_file(config, best))
+    if state.ema_file:
+        ema = saved_weights(context, state, state.ema_file)
+        write_whole(folders.models / "ema.keras", keras_file(config, ema))
     write_whole(folders.models / "best.json", _to_json(_provenance(context, state, test.row)))
     cases = explained_cases(context, arrays, test.row["threshold"]) if context.own_data else None
     for name, content in (("scores.npz", arrays), ("cases.npz", cases)):
@@ -125,6 +149,7 @@ def _provenance(context: RunContext, state: RunState, row: dict[str, Any]) -> di
         "round": row["round"],
         "metric": "validation roc_auc",
         "value": state.best_roc_auc,
+        "is_ema": (state.best_weights_file or "").startswith("ema-"),
         "threshold": row["threshold"],
         "threshold_rule": None if row["threshold"] is None else order.settings["THRESHOLD"],
         "classes": context.config.class_names,

@@ -13,7 +13,7 @@ from helpers.federated.replies import ClientReply
 from helpers.local_training.trainer import predict_scores, train_locally
 from helpers.weight_store.store import put_arrays
 from preprocessing.feed.input_pipeline import evaluation_batches, training_batches
-from preprocessing.feed.partitioning import partition, weights_of_classes
+from preprocessing.feed.partitioning import partition
 from tasks.client_exchange import ClientExchange
 from tasks.client_states import StatefulExchange
 from tasks.run_context import RoundClock, RunContext, StopCondition
@@ -63,9 +63,8 @@ def train_on_rows(
         epochs=config.LOCAL_EPOCHS, augmentation_name=config.AUGMENTATION, seed=seed,
     )  # fmt: skip
     local = train_locally(
-        context.instance, exchange.fetch(), batches, learning_rate=config.learning_rate, seed=seed,
-        class_weight=weights_of_classes(data, config, rows) if config.CLASS_WEIGHT != "none" else None,
-        gradient_terms=exchange.gradient_terms(), go_on=stop_condition.go_on,
+        context.instance, exchange.fetch(), batches, learning_rate=config.learning_rate_in(order.round),
+        seed=seed, go_on=stop_condition.go_on, **context.class_corrections(rows), **exchange.additions(),
     )  # fmt: skip
     if local.num_batches < stop_condition.num_batches:
         stop_condition.check(local.num_batches)

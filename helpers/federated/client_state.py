@@ -1,8 +1,10 @@
-"""Per-client state kept between rounds: error feedback, a strategy's state, private batch normalization."""
+"""Per-client state kept between rounds: error feedback, a strategy's state, private batch normalization,
+the optimizer's state.
+"""
 
 from collections.abc import Sequence
 from dataclasses import dataclass, field, replace
-from itertools import compress
+from itertools import compress, islice
 from typing import Self
 
 from helpers.federated.compression import UpdateDtype, check_state, state_schema
@@ -18,11 +20,13 @@ class ClientState:
         feedback: what rounding removed from its updates (`UPDATE_DTYPE=int8`).
         strategy: what STRATEGY remembers of every shared trainable array.
         private: its own arrays of batch normalization (`BATCH_NORM=local`; Li et al. 2021, "FedBN").
+        optimizer: steps and moments of its optimizer (`OPTIMIZER_STATE=keep`).
     """
 
     feedback: Weights = field(default_factory=list)
     strategy: Weights = field(default_factory=list)
     private: Weights = field(default_factory=list)
+    optimizer: Weights = field(default_factory=list)
 
 
 @dataclass(frozen=True)
@@ -30,7 +34,8 @@ class ClientStatePlan:
     """Which arrays the clients of a run remember.
 
     Attributes:
-        feedback, strategy, private: names, dtypes and shapes of each part of the state, in this order.
+        feedback, strategy, private, optimizer: names, dtypes and shapes of each part of the state, in this
+            order.
         is_private: for each array of the model, whether every client keeps its own.
         is_stepped: for each array of the model, whether STRATEGY remembers something of it.
     """
@@ -38,6 +43,7 @@ class ClientStatePlan:
     feedback: Schema
     strategy: Schema
     private: Schema
+    optimizer: Schema
     is_private: Sequence[bool]
     is_stepped: Sequence[bool]
 
@@ -49,6 +55,7 @@ class ClientStatePlan:
         is_private: Sequence[bool],
         update_dtype: UpdateDtype,
         strategy: Strategy,
+        optimizer: Schema = (),
     ) -> Self:
         """Make the plan of a run.
 
@@ -58,12 +65,14 @@ class ClientStatePlan:
             is_private: for each, whether every client keeps its own.
             update_dtype: UPDATE_DTYPE.
             strategy: of the run.
+            optimizer: what clients keep of their optimizer.
         """
         is_stepped = [bool(strategy.client_state) and shared for shared in is_shared]
         return cls(
             state_schema(update_dtype, model),
             _renamed(strategy.client_state, model, is_stepped),
             _renamed("own", model, is_private),
+            _renamed("optimizer", optimizer, [True] * len(optimizer)),
             is_private,
             is_stepped,
         )
@@ -71,12 +80,13 @@ class ClientStatePlan:
     @property
     def schema(self) -> Schema:
         """Schema of a client's whole state, as it is stored; empty where clients remember nothing."""
-        return self.feedback + self.strategy + self.private
+        return self.feedback + self.strategy + self.private + self.optimizer
 
     def split(self, arrays: Weights) -> ClientState:
         """Return a client's state from arrays that fit `schema`."""
-        first, second = len(self.feedback), len(self.feedback) + len(self.strategy)
-        return ClientState(arrays[:first], arrays[first:second], arrays[second:])
+        rest = iter(arrays)
+        parts = (self.feedback, self.strategy, self.private, self.optimizer)
+        return ClientState(*(list(islice(rest, len(part))) for part in parts))
 
     def check(self, arrays: Weights) -> None:
         """Refuse a state that no client following the plan has.

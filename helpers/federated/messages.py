@@ -54,8 +54,7 @@ class Reference(Message):
     """Where arrays are stored in the weight store, and what they must be.
 
     Attributes:
-        key: the name in the store.
-        length: bytes.
+        key, length: its name in the store, and its bytes.
         sha256: hex digest of the bytes (the sha256 of the sha256s of their pieces).
         schema: names, dtypes and shapes of the arrays.
     """
@@ -254,14 +253,14 @@ class RunState(Message):
         weights_file: file of the global weights after that round.
         best_round, best_roc_auc: the best round by validation ROC-AUC so far; None before one.
         best_val_loss: its validation loss, which decides between equal AUCs; None in an older file.
-        best_weights_file: file of that round's weights.
+        best_weights_file: file of that round's weights, or of the average over the rounds up to it.
         state_files: files of the clients' states, by client id as text.
-        server_file: file of the server's state after that round; None where it has none.
-        server_file_before: file of the server's state before that round, so that its aggregation can be
-            repeated after the commit; None where it has none.
+        server_file, server_file_before: files of the server's state after and before that round, so that its
+            aggregation can be repeated after the commit; None where it has none.
         sites: where every client is a site, the sites of all rounds so far (Site messages), by id.
         partition_clients: number of clients whose division of the rows partition.csv holds last.
         tables_file: file of the rows of the run's CSV files; None in a run of version 0.1.0.
+        ema_file: file of the average of the global weights over the rounds; None without EMA_DECAY.
     """
 
     run: str
@@ -277,6 +276,7 @@ class RunState(Message):
     partition_clients: int | None = None
     best_val_loss: float | None = None
     tables_file: str | None = None
+    ema_file: str | None = None
 
 
 @dataclass(frozen=True)

@@ -7,8 +7,12 @@ import keras
 import numpy as np
 from numpy.typing import NDArray
 
+from helpers.global_config import Config
+
 OPTIMIZERS: dict[str, type[keras.Optimizer]] = {"adam": keras.optimizers.Adam, "sgd": keras.optimizers.SGD}
-"""By OPTIMIZER; SGD is plain, without momentum."""
+"""By OPTIMIZER."""
+WITHOUT_DECAY = ("bias", "gamma", "beta")
+"""Names of weights that WEIGHT_DECAY leaves alone: biases, and scale and shift of normalization."""
 
 
 class GradientTerms:
@@ -24,6 +28,11 @@ class GradientTerms:
 
     proximal_mu = 0.0
     has_terms = False
+
+    @property
+    def round_variables(self) -> Sequence[Any]:
+        """The variables that `begin_round` sets."""
+        return [*self._anchors, *self._terms]
 
     def build(self, variables: Sequence[Any]) -> None:
         """Create the variables, zeros, for each trainable variable of the model."""
@@ -64,11 +73,34 @@ class GradientTerms:
         optimizer.apply(grads, trainable_variables)
 
 
-def client_optimizer(name: str, *, proximal_mu: float = 0.0, has_terms: bool = False) -> keras.Optimizer:
-    """Return an optimizer of OPTIMIZERS, with `GradientTerms` where the arguments need them."""
+def options_of(config: Config) -> dict[str, Any]:
+    """Return the arguments of `client_optimizer` that the settings ask for."""
+    options = {
+        "proximal_mu": config.strategy.proximal_mu,
+        "has_terms": bool(config.strategy.client_state),
+        "weight_decay": config.WEIGHT_DECAY or None,
+        "global_clipnorm": config.MAX_GRADIENT_NORM or None,
+    }
+    if config.OPTIMIZER == "sgd":
+        options |= {"momentum": config.MOMENTUM, "nesterov": config.NESTEROV}
+    return {"name": config.OPTIMIZER, **options}
+
+
+def client_optimizer(
+    name: str, *, proximal_mu: float = 0.0, has_terms: bool = False, **options: Any
+) -> keras.Optimizer:
+    """Return an optimizer of OPTIMIZERS, with `GradientTerms` where the arguments need them.
+
+    Args:
+        name: OPTIMIZER.
+        proximal_mu, has_terms: as in `GradientTerms`.
+        **options: of Keras' class. Weight decay is decoupled (Loshchilov and Hutter 2019, "AdamW"), and a
+            limit of the gradient's norm applies to the gradient with the terms.
+    """
     kind = OPTIMIZERS[name]
-    if not proximal_mu and not has_terms:
-        return kind()
-    attributes = {"proximal_mu": proximal_mu, "has_terms": has_terms}
-    optimizer: keras.Optimizer = type(f"Corrected{kind.__name__}", (GradientTerms, kind), attributes)()
+    if proximal_mu or has_terms:
+        attributes = {"proximal_mu": proximal_mu, "has_terms": has_terms}
+        kind = type(f"Corrected{kind.__name__}", (GradientTerms, kind), attributes)
+    optimizer: keras.Optimizer = kind(**options)
+    optimizer.exclude_from_weight_decay(var_names=list(WITHOUT_DECAY))
     return optimizer

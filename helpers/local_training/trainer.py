@@ -10,7 +10,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from helpers.federated.weights import Weights
-from helpers.model_instance_helper import ModelInstance
+from helpers.model_instance_helper import NO_STATE, ModelInstance
 
 NO_TERMS: Mapping[str, NDArray[np.generic]] = {}
 
@@ -54,9 +54,11 @@ def train_locally(
     seed: list[int],
     class_weight: dict[int, float] | None = None,
     gradient_terms: Mapping[str, NDArray[np.generic]] = NO_TERMS,
+    logit_shifts: NDArray[np.float32] | None = None,
+    optimizer_state: Weights = NO_STATE,
     go_on: Callable[[int], bool] = lambda num_batches: True,
 ) -> LocalUpdate:
-    """Train from `weights` on all of `batches` with a new optimizer.
+    """Train from `weights` on all of `batches`.
 
     Args:
         instance: the model; its weights are overwritten.
@@ -66,12 +68,16 @@ def train_locally(
         seed: determines the dropout masks.
         class_weight: weight of an image of each class in the loss; None weighs all alike.
         gradient_terms: what the strategy adds to the gradients, by name of the weights.
+        logit_shifts: what is added to the logits during the training only; None adds nothing.
+        optimizer_state: what the client kept of its optimizer; empty for a new one.
         go_on: called after every batch with the number of batches done; returning False ends the training.
 
     Raises:
         FloatingPointError: the loss is not finite.
     """
-    instance.begin_training(weights, learning_rate, seed, gradient_terms)
+    if logit_shifts is not None:
+        weights = instance.with_shifted_logits(weights, logit_shifts)
+    instance.begin_training(weights, learning_rate, seed, gradient_terms, optimizer_state)
     counter = _StopOnRequest(go_on)
     history = instance.model.fit(
         batches, epochs=1, shuffle=False, class_weight=class_weight, verbose=0, callbacks=[counter]
@@ -79,6 +85,9 @@ def train_locally(
     trained_on, reported = (float(history.history[name][0]) for name in ("loss", instance.loss))
     if not math.isfinite(trained_on):
         raise FloatingPointError(f"the training loss became {trained_on}; lower BASE_LR")
+    if logit_shifts is not None:
+        trained = list(instance.model.get_weights())
+        instance.model.set_weights(instance.with_shifted_logits(trained, -logit_shifts))
     return LocalUpdate(list(instance.model.get_weights()), counter.num_batches, reported)
 
 

@@ -110,7 +110,7 @@ def _validation_cautions(files: RunFiles) -> Iterator[str]:
         return
     split = files.scores.get("val")
     negatives, positives = _counts(files, "val")
-    auc = files.rounds["roc_auc"].max()
+    auc = files.best_aucs.max()
     equal = int((files.rounds["roc_auc"] == auc).sum())
     if equal > 1:
         yield (
@@ -195,7 +195,7 @@ def _test_cautions(files: RunFiles) -> Iterator[str]:
             yield f"The test AUC's interval, {low:.3f} to {high:.3f}, includes 0.5: this may be chance."
         elif high - low > WIDE_INTERVAL:
             yield f"The test AUC is {auc:.3f}, but its 95 % interval is wide: {low:.3f} to {high:.3f}."
-        best = files.rounds["roc_auc"].max()
+        best = files.best_aucs.max()
         if best > high:
             yield (
                 f"The best validation AUC, {best:.3f}, is above the test's interval: as the best of many "

@@ -26,11 +26,13 @@ def draw_auc(
     figure, axes = new_axes("round", "validation AUC" if is_binary else "validation AUC, mean over classes")
     _draw_band(axes, clients, "val_roc_auc", "clients, lowest to highest")
     _plot(axes, rounds["round"], rounds["roc_auc"], SERIES[0], "averaged model")
+    if rounds["ema_roc_auc"].notna().any():
+        _plot(axes, rounds["round"], rounds["ema_roc_auc"], SERIES[0], "average over the rounds", "--")
     alt = "Validation AUC per round"
     if best_round is not None:
-        best = float(rounds.loc[rounds["round"] == best_round, "roc_auc"].iloc[0])
+        best = rounds.loc[rounds["round"] == best_round, ["roc_auc", "ema_roc_auc"]].max().max()
         axes.plot([best_round], [best], "o", markersize=10, mfc="none", mec=SERIES[0], mew=1.5)
-        alt += f"; the averaged model is best in round {best_round} with {best:.3f}"
+        alt += f"; the best is that of round {best_round} with {best:.3f}"
     _finish(axes, rounds["round"])
     return to_picture(figure, "auc", alt)
 

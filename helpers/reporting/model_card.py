@@ -58,6 +58,7 @@ def card(files: RunFiles) -> dict[str, Any]:
         "run": files.run,
         "test": test,
         "best_round": files.best_round,
+        "is_ema": files.is_ema,
         "rounds": len(files.rounds),
         "best_rows": files.rounds[files.rounds["round"] == files.best_round].to_dict("records"),
         "validation_auc": files.best.get("value"),

@@ -152,8 +152,18 @@ class RunFiles:
         tested = self.test.get("round")
         if tested is not None and not math.isnan(tested):
             return int(tested)
-        defined = self.rounds.dropna(subset="roc_auc")
-        return int(defined["round"].iloc[int(defined["roc_auc"].argmax())]) if len(defined) else None
+        aucs = self.best_aucs.dropna()
+        return int(self.rounds.loc[aucs.index, "round"].iloc[int(aucs.argmax())]) if len(aucs) else None
+
+    @property
+    def best_aucs(self) -> "pd.Series[float]":
+        """The higher validation AUC of each round's model and the average over the rounds."""
+        return self.rounds.reindex(columns=["roc_auc", "ema_roc_auc"]).max(axis="columns")
+
+    @property
+    def is_ema(self) -> bool:
+        """Whether the best model is the average over the rounds up to the best one."""
+        return bool(self.best.get("is_ema"))
 
     @property
     def threshold(self) -> float:

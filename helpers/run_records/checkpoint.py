@@ -13,6 +13,15 @@ from helpers.weight_store.codec import Buffers, CodecError, decode, encode, star
 
 STATE_FORMAT = 1
 NO_STATES: dict[str, Any] = {"state_files": {}, "server_file": None, "server_file_before": None}
+LATER_FIELDS: dict[str, Any] = {
+    **NO_STATES,
+    "sites": [],
+    "partition_clients": None,
+    "best_val_loss": None,
+    "tables_file": None,
+    "ema_file": None,
+}
+"""Fields that the state of a run of an earlier version may lack."""
 
 
 def save_weights(folders: RunFolders, round_number: int, schema: Schema, weights: Weights) -> str:
@@ -22,6 +31,15 @@ def save_weights(folders: RunFolders, round_number: int, schema: Schema, weights
         RecordError: the file could not be written.
     """
     return _save(folders, f"weights-{round_number:04d}", schema, weights)
+
+
+def save_ema(folders: RunFolders, round_number: int, schema: Schema, weights: Weights) -> str:
+    """Write the average over the rounds after a round; return the file's name.
+
+    Raises:
+        RecordError: the file could not be written.
+    """
+    return _save(folders, f"ema-{round_number:04d}", schema, weights)
 
 
 def save_client_state(
@@ -108,7 +126,7 @@ def commit(folders: RunFolders, state: RunState, facts: dict[str, Any]) -> None:
     content = {"format": STATE_FORMAT, "state": state.to_message(), **facts}
     write_whole(folders.state, json.dumps(content, indent=1, sort_keys=True).encode())
     named = {state.weights_file, state.best_weights_file, *state.state_files.values()}
-    named |= {state.server_file, state.server_file_before, state.tables_file}
+    named |= {state.server_file, state.server_file_before, state.tables_file, state.ema_file}
     for file in [*folders.models.glob("*.safetensors"), *folders.models.glob("tables-*.json")]:
         if file.name not in named:
             file.unlink(missing_ok=True)
@@ -124,10 +142,7 @@ def read_state(folders: RunFolders) -> tuple[RunState, dict[str, Any]]:
         content = json.loads(folders.state.read_bytes())
         if content.pop("format") != STATE_FORMAT:
             raise RecordError(f"{folders.state}: written by another version of this project")
-        # Runs of early versions have no client states, server states, sites or tables.
-        defaults = {**NO_STATES, "sites": [], "partition_clients": None, "best_val_loss": None}
-        defaults["tables_file"] = None
-        state = RunState.from_message({**defaults, **content.pop("state")})
+        state = RunState.from_message({**LATER_FIELDS, **content.pop("state")})
     except (OSError, ValueError, KeyError, TypeError, AttributeError) as error:
         reason = f"{error} is missing" if isinstance(error, KeyError) else error
         raise RecordError(f"{folders.state} could not be read: {reason}") from error
@@ -194,6 +209,7 @@ _FIELDS: dict[str, tuple[Callable[[Any], bool], str]] = {
     "server_file": (_or_null(_is_file), "the name of a file or null"),
     "server_file_before": (_or_null(_is_file), "the name of a file or null"),
     "tables_file": (_or_null(_is_file), "the name of a file or null"),
+    "ema_file": (_or_null(_is_file), "the name of a file or null"),
     "sites": (_are_tables, "a list of tables"),
     "partition_clients": (_or_null(_is_count), "a whole number from 0 or null"),
     "settings": (_is_table, "a table"),

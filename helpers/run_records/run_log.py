@@ -6,10 +6,19 @@ from typing import Any
 
 from helpers.federated.messages import Averaged, Order, RoundOrder, RunState
 from helpers.federated.weights import Schema, Weights
+from helpers.global_config import Config
 from helpers.run_records import checkpoint, journal
 from helpers.run_records.files import RecordError, RunFolders
 
-STATE_SETTINGS = ("STRATEGY", "UPDATE_DTYPE", "BATCH_NORM")
+STATE_SETTINGS = (
+    "STRATEGY",
+    "UPDATE_DTYPE",
+    "BATCH_NORM",
+    "OPTIMIZER_STATE",
+    "OPTIMIZER",
+    "MOMENTUM",
+    "TRAIN_BODY",
+)
 """Settings that decide what clients and server keep between rounds."""
 
 
@@ -55,7 +64,9 @@ def resume_run(folders: RunFolders, order: Order, schema: Schema) -> tuple[RunSt
     is_changed = facts.get("data_digest") != order.data_digest
     if is_changed or any(before.get(name) != order.settings.get(name) for name in PARTITION_SETTINGS):
         state = replace(state, partition_clients=None)  # only with --force: rows change owners
-    if any(before.get(name) != order.settings.get(name) for name in STATE_SETTINGS):
+    defaults = {name: getattr(Config, name) for name in STATE_SETTINGS}  # settings may be new since then
+    was, now = defaults | before, defaults | order.settings
+    if any(was[name] != now[name] for name in STATE_SETTINGS):
         # Only with --force: states kept under other settings would mislead this run.
         state = replace(state, **checkpoint.NO_STATES)
     checkpoint.commit(folders, state, facts_of(order))  # --force may have changed them
@@ -71,6 +82,7 @@ def commit_round(
     averaged: Averaged,
     rows: journal.Rows,
     sites: list[dict[str, Any]] | None = None,
+    ema: Weights | None = None,
 ) -> RunState:
     """Write a finished round: weights, rows, then the state, which commits them, and CSV files.
 
@@ -82,6 +94,7 @@ def commit_round(
         averaged: names the files of new states.
         rows: of this round, by CSV file; `rounds.csv` has one.
         sites: Site messages of the run, where its clients are sites.
+        ema: average of the global weights over the rounds, with EMA_DECAY.
 
     Raises:
         RecordError: a file could not be written, or the records are not at the previous round.
@@ -95,6 +108,7 @@ def commit_round(
         state,
         round=order.round,
         weights_file=file,
+        ema_file=None if ema is None else checkpoint.save_ema(folders, order.round, schema, ema),
         tables_file=journal.save_rows(folders, order.round, all_rows),
         state_files={**state.state_files, **averaged.state_files},
         server_file=averaged.server_file,
@@ -103,18 +117,19 @@ def commit_round(
         partition_clients=None if sites else order.num_clients,
     )
     [metrics] = rows["rounds.csv"]
-    auc, loss = metrics["roc_auc"], metrics.get("val_loss")
-    if is_better(auc, loss, state):
-        state = replace(
-            state, best_round=order.round, best_roc_auc=auc, best_val_loss=loss, best_weights_file=file
-        )
+    for name, prefix in ((file, ""), (state.ema_file, "ema_")):
+        auc, loss = metrics.get(f"{prefix}roc_auc"), metrics.get(f"{prefix}val_loss")
+        if is_better(auc, loss, state):
+            state = replace(
+                state, best_round=order.round, best_roc_auc=auc, best_val_loss=loss, best_weights_file=name
+            )
     checkpoint.commit(folders, state, facts)
     journal.write_csv_files(folders, all_rows)
     return state
 
 
 def is_better(auc: float | None, loss: float | None, state: RunState) -> bool:
-    """Return whether a round is better than the best: by validation AUC, of equal AUCs by lower loss."""
+    """Return whether a model is better than the best: by validation AUC, of equal AUCs by lower loss."""
     if auc is None or state.best_roc_auc is None:
         return auc is not None
     if auc != state.best_roc_auc:

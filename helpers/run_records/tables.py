@@ -31,6 +31,8 @@ ROUND_COLUMNS = [
     "state_bytes",
     "num_scored",
     "roc_auc_over",
+    "ema_val_loss",
+    "ema_roc_auc",
 ]
 CLIENT_COLUMNS = [
     "round",

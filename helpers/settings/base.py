@@ -15,6 +15,7 @@ from pydantic_settings import (
 )
 
 from helpers.architectures import ARCHITECTURES, OWN
+from helpers.federated.learning_rates import Schedule, rate_factor
 from helpers.federated.quorum import sample_size
 from helpers.federated.strategies import Strategy
 from helpers.settings.description import Description, describe, is_local
@@ -134,6 +135,11 @@ class DerivedSettings(SettingsBase):
         BASE_LR: float
         ARCHITECTURE: str
         LR_SCALING: str
+        LR_SCHEDULE: Schedule
+        LR_WARMUP_ROUNDS: int
+        LR_STEP_ROUNDS: int
+        LR_STEP_FACTOR: float
+        EPOCHS: int
         NUM_CLIENTS: int
         CLIENT_FRACTION: float
         CLIENTS: tuple[int, ...]
@@ -155,6 +161,16 @@ class DerivedSettings(SettingsBase):
         if self.LR_SCALING == "none" or self.num_workers == "auto":  # check_auto refuses both together
             return self.BASE_LR
         return self.BASE_LR * self.num_workers
+
+    def learning_rate_in(self, round_number: int) -> float:
+        """Return the clients' learning rate in a round, by LR_SCHEDULE."""
+        if self.LR_SCHEDULE == "constant" and not self.LR_WARMUP_ROUNDS:
+            return self.learning_rate
+        factor = rate_factor(
+            self.LR_SCHEDULE, round_number, self.EPOCHS, warmup_rounds=self.LR_WARMUP_ROUNDS,
+            step_rounds=self.LR_STEP_ROUNDS, step_factor=self.LR_STEP_FACTOR,
+        )  # fmt: skip
+        return self.learning_rate * factor
 
     @property
     def trains_batch_norm(self) -> bool:
@@ -227,4 +243,4 @@ class DerivedSettings(SettingsBase):
 
 @functools.lru_cache(RUNS_KEPT)
 def _strategy_of(config: DerivedSettings) -> Strategy:
-    return make_strategy({**dict(config), "learning_rate": config.learning_rate})
+    return make_strategy(dict(config))

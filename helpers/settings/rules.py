@@ -36,6 +36,7 @@ def check_auto(settings: Any) -> None:
         "UPDATE_DTYPE": (settings.UPDATE_DTYPE == "int8", other_rows),
         "STRATEGY": (bool(settings.strategy.client_state), other_rows),
         "BATCH_NORM": (settings.BATCH_NORM == "local", other_rows),
+        "OPTIMIZER_STATE": (settings.OPTIMIZER_STATE == "keep", other_rows),
     }
     _refuse(settings, conflicts, "num_workers=auto", "set num_workers to a number, or ")
 
@@ -55,6 +56,7 @@ def check_sites(settings: Any) -> None:
         "num_workers": (settings.num_workers != type(settings).num_workers, live_sites),
         "CLIENTS": (bool(settings.CLIENTS), "all live sites take part; stop the workers of the others"),
         "LR_SCALING": (settings.LR_SCALING != "none", "it multiplies BASE_LR by num_workers"),
+        "EMA_DECAY": (settings.EMA_DECAY > 0, "the sites score one model in a round"),
         "CLASS_WEIGHT": (
             settings.CLASS_WEIGHT == "balanced_global",
             "no site knows the labels of the others; `balanced` uses its own",
@@ -83,6 +85,7 @@ def check_network(settings: Any) -> None:
             else f"there are weights from ImageNet for {bodies}",
         ),
         "TRAIN_BODY": (not settings.TRAIN_BODY and not network.has_body, f"only {bodies} have a body"),
+        "HEAD_ROUNDS": (settings.HEAD_ROUNDS > 0 and not network.has_body, f"only {bodies} have a body"),
         "BATCH_NORM": (
             settings.BATCH_NORM in ("local", "frozen") and not network.has_batch_norm,
             no_averages,
@@ -97,6 +100,80 @@ def check_network(settings: Any) -> None:
                 f"{name}: received {getattr(settings, name)!r} with PRETRAINED=none: what it fixes would "
                 f"never be trained; set PRETRAINED={network.imagenet or 'to a file'}"
             )
+
+
+def check_head_rounds(settings: Any) -> None:
+    """Refuse HEAD_ROUNDS that leave nothing to train after them, or states that do not fit.
+
+    Raises:
+        ConfigError: naming the setting and the one that it does not fit.
+    """
+    if not settings.HEAD_ROUNDS:
+        return
+    is_kept = settings.OPTIMIZER_STATE == "keep"
+    two_states = "a kept optimizer begins after HEAD_ROUNDS, and this state before"
+    conflicts = {
+        "PRETRAINED=none": (settings.PRETRAINED == "none", "a body of random weights would be frozen"),
+        "TRAIN_BODY=false": (not settings.TRAIN_BODY, "the body is frozen in all rounds"),
+        f"EPOCHS={settings.EPOCHS}": (
+            settings.HEAD_ROUNDS >= settings.EPOCHS,
+            "the body would never be trained; raise EPOCHS, or set TRAIN_BODY=false",
+        ),
+        f"STRATEGY={settings.STRATEGY}": (
+            bool(settings.strategy.client_state),
+            "the state of its clients is of all arrays that are trained, which change after HEAD_ROUNDS",
+        ),
+        "OPTIMIZER_STATE=keep and UPDATE_DTYPE=int8": (
+            is_kept and settings.UPDATE_DTYPE == "int8",
+            two_states,
+        ),
+        "OPTIMIZER_STATE=keep and BATCH_NORM=local": (is_kept and settings.BATCH_NORM == "local", two_states),
+    }
+    for condition, conflict in conflicts.items():
+        _refuse(settings, {"HEAD_ROUNDS": conflict}, condition)
+
+
+def check_optimizer(settings: Any) -> None:
+    """Refuse momentum that the optimizer would ignore, and a state that it does not have.
+
+    Raises:
+        ConfigError: naming the setting.
+    """
+    conflicts = {"MOMENTUM": (settings.MOMENTUM > 0, "it is for OPTIMIZER=sgd; Adam has its own")}
+    if settings.OPTIMIZER != "sgd":
+        _refuse(settings, conflicts, f"OPTIMIZER={settings.OPTIMIZER}")
+    if settings.NESTEROV and not settings.MOMENTUM:
+        raise ConfigError("NESTEROV: received True with MOMENTUM=0; set MOMENTUM, such as 0.9")
+    if settings.OPTIMIZER_STATE == "keep" and settings.OPTIMIZER == "sgd" and not settings.MOMENTUM:
+        raise ConfigError(
+            "OPTIMIZER_STATE: received 'keep' with OPTIMIZER=sgd and MOMENTUM=0, which has no state; set "
+            "MOMENTUM, such as 0.9, or leave OPTIMIZER_STATE at its default"
+        )
+
+
+def check_logit_adjustment(settings: Any) -> None:
+    """Refuse class weights with logit adjustment.
+
+    Raises:
+        ConfigError: both are set.
+    """
+    is_weighted = settings.CLASS_WEIGHT != "none"
+    conflicts = {"CLASS_WEIGHT": (is_weighted, "both correct the frequency of the classes")}
+    if settings.LOGIT_ADJUSTMENT:
+        _refuse(settings, conflicts, "LOGIT_ADJUSTMENT=true")
+
+
+def check_schedule(settings: Any) -> None:
+    """Refuse a warm-up that leaves no round to the schedule.
+
+    Raises:
+        ConfigError: naming the setting.
+    """
+    if settings.LR_WARMUP_ROUNDS >= settings.EPOCHS:
+        raise ConfigError(
+            f"LR_WARMUP_ROUNDS: received {settings.LR_WARMUP_ROUNDS} with EPOCHS={settings.EPOCHS}: the "
+            "learning rate would never be reached; use fewer warm-up rounds, or more EPOCHS"
+        )
 
 
 def check_precision(settings: Any) -> None:
@@ -137,6 +214,10 @@ RULES: tuple[Callable[[Any], None], ...] = (
     check_auto,
     check_sites,
     check_network,
+    check_head_rounds,
+    check_optimizer,
+    check_logit_adjustment,
+    check_schedule,
     check_precision,
 )
 """Checked in this order."""

@@ -26,7 +26,7 @@ def make_strategy(settings: Mapping[str, Any]) -> Strategy:
     """Return the strategy that the settings name.
 
     Args:
-        settings: values by name, and `learning_rate`, the clients' rate after LR_SCALING.
+        settings: values by name.
 
     Raises:
         ConfigError: this machine does not allow the user's own class, or it cannot be used.

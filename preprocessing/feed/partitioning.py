@@ -3,6 +3,7 @@
 from functools import lru_cache
 
 import numpy as np
+from numpy.typing import NDArray
 
 from helpers.global_config import Config
 from preprocessing.errors import PreprocessingError, counted
@@ -133,6 +134,19 @@ def sites_of_rows(data: PreparedData, config: Config) -> list[str]:
             f"{counted(missing, 'training image')}; fill it in and prepare the images again"
         )
     return sites
+
+
+def count_classes(data: PreparedData, config: Config, rows: np.ndarray | slice) -> NDArray[np.int64]:
+    """Return the number of training images of each class in rows, int64 (k,)."""
+    return np.bincount(data.labels("train")[rows], minlength=len(config.class_names))
+
+
+def counts_of_all_clients(data: PreparedData, config: Config) -> NDArray[np.int64]:
+    """Return the number of training images of each class of all clients that may take part, int64 (k,)."""
+    if not config.CLIENTS:
+        return count_classes(data, config, slice(None))
+    shares = partition(data, config, count_clients(data, config) or 0)
+    return count_classes(data, config, np.concatenate([shares[client] for client in config.CLIENTS]))
 
 
 def weights_of_classes(data: PreparedData, config: Config, rows: np.ndarray) -> dict[int, float]:

@@ -15,8 +15,14 @@ LONGER = ["--epochs", "3", "--train-batch-size", "4", "--min-clients", "3"]
 KINDS: dict[str, list[str]] = {
     "scaffold": ["--optimizer", "sgd", "--base-lr", "0.01", "--local-epochs", "2", "--strategy", "scaffold"],
     "local": ["--update-dtype", "int8", "--batch-norm", "local"],
+    "kept": [
+        *("--optimizer-state", "keep", "--lr-schedule", "cosine", "--logit-adjustment", "true"),
+        *("--label-smoothing", "0.1", "--ema-decay", "0.5"),
+    ],
 }
-"""Options by name of the run: control variates, and batch normalization and error feedback."""
+"""Options by name of the run: control variates, batch normalization and error feedback, and all of
+docs/training.md that Adam can do.
+"""
 ALL_KINDS = {**KINDS, "plain": []}
 """And a run that remembers nothing: FedAvg, as it is by default."""
 

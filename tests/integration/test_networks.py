@@ -1,6 +1,8 @@
 """Whole runs of another network: what clients compute in, what is saved, what a worker refuses."""
 
 import json
+import subprocess
+import sys
 from pathlib import Path
 
 import albumentations
@@ -8,7 +10,9 @@ import numpy as np
 import pytest
 from albumentations import Compose, HorizontalFlip, RandomGamma
 
-from tests.integration.conftest import Cluster
+from helpers.cluster.versions import ROOT
+from tests.integration.conftest import Cluster, running_cluster, write_images
+from tests.integration.test_faults import finish
 
 
 @pytest.fixture(autouse=True)
@@ -46,3 +50,35 @@ def test_a_function_that_no_worker_allows_and_too_small_images_end_a_run_in_one_
     small = cluster.train("--run", "small", "--architecture", "mobilenet_v3_small")
     assert small.returncode == 2
     assert small.stderr.startswith("error: INPUT_SHAPE: received (16, 16): ARCHITECTURE=mobilenet_v3_small")
+
+
+HEAD_FIRST = [
+    *("--architecture", "mobilenet_v3_small", "--pretrained", "body.weights.h5", "--input-shape", "32,32"),
+    *("--epochs", "3", "--head-rounds", "1", "--optimizer-state", "keep", "--strategy", "fedadam"),
+]
+
+
+@pytest.mark.long
+def test_a_run_that_trains_its_head_first_is_resumed_to_the_bit(tmp_path: Path) -> None:
+    import keras
+
+    body = keras.applications.MobileNetV3Small((32, 32, 3), include_top=False, weights=None)
+    (tmp_path / "pretrained").mkdir()
+    body.save_weights(tmp_path / "pretrained" / "body.weights.h5")
+    write_images(tmp_path / "images", 120)
+    with running_cluster(tmp_path, num_workers=2) as cluster:
+        cluster.environment["DT_PRETRAINED_DIR"] = str(tmp_path / "pretrained")
+        prepare = [sys.executable, "preprocessing/load_and_create_dataset.py", "--input-shape", "32,32"]
+        subprocess.run(prepare, cwd=ROOT, env=cluster.environment, check=True, capture_output=True)
+        cluster.add_workers(2)
+        done = cluster.train("--run", "whole", *HEAD_FIRST)
+        assert done.returncode == 0, done.stderr
+        state_bytes = cluster.table("whole", "rounds.csv")["state_bytes"].tolist()
+        assert state_bytes[0] == 0 < state_bytes[1] < state_bytes[2]  # kept after the rounds of the head
+        training = cluster.start_training("--run", "again", *HEAD_FIRST)
+        cluster.wait_for_task("train:2")
+        training.kill()
+        finish(training)
+        resumed = cluster.train("--resume", "again")
+        assert resumed.returncode == 0, resumed.stderr
+        assert cluster.weights("again", "*.safetensors") == cluster.weights("whole", "*.safetensors")

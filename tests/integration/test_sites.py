@@ -110,7 +110,8 @@ def test_nothing_of_an_image_leaves_a_site_and_nothing_of_the_run_lies_there(apa
 
 
 def test_a_site_leaves_and_comes_back_and_keeps_its_scores(apart: Cluster) -> None:
-    training = apart.start_training("--run", "leaving", "--epochs", "3", *SETTINGS)
+    by_rows = ("--optimizer-state", "keep", "--logit-adjustment", "true")  # functions of a site's own rows
+    training = apart.start_training("--run", "leaving", "--epochs", "3", *by_rows, *SETTINGS)
     try:
         apart.wait_for_task("train:1:1")
         with frozen(training):
@@ -135,6 +136,8 @@ def test_a_site_leaves_and_comes_back_and_keeps_its_scores(apart: Cluster) -> No
     assert clients.groupby("site")["client"].unique().map(list).to_dict() == {
         "north": [0], "south": [1], "west": [2],
     }  # fmt: skip
+    states = apart.weights("leaving", "state-0003-*")
+    assert [name[:12] for name in sorted(states)] == ["state-0003-0", "state-0003-1", "state-0003-2"]
     workers = clients.groupby("site")["worker"].unique()
     assert len({worker for names in workers for worker in names}) == 4  # south's two, no one's twice
     written = written_to_redis(apart)[away:]

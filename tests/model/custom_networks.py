@@ -40,6 +40,10 @@ def without_sigmoid(input_shape):
     return _ending_in(input_shape, layers.Dense(1))
 
 
+def without_bias(input_shape):
+    return _ending_in(input_shape, layers.Dense(1, "sigmoid", use_bias=False))
+
+
 def of_bytes(input_shape):
     return b"a model"
 

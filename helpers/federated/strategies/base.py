@@ -97,7 +97,14 @@ class Strategy:
         raise NotImplementedError
 
     def next_client_state(
-        self, own: Weights, shared: Weights, began: Weights, ended: Weights, *, num_steps: int
+        self,
+        own: Weights,
+        shared: Weights,
+        began: Weights,
+        ended: Weights,
+        *,
+        num_steps: int,
+        learning_rate: float,
     ) -> Weights:
         """Return a client's state after its training.
 
@@ -105,6 +112,7 @@ class Strategy:
             own, shared: as for `gradient_term`.
             began, ended: the trainable arrays before and after the training.
             num_steps: training steps made, > 0.
+            learning_rate: of these steps.
         """
         raise NotImplementedError
 

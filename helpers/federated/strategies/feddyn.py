@@ -40,7 +40,14 @@ class FedDyn(Strategy):
         return [np.negative(g) for g in own]
 
     def next_client_state(
-        self, own: Weights, shared: Weights, began: Weights, ended: Weights, *, num_steps: int
+        self,
+        own: Weights,
+        shared: Weights,
+        began: Weights,
+        ended: Weights,
+        *,
+        num_steps: int,
+        learning_rate: float,
     ) -> Weights:
         """Return g_k − α (w_k − w₀)."""
         alpha = np.float32(self.proximal_mu)

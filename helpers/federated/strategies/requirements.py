@@ -14,6 +14,12 @@ def mean_gradient_from_sgd(settings: Mapping[str, Any]) -> str:
             f"OPTIMIZER: received {settings['OPTIMIZER']!r}: STRATEGY={strategy} derives mean gradients from "
             "the path of plain SGD; set OPTIMIZER=sgd, and BASE_LR to a rate for it, such as 0.01"
         )
+    for name in ("MOMENTUM", "WEIGHT_DECAY", "MAX_GRADIENT_NORM"):
+        if settings[name]:
+            return (
+                f"{name}: received {settings[name]}: STRATEGY={strategy} derives mean gradients from the "
+                f"path of plain SGD; set {name}=0"
+            )
     if settings["PRECISION"] == "mixed_float16":
         return (
             f"PRECISION: received 'mixed_float16' with STRATEGY={strategy}: steps whose gradients overflow "

@@ -29,10 +29,17 @@ class Scaffold(FedAvgUnweighted):
         return [np.subtract(c, c_i) for c, c_i in zip(shared, own, strict=True)]
 
     def next_client_state(
-        self, own: Weights, shared: Weights, began: Weights, ended: Weights, *, num_steps: int
+        self,
+        own: Weights,
+        shared: Weights,
+        began: Weights,
+        ended: Weights,
+        *,
+        num_steps: int,
+        learning_rate: float,
     ) -> Weights:
         """Return c_i − c + (x − y_i) / (K η) (line 12, option II), with η the rate of plain SGD."""
-        steps = np.float32(num_steps * self.settings["learning_rate"])
+        steps = np.float32(num_steps * learning_rate)
         return [
             np.subtract(c_i, c, dtype=np.float32) + np.subtract(x, y, dtype=np.float32) / steps
             for c_i, c, x, y in zip(own, shared, began, ended, strict=True)

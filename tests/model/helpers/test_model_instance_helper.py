@@ -8,6 +8,7 @@ from helpers.architectures.seed_cnn import build_seed_cnn
 from helpers.global_config import Config
 from helpers.local_training.trainer import predict_scores, train_locally
 from helpers.model_instance_helper import ModelInstance, initial_weights, keras_file, model_for
+from helpers.settings.errors import ConfigError
 
 CONFIG = Config(INPUT_SHAPE=(16, 16))
 IMAGES = np.random.default_rng(0).random((12, 16, 16, 3), np.float32)
@@ -157,3 +158,10 @@ def test_batch_norm_momentum_is_what_its_averages_keep() -> None:
         train_locally(instance, initial_weights(CONFIG), first_batch, learning_rate=0.01, seed=[1])
         means.append(instance.model.get_layer("norm_1").moving_mean.numpy())
     np.testing.assert_allclose(means[0], 5 * means[1], rtol=1e-5)  # (1 - 0.5) / (1 - 0.9)
+
+
+def test_a_network_whose_last_layer_has_no_bias_has_no_logits_to_adjust() -> None:
+    name = "tests.model.custom_networks:without_bias"
+    config = Config(INPUT_SHAPE=(16, 16), ARCHITECTURE=name, OWN_ARCHITECTURES=(name,), LOGIT_ADJUSTMENT=True)
+    with pytest.raises(ConfigError, match=f"^LOGIT_ADJUSTMENT: the last layer of {name} has no bias"):
+        model_for(config)

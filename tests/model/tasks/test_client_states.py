@@ -9,12 +9,11 @@ import numpy as np
 import pytest
 import tensorflow as tf
 
-from helpers.federated.client_state import ClientStatePlan
 from helpers.federated.messages import SERVER, Averaged, RoundOrder, States, TrainOrder
 from helpers.federated.replies import ClientReply
 from helpers.federated.weights import Weights
 from helpers.global_config import Config
-from helpers.local_training.client_optimizer import client_optimizer
+from helpers.local_training.client_optimizer import client_optimizer, options_of
 from helpers.local_training.trainer import LocalUpdate, train_locally
 from helpers.model_instance_helper import ModelInstance
 from helpers.run_records.checkpoint import read_state
@@ -25,6 +24,7 @@ from tasks import train_task
 from tasks.aggregate_task import combine
 from tasks.client_states import put_shared_state, put_states
 from tasks.round_record import forget
+from tasks.run_context import _state_plan
 from tasks.update_intake import UpdateIntake
 from tests.model.tasks.labels import Labels
 
@@ -50,28 +50,21 @@ class Simulation:
         self, patch: pytest.MonkeyPatch, folder: Path, layers: list[Any], start: Weights, **settings: Any
     ) -> None:
         self.config = Config(num_workers=3, MIN_CLIENTS=1, BASE_LR=RATE, OPTIMIZER="sgd", **settings)
-        strategy = self.config.strategy
-        optimizer = client_optimizer(
-            "sgd", proximal_mu=strategy.proximal_mu, has_terms=bool(strategy.client_state)
-        )
         model = keras.Sequential([keras.layers.Input((3,)), *layers])
-        self.instance = ModelInstance(model, optimizer)
-        is_private = [self.config.BATCH_NORM == "local" and norm for norm in self.instance.normalizing]
-        is_shared = [
-            trains and not own for trains, own in zip(self.instance.trainable, is_private, strict=True)
-        ]
+        self.instance = ModelInstance(model, client_optimizer(**options_of(self.config)))
+        plan = _state_plan(self.config, self.instance)
+        assert plan is not None
         self.context: Any = SimpleNamespace(
             config=self.config,
             data=Labels(60),
             worker="w",
             instance=self.instance,
-            is_shared=tuple(is_shared),
+            is_shared=plan.shared(self.instance.trainable),
             store=MemoryStore(),
             folders=RunFolders(folder / "metrics", folder / "models"),
+            class_corrections=lambda rows: {},
             key=lambda *parts: ":".join(str(part) for part in parts),
-            state_plan=ClientStatePlan.of(
-                self.instance.schema, is_shared, is_private, self.config.UPDATE_DTYPE, strategy
-            ),
+            state_plan=plan,
         )
         self.weights = start
         self.states: States = {}
@@ -141,9 +134,18 @@ class Simulation:
         self.states = put_states(self.context, state)
 
 
-def test_scaffold_agrees_with_algorithm_1(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+@pytest.mark.parametrize(
+    ("settings", "rates"),
+    [
+        ({}, [RATE] * 4),
+        ({"LR_SCHEDULE": "step", "LR_STEP_ROUNDS": 2, "LR_STEP_FACTOR": 0.5}, [RATE] * 2 + [RATE / 2] * 2),
+    ],
+)
+def test_scaffold_agrees_with_algorithm_1(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, settings: dict[str, Any], rates: list[float]
+) -> None:
     layer = keras.layers.Dense(1, "sigmoid", use_bias=False)
-    run = Simulation(monkeypatch, tmp_path, [layer], [W0.astype(np.float32)], STRATEGY="scaffold")
+    run = Simulation(monkeypatch, tmp_path, [layer], [W0.astype(np.float32)], STRATEGY="scaffold", **settings)
     x, c, c_i = W0.copy(), np.zeros((3, 1)), [np.zeros((3, 1)) for _ in range(3)]
     rounds: list[tuple[list[int], tuple[int, ...]]] = [
         ([0, 1, 2], ()),
@@ -151,7 +153,7 @@ def test_scaffold_agrees_with_algorithm_1(tmp_path: Path, monkeypatch: pytest.Mo
         ([0, 1, 2], (1,)),
         ([1], ()),
     ]
-    for number, (sampled, stopped) in enumerate(rounds, 1):
+    for number, ((sampled, stopped), rate) in enumerate(zip(rounds, rates, strict=True), 1):
         run.round(number, sampled, stopped)
         if number == 2:
             run.resume()
@@ -164,8 +166,8 @@ def test_scaffold_agrees_with_algorithm_1(tmp_path: Path, monkeypatch: pytest.Mo
                     part[k * BATCH : (k + 1) * BATCH].astype(np.float64) for part in (POINTS[i], CLASSES[i])
                 )
                 gradient = a.T @ (1 / (1 + np.exp(-a @ y)) - b) / BATCH
-                y = y - RATE * (gradient - c_i[i] + c)
-            c_plus = c_i[i] - c + (x - y) / (num_steps * RATE)
+                y = y - rate * (gradient - c_i[i] + c)
+            c_plus = c_i[i] - c + (x - y) / (num_steps * rate)
             delta_y.append(y - x)
             delta_c.append(c_plus - c_i[i])
             c_i[i] = c_plus
@@ -206,6 +208,33 @@ def test_feddyn_agrees_with_algorithm_1(tmp_path: Path, monkeypatch: pytest.Monk
         np.testing.assert_allclose(h, np.mean(g, axis=0), atol=1e-12)
     assert abs(x - W0).max() > 0.1
     assert abs(h).max() > 0.02
+
+
+def test_a_client_keeps_the_momentum_of_its_own_rounds(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    layer = keras.layers.Dense(1, "sigmoid", use_bias=False)
+    settings: dict[str, Any] = {"OPTIMIZER_STATE": "keep", "MOMENTUM": 0.9}
+    run = Simulation(monkeypatch, tmp_path, [layer], [W0.astype(np.float32)], **settings)
+    x, velocity = W0.copy(), [np.zeros((3, 1)) for _ in range(3)]
+    rounds: list[list[int]] = [[0, 1, 2], [0, 2], [0, 1, 2], [1]]
+    for number, sampled in enumerate(rounds, 1):
+        run.round(number, sampled)
+        if number == 2:
+            run.resume()
+        ends = []
+        for i in sampled:
+            y = x.copy()
+            for k in range(len(POINTS[i]) // BATCH):
+                a, b = (
+                    part[k * BATCH : (k + 1) * BATCH].astype(np.float64) for part in (POINTS[i], CLASSES[i])
+                )
+                velocity[i] = 0.9 * velocity[i] - RATE * a.T @ (1 / (1 + np.exp(-a @ y)) - b) / BATCH
+                y = y + velocity[i]
+            ends.append(y)
+        x = np.average(ends, axis=0, weights=[len(POINTS[i]) for i in sampled])
+        np.testing.assert_allclose(run.weights[0], x, rtol=0, atol=5e-6)
+    assert abs(velocity[0]).max() > 0.1
 
 
 def test_what_scaffold_costs(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:

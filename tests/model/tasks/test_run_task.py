@@ -3,16 +3,24 @@
 from types import SimpleNamespace
 
 import cv2
+import keras
 import numpy as np
+import tensorflow as tf
 
+from helpers.federated.aggregation import weighted_mean
+from helpers.federated.logit_adjustment import prior_logits
 from helpers.federated.messages import RunState
+from helpers.federated.weights import Weights
 from helpers.global_config import Config
+from helpers.local_training.client_optimizer import client_optimizer
+from helpers.local_training.trainer import predict_scores, train_locally
+from helpers.model_instance_helper import ModelInstance
 from helpers.run_records.files import RunFolders
 from helpers.run_records.tables import TEST_COLUMNS
 from preprocessing.load_and_create_dataset import prepare
 from tasks import run_task
 from tasks.final_test import FinalTest
-from tasks.run_task import _description
+from tasks.run_task import _description, saved_weights
 
 STATE = RunState("r", 0, "w", None, None, None)
 
@@ -60,3 +68,53 @@ def test_results_leave_no_scores_of_an_earlier_end_and_the_card_is_of_the_new_te
     assert "| ROC-AUC | 0.625 | not defined |" in card
     assert "0 = a, 1 = b" in card
     assert "images, 0.750." in card
+
+
+SITES = [
+    {"name": name, "data_digest": "0" * 64, "input_shape": [1, 1, 1], "classes": ["a", "b"], "train": train,
+     "val": [1, 1], "test": [1, 1]}
+    for name, train in (("north", [360, 40]), ("south", [40, 160]))
+]  # fmt: skip
+
+
+def saved_by(monkeypatch, instance: ModelInstance, weights: Weights, labels, sites=(), **settings) -> Weights:
+    monkeypatch.setattr(run_task, "load_arrays", lambda *_: weights)
+    data = SimpleNamespace(labels=lambda split: labels)
+    context = SimpleNamespace(config=Config(**settings), data=data, instance=instance, folders=None)
+    return saved_weights(context, RunState("r", 1, "w", None, None, None, sites=list(sites)), "w")
+
+
+def test_the_saved_model_is_calibrated_to_all_clients(monkeypatch):
+    """Two clients with 10 % and 80 % of class 1, and images of a class that look the same at both."""
+    generator, clients = np.random.default_rng(2), []
+    for negative, positive in ((360, 40), (40, 160)):
+        labels = np.repeat([0, 1], [negative, positive]).astype(np.int32)
+        clients.append((generator.normal(size=(len(labels), 2)) + 1.5 * labels[:, None] - 0.75, labels))
+    points, labels = (np.concatenate(parts) for parts in zip(*clients, strict=True))
+    layers = [keras.layers.Input((2,)), keras.layers.Dense(1, "sigmoid")]
+    instance = ModelInstance(keras.Sequential(layers), client_optimizer("sgd"))
+    weights = [np.zeros((2, 1), np.float32), np.zeros(1, np.float32)]
+    for _ in range(6):
+        updates = []
+        for own_points, own_labels in clients:
+            batch = (own_points.astype(np.float32), own_labels.astype(np.float32).reshape(-1, 1))
+            update = train_locally(
+                instance, weights, tf.data.Dataset.from_tensors(batch).repeat(15), learning_rate=1.0,
+                seed=[0], logit_shifts=prior_logits(np.bincount(own_labels)),
+            )  # fmt: skip
+            updates.append((update.weights, float(len(own_labels))))
+        weights = weighted_mean(updates)
+    np.testing.assert_allclose(weights[0], 1.5, atol=0.3)  # as the densities of the classes say,
+    np.testing.assert_allclose(weights[1], 0, atol=0.3)  # at equal priors
+
+    def mean_probability(saved: Weights) -> float:
+        instance.model.set_weights(saved)
+        return float(predict_scores(instance, points.astype(np.float32)).mean())
+
+    assert saved_by(monkeypatch, instance, weights, labels) is weights
+    saved = saved_by(monkeypatch, instance, weights, labels, LOGIT_ADJUSTMENT=True)
+    np.testing.assert_array_equal(saved[0], weights[0])
+    np.testing.assert_array_equal(saved[1], weights[1] + np.float32(np.log(200.5 / 400.5)))
+    prevalence = 200 / 600
+    assert abs(mean_probability(saved) - prevalence) < 0.02 < abs(mean_probability(weights) - prevalence) / 2
+    assert saved_by(monkeypatch, instance, weights, None, SITES, LOGIT_ADJUSTMENT=True)[1] == saved[1]

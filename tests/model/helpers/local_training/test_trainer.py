@@ -9,6 +9,7 @@ import tensorflow as tf
 
 from helpers.architectures.seed_cnn import build_seed_cnn
 from helpers.federated.aggregation import weighted_mean
+from helpers.federated.logit_adjustment import prior_logits
 from helpers.federated.weights import Weights
 from helpers.global_config import Config
 from helpers.local_training.client_optimizer import GradientTerms, client_optimizer
@@ -17,7 +18,7 @@ from helpers.model_instance_helper import ModelInstance, initial_weights, model_
 from preprocessing.feed.input_pipeline import training_batches
 
 SMALL = {"INPUT_SHAPE": (16, 16)}
-CONFIG = Config(**SMALL)
+CONFIG = Config(BASE_LR=0.01, **SMALL)
 GENERATOR = np.random.default_rng(0)
 IMAGES = GENERATOR.integers(0, 256, (10, 16, 16, 3), np.uint8)
 LABELS = (np.arange(10) % 2).astype(np.int32)
@@ -33,18 +34,21 @@ def assert_same(first: Weights, second: Weights) -> None:
         np.testing.assert_array_equal(a, b)
 
 
-def one_round(config: Config, weights: Weights, seed: list[int], **terms: Any) -> Weights:
+def one_round(
+    config: Config, weights: Weights, seed: list[int], learning_rate: float = 0.01, **terms: Any
+) -> Weights:
     batches = training_batches(
         IMAGES, LABELS, np.arange(10), batch_size=4, epochs=1, augmentation_name="readme", seed=seed
     )
     instance = model_for(config)
-    return train_locally(instance, weights, batches, learning_rate=0.01, seed=seed, **terms).weights
+    update = train_locally(instance, weights, batches, learning_rate=learning_rate, seed=seed, **terms)
+    return update.weights
 
 
-def logistic_model(**terms: Any) -> ModelInstance:
+def logistic_model(**options: Any) -> ModelInstance:
     """p = sigmoid(x · w), without a bias, trained by plain SGD."""
     layers = [keras.layers.Input((3,)), keras.layers.Dense(1, "sigmoid", use_bias=False)]
-    return ModelInstance(keras.Sequential(layers), client_optimizer("sgd", **terms))
+    return ModelInstance(keras.Sequential(layers), client_optimizer("sgd", **options))
 
 
 def gradient(points: np.ndarray, classes: np.ndarray, w: np.ndarray) -> np.ndarray:
@@ -52,10 +56,10 @@ def gradient(points: np.ndarray, classes: np.ndarray, w: np.ndarray) -> np.ndarr
     return points.astype(np.float64).T @ (1 / (1 + np.exp(-points @ w)) - classes) / len(points)
 
 
-def softmax_model(*, xla: bool = False) -> ModelInstance:
+def softmax_model(**options: Any) -> ModelInstance:
     """p = softmax(x · w) of three classes, without a bias, trained by plain SGD."""
     layers = [keras.layers.Input((3,)), keras.layers.Dense(3, "softmax", use_bias=False)]
-    return ModelInstance(keras.Sequential(layers), client_optimizer("sgd"), xla=xla)
+    return ModelInstance(keras.Sequential(layers), client_optimizer("sgd"), **options)
 
 
 def softmax_losses(
@@ -74,17 +78,49 @@ def steps(instance: ModelInstance, weights: Weights, points: Any, classes: Any, 
     return train_locally(instance, weights, batches, learning_rate=0.5, seed=[0]).weights
 
 
-def test_one_client_is_plain_keras_with_a_fresh_optimizer_each_epoch() -> None:
-    federated = initial_weights(CONFIG)
+SGD = {"OPTIMIZER": "sgd", "MOMENTUM": 0.9, "NESTEROV": True}
+
+
+@pytest.mark.parametrize(
+    ("settings", "kind", "options"),
+    [
+        ({}, keras.optimizers.Adam, {}),
+        (
+            {"LR_SCHEDULE": "cosine", "EPOCHS": 3, "OPTIMIZER_STATE": "keep", "WEIGHT_DECAY": 0.1},
+            keras.optimizers.AdamW,
+            {"weight_decay": 0.1},
+        ),
+        (
+            {**SGD, "WEIGHT_DECAY": 0.1, "MAX_GRADIENT_NORM": 0.5, "LABEL_SMOOTHING": 0.2},
+            keras.optimizers.SGD,
+            {"momentum": 0.9, "nesterov": True, "weight_decay": 0.1, "global_clipnorm": 0.5},
+        ),
+    ],
+    ids=["adam", "kept", "sgd"],
+)
+def test_one_client_is_plain_keras(
+    settings: dict[str, Any], kind: type[keras.Optimizer], options: dict[str, Any]
+) -> None:
+    config = Config(BASE_LR=0.01, **settings, **SMALL)
+    federated = initial_weights(config)
+    rates = [0.01, 0.0075, 0.0025] if config.LR_SCHEDULE == "cosine" else [0.01] * 3
+    state: Weights = []
     plain = build_seed_cnn((16, 16, 3))
     plain.set_weights(federated)
-    for number in (1, 2, 3):
+    for number, rate in enumerate(rates, 1):
         seed = [42, number, 0]
-        federated = weighted_mean([(one_round(CONFIG, federated, seed), 10.0)])
+        trained = one_round(config, federated, seed, config.learning_rate_in(number), optimizer_state=state)
+        federated = weighted_mean([(trained, 10.0)])
         dropouts = [layer for layer in plain.layers if isinstance(layer, keras.layers.Dropout)]
         for index, layer in enumerate(dropouts):  # the same masks
             layer.seed_generator.state.assign(np.random.SeedSequence([*seed, index]).generate_state(2))
-        plain.compile(keras.optimizers.Adam(0.01), "binary_crossentropy")
+        if config.OPTIMIZER_STATE == "keep":
+            state = model_for(config).optimizer_state()
+        if number == 1 or not state:
+            optimizer = kind(rate, **options)
+            optimizer.exclude_from_weight_decay(var_names=["bias", "gamma", "beta"])
+            plain.compile(optimizer, keras.losses.BinaryCrossentropy(label_smoothing=config.LABEL_SMOOTHING))
+        optimizer.learning_rate = rate
         batches = training_batches(
             IMAGES, LABELS, np.arange(10), batch_size=4, epochs=1, augmentation_name="readme", seed=seed
         )
@@ -113,19 +149,55 @@ def test_a_full_batch_step_of_every_client_is_the_pooled_gradient_step(num_class
     assert abs(pooled - w0).max() > 0.1  # a step was made
 
 
-@pytest.mark.parametrize("xla", [False, True])
-def test_every_class_counts_in_the_gradient_as_its_weight_says_and_the_loss_is_without(xla: bool) -> None:
+@pytest.mark.parametrize(("xla", "smoothing"), [(False, 0.0), (True, 0.0), (False, 0.3), (True, 0.3)])
+def test_classes_count_as_weights_and_smoothing_say_and_the_loss_is_without(
+    xla: bool, smoothing: float
+) -> None:
     class_weight = {0: 0.5, 1: 3.0, 2: 1.25}
     batches = tf.data.Dataset.from_tensor_slices((POINTS, THREE_CLASSES)).batch(12)
     start = [W0_OF_THREE.astype(np.float32)]
     update = train_locally(
-        softmax_model(xla=xla), start, batches, learning_rate=0.5, seed=[0], class_weight=class_weight
+        softmax_model(xla=xla, label_smoothing=smoothing),
+        start,
+        batches,
+        learning_rate=0.5,
+        seed=[0],
+        class_weight=class_weight,
     )
     labels, losses, gradients = softmax_losses(POINTS, THREE_CLASSES, W0_OF_THREE)
     weight = np.array([class_weight[label] for label in labels])
+    shift = smoothing * (np.eye(3)[labels] - 1 / 3)  # of the target
+    gradients = gradients + POINTS[:, :, None] * shift[:, None, :]
     expected = W0_OF_THREE - 0.5 * (weight[:, None, None] * gradients).mean(axis=0)
     np.testing.assert_allclose(update.weights[0], expected, rtol=0, atol=1e-6)
     assert update.loss == pytest.approx(losses.mean(), abs=1e-6)
+
+
+def linear_model(outputs: int, activation: str) -> ModelInstance:
+    """p = activation(x · w + b), trained by plain SGD."""
+    layers = [keras.layers.Input((3,)), keras.layers.Dense(outputs, activation)]
+    return ModelInstance(keras.Sequential(layers), client_optimizer("sgd"))
+
+
+@pytest.mark.parametrize("counts", [(3, 9), (6, 2, 0)])
+def test_logits_are_adjusted_in_the_gradient_and_nowhere_else(counts: tuple[int, ...]) -> None:
+    generator, is_binary, shifts = np.random.default_rng(5), len(counts) == 2, prior_logits(counts)
+    instance = linear_model(1, "sigmoid") if is_binary else linear_model(3, "softmax")
+    classes = CLASSES if is_binary else THREE_CLASSES
+    w = generator.normal(size=(3, len(shifts)))
+    b = generator.normal(size=len(shifts))
+    batches = tf.data.Dataset.from_tensor_slices((POINTS, classes)).batch(12)
+    start = [w.astype(np.float32), b.astype(np.float32)]
+    update = train_locally(instance, start, batches, learning_rate=0.5, seed=[0], logit_shifts=shifts)
+    logits = POINTS.astype(np.float64) @ w + b + shifts
+    if is_binary:
+        errors = 1 / (1 + np.exp(-logits)) - classes
+    else:
+        p = np.exp(logits) / np.exp(logits).sum(axis=1, keepdims=True)
+        errors = p - np.eye(3)[classes.astype(int).reshape(-1)]
+    np.testing.assert_allclose(update.weights[0], w - 0.5 * POINTS.T @ errors / 12, rtol=0, atol=1e-6)
+    np.testing.assert_allclose(update.weights[1], b - 0.5 * errors.mean(axis=0), rtol=0, atol=1e-6)
+    assert_same(instance.model.get_weights(), update.weights)  # what is evaluated next
 
 
 @pytest.mark.parametrize("optimizer", ["adam", "sgd"])
@@ -136,6 +208,15 @@ def test_a_fedprox_without_its_term_is_fedavg(optimizer: str) -> None:
         config = Config(STRATEGY="fedprox", PROXIMAL_MU=mu, OPTIMIZER=optimizer, **SMALL)
         weights = one_round(config, start, [1])
         assert all((a == b).all() for a, b in zip(weights, plain, strict=True)) is is_equal
+
+
+def test_weights_decay_and_biases_do_not() -> None:
+    layers = [keras.layers.Input((3,)), keras.layers.Dense(1, "sigmoid")]
+    optimizer = client_optimizer("sgd", weight_decay=0.5, global_clipnorm=1e-9)  # nothing but the decay
+    instance = ModelInstance(keras.Sequential(layers), optimizer)
+    kernel, bias = steps(instance, [np.ones((3, 1), np.float32), np.ones(1, np.float32)], POINTS, CLASSES, 4)
+    np.testing.assert_allclose(kernel, 0.75**3, rtol=1e-6)  # three steps of 1 - 0.5 · 0.5
+    np.testing.assert_allclose(bias, 1, rtol=1e-6)
 
 
 @pytest.mark.parametrize("mu", [0.0, 0.3, 1.5])

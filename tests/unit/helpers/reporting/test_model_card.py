@@ -89,6 +89,11 @@ def test_contains_the_facts_of_the_records(root):
     assert "No audit for copies and leaks is recorded." in said
 
 
+def test_the_average_over_the_rounds_is_named(root):
+    change(root / "models/first/best.json", is_ema=True)
+    assert "`best.keras`, the average over the rounds up to round 3 of 3, the round with" in card(root)
+
+
 def test_operating_points_by_hand(root):
     labels, scores = np.array([0, 0, 0, 1, 1]), np.array([0.1, 0.45, 0.9, 0.42, 0.8])
     np.savez(root / "metrics/first/scores.npz", test_labels=labels, test_scores=scores)

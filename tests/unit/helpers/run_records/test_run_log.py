@@ -57,11 +57,15 @@ def order(round_number: int) -> RoundOrder:
 
 def commit(
     folders: RunFolders, round_number: int, auc: float | None, state_files=None, server_file=None, loss=0.5,
-    partition=(),
+    partition=(), ema_auc=None,
 ):  # fmt: skip
     reply = ClientReply(round_number, 0, 0, "w", "ok", num_examples=5, train_loss=0.1 + 0.2)
     metrics = dict.fromkeys(METRICS, 0.5) | {"roc_auc": auc, "val_loss": loss}
     row = round_row(round_number, [reply], 1.0, 0.5) | metrics
+    ema = None
+    if ema_auc is not None:
+        row |= {"ema_val_loss": loss, "ema_roc_auc": ema_auc}
+        ema = weights_of(10 + round_number)
     clients = [client_row(reply, metrics | {"val_loss": 0.7, "specificity": 0.25})]
     weights = weights_of(round_number)
     evaluation = evaluate(np.array([0, 1, 2, 2]), np.full((4, 3), 1 / 3))
@@ -73,7 +77,7 @@ def commit(
         "classes.csv": [{"round": round_number, **values} for values in classes],
         "partition.csv": list(partition),
     }
-    return commit_round(folders, order(round_number), SCHEMA, weights, averaged, rows)
+    return commit_round(folders, order(round_number), SCHEMA, weights, averaged, rows, ema=ema)
 
 
 @pytest.fixture
@@ -92,8 +96,8 @@ def test_rounds_become_rows(folders: RunFolders) -> None:
     commit(folders, 1, 0.6)
     commit(folders, 2, None)
     text = (folders.metrics / "rounds.csv").read_text().splitlines()
-    assert text[1] == "1,1,5,0.30000000000000004,0.5,0.5,0.5,0.5,0.5,0.6,1.0,0,0,,,,,,0.5,0,,"
-    assert text[2] == "2,1,5,0.30000000000000004,0.5,0.5,0.5,0.5,0.5,,1.0,0,0,,,,,,0.5,0,,"
+    assert text[1] == "1,1,5,0.30000000000000004,0.5,0.5,0.5,0.5,0.5,0.6,1.0,0,0,,,,,,0.5,0,,,,"
+    assert text[2] == "2,1,5,0.30000000000000004,0.5,0.5,0.5,0.5,0.5,,1.0,0,0,,,,,,0.5,0,,,,"
     header, first, _ = (folders.metrics / "clients.csv").read_text().splitlines()
     assert header.endswith(",error,state_bytes,val_loss,val_recall,val_specificity,site")
     assert first == "1,0,w,ok,5,0.30000000000000004,0.5,0.6,0.0,0.0,0.0,0,0,,0,0.7,0.5,0.25,"
@@ -111,6 +115,21 @@ def test_best_is_the_first_round_of_the_highest_auc(folders: RunFolders) -> None
     np.testing.assert_array_equal(best[0], weights_of(3)[0])
     kept = {file.name for file in folders.models.glob("weights-*")}
     assert kept == {state.weights_file, state.best_weights_file}
+
+
+def test_the_average_over_the_rounds_is_one_more_candidate(folders: RunFolders) -> None:
+    aucs = [(0.6, 0.6), (0.7, 0.8), (0.8, 0.8), (0.7, 0.7)]  # of equal ones, that of the round
+    expected = [(1, "weights-0001"), (2, "ema-0002"), (2, "ema-0002"), (2, "ema-0002")]
+    for round_number, ((auc, of_ema), best) in enumerate(zip(aucs, expected, strict=True), 1):
+        state = commit(folders, round_number, auc, ema_auc=of_ema)
+        assert (state.best_round, state.best_weights_file.rpartition("-")[0]) == best
+    assert load_arrays(folders, state.best_weights_file, SCHEMA)[0][0] == 12
+    assert read_state(folders)[0] == state
+    kept = {file.name for file in folders.models.glob("*.safetensors")}
+    assert kept == {state.weights_file, state.best_weights_file, state.ema_file}
+    rows = (folders.metrics / "rounds.csv").read_text().splitlines()
+    assert rows[0].endswith(",ema_val_loss,ema_roc_auc")
+    assert rows[2].endswith(",0.5,0.8")
 
 
 def test_of_equal_aucs_the_lower_loss_is_best(folders: RunFolders) -> None:
@@ -235,7 +254,7 @@ def test_an_aggregation_repeated_after_its_commit_gets_the_same_server_state(
     assert server_state_at(folders, 3) == 12
 
 
-@pytest.mark.parametrize("setting", ["STRATEGY", "UPDATE_DTYPE", "BATCH_NORM"])
+@pytest.mark.parametrize("setting", ["STRATEGY", "UPDATE_DTYPE", "BATCH_NORM", "OPTIMIZER_STATE", "MOMENTUM"])
 def test_forced_other_settings_drop_the_states(folders: RunFolders, setting: str) -> None:
     commit(folders, 1, 0.6, save_states(folders, 1, 0, 1), save_momentum(folders, 1))
     changed = replace(order(0), settings={"EPOCHS": 9, setting: "another"})

@@ -24,6 +24,7 @@ def test_clients_must_exist_and_differ(clients, message):
         ("LR_SCALING", "linear"),
         ("UPDATE_DTYPE", "int8"),
         ("BATCH_NORM", "local"),
+        ("OPTIMIZER_STATE", "keep"),
     ],
 )
 def test_auto_refuses_what_needs_a_fixed_number_of_clients(name, value):
@@ -43,6 +44,7 @@ def test_auto_refuses_what_needs_a_fixed_number_of_clients(name, value):
         ("CLIENTS", "0,1"),
         ("LR_SCALING", "linear"),
         ("CLASS_WEIGHT", "balanced_global"),
+        ("EMA_DECAY", 0.9),
     ],
 )
 def test_sites_refuse_what_needs_all_images_in_one_place(name, value):
@@ -84,9 +86,21 @@ def test_sites_refuse_what_needs_all_images_in_one_place(name, value):
         ),
         ({"BATCH_NORM": "frozen"}, "BATCH_NORM: received 'frozen' with PRETRAINED=none"),
         ({"PRECISION": "mixed_bfloat16", "TRAIN_STEP": "fast"}, "PRECISION: .* set TRAIN_STEP=plain"),
+        ({"HEAD_ROUNDS": 2}, "HEAD_ROUNDS: received 2 with ARCHITECTURE=seed_cnn: only efficientnet"),
+        ({"MOMENTUM": 0.9}, "MOMENTUM: received 0.9 with OPTIMIZER=adam: it is for OPTIMIZER=sgd"),
+        (
+            {"OPTIMIZER": "sgd", "OPTIMIZER_STATE": "keep"},
+            "OPTIMIZER_STATE: received 'keep' with OPTIMIZER=sgd and MOMENTUM=0, which has no state",
+        ),
+        (
+            {"LOGIT_ADJUSTMENT": True, "CLASS_WEIGHT": "balanced"},
+            "CLASS_WEIGHT: received 'balanced' with LOGIT_ADJUSTMENT=true: both correct the frequency",
+        ),
+        ({"LR_WARMUP_ROUNDS": 5, "EPOCHS": 5}, "LR_WARMUP_ROUNDS: received 5 with EPOCHS=5: the learning"),
+        ({"OPTIMIZER": "sgd", "NESTEROV": True}, "NESTEROV: received True with MOMENTUM=0; set MOMENTUM"),
     ],
 )
-def test_what_a_network_or_a_precision_cannot_do_is_refused(settings, message):
+def test_what_a_network_an_optimizer_or_a_precision_cannot_do_is_refused(settings, message):
     with pytest.raises(ConfigError, match=f"^{message}"):
         Config.load(**settings)
 
@@ -98,3 +112,26 @@ def test_what_a_network_can_do_is_accepted():
     Config.load(
         ARCHITECTURE="mobilenet_v3_small", PRETRAINED="imagenet", TRAIN_BODY="false", BATCH_NORM="local"
     )
+
+
+HEAD = {"ARCHITECTURE": "mobilenet_v3_small", "PRETRAINED": "imagenet", "HEAD_ROUNDS": 2}
+
+
+@pytest.mark.parametrize(
+    ("settings", "message"),
+    [
+        ({"PRETRAINED": "none"}, "PRETRAINED=none: a body of random weights would be frozen"),
+        ({"TRAIN_BODY": False}, "TRAIN_BODY=false: the body is frozen in all rounds"),
+        ({"EPOCHS": 2}, "EPOCHS=2: the body would never be trained"),
+        ({"STRATEGY": "feddyn"}, "STRATEGY=feddyn: the state of its clients"),
+        (
+            {"OPTIMIZER_STATE": "keep", "UPDATE_DTYPE": "int8"},
+            "OPTIMIZER_STATE=keep and UPDATE_DTYPE=int8: a",
+        ),
+        ({"OPTIMIZER_STATE": "keep", "BATCH_NORM": "local"}, "OPTIMIZER_STATE=keep and BATCH_NORM"),
+    ],
+)
+def test_what_does_not_fit_rounds_of_the_head_is_refused(settings, message):
+    Config.load(**HEAD, OPTIMIZER_STATE="keep")
+    with pytest.raises(ConfigError, match=f"^HEAD_ROUNDS: received 2 with {message}"):
+        Config.load(**HEAD | settings)

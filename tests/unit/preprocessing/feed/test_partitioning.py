@@ -11,6 +11,7 @@ from preprocessing.errors import PreprocessingError
 from preprocessing.feed.partitioning import (
     class_weight,
     count_clients,
+    counts_of_all_clients,
     most_clients,
     partition,
     resolve_partition,
@@ -171,3 +172,11 @@ def test_a_partition_is_computed_once_for_the_same_data_and_settings():
     ):
         assert other[0] is not shares[0]
     assert len(partition(data, config, 4)) == 4
+
+
+def test_the_classes_of_all_clients_are_those_of_clients_that_may_take_part() -> None:
+    data = data_of(sites="aabbbc")  # labels 0, 1, 0, 1, 0, 1
+    by_site = {"PARTITION": "site", "SITE_COLUMN": "device"}
+    for clients, expected in (((), [3, 3]), ((1,), [2, 1]), ((2, 0), [1, 2])):
+        assert counts_of_all_clients(data, Config(CLIENTS=clients, **by_site)).tolist() == expected
+    assert counts_of_all_clients(data, Config(num_workers="auto")).tolist() == [3, 3]

@@ -16,7 +16,7 @@ DEFAULTS = {name: getattr(Config(), name) for name in Config.model_fields}
 
 def make(name: str, **settings: Any) -> Strategy:
     """Return a strategy with settings at their defaults, apart from those named."""
-    values = {**DEFAULTS, "learning_rate": DEFAULTS["BASE_LR"], "STRATEGY": name, **settings}
+    values = {**DEFAULTS, "STRATEGY": name, **settings}
     return STRATEGIES[name](values)
 
 

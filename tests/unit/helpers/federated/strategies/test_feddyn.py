@@ -34,7 +34,7 @@ def test_a_client_by_hand() -> None:
     strategy = dynamic()
     assert strategy.proximal_mu == ALPHA
     assert strategy.gradient_term(own, [])[0].tolist() == [-3, -0.5]
-    (after,) = strategy.next_client_state(own, [], began, ended, num_steps=7)
+    (after,) = strategy.next_client_state(own, [], began, ended, num_steps=7, learning_rate=0.5)
     assert after.tolist() == [2.5, 1.5]
     assert after.dtype == np.float32
 
@@ -81,7 +81,9 @@ class Simulation:
             x = x - 0.1 * (gradient + term + strategy.proximal_mu * (x - start))
         if strategy.client_state:
             own = self.own[client]
-            self.own[client] = strategy.next_client_state(own, [], [start], [x], num_steps=num_steps)
+            self.own[client] = strategy.next_client_state(
+                own, [], [start], [x], num_steps=num_steps, learning_rate=0.5
+            )
         return [x]
 
     def error(self) -> float:

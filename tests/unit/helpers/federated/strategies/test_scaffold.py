@@ -9,7 +9,7 @@ from helpers.federated.strategies.base import Update
 from tests.unit.helpers.federated.strategies.crowds import update
 from tests.unit.helpers.federated.strategies.rounds import make, server
 
-SGD = {"OPTIMIZER": "sgd", "learning_rate": 0.5}
+SGD = {"OPTIMIZER": "sgd"}
 
 
 def test_control_variates_by_hand() -> None:
@@ -18,7 +18,7 @@ def test_control_variates_by_hand() -> None:
     assert strategy.gradient_term(c_i, c)[0].tolist() == [2, 3]
     began, ended = [np.array([1.0, 1.0], np.float32)], [np.array([0.0, 2.0], np.float32)]
     # 4 steps at .5: (1, -1) / 2 is the mean direction; less the correction it is (-1.5, -3.5).
-    (after,) = strategy.next_client_state(c_i, c, began, ended, num_steps=4)
+    (after,) = strategy.next_client_state(c_i, c, began, ended, num_steps=4, learning_rate=0.5)
     assert after.tolist() == [-1.5, -3.5]
     assert after.dtype == np.float32
 
@@ -50,6 +50,9 @@ def test_every_client_counts_alike() -> None:
             {**SGD, "UPDATE_DTYPE": "int8"},
             "UPDATE_DTYPE: received 'int8': with STRATEGY=scaffold clients",
         ),
+        ({**SGD, "MOMENTUM": 0.9}, "MOMENTUM: received 0.9: STRATEGY=scaffold derives mean gradients"),
+        ({**SGD, "WEIGHT_DECAY": 0.1}, "WEIGHT_DECAY: received 0.1: STRATEGY=scaffold"),
+        ({**SGD, "MAX_GRADIENT_NORM": 1.0}, "MAX_GRADIENT_NORM: received 1.0: STRATEGY=scaffold"),
         (SGD, ""),
     ],
 )
