@@ -283,6 +283,11 @@ class Config(DerivedSettings):
         "candidate for the best model. 0 keeps none.",
         "per round", ge=0, lt=1,
     )  # fmt: skip
+    CHOICE: Literal["best", "smoothed"] = setting(
+        "best",
+        "Which round has the best model: that of the highest validation ROC-AUC (`best`), or of the highest "
+        "mean over the round and the two before it (`smoothed`), which is less by chance.",
+    )
     PATIENCE: int = setting(
         0,
         "Stop after this many rounds without a better validation ROC-AUC. 0 never stops early.",

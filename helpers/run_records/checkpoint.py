@@ -13,6 +13,7 @@ from helpers.weight_store.codec import Buffers, CodecError, decode, encode, star
 
 STATE_FORMAT = 1
 NO_STATES: dict[str, Any] = {"state_files": {}, "server_file": None, "server_file_before": None}
+NO_BEST: dict[str, Any] = dict.fromkeys(("best_round", "best_roc_auc", "best_val_loss", "best_weights_file"))
 LATER_FIELDS: dict[str, Any] = {
     **NO_STATES,
     "sites": [],

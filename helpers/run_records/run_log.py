@@ -1,6 +1,7 @@
 """Log of a run: its records are started, extended by each round, and resumed."""
 
 import shutil
+from collections.abc import Mapping, Sequence
 from dataclasses import replace
 from typing import Any
 
@@ -21,6 +22,9 @@ STATE_SETTINGS = (
 )
 """Settings that decide what clients and server keep between rounds."""
 
+
+SMOOTHED_ROUNDS = 3
+"""Number of rounds over which `CHOICE=smoothed` takes the mean: a round and those before it."""
 
 PARTITION_SETTINGS = ("PARTITION", "SEED", "DIRICHLET_ALPHA", "SITE_COLUMN")
 """The settings that decide which client has which rows, next to the number of clients."""
@@ -69,6 +73,8 @@ def resume_run(folders: RunFolders, order: Order, schema: Schema) -> tuple[RunSt
     if any(was[name] != now[name] for name in STATE_SETTINGS):
         # Only with --force: states kept under other settings would mislead this run.
         state = replace(state, **checkpoint.NO_STATES)
+    if before.get("CHOICE", Config.CHOICE) != order.settings.get("CHOICE", Config.CHOICE):
+        state = replace(state, **checkpoint.NO_BEST)  # only with --force: means and single AUCs differ
     checkpoint.commit(folders, state, facts_of(order))  # --force may have changed them
     journal.write_csv_files(folders, rows)
     return state, weights
@@ -116,16 +122,40 @@ def commit_round(
         sites=sites or [],
         partition_clients=None if sites else order.num_clients,
     )
-    [metrics] = rows["rounds.csv"]
-    for name, prefix in ((file, ""), (state.ema_file, "ema_")):
-        auc, loss = metrics.get(f"{prefix}roc_auc"), metrics.get(f"{prefix}val_loss")
-        if is_better(auc, loss, state):
-            state = replace(
-                state, best_round=order.round, best_roc_auc=auc, best_val_loss=loss, best_weights_file=name
-            )
+    state = choose_best(state, all_rows["rounds.csv"], order.settings.get("CHOICE") == "smoothed")
     checkpoint.commit(folders, state, facts)
     journal.write_csv_files(folders, all_rows)
     return state
+
+
+def choose_best(state: RunState, rounds: Sequence[Mapping[str, Any]], is_smoothed: bool) -> RunState:
+    """Return the state with the best model so far, which may be one of the last round.
+
+    The round's own model is a candidate and, with EMA_DECAY, so is the average over the rounds.
+
+    Args:
+        state: after the last round.
+        rounds: rows of rounds.csv, up to the last round.
+        is_smoothed: compare means of the AUC over SMOOTHED_ROUNDS rounds. The rounds before the first such
+            mean lose to any later one.
+    """
+    window = SMOOTHED_ROUNDS if is_smoothed else 1
+    if state.round <= window:
+        state = replace(state, **checkpoint.NO_BEST)
+    for file, prefix in ((state.weights_file, ""), (state.ema_file, "ema_")):
+        auc = _mean([row.get(f"{prefix}roc_auc") for row in rounds[-window:]])
+        loss = rounds[-1].get(f"{prefix}val_loss")
+        if is_better(auc, loss, state):
+            state = replace(
+                state, best_round=state.round, best_roc_auc=auc, best_val_loss=loss, best_weights_file=file
+            )
+    return state
+
+
+def _mean(aucs: Sequence[float | None]) -> float | None:
+    """Return the mean; None if one is not defined."""
+    known = [auc for auc in aucs if auc is not None]
+    return sum(known) / len(known) if len(known) == len(aucs) else None
 
 
 def is_better(auc: float | None, loss: float | None, state: RunState) -> bool:

@@ -14,7 +14,7 @@ import numpy as np
 import pytest
 
 from helpers.evaluation.metrics import evaluate
-from helpers.federated.messages import Averaged, RoundOrder
+from helpers.federated.messages import Averaged, RoundOrder, RunState
 from helpers.federated.replies import ClientReply
 from helpers.federated.rounds import has_lost_patience
 from helpers.federated.weights import schema_of
@@ -27,6 +27,7 @@ from helpers.run_records.checkpoint import (
 from helpers.run_records.files import RecordError, RunFolders, write_whole
 from helpers.run_records.run_log import (
     begin_run,
+    choose_best,
     commit_round,
     is_better,
     resume_run,
@@ -51,13 +52,15 @@ def weights_of(value: float) -> list[np.ndarray]:
 SCHEMA = schema_of(NAMES, weights_of(0))
 
 
-def order(round_number: int) -> RoundOrder:
-    return RoundOrder("r", "s", {"EPOCHS": 9}, "digest", {}, 0, round_number, [0], {}, 0.0, num_clients=1)
+def order(round_number: int, settings=()) -> RoundOrder:
+    return RoundOrder(
+        "r", "s", {"EPOCHS": 9, **dict(settings)}, "digest", {}, 0, round_number, [0], {}, 0.0, num_clients=1
+    )
 
 
 def commit(
     folders: RunFolders, round_number: int, auc: float | None, state_files=None, server_file=None, loss=0.5,
-    partition=(), ema_auc=None,
+    partition=(), ema_auc=None, settings=(),
 ):  # fmt: skip
     reply = ClientReply(round_number, 0, 0, "w", "ok", num_examples=5, train_loss=0.1 + 0.2)
     metrics = dict.fromkeys(METRICS, 0.5) | {"roc_auc": auc, "val_loss": loss}
@@ -77,7 +80,7 @@ def commit(
         "classes.csv": [{"round": round_number, **values} for values in classes],
         "partition.csv": list(partition),
     }
-    return commit_round(folders, order(round_number), SCHEMA, weights, averaged, rows, ema=ema)
+    return commit_round(folders, order(round_number, settings), SCHEMA, weights, averaged, rows, ema=ema)
 
 
 @pytest.fixture
@@ -138,6 +141,50 @@ def test_of_equal_aucs_the_lower_loss_is_best(folders: RunFolders) -> None:
     assert (state.best_round, state.best_roc_auc, state.best_val_loss) == (3, 1.0, 0.1)
     assert not has_lost_patience(state, 2)
     assert has_lost_patience(state, 1)
+
+
+def chosen(
+    rounds: list[dict[str, float | None]], *, is_smoothed: bool
+) -> list[tuple[int | None, str | None]]:
+    """Return the best round and its file after each round."""
+    state = RunState("r", 0, "w0", None, None, None)
+    best = []
+    for number in range(1, len(rounds) + 1):
+        state = replace(state, round=number, weights_file=f"w{number}", ema_file=f"ema{number}")
+        state = choose_best(state, rounds[:number], is_smoothed)
+        assert choose_best(state, rounds[:number], is_smoothed) == state  # a commit that is repeated
+        best.append((state.best_round, state.best_weights_file))
+    return best
+
+
+def test_a_smoothed_choice_is_not_misled_by_one_lucky_round() -> None:
+    aucs = [0.9, 0.5, 0.6, 0.6, 0.9, 0.5, 0.7, 0.8, 0.7, None, 0.9]
+    rounds = [{"roc_auc": auc, "val_loss": 0.5} for auc in aucs]
+    single = [number for number, _ in chosen(rounds, is_smoothed=False)]
+    assert single == [1] * 11
+    smoothed = [number for number, _ in chosen(rounds, is_smoothed=True)]
+    # Means of three: .667 (3), .567, .7 (5), .667, .7, .667, .733 (9), and none with the undefined round.
+    assert smoothed == [1, 2, 3, 3, 5, 5, 5, 5, 9, 9, 9]
+
+
+def test_a_smoothed_choice_includes_the_average_over_the_rounds() -> None:
+    pairs = [(0.5, 0.6), (0.6, 0.6), (0.7, 0.6), (0.6, 0.8), (0.6, 0.7)]
+    rounds = [
+        {"roc_auc": auc, "val_loss": 0.5, "ema_roc_auc": ema, "ema_val_loss": 0.5} for auc, ema in pairs
+    ]
+    best = chosen(rounds, is_smoothed=True)
+    assert best == [(1, "ema1"), (2, "ema2"), (3, "w3"), (4, "ema4"), (5, "ema5")]
+
+
+def test_a_smoothed_choice_is_resumed(folders: RunFolders) -> None:
+    smoothed = {"CHOICE": "smoothed"}
+    begin_run(folders, order(0, smoothed), SCHEMA, weights_of(0))
+    for number, auc in enumerate([0.9, 0.5, 0.6, 0.7], start=1):
+        state = commit(folders, number, auc, settings=smoothed)
+        assert resume_run(folders, order(0, smoothed), SCHEMA)[0] == state
+    assert (state.best_round, state.best_roc_auc) == (3, (0.9 + 0.5 + 0.6) / 3)
+    other, _ = resume_run(folders, order(0), SCHEMA)  # with --force: single AUCs and means are not compared
+    assert (other.best_round, other.best_weights_file) == (None, None)
 
 
 def test_the_state_of_an_older_run_keeps_its_best_round_at_equal_auc(folders: RunFolders) -> None:
