@@ -10,7 +10,7 @@ from click import ClickException
 from kombu.entity import Exchange, Queue
 
 from helpers.cluster.errors import ClusterError, NameTaken
-from helpers.cluster.keys import SITE_QUEUE
+from helpers.cluster.keys import SITE_QUEUE, namespace
 from helpers.cluster.process_tuning import tune_process, without_remarks
 from helpers.cluster.worker_logging import LOG_FORMAT, quiet_logging
 from helpers.cluster.worker_pool import check_pool
@@ -62,6 +62,7 @@ def _settings() -> dict[str, Any]:
         "worker_log_format": LOG_FORMAT,
         # A solo worker acknowledges when the task ends; a shorter time would run long tasks twice.
         "broker_transport_options": {
+            "global_keyprefix": namespace(),
             "visibility_timeout": DAY_S,
             "health_check_interval": 25,
             "socket_keepalive": True,
@@ -69,6 +70,7 @@ def _settings() -> dict[str, Any]:
             "socket_connect_timeout": 10,
         },
         "result_backend_transport_options": {
+            "global_keyprefix": namespace(),
             "retry_policy": {"max_retries": 60, "interval_max": 5},
             "visibility_timeout": DAY_S,
         },

@@ -35,7 +35,7 @@ def run_training(options: argparse.Namespace, config: Config, run: str) -> None:
     """Run a training from its start, or from where it stopped, and print its results.
 
     Args:
-        options: `resume`, `force`, `overwrite` and `tensorboard` of the command line.
+        options: `resume`, `force`, `overwrite`, `take_over` and `tensorboard` of the command line.
         config, run: its settings and name.
 
     Raises:
@@ -49,6 +49,7 @@ def run_training(options: argparse.Namespace, config: Config, run: str) -> None:
     from commands.training_parts import make_cohorts, make_executor
     from helpers.cluster.connection import check_reachable, connect
     from helpers.cluster.job_board import JobBoard
+    from helpers.cluster.ownership import take_run_over
     from helpers.cluster.versions import versions_here
     from helpers.monitoring.registry import make_observers
     from helpers.monitoring.result_tables import print_results
@@ -78,21 +79,22 @@ def run_training(options: argparse.Namespace, config: Config, run: str) -> None:
     )  # fmt: skip
     board = JobBoard(client, run, session=uuid.uuid4().hex[:12])
     executor = make_executor(config, client, board, facts, observer)
-    board.take_over()  # an earlier orchestrator of this run has no effect any more
+    take_run_over(board, force=options.take_over, notice=observer.notice)
     try:
         cohorts = make_cohorts(config, data, executor, observer)
-        state = run_all_rounds(config, run, is_resumed, executor, cohorts, observer)
-        test = executor.finish_run(state, cohorts)["test"]
+        state = run_all_rounds(options, config, run, executor, cohorts, observer)
+        answer = executor.finish_run(state, cohorts)
     finally:
         observer.close()
         with contextlib.suppress(redis.RedisError):
             board.close()
     rounds = read_table(folders.metrics / "rounds.csv", ROUND_COLUMNS)
-    print_results(console, rounds, test, config.class_names, folders.results)
+    places = folders.results_found(answer["results"])
+    print_results(console, rounds, answer["test"], config.class_names, places)
 
 
 def run_all_rounds(
-    config: Config, run: str, is_resumed: bool, executor: "ChordExecutor", cohorts: "Cohorts",
+    options: argparse.Namespace, config: Config, run: str, executor: "ChordExecutor", cohorts: "Cohorts",
     observer: "Observer",
 ) -> "RunState":  # fmt: skip
     """Start or resume the run, run its rounds and return its state.
@@ -115,7 +117,7 @@ def run_all_rounds(
             raise QuorumMissed(f"round {state.round + 1}: {shortage}")
         return cohort
 
-    started = executor.start_run(resume=is_resumed)
+    started = executor.start_run(resume=bool(options.resume), overwrite=options.overwrite)
     state = RunState.from_message(started["state"])
     observer.run_started(run, state, config.EPOCHS)
     interruption = Interruption(observer.notice)

@@ -113,6 +113,7 @@ def train_here(
     resume: str | None = None,
     overwrite: bool = False,
     force: bool = False,
+    take_over: bool = False,
     compare: bool = False,
     tensorboard: bool = False,
     workers: int | None = None,
@@ -124,7 +125,7 @@ def train_here(
     Args:
         run: name of a new run; None means date and time.
         resume: name of a run to go on with, in place of `run`.
-        overwrite, force, compare, tensorboard: as the options of the training command.
+        overwrite, force, take_over, compare, tensorboard: as the options of the training command.
         workers: number of workers, and of clients unless a setting gives it.
         say: receives each line of output.
         **settings: settings by name, such as EPOCHS=5 or DATA_DIR="my_images".
@@ -135,9 +136,12 @@ def train_here(
     """
     if run and resume:
         raise UserError("run and resume are both given: name one of them")
+    if "NAMESPACE" in settings:
+        raise UserError("NAMESPACE: set DT_NAMESPACE in the environment, before Python starts")
     checked = Config.load(**settings)
     names = {"--run": run, "--resume": resume}
-    flags = {"overwrite": overwrite, "force": force, "compare": compare, "tensorboard": tensorboard}
+    flags = {"overwrite": overwrite, "force": force, "take-over": take_over, "compare": compare}
+    flags["tensorboard"] = tensorboard
     arguments = [word for option, value in names.items() if value for word in (option, value)]
     arguments += ["--resume-with", COMMAND]
     arguments += [f"--{flag}" for flag, is_set in flags.items() if is_set]

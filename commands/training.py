@@ -16,7 +16,7 @@ RunTraining = Callable[[argparse.Namespace, Config, str], None]
 def run_command(options: argparse.Namespace, run_training: RunTraining) -> int:
     """Train as the command line says; return the exit status."""
     from helpers.cluster.connection import redact
-    from helpers.cluster.errors import ClusterError
+    from helpers.cluster.errors import ClusterError, RunTakenOver
     from helpers.cluster.refusals import translating
 
     try:
@@ -32,7 +32,9 @@ def run_command(options: argparse.Namespace, run_training: RunTraining) -> int:
         print(f"error: {printable(error)}", file=sys.stderr)
         return 2
     except ClusterError as error:
-        print(f"error: {printable(error)}{_how_to_resume(config, run, options)}", file=sys.stderr)
+        goes_on = isinstance(error, RunTakenOver)
+        hint = "" if goes_on else _how_to_resume(config, run, options)
+        print(f"error: {printable(error)}{hint}", file=sys.stderr)
         return error.exit_status
     except KeyboardInterrupt:
         print(f"stopped{_how_to_resume(config, run, options)}", file=sys.stderr)

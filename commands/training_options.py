@@ -43,6 +43,9 @@ def add_options(parser: argparse.ArgumentParser) -> None:
     )
     parser.add_argument("--tensorboard", action="store_true", help="also write metrics/<run>/tensorboard")
     parser.add_argument("--overwrite", action="store_true", help="replace a run of the same name")
+    parser.add_argument(
+        "--take-over", action="store_true", help="take the run from another process that is training it"
+    )
     parser.add_argument("--resume-with", default=SCRIPT, help=argparse.SUPPRESS)  # named in messages
     add_settings(parser, Config)
 

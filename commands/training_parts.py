@@ -9,6 +9,7 @@ from helpers.cluster.chord_executor import ChordExecutor
 from helpers.cluster.job_board import JobBoard
 from helpers.cluster.site_executor import SiteExecutor
 from helpers.cluster.supervision import Supervisor
+from helpers.cluster.versions import origin_here
 from helpers.federated.cohort import CohortChooser
 from helpers.federated.observers import Observer
 from helpers.federated.sites.cohort import SiteChooser
@@ -29,7 +30,8 @@ def make_executor(
         supervisor.how_to_start = HOW_TO_START_AT_SITES
     task_deadline_s = max(config.ROUND_DEADLINE_S, config.WORKER_TIMEOUT_S)
     terms = RoundTerms(config.ROUND_DEADLINE_S, config.MIN_CLIENTS, task_deadline_s)
-    return kind(app, client, board, supervisor, board.identity | facts, terms, observer.progress)
+    facts = board.identity | facts | {"origin": origin_here()}
+    return kind(app, board, supervisor, facts, terms, observer.progress)
 
 
 def make_cohorts(config: Config, data: PreparedData | None, executor: Any, observer: Observer) -> Cohorts:

@@ -234,6 +234,12 @@ class Config(DerivedSettings):
         "down. 0 sets no limit.",
         ge=0, allow_inf_nan=False,
     )  # fmt: skip
+    MAX_UPDATE_RATIO: float = setting(
+        100.0,
+        "With three or more updates in a round, one is refused if the Euclidean norm of its weights is more "
+        "than this many times the median. 0 sets no limit.",
+        ge=0, allow_inf_nan=False,
+    )  # fmt: skip
     PROXIMAL_MU: float = setting(
         0.01,
         "Proximal weight μ: clients add μ/2 ‖w − w₀‖² to their loss, w₀ being the global weights of the "
@@ -368,6 +374,13 @@ class Config(DerivedSettings):
         "a run share. Every worker needs the same value (environment: `DT_WEIGHT_STORE`).",
         local=True,
         pattern=r"^(redis|file:///[^?#]+)$",
+    )
+    NAMESPACE: str = setting(
+        "",
+        "Prefix of all queues and keys in Redis, which keeps two projects on one Redis apart. Every process "
+        "of a project needs the same, from its environment: `DT_NAMESPACE`.",
+        local=True,
+        pattern=r"^([A-Za-z0-9][A-Za-z0-9_-]{0,39})?$",
     )
     METRICS_DIR: Path = setting(
         Path("metrics"), "Folder in which every run gets a folder of CSV files.", local=True

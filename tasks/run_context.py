@@ -12,13 +12,15 @@ import numpy as np
 
 from celery_app import worker_session
 from helpers.cluster import keys
-from helpers.cluster.job_board import redis_time
+from helpers.cluster.errors import WorkerUnable
+from helpers.cluster.run_clock import seconds_since_dispatch
 from helpers.federated.client_state import ClientStatePlan
 from helpers.federated.logit_adjustment import prior_logits
 from helpers.federated.messages import Order, RoundOrder, TrainOrder
 from helpers.global_config import Config
 from helpers.model_instance_helper import ModelInstance, model_for
 from helpers.run_records.files import RunFolders
+from helpers.settings.errors import UserError
 from helpers.weight_store.store import WeightStore
 from preprocessing.feed.partitioning import count_classes, weights_of_classes
 from preprocessing.feed.prepared_data import PreparedData
@@ -29,7 +31,7 @@ LEAST_RESERVE_S = 2.0
 """… but at least this many seconds, unless that is more than half of the time."""
 
 
-class DataDiffersError(Exception):
+class DataDiffersError(WorkerUnable):
     """This worker's prepared data differs from the run's."""
 
 
@@ -65,12 +67,14 @@ class RunContext:
         """Return the context of an order.
 
         Raises:
-            UserError: the data does not exist or a local setting is wrong.
-            DataDiffersError: the data differs from the run's.
+            WorkerUnable: the data does not exist or differs from the run's, or a local setting is wrong.
         """
         session = worker_session()
-        config = Config.from_run(order.settings)
-        data = _data_of(order, config, session.name)
+        try:
+            config = Config.from_run(order.settings)
+            data = _data_of(order, config, session.name)
+        except (UserError, OSError) as error:
+            raise WorkerUnable(f"{session.name}: {error}") from None
         is_training = isinstance(order, TrainOrder)
         if isinstance(order, RoundOrder) and order.round <= config.HEAD_ROUNDS:
             # The state of an optimizer of the head alone would not fit later.
@@ -144,24 +148,26 @@ def _data_of(order: Order, config: Config, worker: str) -> PreparedData | None:
     elif config.DATA_AT == "sites":
         folder = Path(config.TEST_DIR) if config.TEST_DIR else None
         whose = "the orchestrator's; TEST_DIR must be the same test set on both"
-    if folder and not order.site and (data := PreparedData.find(folder, order.data_digest)):
-        return data
-    data = PreparedData.open(folder) if folder else None
+    data = PreparedData.find(folder, order.data_digest) if folder and not order.site else None
+    if folder and data is None:
+        data = PreparedData.open(folder)
     if order.data_digest != (data.digest if data else ""):
         what = f"{folder}/manifest.json on {worker}" if folder else f"{worker} has no TEST_DIR: this"
         raise DataDiffersError(f"{what} differs from {whose}")
+    if data is not None:
+        data.check_arrays()
     return data
 
 
 class RoundClock:
-    """Seconds since a round was dispatched, on Redis' clock.
+    """Seconds since a round was dispatched, on the run's clock.
 
     Attributes:
         started_at: when this object was made.
     """
 
     def __init__(self, order: RoundOrder) -> None:
-        self.started_at = redis_time(worker_session().client) - order.sent_at
+        self.started_at = seconds_since_dispatch(worker_session().client, order)
         self._made = time.monotonic()
 
     def now(self) -> float:

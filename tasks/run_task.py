@@ -7,6 +7,7 @@ from typing import Any
 import numpy as np
 
 from celery_app import app, worker_session
+from helpers.cluster.heartbeat import live_workers
 from helpers.cluster.versions import environment_here
 from helpers.federated.logit_adjustment import prior_logits
 from helpers.federated.messages import FinishOrder, RunState, StartOrder
@@ -14,9 +15,9 @@ from helpers.federated.sites.site import Site, described
 from helpers.federated.weights import Weights
 from helpers.model_instance_helper import initial_weights, keras_file
 from helpers.reporting.model_card import write_model_card
-from helpers.run_records import journal
+from helpers.run_records import fence, journal
 from helpers.run_records.checkpoint import load_arrays, read_state
-from helpers.run_records.files import write_whole
+from helpers.run_records.files import remove, write_whole
 from helpers.run_records.run_log import SMOOTHED_ROUNDS, begin_run, resume_run
 from helpers.run_records.tables import TEST_CLASS_COLUMNS, TEST_COLUMNS, confusion_table, to_csv, write_table
 from helpers.weight_store.store import put_arrays
@@ -63,13 +64,15 @@ def write_description(context: RunContext, state: RunState) -> None:
     Raises:
         RecordError: it could not be written.
     """
-    environment = environment_here(worker_session().client)
-    write_whole(context.folders.metrics / "run.json", _to_json(_description(context, environment, state)))
+    client = worker_session().client
+    description = _description(context, environment_here(client), state)
+    description["workers"] = {name: status.get("bits") for name, status in live_workers(client).items()}
+    write_whole(context.folders.metrics / "run.json", _to_json(description))
 
 
 @app.task(name="tasks.finish_run", ignore_result=True)
 def finish_run(message: dict[str, Any]) -> None:
-    """Test the best model and write the models; see `FinishOrder`. The answer is {test}."""
+    """Test the best model and write the models; see `FinishOrder`. The answer is {test, results}."""
     worker_session().run_order(FinishOrder, message, finish)
 
 
@@ -83,7 +86,7 @@ def finish(order: FinishOrder) -> dict[str, Any]:
     arrays = score_splits(context, best)  # last, as the cases are explained with the weights of the model
     test = final_test(context, arrays, state.best_round or state.round)
     write_results(context, state, best, test, arrays, auc_of_last)
-    return {"test": test.row}
+    return {"test": test.row, "results": context.folders.results_here()}
 
 
 def best_model(context: RunContext) -> tuple[RunState, Weights]:
@@ -134,7 +137,7 @@ def write_results(
         if content:
             write_whole(folders.metrics / name, _to_npz(content))
         else:
-            (folders.metrics / name).unlink(missing_ok=True)
+            remove(folders.metrics / name)
     write_table(folders.metrics / "test.csv", TEST_COLUMNS, [test.row])
     if test.classes:
         write_table(folders.metrics / "test_classes.csv", TEST_CLASS_COLUMNS, test.classes)
@@ -142,6 +145,7 @@ def write_results(
         folders.metrics / "confusion.csv", to_csv(confusion_table(test.confusion, config.class_names))
     )
     write_model_card(config.METRICS_DIR, config.MODELS_DIR, order.run)
+    fence.release()
     context.store.delete([context.key("weights", number) for number in (state.round - 1, state.round)])
 
 

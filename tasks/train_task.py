@@ -10,6 +10,7 @@ from numpy.typing import NDArray
 from celery_app import app, worker_session
 from helpers.federated.messages import TrainOrder
 from helpers.federated.replies import ClientReply
+from helpers.federated.weights import norm
 from helpers.local_training.trainer import predict_scores, train_locally
 from helpers.weight_store.store import put_arrays
 from preprocessing.feed.input_pipeline import evaluation_batches, training_batches
@@ -79,6 +80,7 @@ def train_on_rows(
         num_examples=whole_epochs * len(rows) + min(further_steps * config.TRAIN_BATCH_SIZE, len(rows)),
         num_steps=local.num_batches, train_loss=local.loss, threads=worker_session().threads,
         started_at=clock.started_at, seconds=clock.now() - clock.started_at, **sent,
+        update_norm=norm(local.weights),
     )  # fmt: skip
 
 

@@ -1,6 +1,7 @@
 """The clients' updates, fetched and checked one at a time; a bad one fails its own client only."""
 
 import functools
+import math
 from collections.abc import Iterator, Sequence
 from dataclasses import replace
 from typing import Any
@@ -10,9 +11,9 @@ import numpy as np
 from helpers.evaluation.metrics import Metrics, evaluate, scores_shape
 from helpers.federated.messages import MessageError, Reference, RoundOrder, States
 from helpers.federated.quorum import QuorumError, clients_needed
-from helpers.federated.replies import USABLE, ClientReply
+from helpers.federated.replies import USABLE, ClientReply, norm_limit
 from helpers.federated.strategies.base import Update
-from helpers.federated.weights import ArraySpec, Schema, SchemaError, Weights, check_weights
+from helpers.federated.weights import ArraySpec, Schema, SchemaError, Weights, check_weights, norm
 from helpers.run_records.checkpoint import holds, load_arrays, read_state
 from helpers.run_records.tables import client_row
 from helpers.weight_store.store import StoreError, get_arrays
@@ -42,6 +43,8 @@ class UpdateIntake:
         self.rows: list[dict[str, Any]] = []
         self.states: States = {}
         self.state_files: dict[str, str] = {}
+        config = context.config
+        self._norm_limit = norm_limit(replies, config.MAX_UPDATE_RATIO, config.strategy.shortage)
 
     def updates(self) -> Iterator[Update]:
         """Yield every usable update.
@@ -115,13 +118,22 @@ class UpdateIntake:
             schema = self.context.instance.schema
             weights = fetch("update", Reference.from_message(reply.update), schema)
             check_weights(weights, schema)
-            return weights, self.own_metrics(reply)
-        weights = receive_update(self.context, plan, reply, fetch, lambda: self.global_weights)
+        else:
+            weights = receive_update(self.context, plan, reply, fetch, lambda: self.global_weights)
+        if self._norm_limit < math.inf and (length := norm(weights)) > self._norm_limit:
+            raise self._absurd(length)
         metrics = self.own_metrics(reply)
-        if plan.schema:  # the update is known to be good by now
+        if plan is not None and plan.schema:  # the update is known to be good by now
             client = str(reply.client)
             self.states[client], self.state_files[client] = receive_state(self.context, plan, reply, fetch)
         return weights, metrics
+
+    def _absurd(self, length: float) -> MessageError:
+        ratio = self.context.config.MAX_UPDATE_RATIO
+        return MessageError(
+            f"its weights have the norm {length:.3g}, more than MAX_UPDATE_RATIO={ratio:g} times the median "
+            f"of the round, {self._norm_limit / ratio:.3g}"
+        )
 
     def _fetch(self, reply: ClientReply, kind: str, reference: Reference, schema: Schema) -> Weights:
         if reference.key != self.context.key(kind, reply.round, reply.client, reply.attempt):

@@ -1,11 +1,12 @@
 """Answers to orders, checked before they are used: anyone with access to Redis may have written them."""
 
 import contextlib
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from typing import Any
 
 from helpers.cluster.errors import TaskFailed
 from helpers.federated.messages import MessageError, Order, Reference, RoundResult, RunState
+from helpers.federated.replies import USABLE
 from helpers.run_records.tables import TEST_COLUMNS
 
 
@@ -37,10 +38,22 @@ def check_offer(answer: dict[str, Any]) -> None:
 
 
 def check_test(answer: dict[str, Any]) -> None:
-    """Check that the answer has a row of test.csv."""
+    """Check that the answer has a row of test.csv, and where the results are."""
     needed = [name for name in TEST_COLUMNS if not name.endswith(("_low", "_high", "_over"))]
     if missing := [name for name in needed if name not in answer["test"]]:
         raise MessageError(f"the test lacks {missing}")
+    if not all(isinstance(place, str) for place in answer["results"]):
+        raise MessageError("a place of the results is not text")
+
+
+def report_clients(result: RoundResult, messages: list[Any], notice: Callable[[str], None]) -> None:
+    """Report clients whose update the aggregation refused, and those that stopped early."""
+    for row, message in zip(result.clients, messages, strict=True):
+        label = f"round {row['round']}, client {row['client']}"
+        if row["status"] == "failed" and message.get("status") in USABLE:
+            notice(f"{label}: {row['error']}")
+        elif row["status"] == "partial":
+            notice(f"{label}: stopped early and counts with {row['num_examples']} images")
 
 
 def read_round(order: Order, answer: dict[str, Any]) -> RoundResult:

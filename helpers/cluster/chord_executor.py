@@ -2,16 +2,18 @@
 
 import time
 from collections.abc import Callable
+from functools import partial
 from typing import Any
 
-import redis
 from celery import Celery, chord
 
 from helpers.cluster.absent_clients import AbsentClients, RoundTerms
-from helpers.cluster.answers import check_start, check_test, read_round
+from helpers.cluster.answers import check_start, check_test, read_round, report_clients
 from helpers.cluster.dispatch import Dispatcher, raise_failure
-from helpers.cluster.job_board import JobBoard, redis_time
-from helpers.cluster.supervision import Deadline, Supervisor, Workers
+from helpers.cluster.job_board import JobBoard
+from helpers.cluster.jobs import Deadline
+from helpers.cluster.supervision import Supervisor
+from helpers.cluster.worker_status import Workers
 from helpers.federated.cohort import Cohort
 from helpers.federated.messages import (
     TRAIN_QUEUE,
@@ -33,7 +35,6 @@ class ChordExecutor:
 
     Args:
         app: the Celery app.
-        client: connection to Redis.
         board: the run's board, of this session.
         supervisor: of the jobs.
         facts: fields of every order of the run: run, session, settings, data_digest, versions.
@@ -42,11 +43,10 @@ class ChordExecutor:
     """
 
     def __init__(
-        self, app: Celery, client: redis.Redis, board: JobBoard, supervisor: Supervisor,
-        facts: dict[str, Any], terms: RoundTerms, on_progress: Callable[[RoundProgress], None],
+        self, app: Celery, board: JobBoard, supervisor: Supervisor, facts: dict[str, Any],
+        terms: RoundTerms, on_progress: Callable[[RoundProgress], None],
     ) -> None:  # fmt: skip
         self._app = app
-        self._client = client
         self._board = board
         self._supervisor = supervisor
         self._dispatcher = Dispatcher(app, board, supervisor, terms.task_deadline_s)
@@ -55,14 +55,13 @@ class ChordExecutor:
         self._terms = terms
         self._on_progress = on_progress
 
-    def start_run(self, *, resume: bool) -> dict[str, Any]:
-        """Have the run prepared; return {state, weights, states}."""
-        return self._dispatcher.run_order(StartOrder(**self._facts, attempt=0, resume=resume), check_start)
+    def start_run(self, *, resume: bool, overwrite: bool) -> dict[str, Any]:
+        """Have the run prepared, see `StartOrder`; return {state, weights, states}."""
+        order = StartOrder(**self._facts, attempt=0, resume=resume, overwrite=overwrite)
+        return self._dispatcher.run_order(order, check_start)
 
     def finish_run(self, state: RunState, cohorts: Any) -> dict[str, Any]:
-        """Have the best model tested and the models written; return {test}. Arguments matter for sites
-        only.
-        """
+        """Have the best model tested and all written; return {test, results}. Arguments are for sites."""
         return self._dispatcher.run_order(FinishOrder(**self._facts, attempt=0), check_test)
 
     def count_trainers(self) -> int:
@@ -84,14 +83,18 @@ class ChordExecutor:
             ClusterError: the round cannot be finished.
         """
         retry_redis, clients = self._supervisor.retry_redis, cohort.clients
-        sent_at = retry_redis(lambda: redis_time(self._client))
+        sent_at = retry_redis(self._supervisor.clock.tick)
         order = self._round_order(round_number, cohort, weights, states, sent_at)
         train_orders = [self._train_order(order, client) for client in clients]
         trainings = [self._dispatcher.job(train_order) for train_order in train_orders]
         retry_redis(lambda: self._board.expect({job.name: 0 for job in trainings} | {order.job: 0}))
         header = [self._dispatcher.signature(train_order) for train_order in train_orders]
-        body = self._dispatcher.signature(order)
-        self._dispatcher.send(lambda: chord(header, app=self._app)(body))
+        if self._supervisor.workers.unable:  # they would take messages of a chord, too
+            for job in trainings:
+                retry_redis(partial(self._supervisor.send_again, job))
+        else:
+            body = self._dispatcher.signature(order)
+            self._dispatcher.send(lambda: chord(header, app=self._app)(body))
 
         def on_progress(answers: dict[str, Any], workers: Workers) -> None:
             self._on_progress(RoundProgress(round_number, len(answers), len(clients), workers))
@@ -113,7 +116,7 @@ class ChordExecutor:
         retry_redis(lambda: self._board.forget([job.name for job in trainings] + [order.job]))
         self._dispatcher.forget_results(header)
         result = self._result_of(order, answers[order.job])
-        self._report_refused(result, messages)
+        report_clients(result, messages, self._supervisor.notice)
         return result
 
     # What differs where the clients are sites
@@ -131,9 +134,3 @@ class ChordExecutor:
 
     def _result_of(self, order: RoundOrder, answer: dict[str, Any]) -> RoundResult:
         return read_round(order, answer)
-
-    def _report_refused(self, result: RoundResult, messages: list[Any]) -> None:
-        """Report clients whose update was refused by the aggregation."""
-        for row, message in zip(result.clients, messages, strict=True):
-            if row["status"] == "failed" and message.get("status") in USABLE:
-                self._supervisor.notice(f"round {row['round']}, client {row['client']}: {row['error']}")

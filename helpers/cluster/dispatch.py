@@ -15,9 +15,9 @@ from kombu.exceptions import OperationalError
 from helpers.cluster.answers import any_answer, reading_answer
 from helpers.cluster.errors import TaskFailed
 from helpers.cluster.job_board import JobBoard
-from helpers.cluster.jobs import Job
+from helpers.cluster.jobs import Deadline, Job
 from helpers.cluster.keys import SITE_QUEUE
-from helpers.cluster.supervision import Deadline, Supervisor
+from helpers.cluster.supervision import Supervisor
 from helpers.federated.messages import Order
 
 SENDING_POLICY = {"max_retries": 3, "interval_start": 0, "interval_step": 0.2, "interval_max": 0.5}
@@ -74,7 +74,7 @@ class Dispatcher:
         retry_redis, jobs = self._supervisor.retry_redis, [self.job(order) for order in orders]
         retry_redis(lambda: self._board.expect({job.name: 0 for job in jobs}))
         for job in jobs:
-            job.send(0, None)
+            job.send(0, job.target)
         answers = self._supervisor.supervise(jobs, on_failure, deadline=deadline)
         retry_redis(lambda: self._board.forget([job.name for job in jobs]))
         return [answers[job.name] for job in jobs]
@@ -87,7 +87,10 @@ class Dispatcher:
             signature = self.signature(replace(order, attempt=attempt), *arguments)
             self.send(lambda: signature.apply_async(**({"queue": where} if where else {})))
 
-        return Job(order.job, order.label, _queue_of(order), send, site=order.site)
+        queue = _queue_of(order)
+        workers = self._supervisor.workers
+        target = workers.target(queue) if workers.unable else None
+        return Job(order.job, order.label, queue, send, site=order.site, target=target)
 
     def signature(self, order: Order, *arguments: Any) -> Any:
         """Return the Celery signature of an order's task."""

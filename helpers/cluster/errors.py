@@ -7,9 +7,14 @@ ClusterError              the cluster could not finish; exit status 3
 ├── WorkerDied            a worker process ended unexpectedly
 ├── NameTaken             a live worker has this name
 ├── TaskFailed            a task of the run failed on every worker that tried it
+├── RunTakenOver          another process trains the run now
 ├── NoWorkers             no live worker within the time allowed
 └── QuorumMissed          too few clients replied in a round
 """
+
+
+class WorkerUnable(Exception):
+    """A worker can do no job of a run: its code, packages, images or settings do not fit."""
 
 
 class ClusterError(Exception):
@@ -40,6 +45,10 @@ class NameTaken(ClusterError):
 
 class TaskFailed(ClusterError):
     """A task of the run failed on every worker that tried it."""
+
+
+class RunTakenOver(ClusterError):
+    """Another process trains the run now."""
 
 
 class NoWorkers(ClusterError):

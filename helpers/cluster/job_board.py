@@ -13,11 +13,14 @@ from typing import Any
 import redis
 
 from helpers.cluster import keys
+from helpers.cluster.errors import RunTakenOver
 
 MOST_BYTES = 64 << 20
 """Largest entry of the board."""
 MOST_CHARACTERS = 2000
 """Longest reason of a failure."""
+LEASE_S = 10.0
+"""An orchestrator that has not held its run for this long is dead, seconds."""
 
 _ANSWER = """
 if redis.call('GET', KEYS[1]) ~= ARGV[1] then return 0 end
@@ -27,6 +30,12 @@ redis.call('EXPIRE', KEYS[3], ARGV[5])
 redis.call('RPUSH', KEYS[4], ARGV[2])
 redis.call('EXPIRE', KEYS[4], ARGV[5])
 return 1
+"""
+
+_HOLD = """
+local owner = redis.call('GET', KEYS[1])
+if not owner or owner == ARGV[1] then redis.call('SET', KEYS[1], ARGV[1], 'EX', ARGV[2]) end
+return owner
 """
 
 
@@ -50,13 +59,40 @@ class JobBoard:
         self._answers = keys.of_session(run, session, "answers")
         self._failures = keys.of_session(run, session, "failures")
         self._events = keys.of_session(run, session, "events")
+        self._clock = keys.of_session(run, session, "clock")
         self._answer_script = client.register_script(_ANSWER)
+        self._hold_script = client.register_script(_HOLD)
 
     # For the orchestrator
 
-    def take_over(self) -> None:
-        """Make this session the owner of the run; an earlier session no longer has any effect."""
-        self._client.set(self._session_key, self._session, ex=keys.LIFETIME_S)
+    def take_over(self, *, force: bool = False) -> float | None:
+        """Make this session the owner of the run, unless the owner is alive and `force` is not set.
+
+        An earlier session no longer has any effect, and what it left in Redis is deleted.
+
+        Returns:
+            None; or how long ago another session last held the run, seconds. Then nothing has changed.
+        """
+        earlier = list(self._client.scan_iter(keys.of_session(self.identity["run"], "*"), count=1000))
+        if not self._client.set(self._session_key, self._session, nx=not force, ex=keys.LIFETIME_S):
+            held_ago: float = keys.LIFETIME_S - self._client.pttl(self._session_key) / 1000
+            if held_ago < LEASE_S:
+                return held_ago
+            self._client.set(self._session_key, self._session, ex=keys.LIFETIME_S)
+        if left := [key for key in earlier if key != self._session_key.encode()]:
+            self._client.unlink(*left)
+        return None
+
+    def hold(self) -> bool:
+        """Show that this session is alive; return False if Redis had lost it, so that it is claimed again.
+
+        Raises:
+            RunTakenOver: another session owns the run.
+        """
+        owner = self._hold_script(keys=[self._session_key], args=[self._session, keys.LIFETIME_S])
+        if owner not in (None, self._session.encode()):
+            raise RunTakenOver("another process took over this run")
+        return owner is not None
 
     def expect(self, jobs: dict[str, int]) -> None:
         """Expect these attempts from now on: job -> attempt."""
@@ -80,7 +116,7 @@ class JobBoard:
         return answers
 
     def failures(self, jobs: list[str]) -> dict[str, Any]:
-        """Return the failures of the current attempts, by job: {worker, error}."""
+        """Return the failures of the current attempts, by job: {worker, error, is_unable}."""
         values = self._client.hmget(self._failures, jobs)
         return {job: _failure(value) for job, value in zip(jobs, values, strict=True) if value is not None}
 
@@ -105,8 +141,10 @@ class JobBoard:
             pipe.execute()
 
     def close(self) -> None:
-        """Delete the board when the run has ended."""
-        self._client.delete(self._session_key, self._attempts, self._answers, self._failures, self._events)
+        """Delete the board when the session has ended; the session after it keeps the run."""
+        if self._client.get(self._session_key) == self._session.encode():
+            self._client.delete(self._session_key)
+        self._client.delete(self._attempts, self._answers, self._failures, self._events, self._clock)
 
     # For workers
 
@@ -127,12 +165,13 @@ class JobBoard:
         )
         return bool(accepted)
 
-    def fail(self, job: str, attempt: int, worker: str, error: str) -> None:
-        """Report that an attempt failed; the orchestrator decides what follows."""
+    def fail(self, job: str, attempt: int, worker: str, error: str, *, is_unable: bool = False) -> None:
+        """Report that an attempt failed, or that its worker is unable; the orchestrator decides."""
         if not self.expects(job, attempt):
             return
         with self._client.pipeline() as pipe:
-            pipe.hset(self._failures, job, json.dumps({"worker": worker, "error": error}))
+            failure = {"worker": worker, "error": error, "is_unable": is_unable}
+            pipe.hset(self._failures, job, json.dumps(failure))
             pipe.expire(self._failures, keys.LIFETIME_S)
             pipe.rpush(self._events, job)
             pipe.expire(self._events, keys.LIFETIME_S)
@@ -163,9 +202,3 @@ def _failure(value: bytes | str) -> dict[str, Any]:
         failure = {"error": f"the report of its failure cannot be read: {error}"}
     texts = {name: str(failure.get(name, "?"))[:MOST_CHARACTERS] for name in ("worker", "error")}
     return failure | texts
-
-
-def redis_time(client: redis.Redis) -> float:
-    """Return seconds since the epoch on Redis' clock, the only clock that all machines of a run share."""
-    seconds, microseconds = client.time()
-    return float(seconds + microseconds / 1e6)

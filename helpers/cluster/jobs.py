@@ -1,4 +1,4 @@
-"""A job (one unit of work, such as a client's training), as the supervisor follows it."""
+"""A job (one unit of work, such as a client's training), as the supervisor follows it, and its deadline."""
 
 import time
 from collections.abc import Callable
@@ -39,3 +39,16 @@ class Job:
     runner: str | None = None
     was_waited_for: bool = False
     was_answered_for: bool = False
+
+
+@dataclass(frozen=True)
+class Deadline:
+    """The end of waiting for jobs.
+
+    Attributes:
+        at: when, on `time.monotonic()`.
+        close: called with every job that has no answer by then; it answers in its place or raises.
+    """
+
+    at: float
+    close: Callable[[Job], None]

@@ -1,4 +1,5 @@
 """Names of all keys the project writes into Redis, next to the broker's own. Each has a time to live.
+With NAMESPACE=name, all begin with `name:`, the broker's too, except dt:probe and dt:unfinished.
 
 dt:worker:{name}                        a live worker: JSON, renewed by its heartbeat
 dt:reserved                             the process that keeps a database for the workers it starts
@@ -7,6 +8,7 @@ dt:run:{run}:{session}:attempts         hash: job -> the expected attempt
 dt:run:{run}:{session}:answers          hash: job -> its accepted answer
 dt:run:{run}:{session}:failures         hash: job -> the error of its current attempt
 dt:run:{run}:{session}:events           list that wakes the orchestrator
+dt:run:{run}:{session}:clock            the run's time, with Redis' time when it was written
 dt:run:{run}:{session}:weights:{round}                     global weights after a round
 dt:run:{run}:{session}:update:{round}:{client}:{attempt}   a client's update
 dt:run:{run}:{session}:scores:{round}:{client}:{attempt}   the validation scores of its model
@@ -16,7 +18,10 @@ dt:probe:{token}                        written for some seconds, to see whether
 dt:unfinished:{token}                   an array blob while it is written
 """
 
-RESERVATION = "dt:reserved"
+import functools
+
+from helpers.global_config import Config
+
 SITE_QUEUE = "site."
 """Prefix of the queue of a site's workers; the site's name follows."""
 
@@ -27,17 +32,28 @@ PROBE_S = 10
 """Time to live of a probe, seconds."""
 
 
+@functools.cache
+def namespace() -> str:
+    """Return what all keys of this process begin with: `name:` or nothing."""
+    name = Config.load().NAMESPACE
+    return f"{name}:" if name else ""
+
+
+def reservation() -> str:
+    return f"{namespace()}dt:reserved"
+
+
 def probe(token: str) -> str:
     return f"dt:probe:{token}"
 
 
 def worker(name: str) -> str:
-    return f"dt:worker:{name}"
+    return f"{namespace()}dt:worker:{name}"
 
 
 def session(run: str) -> str:
-    return f"dt:run:{run}:session"
+    return f"{namespace()}dt:run:{run}:session"
 
 
 def of_session(run: str, session_id: str, *parts: str | int) -> str:
-    return ":".join(("dt:run", run, session_id, *(str(part) for part in parts)))
+    return namespace() + ":".join(("dt:run", run, session_id, *(str(part) for part in parts)))

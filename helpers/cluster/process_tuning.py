@@ -1,11 +1,13 @@
-"""Process settings that must be made before TensorFlow is loaded, and quiet loading."""
+"""Process settings that must be made before TensorFlow is loaded, what they decide, and quiet loading."""
 
 import contextlib
 import ctypes
 import os
+import platform
 import subprocess
 import sys
 from collections.abc import Iterator
+from pathlib import Path
 
 M_TRIM_THRESHOLD = -1
 M_TOP_PAD = -2
@@ -13,8 +15,13 @@ M_MMAP_THRESHOLD = -3
 M_ARENA_MAX = -8
 KEPT = {M_ARENA_MAX: 1, M_TOP_PAD: 64 << 20, M_TRIM_THRESHOLD: 256 << 20, M_MMAP_THRESHOLD: 1 << 30}
 """Options of glibc's mallopt(3) and their values, bytes."""
-ENVIRONMENT = {"TF_ENABLE_ONEDNN_OPTS": "1", "TF_CPP_MIN_LOG_LEVEL": "2"}
+ONEDNN = "TF_ENABLE_ONEDNN_OPTS"
+ENVIRONMENT = {ONEDNN: "1", "TF_CPP_MIN_LOG_LEVEL": "2"}
 """oneDNN on every processor (by default only on some), and no remarks once TensorFlow is loaded."""
+MAX_INSTRUCTIONS = ("ONEDNN_MAX_CPU_ISA", "DNNL_MAX_CPU_ISA")
+"""Variables that keep oneDNN from using all instructions of the processor."""
+INSTRUCTIONS = ("avx", "avx2", "fma", "avx512f", "avx512_vnni", "avx512_bf16", "amx_tile", "asimd", "sve")
+"""Flags of processors for which TensorFlow has kernels of their own."""
 REMARKS = (
     rb"[IW]\d{4} |WARNING: All log messages before absl::InitializeLog"
     rb"|E\d{4} .*failed call to cuInit: .*\(303\)"  # from the stub that stands in for a missing driver
@@ -34,6 +41,26 @@ def tune_process() -> None:
     keep_freed_memory()
     for name, value in ENVIRONMENT.items():
         os.environ.setdefault(name, value)
+
+
+def what_decides_bits(threads: int, processor: Path = Path("/proc/cpuinfo")) -> dict[str, str]:
+    """Return what the last digits of this worker's numbers depend on, besides code and packages.
+
+    Args:
+        threads: the setting THREADS.
+        processor: Linux' description of the processor; elsewhere, its instructions are not known.
+    """
+    flags: list[str] = []
+    with contextlib.suppress(OSError):
+        lines = processor.read_text().splitlines()
+        flags = next((line for line in lines if line.startswith(("flags", "Features"))), "").split()
+    limits = [os.environ[name] for name in MAX_INSTRUCTIONS if name in os.environ]
+    known = [name for name in INSTRUCTIONS if name in flags]
+    return {
+        "threads": str(threads or os.cpu_count()),
+        "oneDNN": os.environ.get(ONEDNN, ENVIRONMENT[ONEDNN]),
+        "instructions": " ".join([platform.machine(), *known, *(f"up to {limit}" for limit in limits)]),
+    }
 
 
 def keep_freed_memory() -> bool:

@@ -5,8 +5,8 @@ from typing import Any
 
 from helpers.cluster.answers import check_offer, check_test, read_round, reading_answer
 from helpers.cluster.chord_executor import ChordExecutor
-from helpers.cluster.jobs import Job
-from helpers.cluster.supervision import Deadline, Workers
+from helpers.cluster.jobs import Deadline, Job
+from helpers.cluster.worker_status import Workers
 from helpers.evaluation.threshold_rule import without_choice
 from helpers.federated.cohort import Cohort
 from helpers.federated.messages import Reference, RoundOrder, RoundResult, RunState, States, TrainOrder
@@ -32,7 +32,7 @@ class SiteExecutor(ChordExecutor):
         return self._supervisor.wait_for_workers(lacking)
 
     def finish_run(self, state: RunState, cohorts: SiteChooser) -> dict[str, Any]:
-        """Have the best model tested by the live sites and the models written; return {test, notes}.
+        """Have the best model tested by the live sites and the models written; return {test, results, notes}.
 
         The sites test it only where the run has no test set (TEST_DIR).
         """

@@ -2,50 +2,32 @@
 
 import time
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass
 from typing import Any, TypeVar
 
 import redis
 
-from helpers.cluster import heartbeat
+from helpers.cluster import heartbeat, keys
 from helpers.cluster.advice import HOW_TO_START, how_to_start_at
 from helpers.cluster.connection import address
 from helpers.cluster.errors import NoWorkers, RedisUnreachable
 from helpers.cluster.job_board import JobBoard
-from helpers.cluster.jobs import Job
+from helpers.cluster.jobs import Deadline, Job
 from helpers.cluster.refusals import explain, is_away, is_passing, translated
-from helpers.cluster.worker_status import Workers as Workers
+from helpers.cluster.run_clock import RunClock
+from helpers.cluster.run_workers import RunWorkers
+from helpers.cluster.worker_status import Workers
 
 TICK_S = 1.0
 """Longest time between two looks at the workers, seconds; an answer wakes the orchestrator at once."""
 PICK_UP_S = 10.0
 """A job that is in no queue and on no worker for this long is lost, seconds."""
+UNABLE_S = 2.0 * heartbeat.LIFETIME_S
+"""How long to wait while no live worker can serve the run, seconds: a good one may be restarting."""
 
 MOST_LOSSES = 5
 """A job that was lost more often fails: something takes its messages and does nothing."""
 
 Answer = TypeVar("Answer")
-
-
-@dataclass(frozen=True)
-class Deadline:
-    """The end of waiting for jobs.
-
-    Attributes:
-        at: when, on `time.monotonic()`.
-        close: called with every job that has no answer by then; it answers in its place or raises.
-    """
-
-    at: float
-    close: Callable[[Job], None]
-
-    def seconds_left(self, at_most: float) -> float:
-        """Return the seconds to the deadline, at least a hundredth (Redis takes 0 for no limit)."""
-        return max(0.01, min(at_most, self.at - time.monotonic()))
-
-
-def ignore_progress(answers: dict[str, Any], workers: Workers) -> None:
-    """Ignore the answers so far and the live workers."""
 
 
 class Supervisor:
@@ -65,19 +47,20 @@ class Supervisor:
         self._board = board
         self._patience_s = patience_s
         self.notice = notice
+        self.workers = RunWorkers(client, notice)
+        self.clock = RunClock(client, **board.identity, on_jump=self._forgive_jump)
         self.how_to_start = HOW_TO_START
         self._alone_since: float | None = None
         self._redis_lost_at: float | None = None
         self._heartbeats_count_from = 0.0
         self._busy_at = 0.0  # when a worker was last seen at work
-        self._unreadable: set[str] = set()  # workers whose heartbeat cannot be read
         self._unserved_since: dict[str, float] = {}  # when a site's queue was first seen without a worker
 
     def supervise(
         self,
         jobs: Sequence[Job],
         on_failure: Callable[[Job, str], None],
-        on_progress: Callable[[dict[str, Any], Workers], None] = ignore_progress,
+        on_progress: Callable[[dict[str, Any], Workers], None] = lambda answers, workers: None,
         deadline: Deadline | None = None,
     ) -> dict[str, Any]:
         """Wait until every job is answered, and return the answers by job name.
@@ -90,18 +73,20 @@ class Supervisor:
 
         Raises:
             NoWorkers: no live worker for `patience_s`.
+            RunTakenOver: another process took over the run.
             RedisUnreachable: Redis did not answer for `patience_s`.
             RedisRefuses: it cannot serve.
         """
         answers: dict[str, Any] = {}
         while True:
             try:
-                workers = self._look()  # before the answers: see _is_lost
-                answers |= self._board.answers([job.name for job in jobs if job.name not in answers])
+                open_jobs = [job for job in jobs if job.name not in answers]
+                workers = self._look(open_jobs)  # before the answers: see _is_lost
+                answers |= self._board.answers([job.name for job in open_jobs])
                 on_progress(answers, workers)
                 if len(answers) == len(jobs):
                     return answers
-                open_jobs = [job for job in jobs if job.name not in answers]
+                open_jobs = [job for job in open_jobs if job.name not in answers]
                 if deadline is not None and time.monotonic() >= deadline.at:
                     for job in open_jobs:
                         deadline.close(job)
@@ -109,7 +94,8 @@ class Supervisor:
                 if not workers:
                     self._wait_for_a_worker()
                 self._mend(open_jobs, workers, on_failure)
-                self._board.wait(TICK_S if deadline is None else deadline.seconds_left(TICK_S))
+                seconds = TICK_S if deadline is None else min(TICK_S, deadline.at - time.monotonic())
+                self._board.wait(max(0.01, seconds))  # Redis takes 0 for no limit
                 self._redis_lost_at = None
             except redis.RedisError as error:
                 self._wait_for_redis(error)
@@ -155,14 +141,22 @@ class Supervisor:
 
     def send_again(self, job: Job, target: str | None = None) -> None:
         """Send the next attempt of a job; answers of earlier ones are refused from now on."""
+        if self.workers.unable and target is None:
+            target = self.workers.target(job.queue)
         job.attempt += 1
         job.target, job.runner, job.sent_at = target, None, time.monotonic()
         self._board.expect({job.name: job.attempt})
         job.send(job.attempt, target)
 
-    def _look(self) -> Workers:
-        """Return the status of the live workers."""
-        workers = heartbeat.live_workers(self._client, self._notice_unreadable)
+    def _look(self, jobs: Sequence[Job] = ()) -> Workers:
+        """Hold the run with its open jobs, and return the status of the live workers."""
+        if not self._board.hold():
+            self._heartbeats_count_from = time.monotonic() + heartbeat.LIFETIME_S
+            self.notice("Redis has lost the entries of this run; its open jobs are sent again")
+            if jobs:
+                self._board.expect({job.name: job.attempt for job in jobs})
+        self.clock.tick()
+        workers = self.workers.look()
         if workers:
             self._alone_since = None
         if self._unserved_since:
@@ -171,16 +165,16 @@ class Supervisor:
                 del self._unserved_since[queue]
         return workers
 
-    def _notice_unreadable(self, name: str, reason: str) -> None:
-        """Say once that a heartbeat is ignored."""
-        if name not in self._unreadable:
-            self._unreadable.add(name)
-            self.notice(f"the heartbeat of {name} is ignored: {reason}")
+    def _forgive_jump(self, seconds: float) -> None:
+        """Say that Redis' clock has jumped; heartbeats may have expired, and count once they are renewed."""
+        self.notice(f"the clock of Redis' machine jumped by {seconds:+.0f} s; deadlines are corrected for it")
+        self._heartbeats_count_from = time.monotonic() + heartbeat.LIFETIME_S
 
     def _mend(self, jobs: list[Job], workers: Workers, on_failure: Callable[[Job, str], None]) -> None:
         """Retry failed and lost jobs."""
         failures = self._board.failures([job.name for job in jobs]) if jobs else {}
-        waiting = {queue for queue in {job.queue for job in jobs} if self._client.llen(queue)}
+        queues = {job.queue for job in jobs}
+        waiting = {queue for queue in queues if self._client.llen(keys.namespace() + queue)}
         now = time.monotonic()
         if any(status["task"] is not None for status in workers.values()):
             self._busy_at = now
@@ -189,7 +183,7 @@ class Supervisor:
                 job.queued_at = now
             failure = failures.get(job.name)
             if failure is not None:
-                self._retry_failed(job, failure, workers, on_failure)
+                self._retry_failed(job, failure, on_failure)
             elif job.site and self._has_left(job, workers):
                 on_failure(job, f"site {job.site} has had no live worker for {self._patience_s:g} s")
             elif self._is_lost(job, workers):
@@ -198,14 +192,26 @@ class Supervisor:
                 self._warn_if_not_taken(job, workers)
 
     def _retry_failed(
-        self, job: Job, failure: dict[str, Any], workers: Workers, on_failure: Callable[[Job, str], None]
+        self, job: Job, failure: dict[str, Any], on_failure: Callable[[Job, str], None]
     ) -> None:
+        if failure.get("is_unable") is True:
+            self._pass_on(job, failure, on_failure)
+            return
         job.failed += 1
         if job.failed > 1:
             on_failure(job, failure["error"])
             return
         self.notice(f"{job.label}: failed on {failure['worker']}: {failure['error']}; retrying")
-        self.send_again(job, _another(workers, job.queue, failure["worker"]))
+        others = [name for name in self.workers.serving(job.queue) if name != failure["worker"]]
+        self.send_again(job, others[0] if others else None)
+
+    def _pass_on(self, job: Job, failure: dict[str, Any], on_failure: Callable[[Job, str], None]) -> None:
+        """Send a job that its worker cannot do to one that can. It does not count as failed."""
+        self.workers.exclude(failure["worker"], failure["error"])
+        if self.workers.serving(job.queue):
+            self.send_again(job)
+        elif self.workers.able():  # but none of them serves this queue
+            on_failure(job, failure["error"])
 
     def _retry_lost(self, job: Job, on_failure: Callable[[Job, str], None]) -> None:
         job.lost += 1
@@ -265,14 +271,16 @@ class Supervisor:
 
     def _wait_for_a_worker(self) -> None:
         """Say once that no worker is alive, and raise NoWorkers if none has come for `patience_s`."""
-        now = time.monotonic()
+        now, what, patience_s = time.monotonic(), "no live worker", self._patience_s
+        if reasons := self.workers.reasons():
+            what, patience_s = "no live worker can serve this run", min(patience_s, UNABLE_S)
         if now < self._heartbeats_count_from:
             self._alone_since = None
         elif self._alone_since is None:
             self._alone_since = now
-            self.notice(f"no live worker: {self.how_to_start}. Waiting {self._patience_s:g} s for one")
-        elif now - self._alone_since > self._patience_s:
-            raise NoWorkers(f"no live worker for {self._patience_s:g} s: {self.how_to_start}")
+            self.notice(f"{what}: {self.how_to_start}. Waiting {patience_s:g} s for one")
+        elif now - self._alone_since > patience_s:
+            raise NoWorkers(f"{what} for {patience_s:g} s: {reasons or self.how_to_start}")
 
     def _wait_for_redis(self, error: redis.RedisError) -> None:
         """Wait for Redis, and give the workers time to renew their heartbeats."""
@@ -289,11 +297,3 @@ class Supervisor:
             raise RedisUnreachable(f"Redis at {place} did not answer for {self._patience_s:g} s ({error})")
         self._heartbeats_count_from = now + heartbeat.LIFETIME_S
         time.sleep(TICK_S)
-
-
-def _another(workers: Workers, queue: str, name: str) -> str | None:
-    """Return a live worker of the queue other than `name`, an idle one first."""
-    others = sorted(
-        (status["task"] is not None, other) for other, status in workers.items() if queue in status["queues"]
-    )
-    return next((other for _, other in others if other != name), None)

@@ -4,6 +4,7 @@ import contextlib
 import functools
 import hashlib
 import platform
+import socket
 from importlib.metadata import PackageNotFoundError, version
 from pathlib import Path
 
@@ -28,6 +29,11 @@ CODE = ("celery_app.py", "tasks", "helpers", "preprocessing")
 def versions_here() -> dict[str, str]:
     """Return the versions that must agree: `code` (a digest of the source at the first call) and packages."""
     return {"code": _code_digest(), **{name: _version(*PACKAGES[name]) for name in PACKAGES}}
+
+
+def origin_here() -> str:
+    """Return the host and folder of this checkout, `host:/folder`."""
+    return f"{socket.gethostname()}:{ROOT}"
 
 
 def explain_difference(expected: dict[str, str], here: dict[str, str]) -> str:

@@ -8,18 +8,26 @@ from typing import Any, TypeVar
 import redis
 
 from helpers.cluster.connection import address, check_not_refused, connect
+from helpers.cluster.errors import WorkerUnable
 from helpers.cluster.heartbeat import Heartbeat
 from helpers.cluster.job_board import JobBoard
+from helpers.cluster.process_tuning import what_decides_bits
 from helpers.cluster.refusals import check_serves, is_away, translated
-from helpers.cluster.versions import explain_difference, versions_here
+from helpers.cluster.versions import ROOT, explain_difference, origin_here, versions_here
 from helpers.cluster.worker_logging import describe_outcome, title
 from helpers.federated.messages import MessageError, Order
 from helpers.global_config import Config
+from helpers.run_records.fence import take_over
+from helpers.run_records.files import RunFolders
 from helpers.weight_store.store import open_store
 
 
-class VersionsDiffer(Exception):
+class VersionsDiffer(WorkerUnable):
     """This worker's code or packages differ from the run's."""
+
+
+class OtherCheckout(WorkerUnable):
+    """This worker would write the results into another checkout on the orchestrator's machine."""
 
 
 AnyOrder = TypeVar("AnyOrder", bound=Order)
@@ -55,9 +63,12 @@ class WorkerSession:
         self.site: str = site["name"] if site else ""
         self.threads = threads
         self.versions = versions_here()
+        self.origin = origin_here()
+        self._unable_for: set[str] = set()  # sessions of runs
         self.client = connect(redis_url)
         self.store = open_store(weight_store, self.client)
         about = {"threads": threads, "weight_store": weight_store, "site": site, "gpu": gpu}
+        about["bits"] = what_decides_bits(threads)
         if site is None:  # a site does not show where its images are
             about["folders"] = _folders()
         self.heartbeat = Heartbeat(self.client, name, about)
@@ -94,6 +105,19 @@ class WorkerSession:
                 f"{self.name} has {difference}; update and restart such workers, or start a new run"
             )
 
+    def check_checkout(self, order: Order) -> None:
+        """Refuse an order of another checkout on this machine; sites write no results.
+
+        Raises:
+            OtherCheckout: naming both folders.
+        """
+        host, _, folder = order.origin.partition(":")
+        if order.origin != self.origin and self.origin.startswith(f"{host}:") and not order.site:
+            raise OtherCheckout(
+                f"{self.name} works in {ROOT}, the run in {folder} on the same machine; start a worker "
+                "there, and set DT_NAMESPACE to keep the two projects apart"
+            )
+
     def check_settings(self, order: Order) -> None:
         """Refuse an order that sets a setting of this machine, such as where files are written.
 
@@ -123,7 +147,7 @@ class WorkerSession:
     def run_order(
         self, kind: type[AnyOrder], message: Any, do: Callable[[AnyOrder], dict[str, Any]]
     ) -> dict[str, Any] | None:
-        """Run an order and put its answer on the job board.
+        """Run an order and put its answer on the job board. One that writes the run takes it over first.
 
         Errors of `do` are not raised, as a header task of a chord must not raise. The traceback goes to the
         worker's log and one line to the orchestrator, which decides what follows.
@@ -150,13 +174,16 @@ class WorkerSession:
             return None
         with self.heartbeat.working_on(run=order.run, job=order.job, attempt=order.attempt):
             try:
+                self.check_checkout(order)
                 self.check_versions(order)
                 self.check_settings(order)
                 self.check_site(order)
+                if order.writes:
+                    folders = RunFolders.of(Config.from_run(order.settings), order.run)
+                    take_over(folders, lambda: board.expects(order.job, order.attempt))
                 answer = do(order)
             except Exception as error:  # whatever a training may raise
-                logger.exception("%s: failed", title(order))
-                board.fail(order.job, order.attempt, self.name, f"{type(error).__name__}: {error}")
+                self._fail(board, order, error)
                 return None
             if not board.answer(order.job, order.attempt, answer):
                 logger.warning("%s: finished too late, the result is not used", title(order))
@@ -164,17 +191,28 @@ class WorkerSession:
             logger.info("%s", describe_outcome(order, answer))
         return answer
 
+    def _fail(self, board: JobBoard, order: Order, error: Exception) -> None:
+        """Report an error of an order; an unable worker logs why once per session of a run."""
+        is_unable = isinstance(error, WorkerUnable)
+        if not is_unable or order.session not in self._unable_for:
+            logger.exception("%s: failed", title(order))
+        if is_unable:
+            self._unable_for.add(order.session)
+        reason = f"{type(error).__name__}: {error}"
+        board.fail(order.job, order.attempt, self.name, reason, is_unable=is_unable)
+
     def _refuse(self, message: Any, error: MessageError) -> None:
         """Report an order that cannot be read, such as one of another version of the project."""
         logger.error("order not understood: %s", error)
         names = ("run", "session", "job", "attempt")
         match [message.get(name) for name in names] if isinstance(message, dict) else None:
             case [str(run), str(session), str(job), int(attempt)]:
-                JobBoard(self.client, run, session).fail(job, attempt, self.name, f"not understood: {error}")
+                board, reason = JobBoard(self.client, run, session), f"not understood: {error}"
+                board.fail(job, attempt, self.name, reason, is_unable=True)
 
 
 def _folders() -> dict[str, str]:
-    """Return where this worker reads prepared images and writes results."""
+    """Return this worker's checkout, and where it reads prepared images and writes results."""
     config = Config.load()
     names = ("PREPROCESSED_DIR", "METRICS_DIR", "MODELS_DIR")
-    return {name: str(getattr(config, name).absolute()) for name in names}
+    return {"checkout": str(ROOT)} | {name: str(getattr(config, name).absolute()) for name in names}

@@ -29,7 +29,8 @@ class WorkerStatus(TypedDict):
         task: what it does; None while idle.
         threads, weight_store, gpu: settings of its machine.
         site: name and counts of a site; None without one.
-        folders: where it reads prepared images and writes results.
+        bits: what decides the last digits of its numbers.
+        folders: its checkout, and where it reads prepared images and writes results.
     """
 
     token: str
@@ -42,6 +43,7 @@ class WorkerStatus(TypedDict):
     weight_store: NotRequired[str]
     gpu: NotRequired[str]
     site: NotRequired[dict[str, Any] | None]
+    bits: NotRequired[dict[str, str] | None]
     folders: NotRequired[dict[str, str] | None]
 
 
@@ -61,6 +63,7 @@ _OPTIONAL: dict[str, tuple[type, ...]] = {
     "weight_store": (str,),
     "gpu": (str,),
     "site": (dict, type(None)),
+    "bits": (dict, type(None)),
     "folders": (dict, type(None)),
 }
 _TASK: dict[str, tuple[type, ...]] = {"job": (str,), "attempt": (int,)}
@@ -90,9 +93,9 @@ def decode_status(value: bytes | str) -> WorkerStatus:
     _check(status, _OPTIONAL, are_needed=False)
     if not all(isinstance(queue, str) for queue in status["queues"]):
         raise UnreadableStatus("a queue is not text")
-    folders = (status.get("folders") or {}).values()
-    if not all(isinstance(folder, str) for folder in folders):
-        raise UnreadableStatus("a folder is not text")
+    texts = [*(status.get("folders") or {}).values(), *(status.get("bits") or {}).values()]
+    if not all(isinstance(text, str) for text in texts):
+        raise UnreadableStatus("a folder, or what decides bits, is not text")
     if status["task"] is not None:
         _check(status["task"], _TASK)
         _check(status["task"], _PROGRESS, are_needed=False)
@@ -105,7 +108,11 @@ def _check(values: dict[str, Any], types: dict[str, tuple[type, ...]], *, are_ne
         if name not in values and not are_needed:
             continue
         value = values.get(name)
-        if not isinstance(value, allowed) or (isinstance(value, bool) and bool not in allowed):
+        if (
+            name not in values
+            or not isinstance(value, allowed)
+            or (type(value) is bool and bool not in allowed)
+        ):
             raise UnreadableStatus(f"{name} is missing or has another type")
         if isinstance(value, (int, float)) and not abs(value) < 1 << 53:
             raise UnreadableStatus(f"{name} is out of range")

@@ -104,11 +104,14 @@ class Order(Message):
         versions: of the code and of the packages that matter; a worker with others refuses.
         attempt: 0, 1, …; only the answer of the expected attempt counts.
         site: name of the only site that may do it; empty: any worker that does not belong to a site.
+        origin: host and folder of the orchestrator's checkout, `host:/folder`.
         task: name of the Celery task that runs it.
+        writes: whether the task changes the run's folders, so that it takes the run over first.
         queue: where it is sent, unless it is for a site.
     """
 
     task: ClassVar[str]
+    writes: ClassVar[bool] = True
     queue: ClassVar[str] = AGGREGATE_QUEUE
 
     run: str
@@ -118,6 +121,7 @@ class Order(Message):
     versions: dict[str, str]
     attempt: int
     site: str = field(default="", kw_only=True)
+    origin: str = field(default="", kw_only=True)
 
     def to_message(self) -> dict[str, Any]:
         """Add the job's name, so that a worker of another version can say which job it refuses."""
@@ -130,8 +134,8 @@ class Order(Message):
         order = super().from_message(data)
         if not isinstance(order.run, str) or not RUN_NAME.fullmatch(order.run):
             raise MessageError(f"{cls.__name__}: {order.run!r} is not a run's name")
-        if not isinstance(order.settings, dict):
-            raise MessageError(f"{cls.__name__}: settings are not a table")
+        if not isinstance(order.settings, dict) or not isinstance(order.origin, str):
+            raise MessageError(f"{cls.__name__}: settings are not a table, or the origin is not text")
         return order
 
     @property
@@ -147,11 +151,17 @@ class Order(Message):
 
 @dataclass(frozen=True)
 class StartOrder(Order):
-    """Prepare a run: from new initial weights, or from its last finished round."""
+    """Prepare a run: from new initial weights, or from its last finished round.
+
+    Attributes:
+        resume: continue the run after its last finished round.
+        overwrite: replace an earlier run of this name.
+    """
 
     task = "tasks.start_run"
 
     resume: bool
+    overwrite: bool = False
 
     @property
     def job(self) -> str:
@@ -177,7 +187,7 @@ class RoundOrder(Order):
         round: 1, 2, …
         clients: ids of the participants, in the order their updates are summed.
         weights: Reference of the global weights at the start of the round, as a message.
-        sent_at: when the round was dispatched, seconds since the epoch on Redis' clock.
+        sent_at: when the round was dispatched, seconds on the run's clock (`helpers.cluster.run_clock`).
         states: of clients since the last round in which their update counted, and of the server.
         num_clients: number of clients the training rows are divided among; all tasks of a round agree on it.
     """
@@ -205,6 +215,7 @@ class TrainOrder(RoundOrder):
     """Train one client in a round; it does not name the other clients, so that messages stay small."""
 
     task = "tasks.train"
+    writes = False
     queue = TRAIN_QUEUE
 
     client: int
@@ -262,6 +273,7 @@ class RunState(Message):
         partition_clients: number of clients whose division of the rows partition.csv holds last.
         tables_file: file of the rows of the run's CSV files; None in a run of version 0.1.0.
         ema_file: file of the average of the global weights over the rounds; None without EMA_DECAY.
+        epoch: number of the take-over by the task that wrote this; see `helpers.run_records.fence`.
     """
 
     run: str
@@ -278,6 +290,7 @@ class RunState(Message):
     best_val_loss: float | None = None
     tables_file: str | None = None
     ema_file: str | None = None
+    epoch: int = 0
 
 
 @dataclass(frozen=True)

@@ -1,6 +1,8 @@
 """Replies of clients as they arrive: checked, because nothing in them is trusted."""
 
-from collections.abc import Sequence
+import math
+import statistics
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from typing import Any, Literal
 
@@ -11,6 +13,8 @@ USABLE = ("ok", "partial")
 STATUSES = (*USABLE, "failed", "missing")
 MOST_CHARACTERS = 100_000
 """Longest name of a worker and reason."""
+LEAST_NORMS = 3
+"""With fewer updates, none is absurd next to the others."""
 TOO_LARGE = 1e100
 """Losses and times are below this; integers beyond the range of a float are refused as well."""
 
@@ -33,6 +37,7 @@ class ClientReply(Message):
         seconds: time in the task; `transfer_seconds` of it went into reading and writing weights.
         state: short Reference of the client's state for its next round; None where it has none.
         state_bytes: bytes of its state that it read and wrote.
+        update_norm: Euclidean norm of the client's weights after its training.
     """
 
     round: int
@@ -55,6 +60,18 @@ class ClientReply(Message):
     state: dict[str, Any] | None = None
     state_bytes: int = 0
     tally: dict[str, Any] | None = None
+    update_norm: float = 0.0
+
+
+def norm_limit(replies: Sequence[ClientReply], max_ratio: float, shortage: Callable[[int], str]) -> float:
+    """Return the norm above which an update is absurd next to the others of its round; infinity for no limit.
+
+    It is `max_ratio` (0 for no limit) times the median of three or more. A robust rule with a `shortage` of
+    updates without the absurd ones keeps them.
+    """
+    norms = [reply.update_norm for reply in replies if reply.status in USABLE]
+    limit = max_ratio * statistics.median(norms) if len(norms) >= LEAST_NORMS else 0.0
+    return limit if limit and not shortage(sum(norm <= limit for norm in norms)) else math.inf
 
 
 def read_replies(round_number: int, clients: Sequence[int], messages: Sequence[Any]) -> list[ClientReply]:
@@ -96,9 +113,9 @@ def _check(reply: ClientReply) -> None:
     if len(reply.worker) + len(reply.error or "") > MOST_CHARACTERS:
         raise MessageError("worker or error is too long")
     loss = 0.0 if reply.train_loss is None else reply.train_loss
-    numbers = (reply.started_at, reply.seconds, reply.transfer_seconds, loss)
+    numbers = (reply.started_at, reply.seconds, reply.transfer_seconds, loss, reply.update_norm)
     if not all(type(number) in (float, int) and abs(number) < TOO_LARGE for number in numbers):
-        raise MessageError("the loss or a time is not a finite number")
+        raise MessageError("the loss, a time or the norm is not a finite number")
     scored = reply.predictions if reply.tally is None else reply.tally
     if reply.status in USABLE and None in (reply.train_loss, reply.update, scored):
         raise MessageError(f"it is {reply.status} without loss, update or predictions")

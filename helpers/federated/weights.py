@@ -3,6 +3,7 @@
 import math
 from collections.abc import Sequence
 from dataclasses import dataclass
+from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
@@ -42,6 +43,12 @@ def schema_of(names: Sequence[str], weights: Sequence[NDArray[np.generic]]) -> S
 def num_bytes(schema: Schema) -> int:
     """Bytes of all arrays of a schema, without any envelope."""
     return sum(spec.num_bytes for spec in schema)
+
+
+def norm(weights: Weights) -> float:
+    """Return the Euclidean norm of all arrays together, in float64."""
+    flat: list[Any] = [array.reshape(-1) for array in weights]
+    return math.sqrt(sum(float(np.einsum("i,i->", array, array, dtype=np.float64)) for array in flat))
 
 
 def check_alike(updates: Sequence[Weights]) -> None:

@@ -13,6 +13,7 @@ from helpers.cluster import keys
 from helpers.cluster.connection import address, connect
 from helpers.cluster.errors import RedisUnreachable
 from helpers.cluster.heartbeat import live_workers
+from helpers.cluster.versions import ROOT
 from helpers.federated.messages import AGGREGATE_QUEUE, TRAIN_QUEUE
 from helpers.global_config import Config
 
@@ -26,15 +27,17 @@ def usable_workers(redis_url: str, config: Config) -> list[str]:
     Workers that another command has started for itself are not usable.
     """
     client = connect(redis_url)
-    if client.exists(keys.RESERVATION):
+    if client.exists(keys.reservation()):
         return []
     return [name for name, status in sorted(live_workers(client).items()) if _is_usable(status, config)]
 
 
 def _is_usable(status: Mapping[str, Any], config: Config) -> bool:
-    """Return whether a worker of this machine serves both queues and has our folders."""
+    """Return whether a worker of this machine serves both queues and has our checkout and folders."""
     prepared = config.PREPROCESSED_DIR.absolute()
-    places = {  # a worker finds prepared images in its folder and one level below it
+    places = {
+        "checkout": (str(ROOT),),
+        # A worker finds prepared images in its folder and one level below it.
         "PREPROCESSED_DIR": (str(prepared), str(prepared.parent)),
         "METRICS_DIR": (str(config.METRICS_DIR.absolute()),),
         "MODELS_DIR": (str(config.MODELS_DIR.absolute()),),
@@ -67,7 +70,7 @@ def free_database(url: str, *, is_given: bool) -> Iterator[str]:
         client = connect(candidate)
         try:
             has_workers = any(client.scan_iter(keys.worker("*"), count=1000))
-            if not has_workers and client.set(keys.RESERVATION, os.getpid(), nx=True, ex=keys.LIFETIME_S):
+            if not has_workers and client.set(keys.reservation(), os.getpid(), nx=True, ex=keys.LIFETIME_S):
                 break
         except redis.ResponseError:  # fewer databases, or no permission for this one
             continue
@@ -79,4 +82,4 @@ def free_database(url: str, *, is_given: bool) -> Iterator[str]:
         yield candidate
     finally:
         with contextlib.suppress(redis.RedisError):
-            client.delete(keys.RESERVATION)
+            client.delete(keys.reservation())

@@ -43,7 +43,7 @@ def print_results(
     rounds: pd.DataFrame,
     test: dict[str, Any],
     class_names: Sequence[str],
-    paths: list[Path],
+    paths: Sequence[Path | str],
 ) -> None:
     """Print the metrics of every round and of the test, and the paths of the results.
 
@@ -77,7 +77,7 @@ def _meaning(test: dict[str, Any], class_names: Sequence[str]) -> str:
     return f"class 1: {class_names[1]}; decision threshold {shown(test['threshold'])}, from validation"
 
 
-def print_comparison(console: Console, table: pd.DataFrame, paths: list[Path]) -> None:
+def print_comparison(console: Console, table: pd.DataFrame, paths: Sequence[Path | str]) -> None:
     """Print the table that `compare_runs` returned, and the paths of the results."""
     console.print("Test ROC-AUC for the same budget; difference: first model minus this one", style="bold")
     view = _table("model", "AUC", "95 % interval", "difference", "95 % interval")
@@ -94,7 +94,7 @@ def _table(*headers: str) -> Table:
     return Table(*headers, box=None, pad_edge=False)
 
 
-def _print_paths(console: Console, paths: list[Path]) -> None:
+def _print_paths(console: Console, paths: Sequence[Path | str]) -> None:
     """Print one path per line, unwrapped so that it can be copied."""
     for path in paths:
         console.print(Text(printable(f"  {path}")), soft_wrap=True)

@@ -3,12 +3,14 @@
 import json
 import re
 from collections.abc import Callable, Mapping
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
 from helpers.federated.messages import RunState
 from helpers.federated.weights import Schema, Weights
-from helpers.run_records.files import RecordError, RunFolders, write_whole
+from helpers.run_records import fence
+from helpers.run_records.files import RecordError, RunFolders, remove, write_whole
 from helpers.weight_store.codec import Buffers, CodecError, decode, encode, start_digest
 
 STATE_FORMAT = 1
@@ -21,6 +23,7 @@ LATER_FIELDS: dict[str, Any] = {
     "best_val_loss": None,
     "tables_file": None,
     "ema_file": None,
+    "epoch": 0,
 }
 """Fields that the state of a run of an earlier version may lack."""
 
@@ -124,13 +127,14 @@ def commit(folders: RunFolders, state: RunState, facts: dict[str, Any]) -> None:
     Raises:
         RecordError: the file could not be written, so the round is not committed.
     """
+    state = replace(state, epoch=fence.epoch_of(folders) or state.epoch)
     content = {"format": STATE_FORMAT, "state": state.to_message(), **facts}
     write_whole(folders.state, json.dumps(content, indent=1, sort_keys=True).encode())
     named = {state.weights_file, state.best_weights_file, *state.state_files.values()}
     named |= {state.server_file, state.server_file_before, state.tables_file, state.ema_file}
     for file in [*folders.models.glob("*.safetensors"), *folders.models.glob("tables-*.json")]:
         if file.name not in named:
-            file.unlink(missing_ok=True)
+            remove(file)
 
 
 def read_state(folders: RunFolders) -> tuple[RunState, dict[str, Any]]:
@@ -211,6 +215,7 @@ _FIELDS: dict[str, tuple[Callable[[Any], bool], str]] = {
     "server_file_before": (_or_null(_is_file), "the name of a file or null"),
     "tables_file": (_or_null(_is_file), "the name of a file or null"),
     "ema_file": (_or_null(_is_file), "the name of a file or null"),
+    "epoch": (_is_count, "a whole number from 0"),
     "sites": (_are_tables, "a list of tables"),
     "partition_clients": (_or_null(_is_count), "a whole number from 0 or null"),
     "settings": (_is_table, "a table"),

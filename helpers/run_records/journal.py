@@ -11,7 +11,7 @@ from typing import Any
 import pandas as pd
 
 from helpers.run_records.checkpoint import read_record, save_record
-from helpers.run_records.files import RecordError, RunFolders, write_whole
+from helpers.run_records.files import RecordError, RunFolders, remove, write_whole
 from helpers.run_records.tables import (
     CLASS_COLUMNS,
     CLIENT_COLUMNS,
@@ -91,7 +91,7 @@ def write_csv_files(folders: RunFolders, rows: Rows) -> None:
         if wanted:
             write_whole(path, wanted)
         else:
-            path.unlink(missing_ok=True)
+            remove(path)
 
 
 def _bytes_of(path: Path) -> bytes:

@@ -1,15 +1,14 @@
 """Log of a run: its records are started, extended by each round, and resumed."""
 
-import shutil
 from collections.abc import Mapping, Sequence
 from dataclasses import replace
 from typing import Any
 
-from helpers.federated.messages import Averaged, Order, RoundOrder, RunState
+from helpers.federated.messages import Averaged, Order, RoundOrder, RunState, StartOrder
 from helpers.federated.weights import Schema, Weights
 from helpers.global_config import Config
-from helpers.run_records import checkpoint, journal
-from helpers.run_records.files import RecordError, RunFolders
+from helpers.run_records import checkpoint, fence, journal
+from helpers.run_records.files import RecordError, RunFolders, remove
 
 STATE_SETTINGS = (
     "STRATEGY",
@@ -35,23 +34,35 @@ def facts_of(order: Order) -> dict[str, Any]:
     return {"settings": order.settings, "data_digest": order.data_digest, "versions": order.versions}
 
 
-def begin_run(folders: RunFolders, order: Order, schema: Schema, weights: Weights) -> RunState:
-    """Start the records of a run; earlier content of its folders is deleted.
+def begin_run(folders: RunFolders, order: StartOrder, schema: Schema, weights: Weights) -> RunState:
+    """Start the records of a run. Earlier content of its folders is deleted, unless it has a state.
+
+    An earlier attempt of the same start may have left a state before the first round, which is replaced.
 
     Raises:
-        RecordError: the folders cannot be written.
+        RecordError: a run of this name has finished a round and the order does not say overwrite, or the
+            folders cannot be written.
     """
-    try:
-        for folder in (folders.models, folders.metrics):
-            if folder.exists():
-                shutil.rmtree(folder)
-            folder.mkdir(parents=True)
-    except OSError as error:
-        raise RecordError(f"{error.filename}: {error.strerror}") from error
+    if not folders.state.exists() or order.overwrite:
+        _clear(folders)
+    elif (done := checkpoint.read_state(folders)[0].round) > 0:
+        raise RecordError(
+            f"{folders.state}: a run of this name has finished round {done}; choose another name, --resume "
+            "it, or --overwrite to replace it"
+        )
     file = checkpoint.save_weights(folders, 0, schema, weights)
     state = RunState(order.run, 0, file, None, None, None)
     checkpoint.commit(folders, state, facts_of(order))
     return state
+
+
+def _clear(folders: RunFolders) -> None:
+    """Delete what is in the folders of a run, first the state that names files, except this task's place."""
+    remove(folders.state)
+    for folder in (folders.models, folders.metrics):
+        for path in folder.glob("*"):
+            if not path.name.startswith(fence.PREFIX):
+                remove(path)
 
 
 def resume_run(folders: RunFolders, order: Order, schema: Schema) -> tuple[RunState, Weights]:

@@ -13,8 +13,8 @@ if TYPE_CHECKING:
     from helpers.settings.base import SettingsBase
 
 SettingsClass = TypeVar("SettingsClass", bound="SettingsBase")
-NOT_OPTIONS = ("REDIS_URL", "WEIGHT_STORE")
-"""Workers need both from their environment, and other users can see the passwords of a command line."""
+NOT_OPTIONS = ("REDIS_URL", "WEIGHT_STORE", "NAMESPACE")
+"""Workers need them from their environment, and other users can see the passwords of a command line."""
 
 
 class ArgumentParser(argparse.ArgumentParser):

@@ -34,7 +34,8 @@ class PreparedData:
     Attributes:
         folder: folder of the arrays.
         manifest: source, classes, settings, kind of split, audit, counts per split and class, and every
-            file with its split, row and group. Manifests of earlier versions have fewer entries.
+            file with its split, row and group; sha256 of the arrays. Manifests of earlier versions have
+            fewer entries.
         digest: sha256 of manifest.json, hex. It covers the settings and the sha256 of every image file.
     """
 
@@ -65,6 +66,16 @@ class PreparedData:
             if hashlib.sha256(path.read_bytes()).hexdigest() == digest:
                 return cls.open(path.parent)
         return None
+
+    def check_arrays(self) -> None:
+        """Raise PreprocessingError if an array does not have the sha256 of the manifest, or OSError if it
+        cannot be read. A file is read again only if it has changed.
+        """
+        for name, digest in self.manifest.get("arrays", {}).items():
+            status = (path := self.folder / name).stat()
+            if _digest(path, status.st_mtime_ns, status.st_size) != digest:
+                what = f"{path}: its sha256 differs from the one in {MANIFEST}; copy the whole folder again"
+                raise PreprocessingError(f"{what}, or prepare the images again: {COMMAND}")
 
     def images(self, split: str) -> np.ndarray:
         """Return the images of a split: uint8 (N, H, W, C), RGB or gray, mapped read-only."""
@@ -171,6 +182,18 @@ class PreparedData:
         for entry in sorted(self.manifest["files"], key=lambda entry: int(entry["row"])):
             entries.setdefault(entry["split"], []).append(entry)
         return entries
+
+
+def file_digest(path: Path) -> str:
+    """Return the sha256 of a file, hex."""
+    with path.open("rb") as file:
+        return hashlib.file_digest(file, "sha256").hexdigest()
+
+
+@lru_cache(maxsize=64)
+def _digest(path: Path, _modified_ns: int, _size: int) -> str:
+    """Return the sha256 of a file; the last two arguments let the cache notice a change."""
+    return file_digest(path)
 
 
 def _image_shape(manifest: dict[str, Any]) -> tuple[int, int, int]:

@@ -14,7 +14,7 @@ from typing import Any
 
 import numpy as np
 
-from preprocessing.feed.prepared_data import FORMAT_VERSION, MANIFEST, array_name
+from preprocessing.feed.prepared_data import FORMAT_VERSION, MANIFEST, array_name, file_digest
 from preprocessing.prepare.audit import AUDIT, REFUSED_AUDIT, Finding, count_findings, write_audit
 from preprocessing.prepare.sources.records import ImageRecord
 
@@ -76,13 +76,15 @@ def write_dataset(
         labels = np.array([image.record.label for image in images], np.int32)
         np.save(scratch / array_name("y", split), labels)
     write_audit(scratch / AUDIT, findings)
-    manifest = _manifest(members, findings, metadata)
+    arrays = [array_name(kind, split) for split in splits for kind in "xy"]
+    digests = {name: file_digest(scratch / name) for name in arrays}
+    manifest = _manifest(members, findings, metadata | {"arrays": digests})
     text = json.dumps(manifest, indent=1, ensure_ascii=False) + "\n"
     (scratch / MANIFEST).write_text(text, encoding="utf-8", newline="\n")
 
     (folder / MANIFEST).unlink(missing_ok=True)
     (folder / REFUSED_AUDIT).unlink(missing_ok=True)
-    for name in (*(array_name(kind, split) for split in splits for kind in "xy"), AUDIT, MANIFEST):
+    for name in (*arrays, AUDIT, MANIFEST):
         (scratch / name).replace(folder / name)
 
 

@@ -34,7 +34,7 @@ def offer(order: OfferOrder) -> dict[str, Any]:
 
 @app.task(name="tasks.finish_sites", ignore_result=True)
 def finish_sites(message: dict[str, Any]) -> None:
-    """Test the best model by the sites' scores; see `FinishSitesOrder`. The answer is {test, notes}."""
+    """Test the best model by the sites' scores; see `FinishSitesOrder`. Answers {test, results, notes}."""
     worker_session().run_order(FinishSitesOrder, message, finish)
 
 
@@ -57,7 +57,7 @@ def finish(order: FinishSitesOrder) -> dict[str, Any]:
         notes.append(f"the threshold is {row['threshold']:g}: not all sites share scores to choose one")
     if row["roc_auc_over"] == MEAN:
         notes.append(f"the test's AUC is the {MEAN}, because not all of them share their scores")
-    return {"test": row, "notes": notes}
+    return {"test": row, "results": context.folders.results_here(), "notes": notes}
 
 
 def site_test(

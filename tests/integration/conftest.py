@@ -107,9 +107,10 @@ class Cluster:
 
     def start_training(self, *arguments: str) -> subprocess.Popen[str]:
         """Start the training command."""
-        small = [] if "--resume" in arguments else SMALL  # a resumed run has its own settings
+        # A resumed run has its own settings. That of a killed orchestrator would wait for a sign of life.
+        extra = ["--take-over"] if "--resume" in arguments else SMALL
         return subprocess.Popen(
-            [sys.executable, "distributed_training_index.py", *small, *arguments],
+            [sys.executable, "distributed_training_index.py", *extra, *arguments],
             cwd=ROOT,
             env=self.environment,
             stdout=subprocess.PIPE,

@@ -3,20 +3,26 @@
 import json
 import os
 import re
+import shutil
 import signal
+import socket
 import subprocess
 import sys
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from dataclasses import replace
 from pathlib import Path
 
 import pandas as pd
 import pytest
 
+from helpers.cluster.connection import connect
 from helpers.cluster.heartbeat import live_workers
-from helpers.cluster.versions import ROOT
+from helpers.cluster.versions import CODE, ROOT
 from helpers.launcher.child_processes import start_apart
 from helpers.launcher.embedded_redis import find_binary, start_server
+from helpers.launcher.worker_processes import worker_command
 from tests.integration.conftest import Cluster, is_running
 
 SLOW = ["--train-batch-size", "1", "--epochs", "2"]
@@ -105,6 +111,7 @@ def test_a_slow_client_counts_with_what_it_saw(cluster: Cluster) -> None:
     assert done.returncode == 0, done.stderr
     rows = cluster.table("partial", "clients.csv")
     assert set(rows["status"]) == {"partial"}
+    assert done.stdout.count("stopped early and counts with") == len(rows)
     assert rows["num_examples"].between(1, 566 * 1000 - 1).all()
     rounds = cluster.table("partial", "rounds.csv")
     assert rounds["num_examples"].tolist() == rows["num_examples"].tolist()
@@ -272,13 +279,22 @@ def test_a_spoiled_update_fails_its_client_and_the_others_count(cluster: Cluster
     assert cluster.table("spoiled", "rounds.csv")["num_clients"].tolist() == [5]
 
 
+def test_clients_report_the_norm_to_which_others_are_compared(cluster: Cluster) -> None:
+    done = cluster.train(
+        "--run", "norms", "--epochs", "1", "--num-workers", "3", "--max-update-ratio", "0.01"
+    )
+    assert done.returncode == 3
+    assert done.stderr.count("MAX_UPDATE_RATIO=0.01 times the median of the round") >= 3
+    assert "Traceback" not in done.stderr
+
+
 def test_a_worker_with_other_data_is_refused_and_its_part_done_elsewhere(
     cluster: Cluster, tmp_path: Path
 ) -> None:
     command = [sys.executable, "preprocessing/load_and_create_dataset.py", "--input-shape", "16,16"]
     other = cluster.environment | {"DT_PREPROCESSED_DIR": str(tmp_path)}
     subprocess.run([*command, "--seed", "9"], cwd=ROOT, env=other, check=True, capture_output=True)
-    (name,) = cluster.add_workers(1, DT_PREPROCESSED_DIR=str(tmp_path))
+    (name,) = cluster.add_workers(1, DT_PREPROCESSED_DIR=str(tmp_path), DT_THREADS="2")
     pid = cluster.pids()[name]
     try:
         done = cluster.train(
@@ -287,14 +303,68 @@ def test_a_worker_with_other_data_is_refused_and_its_part_done_elsewhere(
     finally:
         os.kill(pid, signal.SIGTERM)
     assert done.returncode == 0, done.stderr
-    assert f"manifest.json on {name} differs" in " ".join(done.stdout.split())
+    printed = " ".join(done.stdout.split())
+    assert printed.count(f"threads 2 on {name}") == 1
+    description = json.loads((cluster.folder / "metrics/other-data/run.json").read_text())
+    assert description["workers"][name]["threads"] == "2"
+    assert printed.count(f"{name} cannot serve this run and gets no more of its jobs") == 1
+    assert f"manifest.json on {name} differs" in printed
     rows = cluster.table("other-data", "clients.csv")
     assert set(rows["status"]) == {"ok"}
     assert name not in set(rows["worker"])
     log = next(cluster.folder.glob(f"{name.partition('@')[0]}.log")).read_text()
-    assert re.search(r"round 1, client \d: failed: DataDiffersError: .*manifest.json on .* differs", log)
+    assert len(re.findall(r"failed: DataDiffersError: .*manifest.json on .* differs", log)) == 1
     assert "Traceback" not in log
     assert "Traceback" not in done.stdout + done.stderr
+
+
+def test_a_worker_of_another_checkout_leaves_the_run_to_others(cluster: Cluster, tmp_path: Path) -> None:
+    for part in CODE:
+        copy = shutil.copyfile if (ROOT / part).is_file() else shutil.copytree
+        copy(ROOT / part, tmp_path / part)
+    with their_worker(tmp_path, cluster.environment, "dt:worker:theirs"):
+        done = cluster.train("--run", "checkouts", "--num-workers", "8", "--epochs", "2")
+    assert done.returncode == 0, done.stderr
+    assert "theirs" not in " ".join(cluster.table("checkouts", "clients.csv")["worker"])
+    assert done.stdout.count("cannot serve this run") <= 1
+    assert (tmp_path / "log").read_text().count("failed: OtherCheckout") == 1
+    assert f"  {cluster.folder}/models/checkouts/best.keras" in done.stdout
+
+
+def test_a_namespace_keeps_two_projects_on_one_redis_apart(cluster: Cluster, tmp_path: Path) -> None:
+    folders = {name: str(tmp_path / name) for name in ("DT_METRICS_DIR", "DT_MODELS_DIR")}
+    environment = cluster.environment | folders | {"DT_NAMESPACE": "theirs"}
+    with their_worker(ROOT, environment, "theirs:dt:worker:theirs", tmp_path / "log"):
+        doctor = subprocess.run([sys.executable, "run.py", "doctor"], cwd=ROOT, env=environment,
+                                capture_output=True, text=True)  # fmt: skip
+        their_cluster = replace(cluster, environment=environment)
+        training = their_cluster.start_training("--run", "theirs", "--num-workers", "2", "--epochs", "2")
+        done = cluster.train("--run", "ours", "--num-workers", "2", "--epochs", "2")
+        status, printed = finish(training)
+    assert (done.returncode, status) == (0, 0), done.stderr + printed
+    workers = set(pd.read_csv(tmp_path / "DT_METRICS_DIR/theirs/clients.csv")["worker"])
+    assert workers == {f"theirs@{socket.gethostname()}"}
+    assert not workers & set(cluster.table("ours", "clients.csv")["worker"])
+    assert re.search(r"workers +ok +theirs@\S+$", doctor.stdout, re.MULTILINE), doctor.stdout
+    keys = [key.decode() for key in cluster.client.scan_iter("*", count=1000)]
+    assert any(key.startswith("theirs:") for key in keys)
+    assert not [key for key in keys if "theirs" in key and not key.startswith("theirs:")]
+
+
+@contextmanager
+def their_worker(
+    folder: Path, environment: dict[str, str], key: str, log: Path | None = None
+) -> Iterator[None]:
+    """A worker that runs in a folder; ready once Redis has a key that begins with `key`."""
+    command = [*worker_command("theirs"), f"--logfile={log or folder / 'log'}"]
+    worker = subprocess.Popen(command, cwd=folder, env=environment, stderr=subprocess.DEVNULL)
+    client = connect(environment["REDIS_URL"])
+    try:
+        wait_until(lambda: b'"ready": true' in (client.get(f"{key}@{socket.gethostname()}") or b""))
+        yield
+    finally:
+        worker.kill()
+        worker.wait()
 
 
 def test_a_task_that_fails_everywhere_ends_the_run_with_one_line(cluster: Cluster) -> None:

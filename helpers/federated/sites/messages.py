@@ -49,6 +49,7 @@ class ScoreOrder(Order):
     """
 
     task = "tasks.score"
+    writes = False
 
     round: int
     client: int

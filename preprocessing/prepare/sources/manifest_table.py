@@ -97,15 +97,15 @@ def read_table(manifest: Path) -> Table:
     lines = list(io.StringIO(text, newline=""))
     while lines and (not lines[0].strip() or lines[0].startswith("sep=")):  # a line of Excel
         lines.pop(0)
-    if not lines:
-        raise PreprocessingError(f"{manifest}: is empty; add a header with a column file, or remove it")
-    delimiter = _delimiter(lines[0])
+    delimiter = _delimiter(lines[0]) if lines else ","
     try:
         parsed = [
             row for row in csv.reader(lines, delimiter=delimiter, strict=True) if any(map(str.strip, row))
         ]
     except csv.Error as error:
         raise PreprocessingError(f"{manifest}: {error}; save it as a UTF-8 CSV file") from None
+    if not parsed:
+        raise PreprocessingError(f"{manifest}: is empty; add a header with a column file, or remove it")
     header = [name.strip() for name in parsed[0]]
     names, renamed = _name_columns(manifest, header)
     return Table(names, list(_rows(manifest, header, parsed[1:])), notes + renamed)

@@ -23,6 +23,8 @@ from tests.model.tasks.labels import Labels
 
 NAMES = ["kernel", "bias"]
 GOOD = [np.full((2, 3), 2.0, np.float32), np.ones(3, np.float32)]
+NORM = 27**0.5
+"""Of GOOD."""
 SCORES = np.array([0.2, 0.6, 0.1, 0.9], np.float32)
 SINS = {
     "nan": lambda store, key: put_arrays(store, key, NAMES, [GOOD[0] * np.float32("nan"), GOOD[1]]),
@@ -37,6 +39,7 @@ SINS = {
     "lie": lambda store, key: replace(
         put_arrays(store, key, ["x"], [np.zeros(1, np.float32)]), schema=schema_of(NAMES, GOOD)
     ),
+    "absurdity": lambda store, key: put_arrays(store, key, NAMES, [GOOD[0] * np.float32(1e30), GOOD[1]]),
     "absence": lambda store, key: Reference(key, 9, "0" * 64, schema_of(NAMES, GOOD)),
 }
 """What a client may do wrong with its update: stores it and returns the reference it sends."""
@@ -59,7 +62,7 @@ def make_intake(*sins: str | None, min_clients: float = 1, store: MemoryStore | 
         update = SINS[sin](store, key) if sin else put_arrays(store, key, NAMES, GOOD)
         scores = put_arrays(store, context.key("scores", 1, client, 0), ["scores"], [SCORES])
         references = (update.to_message(), scores.to_message())
-        replies.append(ClientReply(1, client, 0, "w", "ok", None, 5, 3, 0.5, *references))
+        replies.append(ClientReply(1, client, 0, "w", "ok", None, 5, 3, 0.5, *references, update_norm=NORM))
     order = RoundOrder("r", "s", {}, "", {}, 0, 1, list(range(len(sins))), {}, 0.0, num_clients=len(sins))
     return UpdateIntake(context, order, replies)
 
@@ -77,6 +80,19 @@ def test_a_bad_update_fails_its_client_and_the_others_count(sin: str) -> None:
     assert intake.rows[1]["error"].startswith("update refused: ")
     assert intake.rows[1].get("val_roc_auc") is None
     assert intake.rows[0]["val_roc_auc"] == 1
+
+
+def test_an_absurd_update_is_refused_with_its_norm_and_the_limit() -> None:
+    intake = make_intake(None, "absurdity", None)
+    mean_of(intake)
+    assert intake.rows[1]["error"] == (
+        "update refused: its weights have the norm 4.9e+30, more than MAX_UPDATE_RATIO=100 times the median "
+        "of the round, 5.2"
+    )
+
+
+def test_of_two_updates_none_is_absurd() -> None:
+    assert mean_of(make_intake(None, "absurdity"))[0][0, 0] > 1e29
 
 
 def test_a_client_cannot_claim_more_images_than_it_has() -> None:

@@ -56,7 +56,9 @@ def test_answers_of_another_attempt_round_run_or_session_have_no_effect(
 
 def test_a_new_session_takes_the_run_over(client: redis.Redis, board: JobBoard) -> None:
     other = JobBoard(client, "run", "later session")
-    other.take_over()
+    assert other.take_over() is not None
+    assert board.expects("train:1:0", 0)
+    assert other.take_over(force=True) is None
     assert not board.expects("train:1:0", 0)
     assert not board.answer("train:1:0", 0, {})
 

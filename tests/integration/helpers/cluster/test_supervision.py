@@ -8,13 +8,14 @@ from collections.abc import Iterator
 import pytest
 import redis
 
-from helpers.cluster import keys, supervision
+from helpers.cluster import keys, run_clock, supervision
 from helpers.cluster.connection import connect
 from helpers.cluster.errors import NoWorkers
 from helpers.cluster.heartbeat import Heartbeat
 from helpers.cluster.job_board import JobBoard
-from helpers.cluster.jobs import Job
-from helpers.cluster.supervision import Deadline, Supervisor
+from helpers.cluster.jobs import Deadline, Job
+from helpers.cluster.run_clock import redis_time
+from helpers.cluster.supervision import Supervisor
 from helpers.cluster.worker_session import WorkerSession
 from helpers.federated.messages import TrainOrder
 from helpers.launcher.embedded_redis import find_binary, start_server
@@ -38,9 +39,11 @@ def board(client: redis.Redis) -> JobBoard:
 class Sent:
     """A job whose attempts are written down instead of sent."""
 
-    def __init__(self, board: JobBoard, answer_at: int | None = None, fail: bool = False) -> None:
+    def __init__(
+        self, board: JobBoard, answer_at: int | None = None, fail: bool = False, is_unable: bool = False
+    ) -> None:
         self.attempts: list[tuple[int, str | None]] = []
-        self._board, self._answer_at, self._fail = board, answer_at, fail
+        self._board, self._answer_at, self._fail, self._is_unable = board, answer_at, fail, is_unable
         self.job = Job("train:1:0", "round 1, client 0", "train", self.send)
         self.send(0, None)
 
@@ -49,7 +52,7 @@ class Sent:
         if attempt == self._answer_at:
             self._board.answer("train:1:0", attempt, {"attempt": attempt})
         elif self._fail:
-            self._board.fail("train:1:0", attempt, "here@host", f"error {attempt}")
+            self._board.fail("train:1:0", attempt, "here@host", f"error {attempt}", is_unable=self._is_unable)
 
 
 def live(client: redis.Redis, name: str) -> Heartbeat:
@@ -82,6 +85,68 @@ def test_a_failed_job_is_tried_once_elsewhere(
     assert supervisor.supervise([sent.job], refuse) == {"train:1:0": {"attempt": 1}}
     assert sent.attempts == [(0, None), (1, "there@host")]
     assert notices == ["round 1, client 0: failed on here@host: error 0; retrying"]
+
+
+def test_an_unable_worker_costs_no_attempt_and_gets_no_more_jobs(
+    client: redis.Redis, board: JobBoard, supervisor: Supervisor, notices: list[str]
+) -> None:
+    live(client, "here@host")
+    live(client, "there@host")
+    sent = Sent(board, answer_at=1, fail=True, is_unable=True)
+    assert supervisor.supervise([sent.job], refuse) == {"train:1:0": {"attempt": 1}}
+    assert (sent.attempts, sent.job.failed) == ([(0, None), (1, "there@host")], 0)
+    assert notices == ["here@host cannot serve this run and gets no more of its jobs: error 0"]
+    assert list(supervisor.wait_for_workers()) == ["there@host"]
+
+
+def test_if_no_worker_is_able_an_able_one_is_waited_for(
+    client: redis.Redis, board: JobBoard, supervisor: Supervisor, notices: list[str]
+) -> None:
+    live(client, "here@host")
+    sent = Sent(board, answer_at=1, fail=True, is_unable=True)
+    threading.Timer(0.3, live, (client, "there@host")).start()
+    assert supervisor.supervise([sent.job], refuse) == {"train:1:0": {"attempt": 1}}
+    assert sent.attempts == [(0, None), (1, "there@host")]
+    assert notices[1].startswith("no live worker can serve this run: start workers")
+
+
+def test_if_no_worker_becomes_able_the_run_ends_with_the_reason(
+    client: redis.Redis, board: JobBoard, supervisor: Supervisor, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(supervision, "UNABLE_S", 0.3)
+    live(client, "here@host")
+    sent = Sent(board, fail=True, is_unable=True)
+    with pytest.raises(NoWorkers, match=r"no live worker can serve this run for 0\.3 s: error 0"):
+        supervisor.supervise([sent.job], refuse)
+    assert len(sent.attempts) == 1
+
+
+def test_a_job_that_no_able_worker_takes_fails_with_the_reason(
+    client: redis.Redis, board: JobBoard, supervisor: Supervisor
+) -> None:
+    live(client, "here@host")
+    live(client, "there@host").show_ready(["aggregate"])
+    with pytest.raises(RuntimeError, match="gave up: error 0"):
+        supervisor.supervise([Sent(board, fail=True, is_unable=True).job], refuse)
+
+
+def test_a_jump_of_redis_clock_that_ends_heartbeats_loses_no_job(
+    client: redis.Redis,
+    board: JobBoard,
+    supervisor: Supervisor,
+    notices: list[str],
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    live(client, "here@host")._show({"job": "train:1:0", "attempt": 0})
+    supervisor.wait_for_workers()
+    monkeypatch.setattr(run_clock, "redis_time", lambda client: redis_time(client) + 7200)
+    client.delete(keys.worker("here@host"))
+    sent = Sent(board)
+    sent.job.runner = "here@host"
+    threading.Timer(0.5, board.answer, ("train:1:0", 0, {})).start()
+    assert supervisor.supervise([sent.job], refuse) == {"train:1:0": {}}
+    assert sent.attempts == [(0, None)]
+    assert notices == ["the clock of Redis' machine jumped by +7200 s; deadlines are corrected for it"]
 
 
 def test_a_job_that_fails_twice_is_given_up(
@@ -183,8 +248,13 @@ def test_an_answer_wakes_the_orchestrator(
 
 
 def test_a_worker_refuses_an_order_it_does_not_understand_by_name(
-    client: redis.Redis, board: JobBoard, supervisor: Supervisor, notices: list[str]
+    client: redis.Redis,
+    board: JobBoard,
+    supervisor: Supervisor,
+    notices: list[str],
+    monkeypatch: pytest.MonkeyPatch,
 ) -> None:
+    monkeypatch.setattr(supervision, "UNABLE_S", 0.1)
     address = f"redis://127.0.0.1:{client.connection_pool.connection_kwargs['port']}/0"
     session = WorkerSession("old@host", address, 0)
     session.heartbeat.claim()
@@ -197,9 +267,9 @@ def test_a_worker_refuses_an_order_it_does_not_understand_by_name(
 
     job = Job(order.job, order.label, "train", send)
     job.send(0, None)
-    with pytest.raises(RuntimeError, match=r"gave up: .*TrainOrder: expected the fields"):
+    with pytest.raises(NoWorkers, match=r"not understood: TrainOrder: expected the fields"):
         supervisor.supervise([job], refuse)
-    assert "failed on old@host" in notices[0]
+    assert notices[0].startswith("old@host cannot serve this run")
 
 
 def test_a_job_that_is_lost_again_and_again_is_given_up(

@@ -8,6 +8,7 @@ import pytest
 from helpers.cluster import keys
 from helpers.cluster.connection import answers, connect
 from helpers.cluster.errors import RedisUnreachable
+from helpers.cluster.versions import ROOT
 from helpers.global_config import Config
 from helpers.launcher import local_cluster as launcher
 from helpers.launcher.embedded_redis import packaged_binary, start_server
@@ -59,7 +60,7 @@ def show_worker(url: str, name: str, folder, **changes) -> None:
         "ready": True,
         "host": socket.gethostname(),
         "queues": ["train", "aggregate"],
-        "folders": {key: str(folder / place) for key, place in places.items()},
+        "folders": {key: str(folder / place) for key, place in places.items()} | {"checkout": str(ROOT)},
         "weight_store": "redis",
     } | changes
     connect(url).set(keys.worker(name), json.dumps(status), ex=60)
@@ -89,7 +90,7 @@ def test_workers_in_an_empty_database_that_the_user_named(redis_url, config, tmp
         assert usable_workers(redis_url, config) == []  # those are reserved for this command
         with local_cluster(config, None, tmp_path / "logs", default=1) as other:
             assert other.redis_url != redis_url
-    assert not connect(redis_url).exists(keys.RESERVATION)
+    assert not connect(redis_url).exists(keys.reservation())
     assert answers(connect(redis_url))
 
 

@@ -1,10 +1,12 @@
-"""A worker takes only orders for its site."""
+"""A worker takes only orders for its site, and none of another checkout on its machine."""
 
 import hashlib
+import socket
 
 import pytest
 
-from helpers.cluster.worker_session import WorkerSession
+from helpers.cluster.versions import ROOT, origin_here
+from helpers.cluster.worker_session import OtherCheckout, WorkerSession
 from helpers.federated.messages import FinishOrder, MessageError
 
 
@@ -36,3 +38,25 @@ def test_a_worker_takes_orders_of_its_site_alone(here: str, there: str, is_taken
     else:
         with pytest.raises(MessageError, match="the order is for"):
             session.check_site(order)
+
+
+@pytest.mark.parametrize(
+    ("origin", "site", "is_taken"),
+    [
+        (origin_here(), "", True),
+        ("", "", True),
+        ("another-host:/elsewhere", "", True),
+        (f"{socket.gethostname()}:/elsewhere", "a", True),
+        (f"{socket.gethostname()}:/elsewhere", "", False),
+    ],
+)
+def test_a_worker_takes_no_order_of_another_checkout_on_its_machine(
+    origin: str, site: str, is_taken: bool
+) -> None:
+    session = WorkerSession("w", "redis://127.0.0.1:1/0", threads=1)
+    order = FinishOrder(**FACTS, site=site, origin=origin)
+    if is_taken:
+        session.check_checkout(order)
+    else:
+        with pytest.raises(OtherCheckout, match=f"w works in {ROOT}, the run in /elsewhere on the same"):
+            session.check_checkout(order)

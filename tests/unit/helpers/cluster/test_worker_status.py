@@ -56,6 +56,12 @@ def test_other_types_are_refused(name: str) -> None:
         }  # fmt: skip
 
 
+@pytest.mark.parametrize("name", ["token", "pid", "host", "ready", "queues", "task"])
+def test_what_is_missing_is_named(name: str) -> None:
+    with pytest.raises(UnreadableStatus, match=f"{name} is missing"):
+        decode_status(json.dumps({key: value for key, value in GOOD.items() if key != name}).encode())
+
+
 def test_a_task_of_another_form_is_refused() -> None:
     for task in (
         {},

@@ -24,6 +24,7 @@ from helpers.global_config import Config
 
 ORDER = {
     "run": "r", "session": "s", "settings": {}, "data_digest": "d", "versions": {}, "attempt": 0, "site": "",
+    "origin": "h:/here",
 }  # fmt: skip
 ROUND = ORDER | {"round": 3, "clients": [0, 1], "weights": {}, "sent_at": 1.5, "states": {}, "num_clients": 2}
 ROUND |= {"sites": []}

@@ -5,6 +5,7 @@ from typing import Any
 
 import pytest
 
+from commands.training_options import parse
 from distributed_training_index import run_all_rounds
 from helpers.cluster.errors import QuorumMissed
 from helpers.federated.cohort import Cohort
@@ -94,10 +95,11 @@ def test_a_round_with_too_few_clients_for_its_strategy_is_not_begun() -> None:
         "weights": Reference("weights-0", 1, "x", ()).to_message(),
         "states": {},
     }
-    executor: Any = SimpleNamespace(start_run=lambda resume: started, run_round=recorder.run_round)
+    executor: Any = SimpleNamespace(start_run=lambda **_: started, run_round=recorder.run_round)
     chooser: Any = SimpleNamespace(choose=lambda state: next(cohorts))
     observer: Any = recorder
     config = Config(STRATEGY="trimmed_mean", num_workers="auto")
+    options = parse([])
     with pytest.raises(QuorumMissed, match=r"^round 2: TRIM_FRACTION: received 0\.2: of 4 clients"):
-        run_all_rounds(config, "r", False, executor, chooser, observer)
+        run_all_rounds(options, config, "r", executor, chooser, observer)
     assert recorder.seen[-1] == "finished 1"

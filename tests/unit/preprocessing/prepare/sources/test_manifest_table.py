@@ -78,6 +78,7 @@ def test_attributes_of_patients_are_ordinary_columns(tmp_path):
     ("content", "message"),
     [
         (b"", "is empty"),
+        (";\u00a0\n".encode(), "is empty"),
         ("file,patient\n".encode("utf-16-le"), "not text in UTF-8"),
         (b"file,patient\na,b.png,7\n", "row 2 has 3 fields, the header has 2"),
         (b'file,patient\n"a.png,7\n', "save it as a UTF-8 CSV"),

@@ -1,0 +1,300 @@
+"""The world of the protocol model: orchestrators, workers, messages and files, with the real protocol.
+
+Redis is in memory, time is virtual, and a training takes one step. Job board, dispatcher, supervisor, worker
+session, fence and run log are those of the project.
+"""
+
+import contextlib
+import json
+import os
+import random
+import secrets
+import tempfile
+import time
+from collections.abc import Callable
+from dataclasses import replace
+from pathlib import Path
+from types import SimpleNamespace
+from typing import Any
+
+import fakeredis
+import numpy as np
+import pytest
+import redis
+
+from helpers.cluster import keys, ownership, supervision, worker_session
+from helpers.cluster.dispatch import Dispatcher, raise_failure
+from helpers.cluster.errors import ClusterError
+from helpers.cluster.heartbeat import INTERVAL_S, LIFETIME_S
+from helpers.cluster.job_board import JobBoard
+from helpers.cluster.jobs import Job
+from helpers.cluster.supervision import Supervisor
+from helpers.cluster.versions import versions_here
+from helpers.cluster.worker_session import WorkerSession
+from helpers.federated.messages import Averaged, FinishOrder, Order, RoundOrder, StartOrder, TrainOrder
+from helpers.federated.weights import schema_of
+from helpers.run_records import fence
+from helpers.run_records.checkpoint import read_state
+from helpers.run_records.files import RunFolders, write_whole
+from helpers.run_records.run_log import begin_run, commit_round, resume_run
+from helpers.settings.errors import UserError
+from tests.protocol.actors import Actor, as_step, current, pause
+
+RUN = "r"
+ROUNDS = 2
+SCHEMA = schema_of(["a"], [np.zeros(2, np.float32)])
+QUEUES = ("train", "aggregate")
+MEMORY = Path("/dev/shm")
+FILE_STEPS = ("open", "replace", "rename", "unlink", "mkdir", "glob", "exists", "read_bytes")
+"""Operations of pathlib before which a process may be stopped, as before each command of Redis."""
+
+
+class World:
+    """A run, its processes and what happens to them."""
+
+    def __init__(self) -> None:
+        self.now = 1e9
+        self.server = fakeredis.FakeServer()
+        self.redis: Any = fakeredis.FakeRedis(server=self.server)
+        self.away_until = self.next_beats = 0.0
+        self.folder = tempfile.TemporaryDirectory(dir=MEMORY if MEMORY.is_dir() else None)
+        self.folders = RunFolders(*(Path(self.folder.name) / name / RUN for name in ("metrics", "models")))
+        self.sessions: dict[str, WorkerSession] = {}
+        self.orchestrators: list[Actor] = []
+        self.owners: dict[int, Order] = {}  # by the number of their take-over
+        self.last_epoch = 0
+        self.grown: set[str] = set()  # sessions that have committed a round
+        self.committed: set[str] = set()  # sessions that have written the state
+        self.replaced: set[str] = set()  # those after which another one did
+        self.epoch, self.round = 0, 0  # of the last commit
+        self.named: set[Path] = set()
+        self._checked: Any = None
+        self.workers = [Actor(name, lambda name=name: self._work(name)) for name in ("w0@a", "w1@b")]
+        self._patch = pytest.MonkeyPatch()
+        self._make_everything_a_step()
+
+    # Time
+
+    def sleep(self, seconds: float) -> None:
+        """Let the process that calls this sleep."""
+        if actor := current():
+            actor.wake_at = self.now + seconds
+            while self.now < actor.wake_at:
+                actor.pause()
+
+    def tick(self, seconds: float) -> None:
+        """Let time pass: workers that run renew their heartbeats, as their threads do."""
+        end = self.now + seconds
+        while self.now < end:
+            self.now = min(end, self.now + INTERVAL_S)
+            self.server.connected = self.now >= self.away_until
+            if self.now < self.next_beats or not self.server.connected:
+                continue
+            self.next_beats = self.now + INTERVAL_S
+            for worker in self.workers:
+                if not worker.is_stalled and worker.name in self.sessions:
+                    status = self.sessions[worker.name].heartbeat._encoded()
+                    self.redis.set(keys.worker(worker.name), status, ex=LIFETIME_S)
+
+    def actors(self) -> list[Actor]:
+        """Return the processes that can do a step now."""
+        return [actor for actor in self.everyone() if not actor.is_blocked and actor.wake_at <= self.now]
+
+    def everyone(self) -> list[Actor]:
+        return [*self.orchestrators, *self.workers]
+
+    def send(self, queue: str, message: str) -> None:
+        """Put a message into a queue; workers wake up."""
+        self.redis.rpush(queue, message)
+        for worker in self.workers:
+            worker.wake_at = self.now
+
+    def go_on(self, seconds: float, until: Callable[[], bool] = lambda: False) -> None:
+        """Let all that can run go on for some time, step by step in turn."""
+        end = self.now + seconds
+        while self.now < end and not until():
+            for actor in self.actors():
+                actor.step()
+            self.check()
+            if not self.actors():
+                awake = [actor.wake_at for actor in self.everyone() if not actor.is_blocked]
+                self.tick(min([end, *awake]) - self.now)
+
+    def settle(self) -> None:
+        """Let everything that can run come to its end; each call ends."""
+        self.go_on(5000, lambda: all(actor.is_blocked for actor in self.orchestrators))
+        running = [actor.name for actor in self.orchestrators if not actor.is_blocked]
+        assert not running, f"{running} never ended"
+
+    def close(self) -> None:
+        for actor in self.everyone():
+            actor.kill()
+        self._patch.undo()
+        self.folder.cleanup()
+
+    def _make_everything_a_step(self) -> None:
+        """Make time that of the model, and every command of Redis and operation on files a step."""
+        patch = self._patch.setattr
+        patch(time, "time", lambda: self.now)
+        patch(time, "monotonic", lambda: self.now)
+        patch(time, "sleep", self.sleep)
+        patch(os, "fsync", lambda file: None)
+        patch(secrets, "token_hex", lambda size: random.randbytes(size).hex())  # seeded by hypothesis
+        patch(worker_session, "connect", lambda url: self.redis)
+        patch(RunFolders, "of", lambda config, run: self.folders)
+        patch(worker_session.logger, "disabled", True)
+        patch(redis.Redis, "blpop", _wait)
+        patch(supervision, "TICK_S", 4.0)
+        patch(redis.Redis, "execute_command", as_step(redis.Redis.execute_command))
+        patch(redis.client.Pipeline, "execute", as_step(redis.client.Pipeline.execute))
+        for name in FILE_STEPS:
+            patch(Path, name, as_step(getattr(Path, name), "file"))
+
+    def has(self, queue: str) -> bool:
+        """Return whether there is a message, without a step."""
+        return queue.encode() in self.server.dbs[0]
+
+    def flush(self) -> None:
+        """Make Redis lose everything: an earlier session may then be the first to claim the run again."""
+        self.redis.flushall()
+        self.committed, self.replaced = set(), set()
+
+    # Orchestrators
+
+    def add_orchestrator(self, *, force: bool = False, overwrite: bool = False) -> Actor:
+        """Start another one, which resumes the run if there is one and `overwrite` is not set."""
+        name = f"s{len(self.orchestrators)}"
+        resume = self.folders.state.exists() and not overwrite
+        self.orchestrators.append(Actor(name, lambda: self._orchestrate(name, resume, overwrite, force)))
+        return self.orchestrators[-1]
+
+    def _orchestrate(self, session: str, resume: bool, overwrite: bool, force: bool) -> None:
+        board = JobBoard(self.redis, RUN, session)
+        dispatcher = ModelDispatcher(self.redis, board, self.send)
+        ownership.take_run_over(board, force=force, notice=str, sleep=self.sleep)
+        facts: tuple[Any, ...] = (RUN, session, {}, "", versions_here(), 0)
+        try:
+            began = dispatcher.run_order(StartOrder(*facts, resume, overwrite))
+            for number in range(began["round"] + 1, ROUNDS + 1):
+                order = RoundOrder(*facts, number, [0, 1], {}, 0.0, num_clients=2)
+                trainings = [TrainOrder.of(order, client) for client in (0, 1)]
+                dispatcher.run_orders(trainings, raise_failure, dispatcher.deadline())
+                dispatcher.run_order(order)
+            dispatcher.run_order(FinishOrder(*facts))
+        finally:
+            with contextlib.suppress(redis.RedisError):
+                board.close()
+
+    # Workers
+
+    def _work(self, name: str) -> None:
+        kinds = {"start": StartOrder, "train": TrainOrder, "aggregate": RoundOrder, "finish": FinishOrder}
+        session = self.sessions[name] = WorkerSession(name, "", 1)
+        session.heartbeat.show_ready(QUEUES)
+        while True:
+            with contextlib.suppress(redis.RedisError):
+                for queue in filter(self.has, (name, *QUEUES)):
+                    if message := self.redis.lpop(queue):
+                        kind, order = json.loads(message)
+                        session.run_order(kinds[kind], order, self._run)
+            self.sleep(INTERVAL_S)
+
+    def _run(self, order: Order) -> dict[str, Any]:
+        if order.writes:
+            self.last_epoch = fence.epoch_of(self.folders)
+            self.owners[self.last_epoch] = order
+        answer: dict[str, Any] = getattr(self, f"_{order.job.partition(':')[0]}")(order)
+        return answer
+
+    def _start(self, order: StartOrder) -> dict[str, Any]:
+        if order.resume:
+            return {"round": resume_run(self.folders, order, SCHEMA)[0].round}
+        return {"round": begin_run(self.folders, order, SCHEMA, [np.zeros(2, np.float32)]).round}
+
+    def _train(self, order: TrainOrder) -> dict[str, Any]:
+        pause()
+        return {}
+
+    def _aggregate(self, order: RoundOrder) -> dict[str, Any]:
+        rows = {"rounds.csv": [{"round": order.round, "roc_auc": order.round / 10}]}
+        averaged = Averaged({}, {}, [], {}, {}, None)
+        weights = [np.full(2, order.round, np.float32)]
+        commit_round(self.folders, order, SCHEMA, weights, averaged, rows)
+        return {}
+
+    def _finish(self, order: FinishOrder) -> dict[str, Any]:
+        write_whole(self.folders.models / "best.keras", b"best")
+        fence.release()
+        return {}
+
+    # What must hold
+
+    def check(self) -> None:
+        """Check the invariants, at any moment."""
+        for actor in self.workers:
+            assert actor.error is None, actor.error
+        for actor in self.orchestrators:
+            assert isinstance(actor.error, ClusterError | UserError | redis.RedisError | None), actor.error
+        seen = [_version(file) for file in (self.folders.state, self.folders.metrics / "rounds.csv")]
+        if seen != self._checked:
+            self._checked = seen
+            self._check_records() if seen[0] else self._check_missing()
+        for path in self.named:
+            assert path.exists(), f"{path} is gone"
+
+    def _check_missing(self) -> None:
+        assert not self.epoch or self._replaces(self.last_epoch), "state.json is gone"
+        self.named = set()
+
+    def _check_records(self) -> None:
+        state, _ = read_state(self.folders)
+        begins = state.round == 0 and self._replaces(state.epoch)
+        assert state.epoch >= self.epoch, f"a commit of take-over {state.epoch} after {self.epoch}"
+        assert begins or state.round - self.round in (0, 1), f"round {state.round} after {self.round}"
+        self.epoch, self.round = state.epoch, state.round
+        session = self.owners[state.epoch].session
+        assert session not in self.replaced, f"a commit of session {session}, which was taken over"
+        self.replaced |= {earlier for earlier in self.committed if earlier != session}
+        self.committed.add(session)
+        if state.round:
+            self.grown.add(session)
+        files = (state.weights_file, state.best_weights_file, state.tables_file)
+        self.named = {self.folders.models / name for name in files if name}
+        if (table := self.folders.metrics / "rounds.csv").exists():
+            rounds = [int(line.split(",")[0]) for line in table.read_text().splitlines()[1:]]
+            assert rounds == list(range(1, len(rounds) + 1))
+            assert len(rounds) in (state.round, state.round - 1), f"{rounds} in round {state.round}"
+
+    def _replaces(self, epoch: int) -> bool:
+        """Return whether the task of a take-over may begin the run anew: only before its session's rounds."""
+        order = self.owners[epoch]
+        return isinstance(order, StartOrder) and order.overwrite and order.session not in self.grown
+
+
+def _version(file: Path) -> tuple[int, int] | None:
+    with contextlib.suppress(FileNotFoundError):
+        status = file.stat()
+        return status.st_ino, status.st_mtime_ns
+    return None
+
+
+class ModelDispatcher(Dispatcher):
+    """Dispatcher that puts messages into lists of Redis, one per queue and worker, without Celery."""
+
+    def __init__(self, client: Any, board: JobBoard, put: Callable[[str, str], None]) -> None:
+        app: Any = SimpleNamespace(conf=SimpleNamespace(result_backend_transport_options={}))
+        super().__init__(app, board, Supervisor(client, board, 60.0, str), 200.0)
+        self._put = put
+
+    def job(self, order: Order, *arguments: Any) -> Job:
+        def send(attempt: int, target: str | None) -> None:
+            message = [order.job.partition(":")[0], replace(order, attempt=attempt).to_message()]
+            self.send(lambda: self._put(target or order.queue, json.dumps(message)))
+
+        return Job(order.job, order.label, order.queue, send)
+
+
+def _wait(client: Any, names: list[str], timeout: float) -> None:
+    end = time.monotonic() + timeout
+    while time.monotonic() < end and not client.lpop(names[0]):
+        time.sleep(0.5)

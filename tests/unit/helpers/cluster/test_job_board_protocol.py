@@ -1,0 +1,138 @@
+"""The protocol of board, supervisor, fence and run log under any history of stalls, losses and messages."""
+
+import json
+
+import pytest
+from hypothesis import HealthCheck, Phase, settings
+from hypothesis import strategies as st
+from hypothesis.stateful import (
+    RuleBasedStateMachine,
+    initialize,
+    precondition,
+    rule,
+    run_state_machine_as_test,
+)
+
+from helpers.run_records.checkpoint import read_state
+from tests.protocol.world import QUEUES, ROUNDS, World
+
+
+class Protocol(RuleBasedStateMachine):
+    """A run of two rounds by two workers, and what happens to it."""
+
+    @initialize(overwrite=st.booleans())
+    def begin(self, overwrite: bool) -> None:
+        self.world = World()
+        self.world.add_orchestrator(overwrite=overwrite)
+
+    @rule(which=st.integers(0, 9), steps=st.sampled_from([1, 2, 5, 20, 100]))
+    def one_goes_on(self, which: int, steps: int) -> None:
+        for _ in range(steps):
+            if ready := self.world.actors():
+                ready[which % len(ready)].step()
+                self.world.check()
+
+    @rule(seconds=st.sampled_from([1, 5, 20, 40]))
+    def all_go_on(self, seconds: float) -> None:
+        self.world.go_on(seconds)
+
+    @rule(seconds=st.sampled_from([1, 5, 20, 40]))
+    def time_passes(self, seconds: float) -> None:
+        self.world.tick(seconds)
+
+    @rule(
+        which=st.integers(0, 1),
+        files=st.integers(1, 9) | st.integers(10, 60),
+        seconds=st.sampled_from([10, 60, 200]),
+    )
+    def a_worker_stops_at_a_file(self, which: int, files: int, seconds: float) -> None:
+        worker = self.world.workers[which]
+        last = worker.file_steps + files
+        self.world.go_on(30, lambda: worker.file_steps >= last)
+        worker.is_stalled = True
+        self.world.go_on(seconds)
+
+    @rule(which=st.integers(0, 1))
+    def a_worker_stops_or_wakes(self, which: int) -> None:
+        self.world.workers[which].is_stalled ^= True
+
+    @rule()
+    def the_orchestrator_stops_or_wakes(self) -> None:
+        self.world.orchestrators[-1].is_stalled ^= True
+
+    @rule()
+    def all_wake(self) -> None:
+        for actor in self.world.everyone():
+            actor.is_stalled = False
+        self.world.go_on(5)
+
+    @rule()
+    def the_orchestrator_is_killed(self) -> None:
+        self.world.orchestrators[-1].kill()
+
+    @precondition(lambda self: len(self.world.orchestrators) < 4)
+    @rule(force=st.booleans(), overwrite=st.sampled_from([False, False, False, True]))
+    def another_orchestrator_comes(self, force: bool, overwrite: bool) -> None:
+        self.world.add_orchestrator(force=force, overwrite=overwrite)
+
+    @rule(queue=st.sampled_from(QUEUES), what=st.sampled_from(["drop", "repeat", "corrupt", "cut"]))
+    def a_message_is_disturbed(self, queue: str, what: str) -> None:
+        redis = self.world.redis
+        if not self.world.server.connected or (message := redis.lpop(queue)) is None:
+            return
+        kind, order = json.loads(message)
+        if what == "repeat":
+            self.world.send(queue, message)
+            self.world.send(queue, message)
+        elif what != "drop":
+            order = 5 if what == "corrupt" else dict(list(order.items())[:-2])
+            self.world.send(queue, json.dumps([kind, order]))
+
+    @rule()
+    def redis_loses_everything(self) -> None:
+        if self.world.server.connected:
+            self.world.flush()
+
+    @rule(seconds=st.sampled_from([2, 30]))
+    def redis_is_away(self, seconds: float) -> None:
+        self.world.away_until = self.world.now + seconds
+        self.world.server.connected = False
+
+    def teardown(self) -> None:
+        if not hasattr(self, "world"):
+            return
+        world = self.world
+        try:
+            world.workers[0].is_stalled &= not all(worker.is_stalled for worker in world.workers)
+            world.settle()
+            for actor in world.everyone():
+                actor.is_stalled = False
+            world.settle()
+            world.go_on(60)
+            # Whatever happened, a resume finishes the run.
+            last = world.add_orchestrator()
+            world.settle()
+            assert last.error is None, last.error
+            assert read_state(world.folders)[0].round == ROUNDS
+            assert len((world.folders.metrics / "rounds.csv").read_text().splitlines()) == 1 + ROUNDS
+            assert (world.folders.models / "best.keras").exists()
+        finally:
+            world.close()
+
+
+def run_histories(count: int, steps: int) -> None:
+    """Run histories; a failing one is printed with the line that repeats it."""
+    profile = settings(
+        max_examples=count, stateful_step_count=steps, deadline=None, print_blob=True,
+        suppress_health_check=list(HealthCheck), phases=[Phase.reuse, Phase.generate],
+    )  # fmt: skip
+    run_state_machine_as_test(Protocol, settings=profile)
+
+
+def test_some_histories() -> None:
+    run_histories(100, 8)
+
+
+@pytest.mark.long
+def test_a_thousand_histories() -> None:
+    run_histories(1000, 10)
