@@ -292,7 +292,7 @@ class Config(DerivedSettings):
     CHOICE: Literal["best", "smoothed"] = setting(
         "best",
         "Which round has the best model: that of the highest validation ROC-AUC (`best`), or of the highest "
-        "mean over the round and the two before it (`smoothed`), which is less by chance.",
+        "mean over the round and the two before it (`smoothed`), which depends less on chance.",
     )
     PATIENCE: int = setting(
         0,
