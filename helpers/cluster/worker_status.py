@@ -1,23 +1,32 @@
 """The status of a worker, as its heartbeat shows it. It is checked, as anyone may have written it."""
 
-import json
-from typing import Any, NotRequired, TypedDict
+from typing import Annotated, Any, NotRequired
+
+from pydantic import ConfigDict, Field, TypeAdapter, ValidationError, with_config
+from typing_extensions import TypedDict
 
 MOST_BYTES = 1 << 20
 """Largest status."""
+LARGE = 1 << 53
+Whole = Annotated[int, Field(gt=-LARGE, lt=LARGE)]
+Number = Annotated[float, Field(gt=-LARGE, lt=LARGE)]
+
+CHECKED = ConfigDict(strict=True, extra="allow")
 
 
+@with_config(CHECKED)
 class TaskStatus(TypedDict):
     """What a worker does: the order it works on, and how far a training has come."""
 
     job: str
-    attempt: int
+    attempt: Whole
     run: NotRequired[str]
-    batch: NotRequired[int]
-    batches: NotRequired[int]
-    seconds: NotRequired[float]
+    batch: NotRequired[Whole]
+    batches: NotRequired[Whole]
+    seconds: NotRequired[Number]
 
 
+@with_config(CHECKED)
 class WorkerStatus(TypedDict):
     """Status of a worker.
 
@@ -34,12 +43,12 @@ class WorkerStatus(TypedDict):
     """
 
     token: str
-    pid: int
+    pid: Whole
     host: str
     ready: bool
     queues: list[str]
     task: TaskStatus | None
-    threads: NotRequired[int]
+    threads: NotRequired[Whole]
     weight_store: NotRequired[str]
     gpu: NotRequired[str]
     site: NotRequired[dict[str, Any] | None]
@@ -50,29 +59,7 @@ class WorkerStatus(TypedDict):
 Workers = dict[str, WorkerStatus]
 """Status of the live workers by node name."""
 
-_NEEDED: dict[str, tuple[type, ...]] = {
-    "token": (str,),
-    "pid": (int,),
-    "host": (str,),
-    "ready": (bool,),
-    "queues": (list,),
-    "task": (dict, type(None)),
-}
-_OPTIONAL: dict[str, tuple[type, ...]] = {
-    "threads": (int,),
-    "weight_store": (str,),
-    "gpu": (str,),
-    "site": (dict, type(None)),
-    "bits": (dict, type(None)),
-    "folders": (dict, type(None)),
-}
-_TASK: dict[str, tuple[type, ...]] = {"job": (str,), "attempt": (int,)}
-_PROGRESS: dict[str, tuple[type, ...]] = {
-    "run": (str,),
-    "batch": (int,),
-    "batches": (int,),
-    "seconds": (int, float),
-}
+_STATUS = TypeAdapter(WorkerStatus)
 
 
 class UnreadableStatus(ValueError):
@@ -84,35 +71,8 @@ def decode_status(value: bytes | str) -> WorkerStatus:
     if len(value) > MOST_BYTES:
         raise UnreadableStatus(f"it has {len(value)} bytes")
     try:
-        status = json.loads(value.decode() if isinstance(value, bytes) else value)
-    except (ValueError, RecursionError):
-        raise UnreadableStatus("it is not JSON") from None
-    if not isinstance(status, dict):
-        raise UnreadableStatus("it is not a table")
-    _check(status, _NEEDED)
-    _check(status, _OPTIONAL, are_needed=False)
-    if not all(isinstance(queue, str) for queue in status["queues"]):
-        raise UnreadableStatus("a queue is not text")
-    texts = [*(status.get("folders") or {}).values(), *(status.get("bits") or {}).values()]
-    if not all(isinstance(text, str) for text in texts):
-        raise UnreadableStatus("a folder, or what decides bits, is not text")
-    if status["task"] is not None:
-        _check(status["task"], _TASK)
-        _check(status["task"], _PROGRESS, are_needed=False)
-    decoded: WorkerStatus = status  # type: ignore[assignment]
-    return decoded
-
-
-def _check(values: dict[str, Any], types: dict[str, tuple[type, ...]], *, are_needed: bool = True) -> None:
-    for name, allowed in types.items():
-        if name not in values and not are_needed:
-            continue
-        value = values.get(name)
-        if (
-            name not in values
-            or not isinstance(value, allowed)
-            or (type(value) is bool and bool not in allowed)
-        ):
-            raise UnreadableStatus(f"{name} is missing or has another type")
-        if isinstance(value, (int, float)) and not abs(value) < 1 << 53:
-            raise UnreadableStatus(f"{name} is out of range")
+        return _STATUS.validate_json(value)
+    except ValidationError as error:
+        problem = error.errors()[0]
+        place = f"{problem['loc'][0]}: " if problem["loc"] else ""
+        raise UnreadableStatus(f"{place}{problem['msg']}") from None

@@ -2,30 +2,23 @@
 
 import json
 import re
-from collections.abc import Callable, Mapping
 from dataclasses import replace
 from pathlib import Path
-from typing import Any
+from typing import Any, Literal, NotRequired
+
+from pydantic import ConfigDict, TypeAdapter, ValidationError, with_config
+from typing_extensions import TypedDict
 
 from helpers.federated.messages import RunState
 from helpers.federated.weights import Schema, Weights
-from helpers.run_records import fence
 from helpers.run_records.files import RecordError, RunFolders, remove, write_whole
 from helpers.weight_store.codec import Buffers, CodecError, decode, encode, start_digest
 
 STATE_FORMAT = 1
+FILE_NAME = re.compile(r"[A-Za-z0-9][A-Za-z0-9._-]*")  # stays inside the run's folder
+DAMAGED = "{} is damaged: {}. Restore the file from a copy"
 NO_STATES: dict[str, Any] = {"state_files": {}, "server_file": None, "server_file_before": None}
 NO_BEST: dict[str, Any] = dict.fromkeys(("best_round", "best_roc_auc", "best_val_loss", "best_weights_file"))
-LATER_FIELDS: dict[str, Any] = {
-    **NO_STATES,
-    "sites": [],
-    "partition_clients": None,
-    "best_val_loss": None,
-    "tables_file": None,
-    "ema_file": None,
-    "epoch": 0,
-}
-"""Fields that the state of a run of an earlier version may lack."""
 
 
 def save_weights(folders: RunFolders, round_number: int, schema: Schema, weights: Weights) -> str:
@@ -127,98 +120,64 @@ def commit(folders: RunFolders, state: RunState, facts: dict[str, Any]) -> None:
     Raises:
         RecordError: the file could not be written, so the round is not committed.
     """
-    state = replace(state, epoch=fence.epoch_of(folders) or state.epoch)
+    state = replace(state, epoch=folders.epoch or state.epoch)
     content = {"format": STATE_FORMAT, "state": state.to_message(), **facts}
     write_whole(folders.state, json.dumps(content, indent=1, sort_keys=True).encode())
-    named = {state.weights_file, state.best_weights_file, *state.state_files.values()}
-    named |= {state.server_file, state.server_file_before, state.tables_file, state.ema_file}
+    named = _files(state)
     for file in [*folders.models.glob("*.safetensors"), *folders.models.glob("tables-*.json")]:
         if file.name not in named:
             remove(file)
+
+
+@with_config(ConfigDict(extra="allow"))
+class _StateFile(TypedDict):
+    """Content of state.json, which a person may have edited."""
+
+    format: Literal[1]
+    state: RunState
+    settings: NotRequired[dict[str, Any]]
+    versions: NotRequired[dict[str, Any]]
+    data_digest: NotRequired[str]
+
+
+_STATE_FILE = TypeAdapter(_StateFile)
 
 
 def read_state(folders: RunFolders) -> tuple[RunState, dict[str, Any]]:
     """Read state.json; return the state and the facts.
 
     Raises:
-        RecordError: it is missing or not understood.
+        RecordError: it is missing, damaged or of another version.
     """
     try:
-        content = json.loads(folders.state.read_bytes())
-        if content.pop("format") != STATE_FORMAT:
-            raise RecordError(f"{folders.state}: written by another version of this project")
-        state = RunState.from_message({**LATER_FIELDS, **content.pop("state")})
-    except (OSError, ValueError, KeyError, TypeError, AttributeError) as error:
-        reason = f"{error} is missing" if isinstance(error, KeyError) else error
-        raise RecordError(f"{folders.state} could not be read: {reason}") from error
-    if wrong := wrong_field(state, content):
-        raise RecordError(f"{folders.state} is damaged: {wrong}. Restore the file from a copy")
+        content: dict[str, Any] = {**_STATE_FILE.validate_json(folders.state.read_bytes(), strict=True)}
+    except OSError as error:
+        raise RecordError(f"{folders.state} could not be read: {error}") from error
+    except ValidationError as error:
+        raise RecordError(_wrong(folders.state, error)) from None
+    del content["format"]
+    state = content.pop("state")
+    if outside := [name for name in _files(state) if not FILE_NAME.fullmatch(name)]:
+        raise RecordError(
+            DAMAGED.format(folders.state, f"{ascii(outside[0])[:60]} is not the name of a file")
+        )
     return state, content
 
 
-# Checks of state.json: a person may have edited it, and its file names must stay inside the run's folder.
-
-FILE_NAME = re.compile(r"[A-Za-z0-9][A-Za-z0-9._-]*")
-
-
-def wrong_field(state: RunState, facts: Mapping[str, Any]) -> str:
-    """Return what is wrong with the content of state.json, as a phrase; empty if it is valid."""
-    values = {**vars(state), **facts}
-    for name, (is_valid, wanted) in _FIELDS.items():
-        if name in values and not is_valid(values[name]):
-            return f"`{name}` is {_shown(values[name])}, expected {wanted}"
-    return ""
+def _files(state: RunState) -> set[str]:
+    """Return the names of the files that belong to a state."""
+    single = (state.weights_file, state.ema_file, state.best_weights_file, state.tables_file)
+    of_server = (state.server_file, state.server_file_before)
+    return {name for name in (*single, *of_server, *state.state_files.values()) if name is not None}
 
 
-def _shown(value: Any) -> str:
-    text = ascii(value)
-    return text if len(text) <= 60 else f"{text[:60]}…"
-
-
-def _is_number(value: Any) -> bool:
-    return type(value) in (int, float)
-
-
-def _is_count(value: Any) -> bool:
-    return type(value) is int and value >= 0
-
-
-def _is_file(value: Any) -> bool:
-    return isinstance(value, str) and FILE_NAME.fullmatch(value) is not None
-
-
-def _is_table(value: Any) -> bool:
-    return isinstance(value, dict)
-
-
-def _or_null(is_valid: Callable[[Any], bool]) -> Callable[[Any], bool]:
-    return lambda value: value is None or is_valid(value)
-
-
-def _is_table_of_files(value: Any) -> bool:
-    return isinstance(value, dict) and all(map(_is_file, value.values()))
-
-
-def _are_tables(value: Any) -> bool:
-    return isinstance(value, list) and all(map(_is_table, value))
-
-
-_FIELDS: dict[str, tuple[Callable[[Any], bool], str]] = {
-    "run": (lambda value: isinstance(value, str), "text"),
-    "round": (_is_count, "a whole number from 0"),
-    "weights_file": (_is_file, "the name of a file"),
-    "best_round": (_or_null(_is_count), "a whole number from 0 or null"),
-    "best_roc_auc": (_or_null(_is_number), "a number or null"),
-    "best_weights_file": (_or_null(_is_file), "the name of a file or null"),
-    "state_files": (_is_table_of_files, "a table of file names"),
-    "server_file": (_or_null(_is_file), "the name of a file or null"),
-    "server_file_before": (_or_null(_is_file), "the name of a file or null"),
-    "tables_file": (_or_null(_is_file), "the name of a file or null"),
-    "ema_file": (_or_null(_is_file), "the name of a file or null"),
-    "epoch": (_is_count, "a whole number from 0"),
-    "sites": (_are_tables, "a list of tables"),
-    "partition_clients": (_or_null(_is_count), "a whole number from 0 or null"),
-    "settings": (_is_table, "a table"),
-    "versions": (_is_table, "a table"),
-    "data_digest": (lambda value: isinstance(value, str), "text"),
-}
+def _wrong(path: Path, error: ValidationError) -> str:
+    """Return the first thing that is wrong with the content of state.json, as a sentence."""
+    problem = error.errors()[0]
+    name = next((f"`{name}`" for name in problem["loc"] if name != "state"), "its content")
+    if name == "`format`":
+        return f"{path}: written by another version of this project"
+    if problem["type"] == "missing":
+        return DAMAGED.format(path, f"{name} is missing")
+    text = ascii(problem["input"])
+    return DAMAGED.format(path, f"{name} is {text if len(text) <= 60 else text[:60] + '…'}: {problem['msg']}")

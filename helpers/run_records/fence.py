@@ -72,12 +72,6 @@ def _epoch_of_state(folders: RunFolders) -> int:
         return 0
 
 
-def epoch_of(folders: RunFolders) -> int:
-    """Return the number of this task's take-over; 0 where it has not taken the run over."""
-    place = PLACES.get().get(folders.models)
-    return _number(place) if place else 0
-
-
 def release() -> None:
     """Give up the run that this task took over: delete its places."""
     for place in PLACES.get().values():

@@ -100,6 +100,12 @@ class RunFolders:
         return cls(config.METRICS_DIR / run, config.MODELS_DIR / run)
 
     @property
+    def epoch(self) -> int:
+        """Number of this task's take-over of the run (`fence`); 0 where it has not taken it over."""
+        place = PLACES.get().get(self.models)
+        return int(place.name.split("-")[1]) if place else 0
+
+    @property
     def results(self) -> list[Path]:
         """Files and folders of a finished run that a person wants to see."""
         files = [self.models / name for name in ("best.keras", "model_card.md")]

@@ -5,7 +5,6 @@ A spreadsheet may rewrite a CSV file in the middle of a run; it is then replaced
 
 import json
 import logging
-from pathlib import Path
 from typing import Any
 
 import pandas as pd
@@ -81,7 +80,8 @@ def write_csv_files(folders: RunFolders, rows: Rows) -> None:
         RecordError: a file could not be written.
     """
     for name, columns in TABLES.items():
-        path, found = folders.metrics / name, _bytes_of(folders.metrics / name)
+        path = folders.metrics / name
+        found = path.read_bytes() if path.exists() else b""
         table = pd.DataFrame(rows.get(name, []), columns=columns, dtype=object)
         wanted = to_csv(table) if len(table) else b""
         if found == wanted:
@@ -92,14 +92,6 @@ def write_csv_files(folders: RunFolders, rows: Rows) -> None:
             write_whole(path, wanted)
         else:
             remove(path)
-
-
-def _bytes_of(path: Path) -> bytes:
-    """Return the content of a file, empty if it cannot be read."""
-    try:
-        return path.read_bytes()
-    except OSError:
-        return b""
 
 
 def _rows_of_csv_files(folders: RunFolders) -> Rows:

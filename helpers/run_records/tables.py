@@ -1,7 +1,7 @@
 """CSV files of a run: columns, reading and writing."""
 
 import io
-from collections.abc import Callable, Sequence
+from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
@@ -12,7 +12,7 @@ from numpy.typing import NDArray
 from helpers.evaluation.metrics import CLASS_METRIC_NAMES, METRIC_NAMES, SENSITIVITY, Evaluation, Metrics
 from helpers.federated.replies import USABLE, ClientReply
 from helpers.run_records.files import RecordError, write_whole
-from helpers.settings.outside_text import cell, from_cell
+from helpers.settings.outside_text import ESCAPE_FORMULAS, cell, from_cell
 
 BASIC_METRICS = list(METRIC_NAMES[:6])
 MORE_METRICS = list(METRIC_NAMES[6:])
@@ -105,13 +105,8 @@ def read_table(path: Path, columns: list[str]) -> pd.DataFrame:
         return pd.DataFrame(columns=columns)
     except (OSError, ValueError) as error:
         raise RecordError(f"{path} could not be read: {error}") from error
-    return _mapped(table, from_cell)
-
-
-def _mapped(table: pd.DataFrame, function: Callable[[Any], Any]) -> pd.DataFrame:
-    """Return the table with a function applied to its headers and to text from outside."""
-    outside = {name: table[name].map(function) for name in OUTSIDE if name in table.columns}
-    return table.assign(**outside).rename(columns=function)
+    outside = {name: table[name].map(from_cell) for name in OUTSIDE if name in table.columns}
+    return table.assign(**outside).rename(columns=from_cell)
 
 
 def write_table(path: Path, columns: list[str], rows: list[dict[str, Any]]) -> None:
@@ -125,7 +120,7 @@ def write_table(path: Path, columns: list[str], rows: list[dict[str, Any]]) -> N
 
 def confusion_table(confusion: NDArray[np.int64], class_names: Sequence[str]) -> pd.DataFrame:
     """Return the content of confusion.csv: one row per true class, one column per predicted class."""
-    table = pd.DataFrame(confusion, columns=list(class_names))
+    table = pd.DataFrame(confusion, columns=[cell(name) for name in class_names])
     table.insert(0, "true", list(class_names), allow_duplicates=True)
     return table
 
@@ -136,8 +131,9 @@ def to_csv(table: pd.DataFrame) -> bytes:
     Text from outside is escaped where a spreadsheet would execute it; `read_table` undoes this.
     """
     buffer = io.StringIO()
-    table = _mapped(table, cell)
-    table.to_csv(buffer, index=False, lineterminator="\n")
+    outside = [name for name in OUTSIDE if name in table.columns]
+    escaped = table.replace(dict.fromkeys(outside, ESCAPE_FORMULAS), regex=True)
+    escaped.to_csv(buffer, index=False, lineterminator="\n")
     return buffer.getvalue().encode()
 
 

@@ -39,6 +39,10 @@ def from_cell(value: Any) -> Any:
     return value[1:] if isinstance(value, str) and value[:1] == "'" and FORMULA.match(value) else value
 
 
+ESCAPE_FORMULAS = {rf"\A(?={FORMULA.pattern})": "'"}
+"""`cell` for whole columns, as `pandas.DataFrame.replace` takes it."""
+
+
 def _is_harmless(character: str) -> bool:
     if character == "\n":
         return True

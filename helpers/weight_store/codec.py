@@ -1,17 +1,16 @@
 """Codec between named arrays and bytes (safetensors: data only, no code), and the digest of such bytes."""
 
 import hashlib
-import json
 import os
-import struct
 from collections.abc import Iterator, Sequence
 from concurrent.futures import Future, ThreadPoolExecutor
-from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
+from safetensors import SafetensorError
+from safetensors.numpy import load, save
 
-from helpers.federated.weights import ArraySpec, Schema, Weights
+from helpers.federated.weights import Schema, Weights, schema_of
 
 Buffers = Sequence[bytes | memoryview]
 """Bytes in several buffers, to be read one after another."""
@@ -22,16 +21,7 @@ LIFETIME_S = 24 * 3600
 
 _threads = ThreadPoolExecutor(min(4, os.cpu_count() or 1), "digest")  # started when first needed
 
-_DTYPES = {
-    "I64": "int64",
-    "F64": "float64",
-    "F32": "float32",
-    "I32": "int32",
-    "F16": "float16",
-    "I8": "int8",
-    "U8": "uint8",
-}
-"""NumPy's dtypes by their safetensors names, in the order in which its own writer stores arrays."""
+DTYPES = ("int64", "float64", "float32", "int32", "float16", "int8", "uint8")
 HEADER_LIMIT = 1 << 20
 """Largest header accepted, bytes; no registered network comes near it."""
 
@@ -43,81 +33,37 @@ class CodecError(ValueError):
         super().__init__(reason[:500])
 
 
-def encode(names: Sequence[str], arrays: Sequence[NDArray[np.generic]]) -> list[memoryview]:
-    """Serialize arrays under their names, byte for byte as safetensors' own `save` does.
-
-    Returns:
-        Buffers that form the file: the header and the arrays' own memory, which is not copied.
+def encode(names: Sequence[str], arrays: Sequence[NDArray[np.generic]]) -> list[bytes]:
+    """Serialize arrays under their names.
 
     Raises:
         CodecError: two arrays share a name, or an array has a dtype that cannot be read back.
     """
     if len(set(names)) != len(names):
         raise CodecError("array names are not unique")
-    kinds = {dtype: (position, kind) for position, (kind, dtype) in enumerate(_DTYPES.items())}
-    if wrong := sorted({str(array.dtype) for array in arrays} - set(kinds)):
-        raise CodecError(f"arrays of {', '.join(wrong)} cannot be stored, only {', '.join(kinds)}")
-    by_name = dict(zip(names, arrays, strict=True))
-    header: dict[str, Any] = {}
-    buffers: list[memoryview] = []
-    end = 0
-    for name, array in sorted(by_name.items(), key=lambda item: (kinds[str(item[1].dtype)], item[0])):
-        begin, end = end, end + array.nbytes
-        kind = kinds[str(array.dtype)][1]
-        header[name] = {"dtype": kind, "shape": list(array.shape), "data_offsets": [begin, end]}
-        buffers.append(np.ascontiguousarray(array).reshape(-1).view(np.uint8).data)
-    text = json.dumps(header, ensure_ascii=False, separators=(",", ":")).encode()
-    text += b" " * (-len(text) % 8)
-    return [memoryview(struct.pack("<Q", len(text)) + text), *buffers]
+    if wrong := sorted({str(array.dtype) for array in arrays} - set(DTYPES)):
+        raise CodecError(f"arrays of {', '.join(wrong)} cannot be stored, only {', '.join(DTYPES)}")
+    # The library writes the memory of an array, whatever its strides.
+    in_order = (np.asarray(array, order="C") for array in arrays)
+    return [save(dict(zip(names, in_order, strict=True)))]
 
 
-def decode(data: bytes | memoryview, schema: Schema) -> Weights:
-    """Return the arrays in joined output of `encode`, read-only and sharing its memory.
-
-    The header is checked against `schema` and the length before any array is created, so a hostile length
-    or shape uses no memory.
+def decode(data: bytes | bytearray | memoryview, schema: Schema) -> Weights:
+    """Return the arrays in joined output of `encode`, in the order of `schema`.
 
     Raises:
-        CodecError: names what differs.
+        CodecError: they cannot be read, or differ from `schema`.
     """
-    offsets, start = _read_header(data)
-    if wrong := sorted(set(offsets) ^ {spec.name for spec in schema}):
-        raise CodecError(f"{len(wrong)} names are missing or unexpected, such as {wrong[0]!r}")
-    arrays = []
-    for spec in schema:
-        begin, end = offsets[spec.name][1]
-        if offsets[spec.name][0] != spec:
-            raise CodecError(f"received {offsets[spec.name][0]}, expected {spec}")
-        if not 0 <= begin <= end <= len(data) - start or end - begin != spec.num_bytes:
-            raise CodecError(f"{spec.name}: {end - begin} bytes at {begin} do not fit {spec}")
-        count = spec.num_bytes // np.dtype(spec.dtype).itemsize
-        flat = np.frombuffer(data, spec.dtype, count, offset=start + begin)
-        arrays.append(flat.reshape(spec.shape))
-    if start + sum(spec.num_bytes for spec in schema) != len(data):
-        raise CodecError("bytes left over after the arrays")
-    return arrays
-
-
-def _read_header(
-    data: bytes | memoryview,
-) -> tuple[dict[str, tuple[ArraySpec, tuple[int, int]]], int]:
-    if len(data) < 8:
-        raise CodecError(f"{len(data)} bytes are too few")
-    (size,) = struct.unpack("<Q", data[:8])
-    if size > HEADER_LIMIT or size > len(data) - 8:
-        raise CodecError(f"header of {size} bytes in {len(data)}")
     try:
-        header = json.loads(bytes(data[8 : 8 + size]))
-        header.pop("__metadata__", None)
-        return {
-            str(name): (
-                ArraySpec(str(name), _DTYPES[entry["dtype"]], tuple(int(n) for n in entry["shape"])),
-                (int(entry["data_offsets"][0]), int(entry["data_offsets"][1])),
-            )
-            for name, entry in header.items()
-        }, 8 + size
-    except (ValueError, TypeError, LookupError, AttributeError, OverflowError, RecursionError) as error:
-        raise CodecError(f"header not understood: {error}") from None
+        arrays = load(bytes(data))
+    except (SafetensorError, ValueError, TypeError, LookupError, OverflowError) as error:
+        raise CodecError(f"not understood: {error}") from None
+    if wrong := sorted(set(arrays) ^ {spec.name for spec in schema}):
+        raise CodecError(f"{len(wrong)} names are missing or unexpected, such as {wrong[0]!r}")
+    weights = [arrays[spec.name] for spec in schema]
+    if others := set(schema_of([spec.name for spec in schema], weights)) - set(schema):
+        raise CodecError(f"unexpected {', '.join(map(str, others))}")
+    return weights
 
 
 class StoreError(Exception):

@@ -201,7 +201,7 @@ class World:
 
     def _run(self, order: Order) -> dict[str, Any]:
         if order.writes:
-            self.last_epoch = fence.epoch_of(self.folders)
+            self.last_epoch = self.folders.epoch
             self.owners[self.last_epoch] = order
         answer: dict[str, Any] = getattr(self, f"_{order.job.partition(':')[0]}")(order)
         return answer

@@ -58,7 +58,7 @@ def test_other_types_are_refused(name: str) -> None:
 
 @pytest.mark.parametrize("name", ["token", "pid", "host", "ready", "queues", "task"])
 def test_what_is_missing_is_named(name: str) -> None:
-    with pytest.raises(UnreadableStatus, match=f"{name} is missing"):
+    with pytest.raises(UnreadableStatus, match=f"{name}: Field required"):
         decode_status(json.dumps({key: value for key, value in GOOD.items() if key != name}).encode())
 
 
@@ -78,4 +78,4 @@ def test_one_bad_heartbeat_hides_no_other() -> None:
     ignored: list[tuple[str, str]] = []
     workers = live_workers(FakeRedis(values), lambda *what: ignored.append(what))  # type: ignore[arg-type]
     assert list(workers) == ["good@h"]
-    assert ignored == [(r"\\xffbad\n", "it is not a table")]
+    assert ignored == [(r"\\xffbad\n", "Input should be an object")]

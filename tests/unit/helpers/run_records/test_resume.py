@@ -32,7 +32,9 @@ def test_a_run_keeps_its_recipe_and_what_was_set_above_it(folders):
     settings = Config.load(RECIPE="ultrasound", EPOCHS=3).for_run()
     commit(folders, state, {**facts, "settings": settings})
     assert config_to_resume(folders, Config.load()).for_run() == settings
-    assert config_to_resume(folders, Config.load(RECIPE="ultrasound")).EPOCHS == 24  # which check_same refuses
+    assert (
+        config_to_resume(folders, Config.load(RECIPE="ultrasound")).EPOCHS == 24
+    )  # which check_same refuses
 
 
 def test_a_renamed_setting_is_no_difference(folders):

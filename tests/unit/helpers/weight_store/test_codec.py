@@ -9,7 +9,6 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 from hypothesis.extra import numpy as hnp
-from safetensors.numpy import save
 
 from helpers.federated.weights import schema_of
 from helpers.weight_store.codec import (
@@ -44,22 +43,9 @@ def test_every_array_comes_back(arrays: list[np.ndarray]) -> None:
         assert array.dtype == copy.dtype
 
 
-names_of_arrays = st.lists(
-    st.text(st.characters(exclude_categories=["Cs"]), max_size=6), min_size=5, max_size=5, unique=True
-)
-
-
-@given(array_lists, names_of_arrays)
-def test_the_bytes_are_those_of_safetensors_own_writer(arrays: list[np.ndarray], names: list[str]) -> None:
-    names = names[: len(arrays)]
-    assert b"".join(encode(names, arrays)) == save(dict(zip(names, arrays, strict=True)))
-
-
-def test_arrays_are_not_copied_to_be_encoded() -> None:
-    buffers = encode(NAMES, ARRAYS)
-    assert all(any(np.shares_memory(buffer, array) for buffer in buffers[1:]) for array in ARRAYS)
+def test_an_array_that_is_not_contiguous_comes_back() -> None:
     (kernel,) = decode(b"".join(encode(["k"], [ARRAYS[0].T])), schema_of(["k"], [ARRAYS[0].T]))
-    np.testing.assert_array_equal(kernel, ARRAYS[0].T)  # a non-contiguous one is copied
+    np.testing.assert_array_equal(kernel, ARRAYS[0].T)
 
 
 def test_a_dtype_that_cannot_be_read_back_is_refused() -> None:
