@@ -14,8 +14,8 @@ from helpers.global_config import Config
 if TYPE_CHECKING:
     from commands.training_parts import Cohorts
     from helpers.cluster.chord_executor import ChordExecutor
-    from helpers.federated.messages import RunState
     from helpers.federated.observers import Observer
+    from helpers.federated.results import RunState
     from helpers.run_records.run import Run
 
 # Celery, pandas and the rest are imported where they are used, so that --help answers at once.
@@ -89,8 +89,9 @@ def run_training(options: argparse.Namespace, config: Config, run: str) -> None:
         with contextlib.suppress(redis.RedisError):
             board.close()
     rounds = read_table(folders.metrics / "rounds.csv", ROUND_COLUMNS)
-    places = folders.results_found(answer["results"])
-    print_results(console, rounds, answer["test"], config.class_names, places)
+    print_results(
+        console, rounds, answer["test"], config.class_names, folders.results_found(answer["results"])
+    )
 
 
 def run_all_rounds(
@@ -107,7 +108,8 @@ def run_all_rounds(
     """
     from helpers.cluster.errors import QuorumMissed
     from helpers.federated.cohort import Cohort
-    from helpers.federated.messages import Reference, RunState
+    from helpers.federated.messages import Reference
+    from helpers.federated.results import RunState
     from helpers.federated.rounds import has_lost_patience, run_rounds
     from helpers.monitoring.interruption import Interruption
 

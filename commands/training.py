@@ -48,6 +48,8 @@ def train(options: argparse.Namespace, config: Config, run: str, run_training: R
     Raises:
         UserError, ClusterError, KeyboardInterrupt: as `run_training`.
     """
+    if config.NAMESPACE != Config.load().NAMESPACE:
+        raise ConfigError("NAMESPACE: set DT_NAMESPACE in the environment of every process, not in a file")
     if not options.compare:
         run_training(options, config, run)
         return

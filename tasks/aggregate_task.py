@@ -4,10 +4,11 @@ from typing import Any
 
 from celery_app import app, worker_session
 from helpers.evaluation.metrics import Evaluation, evaluate
-from helpers.federated.messages import Averaged, RoundOrder, RoundResult
+from helpers.federated.messages import RoundOrder
 from helpers.federated.norm_clipping import clip_updates
 from helpers.federated.quorum import QuorumError
 from helpers.federated.replies import read_replies
+from helpers.federated.results import Averaged, RoundResult
 from helpers.federated.strategies.base import ServerInputs
 from helpers.federated.weights import Schema, Weights
 from helpers.local_training.trainer import predict_scores
@@ -27,15 +28,15 @@ def aggregate(replies: Any, message: dict[str, Any]) -> None:
     """Aggregate a round; see `RoundOrder` and `RoundResult`.
 
     Args:
-        replies: results of the header's tasks; a chord with one task passes a single result.
+        replies: results of the header's tasks.
         message: the order.
     """
     worker_session().run_order(
-        RoundOrder, message, lambda order: aggregate_round(order, as_list(replies)).to_message()
+        RoundOrder, message, lambda order: aggregate_round(order, replies).to_message()
     )
 
 
-def aggregate_round(order: RoundOrder, replies: list[Any]) -> RoundResult:
+def aggregate_round(order: RoundOrder, replies: Any) -> RoundResult:
     """Average, evaluate and record one round.
 
     Raises:
@@ -98,8 +99,3 @@ def evaluate_weights(context: RunContext, weights: Weights) -> Evaluation:
     context.instance.model.set_weights(weights)
     batches = evaluation_batches(context.data.images("val"), context.config.EVALUATION_BATCH_SIZE)
     return evaluate(context.data.labels("val"), predict_scores(context.instance, batches))
-
-
-def as_list(replies: Any) -> list[Any]:
-    """Return the replies of a chord's header as a list."""
-    return replies if isinstance(replies, list) else [replies]

@@ -38,9 +38,7 @@ class ClientExchange:
         return weights
 
     def additions(self) -> dict[str, Any]:
-        """Return arguments of `train_locally`: what the strategy adds to the gradients, and what the client
-        kept of its optimizer.
-        """
+        """Return arguments of `train_locally`: what the strategy adds, and what is kept of the optimizer."""
         return {}
 
     def deliver(self, local: Weights, num_steps: int) -> dict[str, Any]:

@@ -12,8 +12,9 @@ from numpy.typing import NDArray
 
 from helpers.federated import compression
 from helpers.federated.client_state import ClientState, ClientStatePlan
-from helpers.federated.messages import SERVER, Reference, RunState, States, TrainOrder
+from helpers.federated.messages import SERVER, Reference, States, TrainOrder
 from helpers.federated.replies import ClientReply
+from helpers.federated.results import RunState
 from helpers.federated.strategies.base import zeros_like
 from helpers.federated.weights import Schema, Weights
 from helpers.run_records.checkpoint import load_arrays, save_client_state

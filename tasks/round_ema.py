@@ -6,7 +6,8 @@ from collections.abc import Callable
 
 from helpers.evaluation.metrics import Evaluation
 from helpers.federated.aggregation import weighted_mean
-from helpers.federated.messages import Averaged, RoundOrder
+from helpers.federated.messages import RoundOrder
+from helpers.federated.results import Averaged
 from helpers.federated.weights import Weights
 from helpers.run_records.checkpoint import load_arrays, read_state
 from tasks.run_context import RunContext

@@ -3,7 +3,8 @@
 from typing import Any
 
 from helpers.evaluation.metrics import Evaluation
-from helpers.federated.messages import Averaged, RoundOrder, RoundResult, States
+from helpers.federated.messages import RoundOrder, States
+from helpers.federated.results import Averaged, RoundResult
 from helpers.federated.rounds import has_next_round
 from helpers.federated.weights import Weights
 from helpers.run_records.checkpoint import read_state

@@ -77,9 +77,7 @@ class RunContext:
             raise WorkerUnable(f"{session.name}: {error}") from None
         is_training = isinstance(order, TrainOrder)
         if isinstance(order, RoundOrder) and order.round <= config.HEAD_ROUNDS:
-            # The state of an optimizer of the head alone would not fit later.
-            of_head = {"TRAIN_BODY": not is_training, "OPTIMIZER_STATE": "reset"}
-            config = config.model_copy(update=of_head)
+            config = _in_head_rounds(config, is_training)
         # What is evaluated is what is saved: float32, whatever clients compute in.
         computing = config if is_training or config.PRECISION == "float32" else _in_float32(config)
         folders = RunFolders.of(config, order.run)
@@ -121,6 +119,11 @@ class RunContext:
 
 
 _model_of = functools.lru_cache(maxsize=2)(model_for)
+
+
+def _in_head_rounds(config: Config, is_training: bool) -> Config:
+    """Return the settings of rounds that train the head alone: the state of its optimizer would not fit."""
+    return config.model_copy(update={"TRAIN_BODY": not is_training, "OPTIMIZER_STATE": "reset"})
 
 
 def _in_float32(config: Config) -> Config:

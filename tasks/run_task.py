@@ -10,7 +10,8 @@ from celery_app import app, worker_session
 from helpers.cluster.heartbeat import live_workers
 from helpers.cluster.versions import environment_here
 from helpers.federated.logit_adjustment import prior_logits
-from helpers.federated.messages import FinishOrder, RunState, StartOrder
+from helpers.federated.messages import FinishOrder, StartOrder
+from helpers.federated.results import RunState
 from helpers.federated.sites.site import Site, described
 from helpers.federated.weights import Weights
 from helpers.model_instance_helper import initial_weights, keras_file

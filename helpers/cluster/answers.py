@@ -5,8 +5,9 @@ from collections.abc import Callable, Iterator
 from typing import Any
 
 from helpers.cluster.errors import TaskFailed
-from helpers.federated.messages import MessageError, Order, Reference, RoundResult, RunState
+from helpers.federated.messages import MessageError, Order, Reference
 from helpers.federated.replies import USABLE
+from helpers.federated.results import RoundResult, RunState
 from helpers.run_records.tables import TEST_COLUMNS
 
 

@@ -20,14 +20,13 @@ from helpers.federated.messages import (
     FinishOrder,
     Reference,
     RoundOrder,
-    RoundResult,
-    RunState,
     StartOrder,
     States,
     TrainOrder,
 )
 from helpers.federated.observers import RoundProgress
 from helpers.federated.replies import USABLE, read_replies
+from helpers.federated.results import RoundResult, RunState
 
 
 class ChordExecutor:

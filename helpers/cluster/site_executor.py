@@ -9,7 +9,8 @@ from helpers.cluster.jobs import Deadline, Job
 from helpers.cluster.worker_status import Workers
 from helpers.evaluation.threshold_rule import without_choice
 from helpers.federated.cohort import Cohort
-from helpers.federated.messages import Reference, RoundOrder, RoundResult, RunState, States, TrainOrder
+from helpers.federated.messages import Reference, RoundOrder, States, TrainOrder
+from helpers.federated.results import RoundResult, RunState
 from helpers.federated.sites.cohort import SiteChooser
 from helpers.federated.sites.messages import (
     FinishSitesOrder,

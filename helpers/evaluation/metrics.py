@@ -79,13 +79,13 @@ def evaluate(labels: Labels, scores: Scores, threshold: float = 0.5) -> Evaluati
         ValueError: as `checked`.
     """
     labels, values = checked(labels, scores)
-    confusion = confusion_of(labels, values, threshold)
+    confusion = _confusion(labels, values, threshold)
     by_class = class_rates(confusion) | _ranking_metrics(labels, values)
     overall = {name: float(column.mean()) for name, column in by_class.items()}
     overall |= overall_rates(confusion) | _of_probabilities(labels, values, threshold)
     return Evaluation(
         {name: defined(overall[name]) for name in (*METRIC_NAMES, SENSITIVITY)},
-        rows_by_class({name: by_class[name] for name in CLASS_METRIC_NAMES}),
+        rows_by_class({name: by_class[name] for name in CLASS_METRIC_NAMES}) if values.ndim > 1 else [],
         confusion,
     )
 
@@ -136,7 +136,10 @@ def confusion_of(labels: Labels, scores: Scores, threshold: float) -> NDArray[np
     Raises:
         ValueError: as `checked`.
     """
-    labels, scores = checked(labels, scores)
+    return _confusion(*checked(labels, scores), threshold)
+
+
+def _confusion(labels: NDArray[np.int64], scores: Values, threshold: float) -> NDArray[np.int64]:
     num_classes = num_classes_of(scores)
     cells = np.bincount(labels * num_classes + decide(scores, threshold), minlength=num_classes**2)
     return cells.reshape(num_classes, num_classes)

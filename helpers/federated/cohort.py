@@ -6,8 +6,8 @@ from typing import Any
 
 import numpy as np
 
-from helpers.federated.messages import RunState
 from helpers.federated.quorum import sample_size
+from helpers.federated.results import RunState
 
 
 @dataclass(frozen=True)

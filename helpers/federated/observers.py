@@ -5,7 +5,7 @@ from dataclasses import dataclass
 from functools import partial
 from typing import Any
 
-from helpers.federated.messages import RoundResult, RunState
+from helpers.federated.results import RoundResult, RunState
 
 
 @dataclass(frozen=True)

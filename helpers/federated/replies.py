@@ -74,17 +74,18 @@ def norm_limit(replies: Sequence[ClientReply], max_ratio: float, shortage: Calla
     return limit if limit and not shortage(sum(norm <= limit for norm in norms)) else math.inf
 
 
-def read_replies(round_number: int, clients: Sequence[int], messages: Sequence[Any]) -> list[ClientReply]:
+def read_replies(round_number: int, clients: Sequence[int], messages: Any) -> list[ClientReply]:
     """Return the replies of a round; one that cannot be read becomes `failed` with the reason.
 
     Args:
         round_number: the round they must belong to.
         clients: the participants, in order.
-        messages: one for each of them, in the same order.
+        messages: one for each of them, in the same order; a chord with one task passes it without a list.
 
     Raises:
         MessageError: the numbers of messages and clients differ.
     """
+    messages = messages if isinstance(messages, list) else [messages]
     if len(messages) != len(clients):
         raise MessageError(f"{len(messages)} replies for {len(clients)} clients")
     return [_read(round_number, *pair) for pair in zip(clients, messages, strict=True)]

@@ -3,8 +3,9 @@
 from collections.abc import Callable
 
 from helpers.federated.cohort import Cohort
-from helpers.federated.messages import Reference, RoundResult, RunState, States
+from helpers.federated.messages import Reference, States
 from helpers.federated.observers import Observer
+from helpers.federated.results import RoundResult, RunState
 
 
 def run_rounds(

@@ -4,8 +4,8 @@ import logging
 from collections.abc import Callable
 from concurrent.futures import Future, ThreadPoolExecutor
 
-from helpers.federated.messages import RoundResult, RunState
 from helpers.federated.observers import Observer
+from helpers.federated.results import RoundResult, RunState
 
 logger = logging.getLogger(__name__)
 

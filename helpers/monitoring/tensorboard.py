@@ -13,8 +13,8 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from helpers.federated.messages import RoundResult, RunState
 from helpers.federated.observers import Observer
+from helpers.federated.results import RoundResult, RunState
 
 logger = logging.getLogger(__name__)
 

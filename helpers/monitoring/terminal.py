@@ -10,8 +10,8 @@ from rich.progress_bar import ProgressBar
 from rich.table import Table
 from rich.text import Text
 
-from helpers.federated.messages import RoundResult, RunState
 from helpers.federated.observers import Observer, RoundProgress
+from helpers.federated.results import RoundResult, RunState
 from helpers.monitoring.result_tables import shown
 from helpers.settings.outside_text import printable
 

@@ -9,7 +9,7 @@ from typing import Any, Literal, NotRequired
 from pydantic import ConfigDict, TypeAdapter, ValidationError, with_config
 from typing_extensions import TypedDict
 
-from helpers.federated.messages import RunState
+from helpers.federated.results import RunState
 from helpers.federated.weights import Schema, Weights
 from helpers.run_records.files import RecordError, RunFolders, remove, write_whole
 from helpers.weight_store.codec import Buffers, CodecError, decode, encode, start_digest
@@ -166,9 +166,9 @@ def read_state(folders: RunFolders) -> tuple[RunState, dict[str, Any]]:
 
 def _files(state: RunState) -> set[str]:
     """Return the names of the files that belong to a state."""
-    single = (state.weights_file, state.ema_file, state.best_weights_file, state.tables_file)
-    of_server = (state.server_file, state.server_file_before)
-    return {name for name in (*single, *of_server, *state.state_files.values()) if name is not None}
+    of_model = (state.weights_file, state.best_weights_file, state.ema_file)
+    of_run = (state.server_file, state.server_file_before, state.tables_file, *state.state_files.values())
+    return {name for name in (*of_model, *of_run) if name is not None}
 
 
 def _wrong(path: Path, error: ValidationError) -> str:

@@ -4,7 +4,8 @@ from collections.abc import Mapping, Sequence
 from dataclasses import replace
 from typing import Any
 
-from helpers.federated.messages import Averaged, Order, RoundOrder, RunState, StartOrder
+from helpers.federated.messages import Order, RoundOrder, StartOrder
+from helpers.federated.results import Averaged, RunState
 from helpers.federated.weights import Schema, Weights
 from helpers.global_config import Config
 from helpers.run_records import checkpoint, fence, journal

@@ -6,11 +6,11 @@ from typing import Any
 from celery_app import app, worker_session
 from helpers.evaluation.metrics import Metrics
 from helpers.evaluation.tallies import evaluation_of, read_tally
-from helpers.federated.messages import Averaged
 from helpers.federated.replies import ClientReply, read_replies
+from helpers.federated.results import Averaged
 from helpers.federated.sites.messages import SiteRoundOrder
 from helpers.federated.sites.site import Site
-from tasks.aggregate_task import as_list, average
+from tasks.aggregate_task import average
 from tasks.run_context import RoundClock, RunContext
 from tasks.update_intake import UpdateIntake
 
@@ -19,11 +19,11 @@ from tasks.update_intake import UpdateIntake
 def average_sites(replies: Any, message: dict[str, Any]) -> None:
     """Average a round of sites; see `SiteRoundOrder` and `Averaged`."""
     worker_session().run_order(
-        SiteRoundOrder, message, lambda order: average_round(order, as_list(replies)).to_message()
+        SiteRoundOrder, message, lambda order: average_round(order, replies).to_message()
     )
 
 
-def average_round(order: SiteRoundOrder, replies: list[Any]) -> Averaged:
+def average_round(order: SiteRoundOrder, replies: Any) -> Averaged:
     """Average one round and store the new global weights; nothing is committed."""
     context, clock = RunContext.of(order), RoundClock(order)
     intake = SiteIntake(context, order, read_replies(order.round, order.clients, replies))

@@ -3,7 +3,8 @@
 from typing import Any
 
 from celery_app import app, worker_session
-from helpers.federated.messages import Averaged, Reference, RoundResult, RunState
+from helpers.federated.messages import Reference
+from helpers.federated.results import Averaged, RoundResult, RunState
 from helpers.federated.sites.messages import RecordOrder
 from helpers.run_records.checkpoint import read_state
 from helpers.weight_store.store import get_arrays

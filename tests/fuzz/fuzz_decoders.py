@@ -35,11 +35,11 @@ with atheris.instrument_imports(include=["helpers", "preprocessing"]):
         MessageError,
         Reference,
         RoundOrder,
-        RunState,
         StartOrder,
         TrainOrder,
     )
     from helpers.federated.replies import ClientReply, read_replies
+    from helpers.federated.results import RunState
     from helpers.federated.weights import schema_of
     from helpers.run_records.checkpoint import STATE_FORMAT, read_state
     from helpers.run_records.files import RecordError, RunFolders

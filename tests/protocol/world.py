@@ -31,7 +31,8 @@ from helpers.cluster.jobs import Job
 from helpers.cluster.supervision import Supervisor
 from helpers.cluster.versions import versions_here
 from helpers.cluster.worker_session import WorkerSession
-from helpers.federated.messages import Averaged, FinishOrder, Order, RoundOrder, StartOrder, TrainOrder
+from helpers.federated.messages import FinishOrder, Order, RoundOrder, StartOrder, TrainOrder
+from helpers.federated.results import Averaged
 from helpers.federated.weights import schema_of
 from helpers.run_records import fence
 from helpers.run_records.checkpoint import read_state

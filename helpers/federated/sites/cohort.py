@@ -6,8 +6,8 @@ from dataclasses import replace
 from typing import Any
 
 from helpers.federated.cohort import Cohort, sample_clients
-from helpers.federated.messages import RunState
 from helpers.federated.quorum import clients_needed
+from helpers.federated.results import RunState
 from helpers.federated.sites.site import Site, usable_sites
 
 Workers = Mapping[str, Mapping[str, Any]]

@@ -8,9 +8,10 @@ from typing import Any
 import numpy as np
 import pytest
 
-from helpers.federated.messages import Averaged, RoundOrder
+from helpers.federated.messages import RoundOrder
 from helpers.federated.quorum import QuorumError
 from helpers.federated.replies import ClientReply
+from helpers.federated.results import Averaged
 from helpers.federated.strategies import STRATEGIES
 from helpers.federated.weights import Weights, schema_of
 from helpers.global_config import Config

@@ -9,8 +9,9 @@ import numpy as np
 import pytest
 import tensorflow as tf
 
-from helpers.federated.messages import SERVER, Averaged, RoundOrder, States, TrainOrder
+from helpers.federated.messages import SERVER, RoundOrder, States, TrainOrder
 from helpers.federated.replies import ClientReply
+from helpers.federated.results import Averaged
 from helpers.federated.weights import Weights
 from helpers.global_config import Config
 from helpers.local_training.client_optimizer import client_optimizer, options_of

@@ -8,7 +8,8 @@ import numpy as np
 import pytest
 
 from helpers.evaluation.metrics import Evaluation, evaluate
-from helpers.federated.messages import Averaged, RoundOrder
+from helpers.federated.messages import RoundOrder
+from helpers.federated.results import Averaged
 from helpers.federated.weights import Weights, schema_of
 from helpers.global_config import Config
 from helpers.run_records.files import RunFolders

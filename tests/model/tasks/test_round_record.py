@@ -8,7 +8,7 @@ import numpy as np
 import pandas as pd
 import pytest
 
-from helpers.federated.messages import RunState
+from helpers.federated.results import RunState
 from helpers.global_config import Config
 from preprocessing.feed.prepared_data import PreparedData
 from tasks import round_record

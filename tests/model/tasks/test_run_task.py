@@ -9,7 +9,7 @@ import tensorflow as tf
 
 from helpers.federated.aggregation import weighted_mean
 from helpers.federated.logit_adjustment import prior_logits
-from helpers.federated.messages import RunState
+from helpers.federated.results import RunState
 from helpers.federated.weights import Weights
 from helpers.global_config import Config
 from helpers.local_training.client_optimizer import client_optimizer

@@ -11,8 +11,9 @@ import pytest
 from helpers.federated.aggregation import weighted_mean
 from helpers.federated.client_state import ClientStatePlan
 from helpers.federated.compression import state_schema
-from helpers.federated.messages import Averaged, RoundOrder, States, TrainOrder
+from helpers.federated.messages import RoundOrder, States, TrainOrder
 from helpers.federated.replies import ClientReply
+from helpers.federated.results import Averaged
 from helpers.federated.strategies.base import weighted
 from helpers.federated.weights import Weights, schema_of
 from helpers.global_config import Config

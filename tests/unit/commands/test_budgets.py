@@ -11,7 +11,7 @@ import pytest
 import distributed_training_index
 from commands import budgets
 from commands.budgets import Budget, budgets_of, compare_budgets
-from helpers.federated.messages import RunState
+from helpers.federated.results import RunState
 from helpers.global_config import Config
 from helpers.run_records import checkpoint
 from helpers.run_records.files import RunFolders

@@ -7,7 +7,7 @@ import pytest
 
 from commands import prepared_folder as module
 from commands.prepared_folder import FINGERPRINT, PLAIN, folder_of_run, prepared_folder
-from helpers.federated.messages import RunState
+from helpers.federated.results import RunState
 from helpers.global_config import Config
 from helpers.run_records import checkpoint
 from helpers.run_records.files import RunFolders

@@ -26,9 +26,9 @@ def test_a_redis_that_is_full_ends_the_run_and_a_resume_gives_the_same_bits(clus
     cluster.client.config_set("maxmemory", 1)
     status, printed = finish(training)
     assert status == 3, printed
-    last = printed.strip().splitlines()[-1]
-    assert "its memory is full (maxmemory)" in last
-    assert "--resume refused" in last
+    error, advice = printed.strip().splitlines()[-2:]
+    assert "its memory is full (maxmemory)" in error
+    assert "--resume refused" in advice
     assert "Traceback" not in printed
     cluster.client.config_set("maxmemory", 0)
     resumed = cluster.train("--resume", "refused")

@@ -5,7 +5,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from helpers.federated.cohort import Cohort, CohortChooser, sample_clients
-from helpers.federated.messages import RunState
+from helpers.federated.results import RunState
 
 
 @given(st.integers(1, 300), st.floats(0.001, 1), st.integers(0, 2**40), st.integers(1, 10**6))

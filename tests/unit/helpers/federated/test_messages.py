@@ -4,8 +4,9 @@ import json
 
 import pytest
 
-from helpers.federated.messages import MessageError, Reference, RoundOrder, RoundResult, RunState, TrainOrder
+from helpers.federated.messages import MessageError, Reference, RoundOrder, TrainOrder
 from helpers.federated.replies import ClientReply
+from helpers.federated.results import RoundResult, RunState
 from helpers.federated.weights import ArraySpec
 
 FACTS = {

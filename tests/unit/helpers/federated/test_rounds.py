@@ -9,7 +9,8 @@ from commands.training_options import parse
 from distributed_training_index import run_all_rounds
 from helpers.cluster.errors import QuorumMissed
 from helpers.federated.cohort import Cohort
-from helpers.federated.messages import Reference, RoundResult, RunState
+from helpers.federated.messages import Reference
+from helpers.federated.results import RoundResult, RunState
 from helpers.federated.rounds import has_lost_patience, run_rounds
 from helpers.global_config import Config
 

@@ -6,7 +6,8 @@ from collections.abc import Callable
 import pytest
 
 from helpers.federated.cohort import Cohort
-from helpers.federated.messages import Reference, RoundResult, RunState, States
+from helpers.federated.messages import Reference, States
+from helpers.federated.results import RoundResult, RunState
 from helpers.federated.rounds import run_rounds
 from helpers.monitoring.report_observer import ReportObserver
 

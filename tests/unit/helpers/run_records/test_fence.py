@@ -10,7 +10,8 @@ from typing import Any
 import numpy as np
 import pytest
 
-from helpers.federated.messages import Averaged, RoundOrder, StartOrder
+from helpers.federated.messages import RoundOrder, StartOrder
+from helpers.federated.results import Averaged
 from helpers.federated.weights import schema_of
 from helpers.run_records import fence
 from helpers.run_records.checkpoint import read_state

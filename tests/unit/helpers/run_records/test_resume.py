@@ -2,7 +2,7 @@
 
 import pytest
 
-from helpers.federated.messages import RunState
+from helpers.federated.results import RunState
 from helpers.global_config import Config
 from helpers.run_records.checkpoint import commit, read_state
 from helpers.run_records.files import RunFolders

@@ -15,8 +15,9 @@ import numpy as np
 import pytest
 
 from helpers.evaluation.metrics import evaluate
-from helpers.federated.messages import Averaged, RoundOrder, RunState
+from helpers.federated.messages import RoundOrder
 from helpers.federated.replies import ClientReply
+from helpers.federated.results import Averaged, RunState
 from helpers.federated.rounds import has_lost_patience
 from helpers.federated.weights import schema_of
 from helpers.run_records import fence

@@ -4,7 +4,7 @@ import hashlib
 
 import pytest
 
-from helpers.federated.messages import RunState
+from helpers.federated.results import RunState
 from helpers.federated.sites.cohort import SiteChooser
 
 
