@@ -121,11 +121,10 @@ def commit_round(
     if state.round not in (order.round - 1, order.round):
         raise RecordError(f"{folders.state} is at round {state.round}, expected {order.round - 1}")
     all_rows = journal.with_round(journal.read_rows(folders, state.tables_file), order.round, rows)
-    file = checkpoint.save_weights(folders, order.round, schema, weights)
     state = replace(
         state,
         round=order.round,
-        weights_file=file,
+        weights_file=checkpoint.save_weights(folders, order.round, schema, weights),
         ema_file=None if ema is None else checkpoint.save_ema(folders, order.round, schema, ema),
         tables_file=journal.save_rows(folders, order.round, all_rows),
         state_files={**state.state_files, **averaged.state_files},
@@ -134,40 +133,37 @@ def commit_round(
         sites=sites or [],
         partition_clients=None if sites else order.num_clients,
     )
-    state = choose_best(state, all_rows["rounds.csv"], order.settings.get("CHOICE") == "smoothed")
+    [metrics] = rows["rounds.csv"]
+    if order.settings.get("CHOICE") == "smoothed":
+        state, metrics = smoothed(state, all_rows["rounds.csv"])
+    for file, prefix in ((state.weights_file, ""), (state.ema_file, "ema_")):
+        auc, loss = metrics.get(f"{prefix}roc_auc"), metrics.get(f"{prefix}val_loss")
+        if is_better(auc, loss, state):
+            state = replace(
+                state, best_round=order.round, best_roc_auc=auc, best_val_loss=loss, best_weights_file=file
+            )
     checkpoint.commit(folders, state, facts)
     journal.write_csv_files(folders, all_rows)
     return state
 
 
-def choose_best(state: RunState, rounds: Sequence[Mapping[str, Any]], is_smoothed: bool) -> RunState:
-    """Return the state with the best model so far, which may be one of the last round.
+def smoothed(state: RunState, rounds: Sequence[Mapping[str, Any]]) -> tuple[RunState, dict[str, Any]]:
+    """Return what `CHOICE=smoothed` compares: the best so far, and the last row with means of the AUCs.
 
-    The round's own model is a candidate and, with EMA_DECAY, so is the average over the rounds.
+    The means are over SMOOTHED_ROUNDS rounds. Rounds before the first such mean lose to any later one.
 
     Args:
         state: after the last round.
         rounds: rows of rounds.csv, up to the last round.
-        is_smoothed: compare means of the AUC over SMOOTHED_ROUNDS rounds. The rounds before the first such
-            mean lose to any later one.
     """
-    window = SMOOTHED_ROUNDS if is_smoothed else 1
-    if state.round <= window:
+    if state.round <= SMOOTHED_ROUNDS:
         state = replace(state, **checkpoint.NO_BEST)
-    for file, prefix in ((state.weights_file, ""), (state.ema_file, "ema_")):
-        auc = _mean([row.get(f"{prefix}roc_auc") for row in rounds[-window:]])
-        loss = rounds[-1].get(f"{prefix}val_loss")
-        if is_better(auc, loss, state):
-            state = replace(
-                state, best_round=state.round, best_roc_auc=auc, best_val_loss=loss, best_weights_file=file
-            )
-    return state
-
-
-def _mean(aucs: Sequence[float | None]) -> float | None:
-    """Return the mean; None if one is not defined."""
-    known = [auc for auc in aucs if auc is not None]
-    return sum(known) / len(known) if len(known) == len(aucs) else None
+    means = {}
+    for name in ("roc_auc", "ema_roc_auc"):
+        aucs = [row.get(name) for row in rounds[-SMOOTHED_ROUNDS:]]
+        known = [auc for auc in aucs if auc is not None]
+        means[name] = sum(known) / len(known) if len(known) == len(aucs) else None
+    return state, {**rounds[-1], **means}
 
 
 def is_better(auc: float | None, loss: float | None, state: RunState) -> bool:

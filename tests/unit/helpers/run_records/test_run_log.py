@@ -17,7 +17,7 @@ import pytest
 from helpers.evaluation.metrics import evaluate
 from helpers.federated.messages import RoundOrder
 from helpers.federated.replies import ClientReply
-from helpers.federated.results import Averaged, RunState
+from helpers.federated.results import Averaged
 from helpers.federated.rounds import has_lost_patience
 from helpers.federated.weights import schema_of
 from helpers.run_records import fence
@@ -30,7 +30,6 @@ from helpers.run_records.checkpoint import (
 from helpers.run_records.files import RecordError, RunFolders, write_whole
 from helpers.run_records.run_log import (
     begin_run,
-    choose_best,
     commit_round,
     is_better,
     resume_run,
@@ -149,36 +148,35 @@ def test_of_equal_aucs_the_lower_loss_is_best(folders: RunFolders) -> None:
 
 
 def chosen(
-    rounds: list[dict[str, float | None]], *, is_smoothed: bool
-) -> list[tuple[int | None, str | None]]:
-    """Return the best round and its file after each round."""
-    state = RunState("r", 0, "w0", None, None, None)
+    folders: RunFolders, aucs: list[float | None], choice: str, ema_aucs: list[float] | None = None
+) -> list[tuple[int | None, str]]:
+    """Return the best round and the kind of its file after each round."""
     best = []
-    for number in range(1, len(rounds) + 1):
-        state = replace(state, round=number, weights_file=f"w{number}", ema_file=f"ema{number}")
-        state = choose_best(state, rounds[:number], is_smoothed)
-        assert choose_best(state, rounds[:number], is_smoothed) == state  # a commit that is repeated
-        best.append((state.best_round, state.best_weights_file))
+    resume_run(folders, order(0, {"CHOICE": choice}), SCHEMA)  # its settings count from here on
+    for number, auc in enumerate(aucs, 1):
+        ema_auc = ema_aucs[number - 1] if ema_aucs else None
+        for _ in range(2):  # a commit that is repeated changes nothing
+            state = commit(folders, number, auc, settings={"CHOICE": choice}, ema_auc=ema_auc)
+        best.append((state.best_round, state.best_weights_file.partition("-")[0]))
     return best
 
 
-def test_a_smoothed_choice_is_not_misled_by_one_lucky_round() -> None:
-    aucs = [0.9, 0.5, 0.6, 0.6, 0.9, 0.5, 0.7, 0.8, 0.7, None, 0.9]
-    rounds = [{"roc_auc": auc, "val_loss": 0.5} for auc in aucs]
-    single = [number for number, _ in chosen(rounds, is_smoothed=False)]
-    assert single == [1] * 11
-    smoothed = [number for number, _ in chosen(rounds, is_smoothed=True)]
-    # Means of three: .667 (3), .567, .7 (5), .667, .7, .667, .733 (9), and none with the undefined round.
-    assert smoothed == [1, 2, 3, 3, 5, 5, 5, 5, 9, 9, 9]
+LUCKY = [0.9, 0.5, 0.6, 0.6, 0.9, 0.5, 0.7, 0.8, 0.7, None, 0.9]
 
 
-def test_a_smoothed_choice_includes_the_average_over_the_rounds() -> None:
-    pairs = [(0.5, 0.6), (0.6, 0.6), (0.7, 0.6), (0.6, 0.8), (0.6, 0.7)]
-    rounds = [
-        {"roc_auc": auc, "val_loss": 0.5, "ema_roc_auc": ema, "ema_val_loss": 0.5} for auc, ema in pairs
-    ]
-    best = chosen(rounds, is_smoothed=True)
-    assert best == [(1, "ema1"), (2, "ema2"), (3, "w3"), (4, "ema4"), (5, "ema5")]
+def test_one_lucky_round_stays_the_best(folders: RunFolders) -> None:
+    assert [number for number, _ in chosen(folders, LUCKY, "best")] == [1] * 11
+
+
+def test_a_smoothed_choice_has_means_of_three_rounds(folders: RunFolders) -> None:
+    # .667 (round 3), .567, .7 (5), .667, .7, .667, .733 (9), and none with the undefined round.
+    rounds = [number for number, _ in chosen(folders, LUCKY, "smoothed")]
+    assert rounds == [1, 2, 3, 3, 5, 5, 5, 5, 9, 9, 9]
+
+
+def test_a_smoothed_choice_includes_the_average_over_the_rounds(folders: RunFolders) -> None:
+    best = chosen(folders, [0.5, 0.6, 0.7, 0.6, 0.6], "smoothed", [0.6, 0.6, 0.6, 0.8, 0.7])
+    assert best == [(1, "ema"), (2, "ema"), (3, "weights"), (4, "ema"), (5, "ema")]
 
 
 def test_a_smoothed_choice_is_resumed(folders: RunFolders) -> None:
