@@ -1,7 +1,7 @@
 """Every setting of the project, in one place.
 
-A setting has four sources, later ones winning: the default below, a TOML file, the environment
-(`DT_EPOCHS=5`; the broker from `REDIS_URL`) and the command line (`--epochs 5`).
+A setting has five sources, later ones winning: the default below, a recipe (recipes/NAME.toml), a TOML
+file, the environment (`DT_EPOCHS=5`; the broker from `REDIS_URL`) and the command line (`--epochs 5`).
 `docs/configuration.md` and the `--help` of the commands are generated from this file.
 Types, rules between settings, loading and derived values are in `helpers.settings`.
 """
@@ -16,6 +16,7 @@ from helpers.federated.strategies import DEFAULT as DEFAULT_STRATEGY
 from helpers.federated.strategies import STRATEGIES
 from helpers.settings.base import DerivedSettings
 from helpers.settings.description import setting
+from helpers.settings.recipes import recipe_names
 from helpers.settings.rules import RULES
 from helpers.settings.types import (
     ArchitectureName,
@@ -55,6 +56,12 @@ class Config(DerivedSettings):
     )
     TRAIN_BATCH_SIZE: int = setting(2, "Images per training step of a client.", "images", ge=1)
     INPUT_DIM: Channels = setting(3, "Channels of an image: 3 (RGB) or 1 (gray).", "channels")
+
+    RECIPE: str = setting(
+        "",
+        "Recipe, a named set of settings that replace the defaults: "
+        f"{', '.join(f'`{name}`' for name in recipe_names())} (docs/recipes.md).",
+    )
 
     # Network.
     ARCHITECTURE: ArchitectureName = setting(
@@ -152,8 +159,8 @@ class Config(DerivedSettings):
     AUGMENTATION: AugmentationName = setting(
         "readme",
         "Augmentation of the training images: the pipeline of the README (`readme`), horizontal flips and "
-        "brightness (`light`), many changes for small sets of mammograms or ultrasound images (`strong`), "
-        "`none`, or a `.json` or `.yaml` file that Albumentations' `A.save` wrote.",
+        "brightness (`light`), small or many changes for ultrasound images and mammograms (`ultrasound`, "
+        "`strong`), `none`, or a `.json` or `.yaml` file that Albumentations' `A.save` wrote.",
     )
     CLASS_WEIGHT: Literal["none", "balanced", "balanced_global"] = setting(
         "none",
@@ -282,6 +289,11 @@ class Config(DerivedSettings):
         "candidate for the best model. 0 keeps none.",
         "per round", ge=0, lt=1,
     )  # fmt: skip
+    CHOICE: Literal["best", "smoothed"] = setting(
+        "best",
+        "Which round has the best model: that of the highest validation ROC-AUC (`best`), or of the highest "
+        "mean over the round and the two before it (`smoothed`), which depends less on chance.",
+    )
     PATIENCE: int = setting(
         0,
         "Stop after this many rounds without a better validation ROC-AUC. 0 never stops early.",

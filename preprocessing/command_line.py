@@ -54,7 +54,7 @@ def parse(arguments: Sequence[str] | None) -> argparse.Namespace:
     out = f"folder to write to [{Config.PREPROCESSED_DIR}]"
     add("--out", dest="PREPROCESSED_DIR", type=Path, metavar="DIR", default=argparse.SUPPRESS, help=out)
     add_image_options(parser, arguments)
-    add_settings(parser, Config, only=(*SETTINGS, "CLASS_NAMES", "NEAR_COPIES"))
+    add_settings(parser, Config, only=(*SETTINGS, "CLASS_NAMES", "NEAR_COPIES", "RECIPE"))
     options = parser.parse_args(arguments)
     options.source_options = source_options(options)
     # A source that writes images never uses DATA_DIR of the settings, the user's own images.

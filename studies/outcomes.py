@@ -31,7 +31,7 @@ class Outcome:
     @property
     def best_validation(self) -> float:
         """The validation ROC-AUC of the tested round; -1 if it is undefined in every round."""
-        best = self.files.best_aucs.max()
+        best = self.files.best_auc
         return float(best) if np.isfinite(best) else -1.0
 
     @property

@@ -42,6 +42,12 @@ def score_splits(
     return arrays
 
 
+def auc_on_test(context: RunContext, weights: Weights) -> float | None:
+    """Return the ROC-AUC of the model with these weights on the test images; None if it is not defined."""
+    arrays = score_splits(context, weights, ("test",))
+    return evaluate(arrays["test_labels"], arrays["test_scores"]).metrics["roc_auc"]
+
+
 @dataclass(frozen=True, eq=False)
 class FinalTest:
     """Result of the test.

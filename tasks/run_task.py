@@ -19,7 +19,7 @@ from helpers.reporting.model_card import write_model_card
 from helpers.run_records import fence, journal
 from helpers.run_records.checkpoint import load_arrays, read_state
 from helpers.run_records.files import remove, write_whole
-from helpers.run_records.run_log import begin_run, resume_run
+from helpers.run_records.run_log import SMOOTHED_ROUNDS, begin_run, resume_run
 from helpers.run_records.tables import TEST_CLASS_COLUMNS, TEST_COLUMNS, confusion_table, to_csv, write_table
 from helpers.weight_store.store import put_arrays
 from preprocessing.feed.partitioning import (
@@ -30,7 +30,7 @@ from preprocessing.feed.partitioning import (
     sites_of_rows,
 )
 from tasks.client_states import put_states
-from tasks.final_test import FinalTest, explained_cases, final_test, score_splits
+from tasks.final_test import FinalTest, auc_on_test, explained_cases, final_test, score_splits
 from tasks.run_context import RunContext
 
 
@@ -81,9 +81,12 @@ def finish(order: FinishOrder) -> dict[str, Any]:
     """Score the best model and write the results."""
     context = RunContext.of(order)
     state, best = best_model(context)
-    arrays = score_splits(context, best)
+    auc_of_last = None
+    if state.best_weights_file not in (None, state.weights_file):
+        auc_of_last = auc_on_test(context, saved_weights(context, state, state.weights_file))
+    arrays = score_splits(context, best)  # last, as the cases are explained with the weights of the model
     test = final_test(context, arrays, state.best_round or state.round)
-    write_results(context, state, best, test, arrays)
+    write_results(context, state, best, test, arrays, auc_of_last)
     return {"test": test.row, "results": context.folders.results_here()}
 
 
@@ -114,8 +117,9 @@ def saved_weights(context: RunContext, state: RunState, file: str) -> Weights:
 
 
 def write_results(
-    context: RunContext, state: RunState, best: Weights, test: FinalTest, arrays: dict[str, np.ndarray]
-) -> None:
+    context: RunContext, state: RunState, best: Weights, test: FinalTest, arrays: dict[str, np.ndarray],
+    auc_of_last: float | None = None,
+) -> None:  # fmt: skip
     """Write the models, best.json, scores.npz, cases.npz, the tables of the test and, from these,
     model_card.md.
 
@@ -128,7 +132,7 @@ def write_results(
     if state.ema_file:
         ema = saved_weights(context, state, state.ema_file)
         write_whole(folders.models / "ema.keras", keras_file(config, ema))
-    write_whole(folders.models / "best.json", _to_json(_provenance(context, state, test.row)))
+    write_whole(folders.models / "best.json", _to_json(_provenance(context, state, test.row, auc_of_last)))
     cases = explained_cases(context, arrays, test.row["threshold"]) if context.own_data else None
     for name, content in (("scores.npz", arrays), ("cases.npz", cases)):
         if content:
@@ -146,14 +150,18 @@ def write_results(
     context.store.delete([context.key("weights", number) for number in (state.round - 1, state.round)])
 
 
-def _provenance(context: RunContext, state: RunState, row: dict[str, Any]) -> dict[str, Any]:
+def _provenance(
+    context: RunContext, state: RunState, row: dict[str, Any], auc_of_last: float | None
+) -> dict[str, Any]:
     """Return the origin of best.keras, and how its scores become decisions."""
     order = context.order
     return {
         "run": order.run,
         "round": row["round"],
-        "metric": "validation roc_auc",
+        "metric": "validation roc_auc"
+        + (f", mean of {SMOOTHED_ROUNDS} rounds" if context.config.CHOICE == "smoothed" else ""),
         "value": state.best_roc_auc,
+        "test_roc_auc_of_last": auc_of_last,
         "is_ema": (state.best_weights_file or "").startswith("ema-"),
         "threshold": row["threshold"],
         "threshold_rule": None if row["threshold"] is None else order.settings["THRESHOLD"],

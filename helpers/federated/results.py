@@ -33,7 +33,8 @@ class RunState(Message):
     Attributes:
         round: the last finished round; 0 before the first.
         weights_file: file of the global weights after that round.
-        best_round, best_roc_auc: the best round by validation ROC-AUC so far; None before one.
+        best_round, best_roc_auc: the best round by validation ROC-AUC so far; None before one. With
+            `CHOICE=smoothed`, the mean AUC of that round and those before it.
         best_val_loss: its validation loss, which decides between equal AUCs; None in an older file.
         best_weights_file: file of that round's weights, or of the average over the rounds up to it.
         state_files: files of the clients' states, by client id as text.

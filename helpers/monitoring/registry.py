@@ -49,7 +49,7 @@ class ObservedRun:
 
 
 def _terminal(run: ObservedRun) -> Observer:
-    return TerminalObserver(run.console, run.config.TRAIN_BATCH_SIZE)
+    return TerminalObserver(run.console, run.config.TRAIN_BATCH_SIZE, run.config.RECIPE)
 
 
 def _report(run: ObservedRun) -> Observer:

@@ -59,7 +59,8 @@ def print_results(
     for row in rounds.to_dict("records"):
         table.add_row(*(shown(row[name], DIGITS.get(name, 3)) for name in ROUND_HEADERS))
     console.print(table)
-    title = f"Test of the best model (round {test['round']}), used once: {test['num_examples']} images"
+    use = f"not used for any choice: {test['num_examples']} images"
+    title = f"Test of the best model (round {test['round']}), {use}"
     console.print(f"\n{title}", style="bold", highlight=False)
     console.print(Text(printable(_meaning(test, class_names))))
     table = _table("metric", "value", "95 % interval")

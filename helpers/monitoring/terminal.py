@@ -36,11 +36,13 @@ class TerminalObserver(Observer):
     Args:
         console: the output.
         batch_size: images per batch, for the speed of a worker.
+        recipe: of the run; empty for none.
     """
 
-    def __init__(self, console: Console, batch_size: int) -> None:
+    def __init__(self, console: Console, batch_size: int, recipe: str = "") -> None:
         self._console = console
         self._batch_size = batch_size
+        self._recipe = recipe
         self._rounds = 0
         self._round_began = time.monotonic()
         self._round_seconds: list[float] = []
@@ -54,7 +56,8 @@ class TerminalObserver(Observer):
     def run_started(self, run: str, state: RunState, rounds: int) -> None:
         self._rounds = rounds
         done = f", {state.round} of them done" if state.round else ""
-        title = Text("Run ").append(printable(run), style="bold").append(f": {rounds} rounds{done}")
+        recipe = f", recipe {self._recipe}" if self._recipe else ""
+        title = Text("Run ").append(printable(run), style="bold").append(f": {rounds} rounds{done}{recipe}")
         self._console.print(title, soft_wrap=True)
         if self._live is not None:
             self._live.start()

@@ -110,9 +110,9 @@ def _validation_cautions(files: RunFiles) -> Iterator[str]:
         return
     split = files.scores.get("val")
     negatives, positives = _counts(files, "val")
-    auc = files.best_aucs.max()
+    auc = files.best_auc
     equal = int((files.rounds["roc_auc"] == auc).sum())
-    if equal > 1:
+    if equal > 1 and files.settings.get("CHOICE") != "smoothed":
         yield (
             f"{equal} rounds have the same best validation AUC, {auc:.3f}: of these the one with the "
             "smallest validation loss is the best. More validation images would tell them apart."
@@ -195,7 +195,7 @@ def _test_cautions(files: RunFiles) -> Iterator[str]:
             yield f"The test AUC's interval, {low:.3f} to {high:.3f}, includes 0.5: this may be chance."
         elif high - low > WIDE_INTERVAL:
             yield f"The test AUC is {auc:.3f}, but its 95 % interval is wide: {low:.3f} to {high:.3f}."
-        best = files.best_aucs.max()
+        best = files.best_auc
         if best > high:
             yield (
                 f"The best validation AUC, {best:.3f}, is above the test's interval: as the best of many "

@@ -59,6 +59,7 @@ def card(files: RunFiles) -> dict[str, Any]:
         "test": test,
         "best_round": files.best_round,
         "is_ema": files.is_ema,
+        "is_smoothed": settings.get("CHOICE") == "smoothed",
         "rounds": len(files.rounds),
         "best_rows": files.rounds[files.rounds["round"] == files.best_round].to_dict("records"),
         "validation_auc": files.best.get("value"),

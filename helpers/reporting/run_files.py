@@ -148,10 +148,10 @@ class RunFiles:
 
     @property
     def best_round(self) -> int | None:
-        """The round of the tested model; before the test, that of the highest validation AUC so far."""
-        tested = self.test.get("round")
-        if tested is not None and not math.isnan(tested):
-            return int(tested)
+        """The round of the tested model; before the test, of the best one so far."""
+        for recorded in (self.test.get("round"), self.state.get("best_round")):
+            if isinstance(recorded, int | float) and not math.isnan(recorded):
+                return int(recorded)
         aucs = self.best_aucs.dropna()
         return int(self.rounds.loc[aucs.index, "round"].iloc[int(aucs.argmax())]) if len(aucs) else None
 
@@ -163,7 +163,13 @@ class RunFiles:
     @property
     def is_ema(self) -> bool:
         """Whether the best model is the average over the rounds up to the best one."""
-        return bool(self.best.get("is_ema"))
+        return str(self.state.get("best_weights_file")).startswith("ema-")
+
+    @property
+    def best_auc(self) -> float:
+        """Validation AUC of the best model; NaN if there is none."""
+        of_round = self.rounds[self.rounds["round"] == self.best_round]
+        return float(of_round["ema_roc_auc" if self.is_ema else "roc_auc"].max())
 
     @property
     def threshold(self) -> float:

@@ -51,7 +51,7 @@ def headline(files: RunFiles) -> Section:
         "done": len(rounds),
         "planned": planned,
         "best_round": files.best_round,
-        "best_validation_auc": files.best_aucs.max(),
+        "best_validation_auc": files.best_auc,
         "is_ema": files.is_ema,
         "test": test,
         "seconds": rounds["seconds"].sum(),
@@ -117,7 +117,23 @@ def test(files: RunFiles) -> Section:
         "metrics": tables.test_metrics(files.test),
         "row": files.test,
         "by_class": tables.class_rows(files.test_classes),
+        "last": _last_round(files),
     }
+
+
+def _last_round(files: RunFiles) -> dict[str, float] | None:
+    """Return the AUCs of the last round's model, and by how much the best one differs on the test.
+
+    None if the last one is the best, or was not tested.
+    """
+    auc = files.best.get("test_roc_auc_of_last")
+    if not isinstance(auc, float):
+        return None
+    last = files.rounds.iloc[-1]
+    return {
+        "round": last["round"], "validation_auc": last["roc_auc"], "test_auc": auc,
+        "gain": files.test["roc_auc"] - auc,
+    }  # fmt: skip
 
 
 def clients(files: RunFiles) -> Section:

@@ -109,7 +109,7 @@ def _summary(metrics_dir: Path, files: RunFiles) -> Summary:
     return Summary(
         run=files.run,
         test_auc=float(files.test.get("roc_auc", float("nan"))),
-        best_validation_auc=float(files.best_aucs.max()),
+        best_validation_auc=files.best_auc,
         rounds=len(files.rounds),
         planned=planned if isinstance(planned, int) else None,
         clients=int(clients.iloc[-1]) if len(clients) else 0,

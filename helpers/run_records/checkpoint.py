@@ -18,6 +18,7 @@ STATE_FORMAT = 1
 FILE_NAME = re.compile(r"[A-Za-z0-9][A-Za-z0-9._-]*")  # stays inside the run's folder
 DAMAGED = "{} is damaged: {}. Restore the file from a copy"
 NO_STATES: dict[str, Any] = {"state_files": {}, "server_file": None, "server_file_before": None}
+NO_BEST: dict[str, Any] = dict.fromkeys(("best_round", "best_roc_auc", "best_val_loss", "best_weights_file"))
 
 
 def save_weights(folders: RunFolders, round_number: int, schema: Schema, weights: Weights) -> str:

@@ -1,5 +1,6 @@
 """Log of a run: its records are started, extended by each round, and resumed."""
 
+from collections.abc import Mapping, Sequence
 from dataclasses import replace
 from typing import Any
 
@@ -21,6 +22,9 @@ STATE_SETTINGS = (
 )
 """Settings that decide what clients and server keep between rounds."""
 
+
+SMOOTHED_ROUNDS = 3
+"""Number of rounds over which `CHOICE=smoothed` takes the mean: a round and those before it."""
 
 PARTITION_SETTINGS = ("PARTITION", "SEED", "DIRICHLET_ALPHA", "SITE_COLUMN")
 """The settings that decide which client has which rows, next to the number of clients."""
@@ -81,6 +85,8 @@ def resume_run(folders: RunFolders, order: Order, schema: Schema) -> tuple[RunSt
     if any(was[name] != now[name] for name in STATE_SETTINGS):
         # Only with --force: states kept under other settings would mislead this run.
         state = replace(state, **checkpoint.NO_STATES)
+    if before.get("CHOICE", Config.CHOICE) != order.settings.get("CHOICE", Config.CHOICE):
+        state = replace(state, **checkpoint.NO_BEST)  # only with --force: means and single AUCs differ
     checkpoint.commit(folders, state, facts_of(order))  # --force may have changed them
     journal.write_csv_files(folders, rows)
     return state, weights
@@ -115,11 +121,10 @@ def commit_round(
     if state.round not in (order.round - 1, order.round):
         raise RecordError(f"{folders.state} is at round {state.round}, expected {order.round - 1}")
     all_rows = journal.with_round(journal.read_rows(folders, state.tables_file), order.round, rows)
-    file = checkpoint.save_weights(folders, order.round, schema, weights)
     state = replace(
         state,
         round=order.round,
-        weights_file=file,
+        weights_file=checkpoint.save_weights(folders, order.round, schema, weights),
         ema_file=None if ema is None else checkpoint.save_ema(folders, order.round, schema, ema),
         tables_file=journal.save_rows(folders, order.round, all_rows),
         state_files={**state.state_files, **averaged.state_files},
@@ -129,15 +134,36 @@ def commit_round(
         partition_clients=None if sites else order.num_clients,
     )
     [metrics] = rows["rounds.csv"]
-    for name, prefix in ((file, ""), (state.ema_file, "ema_")):
+    if order.settings.get("CHOICE") == "smoothed":
+        state, metrics = smoothed(state, all_rows["rounds.csv"])
+    for file, prefix in ((state.weights_file, ""), (state.ema_file, "ema_")):
         auc, loss = metrics.get(f"{prefix}roc_auc"), metrics.get(f"{prefix}val_loss")
         if is_better(auc, loss, state):
             state = replace(
-                state, best_round=order.round, best_roc_auc=auc, best_val_loss=loss, best_weights_file=name
+                state, best_round=order.round, best_roc_auc=auc, best_val_loss=loss, best_weights_file=file
             )
     checkpoint.commit(folders, state, facts)
     journal.write_csv_files(folders, all_rows)
     return state
+
+
+def smoothed(state: RunState, rounds: Sequence[Mapping[str, Any]]) -> tuple[RunState, dict[str, Any]]:
+    """Return what `CHOICE=smoothed` compares: the best so far, and the last row with means of the AUCs.
+
+    The means are over SMOOTHED_ROUNDS rounds. Rounds before the first such mean lose to any later one.
+
+    Args:
+        state: after the last round.
+        rounds: rows of rounds.csv, up to the last round.
+    """
+    if state.round <= SMOOTHED_ROUNDS:
+        state = replace(state, **checkpoint.NO_BEST)
+    means = {}
+    for name in ("roc_auc", "ema_roc_auc"):
+        aucs = [row.get(name) for row in rounds[-SMOOTHED_ROUNDS:]]
+        known = [auc for auc in aucs if auc is not None]
+        means[name] = sum(known) / len(known) if len(known) == len(aucs) else None
+    return state, {**rounds[-1], **means}
 
 
 def is_better(auc: float | None, loss: float | None, state: RunState) -> bool:

@@ -22,6 +22,7 @@ from helpers.settings.description import Description, describe, is_local
 from helpers.settings.errors import ConfigError
 from helpers.settings.loading import explain, read_environment, read_file
 from helpers.settings.names import accept_former_names, current_names
+from helpers.settings.recipes import read_recipe
 from helpers.settings.strategy_rules import make_strategy
 from helpers.settings.types import USUAL_CLASS_NAMES
 
@@ -64,7 +65,7 @@ class SettingsBase(BaseSettings):
 
     @classmethod
     def load(cls, file: Path | None = None, **values: Any) -> Self:
-        """Make a config from all sources: the file, the environment and `values`, later ones winning.
+        """Make a config from a recipe, the file, the environment and `values`, later ones winning.
 
         Args:
             file: a TOML file with settings by name.
@@ -74,11 +75,14 @@ class SettingsBase(BaseSettings):
             ConfigError: naming the setting, the value received and what is allowed.
         """
         values = accept_former_names(values)
-        if file is not None:
-            above = read_environment(cls.model_fields) | values
-            values |= {
-                name: value for name, value in read_file(file, cls.model_fields).items() if name not in above
-            }
+        above = read_environment(cls.model_fields) | values
+        below = {} if file is None else read_file(file, cls.model_fields)
+        below = read_recipe(str((below | above).get("RECIPE", "")), cls.model_fields) | below
+        return cls._of({name: value for name, value in below.items() if name not in above} | values)
+
+    @classmethod
+    def _of(cls, values: dict[str, Any]) -> Self:
+        """Make a config of values above the environment; ConfigError as `load`."""
         try:
             return cls(**values)
         except ValidationError as error:
@@ -110,8 +114,11 @@ class SettingsBase(BaseSettings):
 
 @functools.lru_cache(RUNS_KEPT)
 def config_of_run(settings: type[SettingsBase], values: str) -> SettingsBase:
-    """Return the config of a run, from JSON. The environment cannot change in the life of a process."""
-    return settings.load(**current_names(json.loads(values)))
+    """Return the config of a run, from JSON. The environment cannot change in the life of a process.
+
+    The settings of its RECIPE are in the JSON, so the recipe is needed only where the run was started.
+    """
+    return settings._of(current_names(json.loads(values)))
 
 
 @functools.cache

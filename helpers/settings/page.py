@@ -10,9 +10,10 @@ PAGE = """\
 
 Generated from `helpers/global_config.py` by `python -m helpers.settings.page > docs/configuration.md`.
 
-A setting has four sources, later ones winning: the default, a TOML file (`--config FILE`, settings by name),
-the environment (`DT_` and the name: `DT_EPOCHS=5`, `DT_INPUT_SHAPE=[64,64]`; the broker from `REDIS_URL`)
-and the command line (`--epochs 5`). A wrong name or value ends the command with one line and exit status 2.
+A setting has five sources, later ones winning: the default, a [recipe](recipes.md) (`--recipe NAME`), a TOML
+file (`--config FILE`, settings by name), the environment (`DT_` and the name: `DT_EPOCHS=5`,
+`DT_INPUT_SHAPE=[64,64]`; the broker from `REDIS_URL`) and the command line (`--epochs 5`). A wrong name or
+value ends the command with one line and exit status 2.
 
 ## Settings of a run
 

@@ -204,7 +204,7 @@ def _refuse(
         if is_conflict:
             raise ConfigError(
                 f"{name}: received {getattr(settings, name)!r} with {condition}: {reason}; "
-                f"{alternative}leave {name} at its default"
+                f"{alternative}leave {name} at its default, {getattr(type(settings), name)!r}"
             )
 
 

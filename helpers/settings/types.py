@@ -14,7 +14,7 @@ from helpers.settings.description import TypeWords
 from helpers.settings.own_code import REFERENCE
 from helpers.settings.strategy_rules import check_name
 
-AUGMENTATION_PRESETS = ("readme", "light", "strong", "none")
+AUGMENTATION_PRESETS = ("readme", "light", "strong", "ultrasound", "none")
 """Those of `preprocessing.feed.augment_images`."""
 USUAL_CLASS_NAMES = ("non-cancerous", "cancerous")
 """Names of the labels 0 and 1 where the data have none."""

@@ -69,6 +69,23 @@ def _strong_transforms(height: int, width: int) -> list[A.BasicTransform | A.One
     ]
 
 
+def _ultrasound_transforms(height: int, width: int) -> list[A.BasicTransform | A.OneOf]:
+    """Return transforms for ultrasound, and for mammograms: small ones, because the probe is always above.
+
+    Brightness is relative to the mean of the image, and multiplicative noise resembles speckle.
+    """
+    return [
+        A.Resize(height, width),
+        A.HorizontalFlip(p=0.5),
+        A.Affine(scale=(0.9, 1.1), translate_percent=(-0.06, 0.06), rotate=(-10, 10), p=0.7),
+        A.OneOf(
+            [A.RandomBrightnessContrast(0.2, 0.2, brightness_by_max=False), A.RandomGamma((75, 133))], p=0.5
+        ),
+        A.MultiplicativeNoise((0.85, 1.15), elementwise=True, p=0.25),
+        A.ToFloat(max_value=255),
+    ]
+
+
 def _no_transforms(height: int, width: int) -> list[A.BasicTransform | A.OneOf]:
     return [A.Resize(height, width), A.ToFloat(max_value=255)]
 
@@ -77,6 +94,7 @@ AUGMENTATIONS = {
     "readme": _readme_transforms,
     "light": _light_transforms,
     "strong": _strong_transforms,
+    "ultrasound": _ultrasound_transforms,
     "none": _no_transforms,
 }
 

@@ -54,6 +54,31 @@ def test_a_run_leaves_the_promised_files(cluster: Cluster) -> None:
     assert "metrics/files" in done.stdout
 
 
+def test_a_smoothed_choice_and_the_test_of_the_last_round(cluster: Cluster) -> None:
+    recipe = [
+        "--recipe",
+        "readme",
+        "--input-shape",
+        "16,16",
+        "--augmentation",
+        "none",
+        "--train-batch-size",
+        "8",
+    ]
+    done = cluster.train("--run", "chosen", "--epochs", "4", "--choice", "smoothed", *recipe)
+    assert done.returncode == 0, done.stderr
+    assert "Run chosen: 4 rounds, recipe readme" in done.stdout
+    aucs = cluster.table("chosen", "rounds.csv")["roc_auc"]
+    chosen = int(aucs.rolling(3).mean().idxmax()) + 1
+    assert cluster.table("chosen", "test.csv")["round"].item() == chosen
+    best = json.loads((cluster.folder / "models/chosen/best.json").read_text())
+    assert best["metric"] == "validation roc_auc, mean of 3 rounds"
+    assert best["value"] == pytest.approx(aucs.rolling(3).mean().max())
+    facts = json.loads((cluster.folder / "metrics/chosen/run.json").read_text())
+    assert facts["settings"]["RECIPE"] == "readme"
+    assert (best["test_roc_auc_of_last"] is None) == (chosen == 4)
+
+
 def test_the_same_settings_give_the_same_numbers(cluster: Cluster) -> None:
     for run in ("same-1", "same-2"):
         assert cluster.train("--run", run, "--epochs", "2").returncode == 0

@@ -226,6 +226,7 @@ def test_light_packages_are_pinned():
 
 def test_the_container_has_what_worker_and_orchestrator_import():
     kept = {line[1:] for line in (ROOT / ".dockerignore").read_text().splitlines() if line.startswith("!")}
+    assert "recipes" in kept
     seen, to_read = set(), ["distributed_training_index.py", "celery_app.py", "run.py"]
     while to_read:
         name = to_read.pop()

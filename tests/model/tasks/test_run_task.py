@@ -19,7 +19,7 @@ from helpers.run_records.files import RunFolders
 from helpers.run_records.tables import TEST_COLUMNS
 from preprocessing.load_and_create_dataset import prepare
 from tasks import run_task
-from tasks.final_test import FinalTest
+from tasks.final_test import FinalTest, auc_on_test
 from tasks.run_task import _description, saved_weights
 
 STATE = RunState("r", 0, "w", None, None, None)
@@ -68,6 +68,24 @@ def test_results_leave_no_scores_of_an_earlier_end_and_the_card_is_of_the_new_te
     assert "| ROC-AUC | 0.625 | not defined |" in card
     assert "0 = a, 1 = b" in card
     assert "images, 0.750." in card
+
+
+def test_the_test_auc_of_given_weights():
+    instance = ModelInstance(
+        keras.Sequential(
+            [keras.layers.Input((1, 1, 1)), keras.layers.Flatten(), keras.layers.Dense(1, "sigmoid")]
+        ),
+        client_optimizer("sgd"),
+    )
+    images = np.array([0, 80, 160, 240], np.uint8).reshape(4, 1, 1, 1)
+    data = SimpleNamespace(
+        images={"test": images}.get, labels={"test": np.array([0, 1, 0, 1])}.get,
+        files=lambda _: list("abcd"), patients=lambda _: list("abcd"),
+    )  # fmt: skip
+    context = SimpleNamespace(instance=instance, data=data, config=Config())
+    for slope, auc in ((1.0, 0.75), (-1.0, 0.25)):
+        weights = [np.array([[slope]], np.float32), np.zeros(1, np.float32)]
+        assert auc_on_test(context, weights) == auc
 
 
 SITES = [

@@ -16,6 +16,7 @@ from helpers.global_config import Config
 from helpers.run_records import checkpoint
 from helpers.run_records.files import RunFolders
 from helpers.settings.errors import ConfigError
+from helpers.settings.recipes import recipe_names
 
 LABELS = np.tile([0, 1], 20)
 ALL = ["first", "first-pooled", "first-client-0-alone", "first-client-1-alone", "first-client-2-alone"]
@@ -88,6 +89,15 @@ def test_what_is_compared_with_is_plain_training_whatever_the_strategy():
     federated, *others = budgets_of(config, "first")
     assert federated.config == config
     assert {(way.config.STRATEGY, way.config.MAX_UPDATE_NORM) for way in others} == {("fedavg", 0.0)}
+
+
+@pytest.mark.parametrize("recipe", recipe_names())
+def test_all_trainings_have_the_recipe(recipe):
+    budgets = budgets_of(Config.load(RECIPE=recipe), "first")
+    trained = [
+        {name: getattr(one.config, name) for name in ("RECIPE", "EPOCHS", "CHOICE")} for one in budgets
+    ]
+    assert trained == [trained[0]] * 5
 
 
 def test_clients_may_be_named_if_they_are_all():

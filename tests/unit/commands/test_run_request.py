@@ -52,3 +52,9 @@ def test_mistakes_are_refused_first(folder, options, message):
     (folder / "metrics" / "taken").mkdir(parents=True)
     with pytest.raises(ConfigError, match=message):
         RunRequest.of(options)
+
+
+def test_a_recipe_is_below_other_options_and_leaves_the_number_of_clients_to_the_workers():
+    config = RunRequest.of(["--recipe", "ultrasound", "--epochs", "3"], 5).config
+    assert (config.RECIPE, config.EPOCHS, config.ARCHITECTURE) == ("ultrasound", 3, "efficientnet_lite0")
+    assert config.num_clients == 5

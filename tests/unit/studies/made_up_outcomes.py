@@ -38,7 +38,7 @@ def made_up(
         run=f"seed-{seed}-{title}",
         rounds=rounds,
         clients=pd.DataFrame(),
-        test={**auc, "round": 2.0},
+        test={**auc, "round": 1.0 + int(np.argmax(validation))},
         scores={"test": SplitScores(labels, scores, patients)},
         facts={"data_digest": digest, "versions": {"code": "abc", "numpy": "1"}, **facts},
     )

@@ -30,7 +30,7 @@ class Screen:
         clock = SimpleNamespace(monotonic=lambda: self.seconds, strftime=lambda _: "12:00:00 ")
         monkeypatch.setattr(terminal, "time", clock)
         console = Console(file=self._file, force_terminal=is_terminal, color_system=None, width=WIDTH)
-        self.observer = TerminalObserver(console, BATCH_SIZE)
+        self.observer = TerminalObserver(console, BATCH_SIZE, "readme")
 
     def new_text(self) -> str:
         """Return what was printed since the last call, without control codes and empty lines."""
@@ -73,7 +73,7 @@ def finish(screen: Screen, number: int, auc: float | None, seconds: list[float],
 
 def test_the_live_view_shows_every_worker(screen):
     start(screen)
-    assert "Run first: 4 rounds" in screen.new_text()
+    assert "Run first: 4 rounds, recipe readme" in screen.new_text()
     text = progress(screen, w1=(0, 5, 2.0), w2=None)
     assert "Round 1/4, 0 of 3 clients done" in text
     worker, idle = (line.split() for line in text.splitlines() if line.startswith("w"))

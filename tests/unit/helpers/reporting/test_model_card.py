@@ -90,8 +90,16 @@ def test_contains_the_facts_of_the_records(root):
 
 
 def test_the_average_over_the_rounds_is_named(root):
-    change(root / "models/first/best.json", is_ema=True)
+    change(root / "models/first/state.json", state={"best_weights_file": "ema-0003-0a.safetensors"})
     assert "`best.keras`, the average over the rounds up to round 3 of 3, the round with" in card(root)
+
+
+def test_a_smoothed_choice_is_named(root):
+    change(root / "metrics/first/run.json", settings=Config(CHOICE="smoothed").for_run())
+    said = (
+        "the round with the highest mean ROC-AUC on the validation images in itself and the two rounds before"
+    )
+    assert f"{said}, 0.750." in card(root)
 
 
 def test_operating_points_by_hand(root):

@@ -135,6 +135,26 @@ def test_a_finished_run_shows_everything_and_stays(finished):
     assert "not as expected" not in text
 
 
+@pytest.mark.parametrize(("auc", "said"), [(0.8, "gained 0.100"), (0.925, "cost 0.025")])
+def test_says_what_choosing_the_model_brought(root, auc, said):
+    assert "choosing" not in words(report(root))
+    (root / "models/first/best.json").write_text(json.dumps({"test_roc_auc_of_last": auc}))
+    test = root / "metrics/first/test.csv"
+    pd.read_csv(test).assign(round=2).to_csv(test, index=False)
+    text = words(report(root))
+    best = "the best one has an AUC of 0.700 on validation and 0.900 on the test"
+    assert f"{best}, the model of the last round (3) 0.750 and {auc}" in text
+    assert f"So choosing {said} on the test. This is one run" in text
+
+
+def test_before_the_test_the_best_round_is_that_of_the_state(root):
+    (root / "metrics/first/test.csv").unlink()
+    (root / "models/first/state.json").write_text(json.dumps({"state": {"best_round": 2}}))
+    text = words(report(root))
+    assert "Best model: round 2." in text
+    assert "Best validation AUC 0.700 round 2" in text
+
+
 def test_needs_nothing_from_outside(finished):
     page = report(finished)
     links = re.findall(r'(?:src|href|url)\s*[=(]\s*"?([^">)]*)', page)

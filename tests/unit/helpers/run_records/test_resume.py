@@ -27,6 +27,16 @@ def test_a_run_goes_on_with_its_settings_unless_they_are_set_again(folders):
     assert config_to_resume(folders, Config.load(NUM_MALICIOUS=0)).NUM_MALICIOUS == 0
 
 
+def test_a_run_keeps_its_recipe_and_what_was_set_above_it(folders):
+    state, facts = read_state(folders)
+    settings = Config.load(RECIPE="ultrasound", EPOCHS=3).for_run()
+    commit(folders, state, {**facts, "settings": settings})
+    assert config_to_resume(folders, Config.load()).for_run() == settings
+    assert (
+        config_to_resume(folders, Config.load(RECIPE="ultrasound")).EPOCHS == 24
+    )  # which check_same refuses
+
+
 def test_a_renamed_setting_is_no_difference(folders):
     facts = {
         "settings": config_to_resume(folders, Config.load()).for_run(),

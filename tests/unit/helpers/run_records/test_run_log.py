@@ -54,13 +54,15 @@ def weights_of(value: float) -> list[np.ndarray]:
 SCHEMA = schema_of(NAMES, weights_of(0))
 
 
-def order(round_number: int) -> RoundOrder:
-    return RoundOrder("r", "s", {"EPOCHS": 9}, "digest", {}, 0, round_number, [0], {}, 0.0, num_clients=1)
+def order(round_number: int, settings=()) -> RoundOrder:
+    return RoundOrder(
+        "r", "s", {"EPOCHS": 9, **dict(settings)}, "digest", {}, 0, round_number, [0], {}, 0.0, num_clients=1
+    )
 
 
 def commit(
     folders: RunFolders, round_number: int, auc: float | None, state_files=None, server_file=None, loss=0.5,
-    partition=(), ema_auc=None,
+    partition=(), ema_auc=None, settings=(),
 ):  # fmt: skip
     reply = ClientReply(round_number, 0, 0, "w", "ok", num_examples=5, train_loss=0.1 + 0.2)
     metrics = dict.fromkeys(METRICS, 0.5) | {"roc_auc": auc, "val_loss": loss}
@@ -80,7 +82,7 @@ def commit(
         "classes.csv": [{"round": round_number, **values} for values in classes],
         "partition.csv": list(partition),
     }
-    return commit_round(folders, order(round_number), SCHEMA, weights, averaged, rows, ema=ema)
+    return commit_round(folders, order(round_number, settings), SCHEMA, weights, averaged, rows, ema=ema)
 
 
 @pytest.fixture
@@ -143,6 +145,49 @@ def test_of_equal_aucs_the_lower_loss_is_best(folders: RunFolders) -> None:
     assert (state.best_round, state.best_roc_auc, state.best_val_loss) == (3, 1.0, 0.1)
     assert not has_lost_patience(state, 2)
     assert has_lost_patience(state, 1)
+
+
+def chosen(
+    folders: RunFolders, aucs: list[float | None], choice: str, ema_aucs: list[float] | None = None
+) -> list[tuple[int | None, str]]:
+    """Return the best round and the kind of its file after each round."""
+    best = []
+    resume_run(folders, order(0, {"CHOICE": choice}), SCHEMA)  # its settings count from here on
+    for number, auc in enumerate(aucs, 1):
+        ema_auc = ema_aucs[number - 1] if ema_aucs else None
+        for _ in range(2):  # a commit that is repeated changes nothing
+            state = commit(folders, number, auc, settings={"CHOICE": choice}, ema_auc=ema_auc)
+        best.append((state.best_round, state.best_weights_file.partition("-")[0]))
+    return best
+
+
+LUCKY = [0.9, 0.5, 0.6, 0.6, 0.9, 0.5, 0.7, 0.8, 0.7, None, 0.9]
+
+
+def test_one_lucky_round_stays_the_best(folders: RunFolders) -> None:
+    assert [number for number, _ in chosen(folders, LUCKY, "best")] == [1] * 11
+
+
+def test_a_smoothed_choice_has_means_of_three_rounds(folders: RunFolders) -> None:
+    # .667 (round 3), .567, .7 (5), .667, .7, .667, .733 (9), and none with the undefined round.
+    rounds = [number for number, _ in chosen(folders, LUCKY, "smoothed")]
+    assert rounds == [1, 2, 3, 3, 5, 5, 5, 5, 9, 9, 9]
+
+
+def test_a_smoothed_choice_includes_the_average_over_the_rounds(folders: RunFolders) -> None:
+    best = chosen(folders, [0.5, 0.6, 0.7, 0.6, 0.6], "smoothed", [0.6, 0.6, 0.6, 0.8, 0.7])
+    assert best == [(1, "ema"), (2, "ema"), (3, "weights"), (4, "ema"), (5, "ema")]
+
+
+def test_a_smoothed_choice_is_resumed(folders: RunFolders) -> None:
+    smoothed = {"CHOICE": "smoothed"}
+    resume_run(folders, order(0, smoothed), SCHEMA)  # its settings count from here on
+    for number, auc in enumerate([0.9, 0.5, 0.6, 0.7], start=1):
+        state = commit(folders, number, auc, settings=smoothed)
+        assert resume_run(folders, order(0, smoothed), SCHEMA)[0] == state
+    assert (state.best_round, state.best_roc_auc) == (3, (0.9 + 0.5 + 0.6) / 3)
+    other, _ = resume_run(folders, order(0), SCHEMA)  # with --force: single AUCs and means are not compared
+    assert (other.best_round, other.best_weights_file) == (None, None)
 
 
 def test_the_state_of_an_older_run_keeps_its_best_round_at_equal_auc(folders: RunFolders) -> None:

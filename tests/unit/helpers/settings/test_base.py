@@ -3,6 +3,7 @@
 import pytest
 
 from helpers.global_config import Config
+from helpers.settings import recipes
 from helpers.settings.base import SettingsBase, config_of_run
 from helpers.settings.description import setting
 from helpers.settings.errors import ConfigError
@@ -48,3 +49,10 @@ def test_wrong_settings_of_a_run_are_refused_each_time():
     for _ in range(2):
         with pytest.raises(ConfigError, match="EPOCHS: received 0"):
             Config.from_run({"EPOCHS": 0})
+
+
+def test_a_worker_needs_no_recipe(tmp_path, monkeypatch):
+    settings = Config.load(RECIPE="ultrasound").for_run()
+    monkeypatch.setattr(recipes, "FOLDER", tmp_path)
+    config = Config.from_run(settings)
+    assert (config.RECIPE, config.EPOCHS) == ("ultrasound", 24)

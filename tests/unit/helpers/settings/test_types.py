@@ -53,7 +53,7 @@ def test_pretrained_weights_are_never_a_path(name):
 
 def test_an_unknown_augmentation_lists_the_known_ones():
     with pytest.raises(
-        ConfigError, match=r"^AUGMENTATION: received 'heavy': expected readme, light, strong, none"
+        ConfigError, match=r"^AUGMENTATION: received 'heavy': expected readme, light, strong, ultrasound, "
     ):
         Config.load(AUGMENTATION="heavy")
 

@@ -1,4 +1,4 @@
-"""A user's augmentation: sent as text, checked before it is constructed, reproducible; and `strong`."""
+"""A user's augmentation: sent as text, checked before it is constructed, reproducible; and the presets."""
 
 import json
 from pathlib import Path
@@ -135,26 +135,50 @@ def test_an_unsuitable_file_is_refused_in_one_line(text, message, tmp_path):
 
 
 def test_a_worker_reads_no_file(tmp_path):
-    with pytest.raises(ConfigError, match="expected readme, light, strong, none"):
+    with pytest.raises(ConfigError, match="expected readme, light, strong, ultrasound, none"):
         augmentation(str(saved(tmp_path, A.HorizontalFlip())), SHAPE, seed=0)
 
 
-def test_strong_changes_much_and_never_turns_upside_down():
+@pytest.mark.parametrize("name", ["strong", "ultrasound"])
+def test_medical_presets_change_much_and_never_turn_upside_down(name):
     image = np.zeros((48, 48, 3), np.uint8)
     image[:20] = 200  # bright above
-    augment = augmentation("strong", (48, 48), seed=3)
+    augment = augmentation(name, (48, 48), seed=3)
     seen = np.stack([augment(image) for _ in range(60)])
     assert (seen.dtype, seen.min() >= 0, seen.max() <= 1) == (np.float32, True, True)
-    assert len({one.tobytes() for one in seen}) > 55
+    assert len({one.tobytes() for one in seen}) > 45
     assert (seen[:, :14].mean((1, 2, 3)) > seen[:, -14:].mean((1, 2, 3))).all()
     spread = seen.max(-1) - seen.min(-1)
     assert spread.max() < 1e-6  # gray stays gray
 
 
+@pytest.mark.parametrize("name", ["strong", "ultrasound"])
 @pytest.mark.parametrize("side", [32, 128])
-def test_strong_leaves_dark_images_visible(side):
+def test_medical_presets_leave_dark_images_visible(name, side):
     generator = np.random.default_rng(0)
     image = generator.normal(70, 25, (side, side, 1)).clip(0, 255).astype(np.uint8)
-    augment = augmentation("strong", (side, side), seed=0)
+    augment = augmentation(name, (side, side), seed=0)
     black = [float((augment(image) < 0.02).mean()) for _ in range(300)]
     assert max(black) < 0.5
+
+
+def test_ultrasound_moves_an_image_by_little():
+    """A spot in the middle moves by about 6 % of the side, and about half of the images are flipped."""
+    spot = np.zeros((100, 100, 1), np.uint8)
+    spot[45:55, 45:55] = 255
+    sides = np.zeros((100, 100, 1), np.uint8)
+    sides[:, :50] = 200
+    places, flips = [], 0
+    for seed in range(100):
+        places.append(center(augmentation("ultrasound", (100, 100), seed)(spot)))
+        changed = augmentation("ultrasound", (100, 100), seed)(sides)
+        flips += changed[:, 75:].mean() > changed[:, :25].mean()
+    moved = np.abs(np.array(places) - 49.5).max(axis=0)
+    assert (moved > 4).all()
+    assert (moved < 7).all()
+    assert 35 < flips < 65
+
+
+def center(image: np.ndarray) -> np.ndarray:
+    """Return row and column of the center of gravity of what is bright."""
+    return np.argwhere(image[..., 0] > 0.4).mean(axis=0)
