@@ -90,6 +90,12 @@ class Config(DerivedSettings):
         "10 steps, at 0.99 about 100.",
         "per step", ge=0, lt=1,
     )  # fmt: skip
+    BATCH_NORM_STATISTICS: Literal["moving", "round"] = setting(
+        "moving",
+        "Statistics with which batch normalization evaluates: moving averages that go on from round to round "
+        "(`moving`), or those of the round alone (`round`), which are the mean over its steps, or a moving "
+        "average where it has more steps than BATCH_NORM_MOMENTUM covers.",
+    )
     PRECISION: Literal["float32", "mixed_float16", "mixed_bfloat16"] = setting(
         "float32",
         "Number format of the clients' computations. Weights, updates, evaluation and saved models are "

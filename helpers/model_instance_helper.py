@@ -18,6 +18,7 @@ from helpers.global_config import Config
 from helpers.local_training.client_optimizer import GradientTerms, client_optimizer, options_of
 from helpers.local_training.devices import choose_gpu, limit_threads
 from helpers.local_training.losses import smoothed_loss
+from helpers.local_training.round_statistics import RoundStatistics
 from helpers.settings.errors import ConfigError
 
 NO_STATE: Weights = []
@@ -32,6 +33,8 @@ class ModelInstance:
             an optimizer that scales the loss.
         xla: whether XLA compiles the training step.
         label_smoothing: of the training loss.
+        round_momentum: of batch normalization whose statistics hold the steps of one round
+            (`RoundStatistics`); None if they go on from those of earlier rounds.
 
     Attributes:
         model: the same, compiled.
@@ -41,6 +44,7 @@ class ModelInstance:
         schema: names, dtypes and shapes of its weights, in `get_weights()` order.
         trainable: for each of them, whether gradients change it; moving statistics are not.
         normalizing: for each of them, whether it belongs to batch normalization.
+        callbacks: of Keras, for every training.
     """
 
     def __init__(
@@ -50,6 +54,7 @@ class ModelInstance:
         *,
         xla: bool = False,
         label_smoothing: float = 0.0,
+        round_momentum: float | None = None,
     ) -> None:
         self.model = model
         num_outputs = model.output_shape[-1]
@@ -69,6 +74,7 @@ class ModelInstance:
         norms = [layer for layer in all_layers(model) if isinstance(layer, keras.layers.BatchNormalization)]
         normalizing = {variable.path for layer in norms for variable in layer.weights}
         self.normalizing = tuple(name in normalizing for name in self.names)
+        self.callbacks = [] if round_momentum is None else [RoundStatistics(norms, round_momentum)]
         # Random state of dropout and similar layers, at any depth; it is not among the weights.
         self._seeds = [state for state in self.model.variables if state.name == "seed_generator_state"]
 
@@ -140,9 +146,13 @@ class ModelInstance:
 
 
 @functools.lru_cache(maxsize=2)
-def _instance(recipe: Recipe, xla: bool, label_smoothing: float, **optimizer: Any) -> ModelInstance:
+def _instance(
+    recipe: Recipe, xla: bool, label_smoothing: float, round_momentum: float | None, **optimizer: Any
+) -> ModelInstance:
     own = client_optimizer(**optimizer)
-    return ModelInstance(build(recipe), own, xla=xla, label_smoothing=label_smoothing)
+    return ModelInstance(
+        build(recipe), own, xla=xla, label_smoothing=label_smoothing, round_momentum=round_momentum
+    )
 
 
 def model_for(config: Config) -> ModelInstance:
@@ -153,7 +163,10 @@ def model_for(config: Config) -> ModelInstance:
     """
     limit_threads(config.THREADS)
     choose_gpu(config.GPU)
-    instance = _instance(Recipe.of(config), config.XLA, config.LABEL_SMOOTHING, **options_of(config))
+    momentum = config.BATCH_NORM_MOMENTUM if config.BATCH_NORM_STATISTICS == "round" else None
+    instance = _instance(
+        Recipe.of(config), config.XLA, config.LABEL_SMOOTHING, momentum, **options_of(config)
+    )
     if config.LOGIT_ADJUSTMENT and getattr(instance.model.layers[-1], "bias", None) is None:
         raise ConfigError(
             f"LOGIT_ADJUSTMENT: the last layer of {config.ARCHITECTURE} has no bias for the prior; end it "

@@ -80,8 +80,9 @@ def train_locally(
     instance.begin_training(weights, learning_rate, seed, gradient_terms, optimizer_state)
     counter = _StopOnRequest(go_on)
     history = instance.model.fit(
-        batches, epochs=1, shuffle=False, class_weight=class_weight, verbose=0, callbacks=[counter]
-    )
+        batches, epochs=1, shuffle=False, class_weight=class_weight, verbose=0,
+        callbacks=[counter, *instance.callbacks],
+    )  # fmt: skip
     trained_on, reported = (float(history.history[name][0]) for name in ("loss", instance.loss))
     if not math.isfinite(trained_on):
         raise FloatingPointError(f"the training loss became {trained_on}; lower BASE_LR")

@@ -6,6 +6,7 @@ from typing import Any
 
 import pandas as pd
 
+from helpers.architectures import ARCHITECTURES, OWN
 from helpers.evaluation.auc_intervals import standard_error
 from helpers.evaluation.intervals import FEW_TEST_PATIENTS, auc_error
 from helpers.evaluation.tallies import MEAN
@@ -19,6 +20,10 @@ COARSE_AUC = 0.03
 POOR_CALIBRATION = 0.1
 FEW_IMAGES = 20
 """With fewer images of a class, one image changes its recall by more than 5 %."""
+LEARNED_AUC = 0.6
+"""A client's model with this validation AUC has learned something."""
+OLD_SHARE = 1 / 3
+"""A larger share of statistics from earlier rounds can spoil the averaged model."""
 CLIENT_FAILURES = {
     "failed": "failed",
     "missing": "did not reply",
@@ -158,12 +163,37 @@ def _round_cautions(files: RunFiles) -> Iterator[str]:
         at = " at threshold 0.5" if files.is_binary else ""
         text = _number(count, "round")
         yield f"In {text} the averaged model puts every validation image into one class{at}."
+    yield from _batch_norm_cautions(files)
     yield from _site_cautions(rounds)
     threshold = _value(files.test, "threshold")
     if threshold is not None and threshold != 0.5:
         yield (
             "Accuracy, precision, recall and F1 of the rounds are at threshold 0.5, those of the test at the "
             f"threshold chosen on validation, {threshold:.3f}: the two are not comparable."
+        )
+
+
+def _batch_norm_cautions(files: RunFiles) -> Iterator[str]:
+    """Name the likely cause where the averaged model is worse than chance and a client's is not."""
+    settings, clients, rounds = files.settings, files.clients, files.rounds
+    momentum, size, epochs = (
+        _value(settings, name) for name in ("BATCH_NORM_MOMENTUM", "TRAIN_BATCH_SIZE", "LOCAL_EPOCHS")
+    )
+    has_batch_norm = ARCHITECTURES.get(str(settings.get("ARCHITECTURE")), OWN).has_batch_norm
+    is_frozen = settings.get("BATCH_NORM") in ("auto", "frozen") and settings.get("PRETRAINED") != "none"
+    is_moving = settings.get("BATCH_NORM_STATISTICS") == "moving" and has_batch_norm and not is_frozen
+    if not (is_moving and momentum and size and epochs):
+        return
+    learned = clients.loc[clients["val_roc_auc"] >= LEARNED_AUC, "round"]
+    behind = rounds[(rounds["roc_auc"] < 0.5) & rounds["round"].isin(learned)]
+    steps = epochs * -(-clients["num_examples"].max() // size)
+    old = momentum**steps
+    if len(behind) and old > OLD_SHARE:
+        yield (
+            f"In {_number(len(behind), 'round')} the averaged model is worse than chance on validation, but "
+            "the model of a client is not. The cause may be old statistics of batch normalization: "
+            f"BATCH_NORM_MOMENTUM={momentum:g} keeps {old:.0%} of those from earlier rounds where a round "
+            f"has {_number(steps, 'step')}. Set BATCH_NORM_STATISTICS=round."
         )
 
 
@@ -215,7 +245,7 @@ def _test_cautions(files: RunFiles) -> Iterator[str]:
 def _value(row: dict[str, Any], name: str) -> float | None:
     """Return a number of a row; None if it is undefined or absent."""
     value = row.get(name)
-    return None if value is None or isinstance(value, str) or math.isnan(value) else float(value)
+    return float(value) if isinstance(value, int | float) and not math.isnan(value) else None
 
 
 def _client(files: RunFiles) -> str:

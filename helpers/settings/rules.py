@@ -91,6 +91,10 @@ def check_network(settings: Any) -> None:
             no_averages,
         ),
         "BATCH_NORM_MOMENTUM": (not is_default_momentum and not network.has_batch_norm, no_averages),
+        "BATCH_NORM_STATISTICS": (
+            settings.BATCH_NORM_STATISTICS == "round" and not network.has_batch_norm,
+            no_averages,
+        ),
     }
     _refuse(settings, conflicts, f"ARCHITECTURE={settings.ARCHITECTURE}")
     is_never_trained = {"TRAIN_BODY": not settings.TRAIN_BODY, "BATCH_NORM": settings.BATCH_NORM == "frozen"}

@@ -17,7 +17,7 @@ KINDS: dict[str, list[str]] = {
     "local": ["--update-dtype", "int8", "--batch-norm", "local"],
     "kept": [
         *("--optimizer-state", "keep", "--lr-schedule", "cosine", "--logit-adjustment", "true"),
-        *("--label-smoothing", "0.1", "--ema-decay", "0.5"),
+        *("--label-smoothing", "0.1", "--ema-decay", "0.5", "--batch-norm-statistics", "round"),
     ],
 }
 """Options by name of the run: control variates, batch normalization and error feedback, and all of

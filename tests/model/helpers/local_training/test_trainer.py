@@ -13,6 +13,7 @@ from helpers.federated.logit_adjustment import prior_logits
 from helpers.federated.weights import Weights
 from helpers.global_config import Config
 from helpers.local_training.client_optimizer import GradientTerms, client_optimizer
+from helpers.local_training.round_statistics import RoundStatistics
 from helpers.local_training.trainer import train_locally
 from helpers.model_instance_helper import ModelInstance, initial_weights, model_for
 from preprocessing.feed.input_pipeline import training_batches
@@ -95,8 +96,9 @@ SGD = {"OPTIMIZER": "sgd", "MOMENTUM": 0.9, "NESTEROV": True}
             keras.optimizers.SGD,
             {"momentum": 0.9, "nesterov": True, "weight_decay": 0.1, "global_clipnorm": 0.5},
         ),
+        ({"BATCH_NORM_STATISTICS": "round"}, keras.optimizers.Adam, {}),
     ],
-    ids=["adam", "kept", "sgd"],
+    ids=["adam", "kept", "sgd", "round_statistics"],
 )
 def test_one_client_is_plain_keras(
     settings: dict[str, Any], kind: type[keras.Optimizer], options: dict[str, Any]
@@ -107,6 +109,8 @@ def test_one_client_is_plain_keras(
     state: Weights = []
     plain = build_seed_cnn((16, 16, 3))
     plain.set_weights(federated)
+    norms = [layer for layer in plain.layers if isinstance(layer, keras.layers.BatchNormalization)]
+    callbacks = [RoundStatistics(norms, 0.99)] if config.BATCH_NORM_STATISTICS == "round" else []
     for number, rate in enumerate(rates, 1):
         seed = [42, number, 0]
         trained = one_round(config, federated, seed, config.learning_rate_in(number), optimizer_state=state)
@@ -124,7 +128,7 @@ def test_one_client_is_plain_keras(
         batches = training_batches(
             IMAGES, LABELS, np.arange(10), batch_size=4, epochs=1, augmentation_name="readme", seed=seed
         )
-        plain.fit(batches, epochs=1, shuffle=False, verbose=0)
+        plain.fit(batches, epochs=1, shuffle=False, verbose=0, callbacks=callbacks)
         assert_same(federated, plain.get_weights())
 
 

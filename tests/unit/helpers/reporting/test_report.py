@@ -356,6 +356,50 @@ def test_does_not_warn_without_reason(root):
         assert word not in text
 
 
+OLD_STATISTICS = {
+    "ARCHITECTURE": "seed_cnn", "PRETRAINED": "none", "BATCH_NORM": "auto", "BATCH_NORM_MOMENTUM": 0.99,
+    "BATCH_NORM_STATISTICS": "moving", "TRAIN_BATCH_SIZE": 4, "LOCAL_EPOCHS": 2,
+}  # fmt: skip
+
+
+def cautions_of_rounds_below_chance(root: Path, **settings: object) -> str:
+    """Return the cautions where two of three averaged models rank worse than chance, and clients do not."""
+    metrics = root / "metrics" / "first"
+    rounds = pd.read_csv(metrics / "rounds.csv").assign(roc_auc=[0.4, 0.49, 0.7])
+    rounds.to_csv(metrics / "rounds.csv", index=False)
+    facts = json.loads((metrics / "run.json").read_text())
+    (metrics / "run.json").write_text(json.dumps(facts | {"settings": OLD_STATISTICS | settings}))
+    return "\n".join(cautions(read_run(root / "metrics", root / "models", "first")))
+
+
+def test_names_old_statistics_as_the_cause_of_rounds_worse_than_chance(root):
+    sentence = (
+        "In 2 rounds the averaged model is worse than chance on validation, but the model of a client is "
+        "not. The cause may be old statistics of batch normalization: BATCH_NORM_MOMENTUM=0.99 keeps 85% of "
+        "those from earlier rounds where a round has 16 steps. Set BATCH_NORM_STATISTICS=round."
+    )  # 30 images in batches of 4, twice; 0.99 ** 16
+    assert sentence in cautions_of_rounds_below_chance(root).splitlines()
+    clients = root / "metrics" / "first" / "clients.csv"
+    pd.read_csv(clients).assign(val_roc_auc=0.55).to_csv(clients, index=False)  # nothing was learned
+    assert "BATCH_NORM" not in cautions_of_rounds_below_chance(root)
+
+
+@pytest.mark.parametrize(
+    "settings",
+    [
+        {"BATCH_NORM_STATISTICS": "round"},
+        {"BATCH_NORM_STATISTICS": None},  # of an older run
+        {"BATCH_NORM_MOMENTUM": 0.9},
+        {"BATCH_NORM_MOMENTUM": [0.99]},  # damaged
+        {"LOCAL_EPOCHS": 20},
+        {"ARCHITECTURE": "resnet_groupnorm"},
+        {"ARCHITECTURE": "efficientnet_lite0", "PRETRAINED": "package"},
+    ],
+)
+def test_does_not_blame_statistics_that_are_not_old(root, settings):
+    assert "BATCH_NORM" not in cautions_of_rounds_below_chance(root, **settings)
+
+
 SETTINGS = {"SEED": 42, "TEST_FRACTION": 0.3, "VALIDATION_FRACTION": 0.1, "INPUT_SHAPE": [8, 8]}
 
 

@@ -78,6 +78,10 @@ def test_sites_refuse_what_needs_all_images_in_one_place(name, value):
             {"ARCHITECTURE": "seed_cnn_groupnorm", "BATCH_NORM_MOMENTUM": 0.5},
             "BATCH_NORM_MOMENTUM: received 0.5",
         ),
+        (
+            {"ARCHITECTURE": "resnet_groupnorm", "BATCH_NORM_STATISTICS": "round"},
+            "BATCH_NORM_STATISTICS: received 'round' with A",
+        ),
         ({"TRAIN_BODY": False}, "TRAIN_BODY: received False with ARCHITECTURE=seed_cnn"),
         ({"ARCHITECTURE": "mobilenet_v3_small", "TRAIN_BODY": False}, "TRAIN_BODY: .* with PRETRAINED=none"),
         (
