@@ -77,7 +77,6 @@ def _settings() -> dict[str, Any]:
         "result_backend_always_retry": True,
         "broker_connection_retry_on_startup": True,
         "broker_connection_max_retries": None,
-        "broker_channel_error_retry": True,  # a Redis that refuses, such as a full one, may serve again
     }
 
 

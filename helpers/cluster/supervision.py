@@ -236,8 +236,8 @@ class Supervisor:
                 return False
         if job.runner is not None:
             return True
-        if job.target is not None:
-            return now - job.sent_at >= PICK_UP_S and job.target not in workers
+        if job.target in workers and workers[job.target]["task"]:  # it has another task to finish
+            job.queued_at = now
         # A worker that takes a job out of the queue needs a moment to show it.
         return now - max(job.sent_at, job.queued_at) >= PICK_UP_S
 

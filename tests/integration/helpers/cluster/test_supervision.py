@@ -168,6 +168,21 @@ def test_a_job_nobody_has_is_sent_again(
     assert supervisor.supervise([sent.job], refuse) == {"train:1:0": {"attempt": 1}}
 
 
+def test_a_job_that_its_idle_worker_does_not_take_is_sent_to_any(
+    client: redis.Redis, board: JobBoard, supervisor: Supervisor, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """A worker may have a heartbeat and be deaf, as after a connection that it has not made again."""
+    monkeypatch.setattr(supervision, "PICK_UP_S", 0.3)
+    deaf, began = live(client, "deaf@host"), time.monotonic()
+    sent = Sent(board, answer_at=2)
+    supervisor.send_again(sent.job, "deaf@host")
+    with deaf.working_on(run="run", job="train:1:9", attempt=0):
+        threading.Timer(1.0, deaf._show, (None,)).start()
+        assert supervisor.supervise([sent.job], refuse) == {"train:1:0": {"attempt": 2}}
+    assert sent.attempts == [(0, None), (1, "deaf@host"), (2, None)]
+    assert time.monotonic() - began > 1.0  # while it had another task, the job waited
+
+
 def test_a_job_that_was_just_taken_out_of_its_queue_is_not_lost(
     client: redis.Redis,
     board: JobBoard,
