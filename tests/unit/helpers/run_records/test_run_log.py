@@ -1,13 +1,7 @@
 """The records of a run: committed whole, and the same after a resume."""
 
-import itertools
 import json
-import multiprocessing
-import os
-import random
 import re
-import signal
-import time
 from dataclasses import replace
 from pathlib import Path
 
@@ -20,7 +14,6 @@ from helpers.federated.replies import ClientReply
 from helpers.federated.results import Averaged
 from helpers.federated.rounds import has_lost_patience
 from helpers.federated.weights import schema_of
-from helpers.run_records import fence
 from helpers.run_records.checkpoint import (
     load_arrays,
     read_state,
@@ -312,79 +305,3 @@ def test_forced_other_settings_drop_the_states(folders: RunFolders, setting: str
     assert server_state_at(folders, 2) is None
     assert state.state_files == {}
     assert [file.name for file in folders.models.glob("*.safetensors")] == [state.weights_file]
-
-
-ROUNDS = 3
-MOST_WRITES = 70
-
-
-def run_to_the_end(folders: RunFolders) -> None:
-    """Begin or resume a run and commit its rounds, with states and a partition that changes in round 2.
-
-    Each step takes the run over first, as tasks do.
-    """
-    fence.take_over(folders, lambda: True)
-    if folders.state.exists():
-        done = resume_run(folders, order(0), SCHEMA)[0].round
-    else:
-        begin_run(folders, order(0), SCHEMA, weights_of(0))
-        done = 0
-    for number in range(done + 1, ROUNDS + 1):
-        fence.take_over(folders, lambda: True)
-        partition = [{"round": number, "file": "a.png", "client": number, "label": 1}]
-        commit(
-            folders, number, 0.6, save_states(folders, number, 0, 1), save_momentum(folders, number),
-            partition=partition if number < ROUNDS else (),
-        )  # fmt: skip
-    fence.release()
-
-
-def run_and_die(writes: int, folders: RunFolders) -> None:
-    """Run, and SIGKILL this process after this many renames and deletions."""
-    count = itertools.count(1)
-
-    def dying(function):
-        def call(*arguments, **options):
-            result = function(*arguments, **options)
-            if next(count) == writes:
-                os.kill(os.getpid(), signal.SIGKILL)
-            return result
-
-        return call
-
-    for name in ("replace", "rename", "unlink"):
-        setattr(Path, name, dying(getattr(Path, name)))
-    run_to_the_end(folders)
-
-
-def killed_after(writes: int, folders: RunFolders) -> bool:
-    """Run in another process; return whether it was killed."""
-    process = multiprocessing.get_context("spawn").Process(target=run_and_die, args=(writes, folders))
-    process.start()
-    process.join(60)
-    return process.exitcode == -signal.SIGKILL
-
-
-@pytest.mark.skipif(not hasattr(signal, "SIGKILL"), reason="needs SIGKILL")
-def test_a_run_that_is_killed_after_any_write_resumes_to_the_same_bits(
-    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, request: pytest.FixtureRequest
-) -> None:
-    """Every write with --long; by default a few, drawn each day."""
-    monkeypatch.setattr(os, "fsync", lambda file: None)  # the kernel keeps what a killed process wrote
-    calm = RunFolders(tmp_path / "calm" / "metrics", tmp_path / "calm" / "models")
-    run_to_the_end(calm)
-    points, seed = range(1, MOST_WRITES), int(time.strftime("%Y%m%d"))
-    print(f"seed {seed}")
-    if not request.config.getoption("--long"):
-        points = sorted(random.Random(seed).sample(points, 2))
-    killed = 0
-    for point in points:
-        folders = RunFolders(tmp_path / f"{point}" / "metrics", tmp_path / f"{point}" / "models")
-        was_killed = killed_after(point, folders)
-        killed += was_killed
-        if was_killed:
-            run_to_the_end(folders)
-        assert content(folders) == content(calm), point
-        if not was_killed:
-            break
-    assert killed >= min(len(points), 30)
