@@ -86,7 +86,13 @@ def test_a_stopped_worker_counts_as_dead_and_serves_again_when_woken(
     assert len(cluster.table("stopped", "clients.csv")) == 6
 
 
-@pytest.mark.parametrize("blow", [signal.SIGKILL, signal.SIGSTOP], ids=["killed", "stopped"])
+@pytest.mark.parametrize(
+    "blow",
+    [
+        pytest.param(signal.SIGKILL, id="killed", marks=pytest.mark.long),
+        pytest.param(signal.SIGSTOP, id="stopped"),
+    ],
+)
 def test_whoever_aggregates_may_die_too(cluster: Cluster, calm: dict[str, bytes], blow: int) -> None:
     run = f"aggregate-{blow.name}"
     training = cluster.start_training("--run", run, *SLOW)
@@ -400,6 +406,7 @@ def test_redis_does_not_grow(cluster: Cluster) -> None:
     assert used[20] <= 1.1 * used[2]
 
 
+@pytest.mark.long
 def test_a_dead_workers_name_is_free_after_its_heartbeat_lapses(cluster: Cluster) -> None:
     name, pid = next(iter(cluster.pids().items()))
     command = [sys.executable, "-m", "celery", "--app=celery_app", "worker", f"--hostname={name}"]

@@ -82,6 +82,7 @@ def test_a_resumed_run_with_error_feedback_is_the_same_to_the_bit(
     whole("int8-resumed")
 
 
+@pytest.mark.long
 def test_whoever_takes_over_a_client_takes_over_what_it_remembers(
     cluster: Cluster, whole: Callable[[str], None]
 ) -> None:

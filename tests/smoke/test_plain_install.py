@@ -43,6 +43,7 @@ def test_the_direct_requirements_install_alone(pip):
     assert pinned("requirements.txt").items() <= found.items()
 
 
+@pytest.mark.long
 def test_the_lock_names_everything_that_is_installed(pip):
     found = resolve(pip, "-r", "requirements-dev.txt", "-c", "requirements.lock")
     assert found <= set(pinned("requirements.lock").items())
