@@ -1,7 +1,7 @@
 """Messages about what has been done: a round that is averaged, the result of a round, the state of a run."""
 
 from dataclasses import dataclass, field
-from typing import Any
+from typing import Any, ClassVar
 
 from helpers.federated.messages import Message, States
 
@@ -46,6 +46,8 @@ class RunState(Message):
         ema_file: file of the average of the global weights over the rounds; None without EMA_DECAY.
         epoch: number of the take-over by the task that wrote this; see `helpers.run_records.fence`.
     """
+
+    __pydantic_config__: ClassVar[dict[str, str]] = {"extra": "forbid"}
 
     run: str
     round: int

@@ -161,6 +161,9 @@ def read_state(folders: RunFolders) -> tuple[RunState, dict[str, Any]]:
         raise RecordError(
             DAMAGED.format(folders.state, f"{ascii(outside[0])[:60]} is not the name of a file")
         )
+    counts = {name: vars(state)[name] for name in ("round", "best_round", "partition_clients", "epoch")}
+    if below := [name for name, count in counts.items() if (count or 0) < 0]:
+        raise RecordError(DAMAGED.format(folders.state, f"`{below[0]}` is below 0"))
     return state, content
 
 

@@ -54,6 +54,8 @@ def decode(data: bytes | bytearray | memoryview, schema: Schema) -> Weights:
     Raises:
         CodecError: they cannot be read, or differ from `schema`.
     """
+    if (size := int.from_bytes(data[:8], "little")) > HEADER_LIMIT:  # the library's own limit is 100 MB
+        raise CodecError(f"header of {size} bytes")
     try:
         arrays = load(bytes(data))
     except (SafetensorError, ValueError, TypeError, LookupError, OverflowError) as error:

@@ -99,16 +99,19 @@ class Cluster:
             time.sleep(0.002)
         raise AssertionError(f"no worker showed {job} within {timeout_s} s")
 
-    def train(self, *arguments: str) -> subprocess.CompletedProcess[str]:
+    def train(self, *arguments: str, at_once: bool = True) -> subprocess.CompletedProcess[str]:
         """Run the training command to its end."""
-        process = self.start_training(*arguments)
+        process = self.start_training(*arguments, at_once=at_once)
         output, errors = process.communicate(timeout=240)
         return subprocess.CompletedProcess(process.args, process.returncode, output, errors)
 
-    def start_training(self, *arguments: str) -> subprocess.Popen[str]:
-        """Start the training command."""
-        # A resumed run has its own settings. That of a killed orchestrator would wait for a sign of life.
-        extra = ["--take-over"] if "--resume" in arguments else SMALL
+    def start_training(self, *arguments: str, at_once: bool = True) -> subprocess.Popen[str]:
+        """Start the training command.
+
+        A resumed run has its own settings. Unless `at_once`, it waits for a sign of the earlier orchestrator.
+        """
+        resumed = ["--take-over"] if at_once else []
+        extra = resumed if "--resume" in arguments else SMALL
         return subprocess.Popen(
             [sys.executable, "distributed_training_index.py", *extra, *arguments],
             cwd=ROOT,
@@ -158,7 +161,7 @@ def places(folder: Path) -> dict[str, str]:
 
 @contextmanager
 def running_cluster(folder: Path, num_workers: int) -> Iterator[Cluster]:
-    """A Redis, and an environment for workers of which so many share the machine; all stop in the end."""
+    """A Redis, and an environment for `num_workers` workers that share the machine; all stop at the end."""
     with start_server(find_binary(), folder / "redis") as server:
         environment = worker_environment(server.url, num_workers) | places(folder) | {"DT_THREADS": "1"}
         cluster = Cluster(folder, environment, server, [])

@@ -149,6 +149,6 @@ def test_the_next_session_deletes_what_a_killed_one_left(pair: Cluster) -> None:
         time.sleep(0.1)
     left = {key.split(b":")[3] for key in pair.client.scan_iter("dt:run:left:*:weights:*")}
     assert len(left) == 1
-    resumed = pair.train("--resume", "left")
+    resumed = pair.train("--resume", "left", at_once=False)
     assert resumed.returncode == 0, resumed.stderr
     assert not list(pair.client.scan_iter(f"dt:run:left:{left.pop().decode()}:*"))

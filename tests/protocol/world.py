@@ -267,7 +267,7 @@ class World:
             assert len(rounds) in (state.round, state.round - 1), f"{rounds} in round {state.round}"
 
     def _replaces(self, epoch: int) -> bool:
-        """Return whether the task of a take-over may begin the run anew: only before its session's rounds."""
+        """Return whether the task of a take-over may begin the run: only before its session's rounds."""
         order = self.owners[epoch]
         return isinstance(order, StartOrder) and order.overwrite and order.session not in self.grown
 

@@ -26,7 +26,7 @@ def weights_of(value: float) -> Weights:
 
 
 def evaluate_weights(_: Any, weights: Weights) -> Evaluation:
-    """Return an evaluation by which the first weight can be told."""
+    """Return an evaluation that shows the first weight."""
     score = float(weights[0].flat[0]) / 10
     return evaluate(np.array([0, 1]), np.array([0.0, score]))
 

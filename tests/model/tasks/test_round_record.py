@@ -32,7 +32,7 @@ FILES = [
 def partition_of(
     patch: pytest.MonkeyPatch, num_clients: int, before: int | None = None, **settings: Any
 ) -> pd.DataFrame:
-    """Return the rows of a round with so many clients after one with `before` clients."""
+    """Return the rows of a round with `num_clients` clients after one with `before` clients."""
     state = RunState("r", 6, "", None, None, None, partition_clients=before)
     patch.setattr(round_record, "read_state", lambda folders: (state, {}))
     data = Data(Path(), {"files": FILES}, "")

@@ -101,6 +101,7 @@ def test_a_process_that_is_killed_or_stopped_after_any_write_costs_no_bit(
         if blow == "SIGSTOP":
             os.kill(process.pid, signal.SIGCONT)
         process.join(60)
-        assert process.exitcode is not None, point
+        # A stopped process ends with an error, unless it had made its last change.
+        assert process.exitcode in ((-signal.SIGKILL,) if blow == "SIGKILL" else (0, 1)), point
         assert content(folders) == content(calm), point
     assert disturbed >= min(len(points), 30)

@@ -94,6 +94,13 @@ def with_header(header: object, body: bytes = b"") -> bytes:
         with_header({"a": {"dtype": "F32", "shape": [float("inf")], "data_offsets": [0, 4]}}, b"1234"),
         with_header({"a": {"dtype": "F32", "shape": [1], "data_offsets": [0, float("nan")]}}, b"1234"),
         with_header({"x" * 100_000: {"dtype": "F32", "shape": [1], "data_offsets": [0, 4]}}, b"1234"),
+        with_header(
+            {
+                "__metadata__": {"long": "x" * HEADER_LIMIT},
+                "a": {"dtype": "F32", "shape": [1], "data_offsets": [0, 4]},
+            },
+            b"1234",
+        ),
         with_header({"a": {"dtype": "PICKLE", "shape": [1], "data_offsets": [0, 4]}}, b"1234"),
         struct.pack("<Q", 200_000) + b"[" * 200_000,
     ],
