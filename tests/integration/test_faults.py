@@ -328,10 +328,10 @@ def test_a_worker_of_another_checkout_leaves_the_run_to_others(cluster: Cluster,
     for part in CODE:
         copy = shutil.copyfile if (ROOT / part).is_file() else shutil.copytree
         copy(ROOT / part, tmp_path / part)
-    with their_worker(tmp_path, cluster.environment, "dt:worker:theirs"):
+    with their_worker("elsewhere", tmp_path, cluster.environment):
         done = cluster.train("--run", "checkouts", "--num-workers", "8", "--epochs", "2")
     assert done.returncode == 0, done.stderr
-    assert "theirs" not in " ".join(cluster.table("checkouts", "clients.csv")["worker"])
+    assert "elsewhere" not in " ".join(cluster.table("checkouts", "clients.csv")["worker"])
     assert done.stdout.count("cannot serve this run") <= 1
     assert (tmp_path / "log").read_text().count("failed: OtherCheckout") == 1
     assert f"  {cluster.folder}/models/checkouts/best.keras" in done.stdout
@@ -340,7 +340,7 @@ def test_a_worker_of_another_checkout_leaves_the_run_to_others(cluster: Cluster,
 def test_a_namespace_keeps_two_projects_on_one_redis_apart(cluster: Cluster, tmp_path: Path) -> None:
     folders = {name: str(tmp_path / name) for name in ("DT_METRICS_DIR", "DT_MODELS_DIR")}
     environment = cluster.environment | folders | {"DT_NAMESPACE": "theirs"}
-    with their_worker(ROOT, environment, "theirs:dt:worker:theirs", tmp_path / "log"):
+    with their_worker("theirs", ROOT, environment, tmp_path / "log"):
         doctor = subprocess.run([sys.executable, "run.py", "doctor"], cwd=ROOT, env=environment,
                                 capture_output=True, text=True)  # fmt: skip
         their_cluster = replace(cluster, environment=environment)
@@ -359,14 +359,16 @@ def test_a_namespace_keeps_two_projects_on_one_redis_apart(cluster: Cluster, tmp
 
 @contextmanager
 def their_worker(
-    folder: Path, environment: dict[str, str], key: str, log: Path | None = None
+    name: str, folder: Path, environment: dict[str, str], log: Path | None = None
 ) -> Iterator[None]:
-    """A worker that runs in a folder; ready once Redis has a key that begins with `key`."""
-    command = [*worker_command("theirs"), f"--logfile={log or folder / 'log'}"]
+    """A worker that runs in a folder. Its heartbeat outlives it, so that each test takes another name."""
+    command = [*worker_command(name), f"--logfile={log or folder / 'log'}"]
     worker = subprocess.Popen(command, cwd=folder, env=environment, stderr=subprocess.DEVNULL)
     client = connect(environment["REDIS_URL"])
+    prefix = f"{environment['DT_NAMESPACE']}:" if "DT_NAMESPACE" in environment else ""
+    heartbeat = f"{prefix}dt:worker:{name}@{socket.gethostname()}"
     try:
-        wait_until(lambda: b'"ready": true' in (client.get(f"{key}@{socket.gethostname()}") or b""))
+        wait_until(lambda: b'"ready": true' in (client.get(heartbeat) or b""))
         yield
     finally:
         worker.kill()
