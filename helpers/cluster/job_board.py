@@ -21,6 +21,8 @@ MOST_CHARACTERS = 2000
 """Longest reason of a failure."""
 LEASE_S = 10.0
 """An orchestrator that has not held its run for this long is dead, seconds."""
+ENDED = b""
+"""Stands for the session of a run that has ended."""
 
 _ANSWER = """
 if redis.call('GET', KEYS[1]) ~= ARGV[1] then return 0 end
@@ -76,7 +78,10 @@ class JobBoard:
         earlier = list(self._client.scan_iter(keys.of_session(self.identity["run"], "*"), count=1000))
         if not self._client.set(self._session_key, self._session, nx=not force, ex=keys.LIFETIME_S):
             held_ago: float = keys.LIFETIME_S - self._client.pttl(self._session_key) / 1000
-            if held_ago < LEASE_S:
+            if held_ago < 0:  # Redis' clock was set back: count from now
+                self._client.expire(self._session_key, keys.LIFETIME_S)
+                held_ago = 0.0
+            if held_ago < LEASE_S and self._client.get(self._session_key) != ENDED:
                 return held_ago
             self._client.set(self._session_key, self._session, ex=keys.LIFETIME_S)
         if left := [key for key in earlier if key != self._session_key.encode()]:
@@ -141,9 +146,9 @@ class JobBoard:
             pipe.execute()
 
     def close(self) -> None:
-        """Delete the board when the session has ended; the session after it keeps the run."""
+        """Delete the board when the session has ended; an earlier one that wakes does not claim the run."""
         if self._client.get(self._session_key) == self._session.encode():
-            self._client.delete(self._session_key)
+            self._client.set(self._session_key, ENDED, ex=keys.LIFETIME_S)
         self._client.delete(self._attempts, self._answers, self._failures, self._events, self._clock)
 
     # For workers

@@ -3,7 +3,7 @@ With NAMESPACE=name, all begin with `name:`, the broker's too, except dt:probe a
 
 dt:worker:{name}                        a live worker: JSON, renewed by its heartbeat
 dt:reserved                             the process that keeps a database for the workers it starts
-dt:run:{run}:session                    id of the orchestrator process of the run
+dt:run:{run}:session                    id of the orchestrator process of the run; empty once it has ended
 dt:run:{run}:{session}:attempts         hash: job -> the expected attempt
 dt:run:{run}:{session}:answers          hash: job -> its accepted answer
 dt:run:{run}:{session}:failures         hash: job -> the error of its current attempt

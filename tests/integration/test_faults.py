@@ -19,6 +19,7 @@ import pytest
 
 from helpers.cluster.connection import connect
 from helpers.cluster.heartbeat import live_workers
+from helpers.cluster.job_board import ENDED
 from helpers.cluster.versions import CODE, ROOT
 from helpers.launcher.child_processes import start_apart
 from helpers.launcher.embedded_redis import find_binary, start_server
@@ -260,7 +261,7 @@ def test_ctrl_c_keeps_the_finished_rounds(cluster: Cluster, times: int) -> None:
     rounds = cluster.table(run, "rounds.csv")["round"].tolist()
     assert rounds == [1, 2] if times == 1 else rounds == [1]
     assert not is_running(training.pid)
-    assert not list(cluster.client.scan_iter(f"dt:run:{run}:session"))
+    assert cluster.client.get(f"dt:run:{run}:session") == ENDED
     page = (cluster.folder / "metrics" / run / "report.html").read_text()
     assert f"<strong>Stopped</strong> after {times % 2 + 1} of 50 rounds" in page
     assert 'http-equiv="refresh"' not in page

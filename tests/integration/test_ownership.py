@@ -12,6 +12,7 @@ from pathlib import Path
 import pytest
 
 from helpers.cluster.heartbeat import live_workers
+from helpers.cluster.job_board import ENDED
 from helpers.cluster.versions import ROOT
 from tests.integration.conftest import Cluster, running_cluster, write_images
 
@@ -135,7 +136,7 @@ def test_a_run_in_training_is_refused_to_others_and_taken_over_by_force(pair: Cl
     assert status == 130, printed
     state = json.loads((pair.folder / "models/owned/state.json").read_text())["state"]
     assert pair.table("owned", "rounds.csv")["round"].tolist() == list(range(1, state["round"] + 1))
-    assert not list(pair.client.scan_iter("dt:run:owned:session"))
+    assert pair.client.get("dt:run:owned:session") == ENDED
 
 
 def test_the_next_session_deletes_what_a_killed_one_left(pair: Cluster) -> None:

@@ -15,6 +15,7 @@ import sklearn.metrics as sk
 
 from helpers.cluster.connection import connect
 from helpers.cluster.heartbeat import live_workers
+from helpers.cluster.job_board import ENDED
 from helpers.launcher.worker_processes import WorkerProcesses
 from tests.integration.conftest import Cluster, log_to
 
@@ -137,7 +138,7 @@ def test_nothing_is_left_in_redis_but_keys_with_a_time_to_live(cluster: Cluster)
             assert client.pttl(key) != -1, name  # as Redis says that it will never go
     assert client.llen("train") == client.llen("aggregate") == 0
     assert not list(client.scan_iter("dt:run:keys:*:update:*"))
-    assert not list(client.scan_iter("dt:run:keys:session"))
+    assert client.get("dt:run:keys:session") == ENDED
 
 
 def test_an_existing_name_is_refused(cluster: Cluster) -> None:

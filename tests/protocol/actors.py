@@ -1,10 +1,9 @@
-"""Processes of the protocol's model: threads of which one runs at a time, from one step to the next."""
+"""Processes of the protocol's model: greenlets of which one runs at a time, from one step to the next."""
 
-import threading
 from collections.abc import Callable
 from typing import Any
 
-_current = threading.local()
+from greenlet import getcurrent, greenlet
 
 
 class Killed(BaseException):
@@ -15,30 +14,27 @@ class Actor:
     """A process that stops before each of its steps.
 
     Attributes:
+        clock_ahead: seconds by which its monotonic clock is ahead of the time of the world.
         wake_at: virtual time before which it sleeps.
         is_stalled: whether it is stopped, as by SIGSTOP.
-        is_done: whether it has ended.
+        next_file_step: the operation on files that it does next; empty before any other step.
         file_steps: how many operations on files it has come to.
         error: what ended it, if an exception did.
     """
 
-    def __init__(self, name: str, run: Callable[[], Any]) -> None:
+    def __init__(self, name: str, run: Callable[[], Any], clock_ahead: float = 0.0) -> None:
         self.name = name
+        self.clock_ahead = clock_ahead
         self.wake_at = 0.0
         self.is_stalled = False
-        self.is_done = False
         self.is_killed = False
+        self.next_file_step = ""
         self.file_steps = 0
         self.error: BaseException | None = None
         self._run = run
-        self._go, self._back = threading.Lock(), threading.Lock()  # each is released to pass a turn
-        self._go.acquire()
-        self._back.acquire()
-        threading.Thread(target=self._main, daemon=True).start()
+        self._greenlet = _Process(self)
 
-    def _main(self) -> None:
-        _current.actor = self
-        self._go.acquire()
+    def main(self) -> None:
         try:
             if not self.is_killed:
                 self._run()
@@ -46,50 +42,53 @@ class Actor:
             pass
         except Exception as error:  # noqa: BLE001 (judged by World.check)
             self.error = error
-        finally:
-            self.is_done = True
-            self._back.release()
 
     @property
     def is_blocked(self) -> bool:
         """Whether it does no step until something happens to it."""
-        return self.is_done or self.is_stalled
+        return self.is_stalled or self._greenlet.dead
 
     def step(self) -> None:
         """Let it run to its next step."""
-        if not self.is_done:
-            self._go.release()
-            self._back.acquire()
+        if not self._greenlet.dead:
+            self._greenlet.parent = getcurrent()
+            self._greenlet.switch()
 
     def kill(self) -> None:
         self.is_killed = True
-        while not self.is_done:
+        while not self._greenlet.dead:
             self.step()
 
-    def pause(self, step: str = "") -> None:
-        self.file_steps += step == "file"
+    def pause(self, file_step: str = "") -> None:
+        self.next_file_step = file_step
+        self.file_steps += file_step != ""
         if not self.is_killed:
-            self._back.release()
-            self._go.acquire()
+            self._greenlet.parent.switch()
         if self.is_killed:
             raise Killed
 
 
+class _Process(greenlet):
+    def __init__(self, actor: Actor) -> None:
+        super().__init__(actor.main)
+        self.actor = actor
+
+
 def current() -> Actor | None:
-    return getattr(_current, "actor", None)
+    return getattr(getcurrent(), "actor", None)
 
 
-def pause(step: str = "") -> None:
+def pause(file_step: str = "") -> None:
     """Stop before a step of the process that runs this, if it is one of the model."""
     if actor := current():
-        actor.pause(step)
+        actor.pause(file_step)
 
 
-def as_step(function: Callable[..., Any], step: str = "") -> Callable[..., Any]:
+def as_file_step(function: Callable[..., Any]) -> Callable[..., Any]:
     """Return the function as a step of the process that calls it, which may be stopped before it."""
 
     def operation(*arguments: Any, **options: Any) -> Any:
-        pause(step)
+        pause(function.__name__)
         return function(*arguments, **options)
 
     return operation

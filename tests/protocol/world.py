@@ -13,21 +13,22 @@ import tempfile
 import time
 from collections.abc import Callable
 from dataclasses import replace
+from functools import partial
 from pathlib import Path
 from types import SimpleNamespace
 from typing import Any
 
-import fakeredis
 import numpy as np
 import pytest
 import redis
 
-from helpers.cluster import keys, ownership, supervision, worker_session
+from helpers.cluster import heartbeat, keys, ownership, supervision, worker_session
 from helpers.cluster.dispatch import Dispatcher, raise_failure
 from helpers.cluster.errors import ClusterError
 from helpers.cluster.heartbeat import INTERVAL_S, LIFETIME_S
 from helpers.cluster.job_board import JobBoard
 from helpers.cluster.jobs import Job
+from helpers.cluster.run_clock import MOST_GAINED_S, RunClock, seconds_since_dispatch
 from helpers.cluster.supervision import Supervisor
 from helpers.cluster.versions import versions_here
 from helpers.cluster.worker_session import WorkerSession
@@ -39,7 +40,8 @@ from helpers.run_records.checkpoint import read_state
 from helpers.run_records.files import RunFolders, write_whole
 from helpers.run_records.run_log import begin_run, commit_round, resume_run
 from helpers.settings.errors import UserError
-from tests.protocol.actors import Actor, as_step, current, pause
+from tests.protocol.actors import Actor, as_file_step, current, pause
+from tests.protocol.memory_redis import MemoryRedis
 
 RUN = "r"
 ROUNDS = 2
@@ -48,6 +50,10 @@ QUEUES = ("train", "aggregate")
 MEMORY = Path("/dev/shm")
 FILE_STEPS = ("open", "replace", "rename", "unlink", "mkdir", "glob", "exists", "read_bytes")
 """Operations of pathlib before which a process may be stopped, as before each command of Redis."""
+CHANGES = ("replace", "rename", "unlink")
+"""Those that change what a run has on disk."""
+REDIS = MemoryRedis()
+"""One for all worlds, as its interpreter of scripts is made in a hundredth of a second."""
 
 
 class World:
@@ -55,8 +61,10 @@ class World:
 
     def __init__(self) -> None:
         self.now = 1e9
-        self.server = fakeredis.FakeServer()
-        self.redis: Any = fakeredis.FakeRedis(server=self.server)
+        self.redis_is_ahead = 0.0  # of `now`, seconds
+        self.redis = REDIS
+        self.redis.is_away = False
+        self.redis.flushall()
         self.away_until = self.next_beats = 0.0
         self.folder = tempfile.TemporaryDirectory(dir=MEMORY if MEMORY.is_dir() else None)
         self.folders = RunFolders(*(Path(self.folder.name) / name / RUN for name in ("metrics", "models")))
@@ -68,13 +76,21 @@ class World:
         self.committed: set[str] = set()  # sessions that have written the state
         self.replaced: set[str] = set()  # those after which another one did
         self.epoch, self.round = 0, 0  # of the last commit
-        self.named: set[Path] = set()
+        self.records = [str(path) for path in (self.folders.state, self.folders.metrics / "rounds.csv")]
+        self.named: set[str] = set()
+        self.clocks: dict[str, ModelClock] = {}  # of the run, by session
+        self.faults: list[str] = []  # of workers
         self._checked: Any = None
-        self.workers = [Actor(name, lambda name=name: self._work(name)) for name in ("w0@a", "w1@b")]
+        self.workers = [Actor(name, partial(self._work, name), -5e8) for name in ("w0@a", "w1@b")]
         self._patch = pytest.MonkeyPatch()
         self._make_everything_a_step()
 
     # Time
+
+    def monotonic(self) -> float:
+        """Return the monotonic clock of the machine on which the process that calls this runs."""
+        actor = current()
+        return self.now + (actor.clock_ahead if actor else 0.0)
 
     def sleep(self, seconds: float) -> None:
         """Let the process that calls this sleep."""
@@ -88,8 +104,8 @@ class World:
         end = self.now + seconds
         while self.now < end:
             self.now = min(end, self.now + INTERVAL_S)
-            self.server.connected = self.now >= self.away_until
-            if self.now < self.next_beats or not self.server.connected:
+            self.redis.is_away = self.now < self.away_until
+            if self.now < self.next_beats or self.redis.is_away:
                 continue
             self.next_beats = self.now + INTERVAL_S
             for worker in self.workers:
@@ -114,12 +130,19 @@ class World:
         """Let all that can run go on for some time, step by step in turn."""
         end = self.now + seconds
         while self.now < end and not until():
-            for actor in self.actors():
-                actor.step()
-            self.check()
-            if not self.actors():
+            for actor in (ready := self.actors()):
+                self.step(actor)
+            if not ready:
                 awake = [actor.wake_at for actor in self.everyone() if not actor.is_blocked]
                 self.tick(min([end, *awake]) - self.now)
+        self.check()
+
+    def step(self, actor: Actor) -> None:
+        """Let a process do a step, and check what it has changed."""
+        changes = actor.next_file_step in CHANGES
+        actor.step()
+        if changes:
+            self.check()
 
     def settle(self) -> None:
         """Let everything that can run come to its end; each call ends."""
@@ -136,28 +159,33 @@ class World:
     def _make_everything_a_step(self) -> None:
         """Make time that of the model, and every command of Redis and operation on files a step."""
         patch = self._patch.setattr
-        patch(time, "time", lambda: self.now)
-        patch(time, "monotonic", lambda: self.now)
+        patch(time, "time", lambda: self.now + self.redis_is_ahead)
+        patch(time, "monotonic", self.monotonic)
         patch(time, "sleep", self.sleep)
         patch(os, "fsync", lambda file: None)
         patch(secrets, "token_hex", lambda size: random.randbytes(size).hex())  # seeded by hypothesis
         patch(worker_session, "connect", lambda url: self.redis)
         patch(RunFolders, "of", lambda config, run: self.folders)
+        patch(worker_session, "_folders", dict)  # reads the settings, which takes long
         patch(worker_session.logger, "disabled", True)
-        patch(redis.Redis, "blpop", _wait)
+        patch(heartbeat.logger, "disabled", True)
         patch(supervision, "TICK_S", 4.0)
-        patch(redis.Redis, "execute_command", as_step(redis.Redis.execute_command))
-        patch(redis.client.Pipeline, "execute", as_step(redis.client.Pipeline.execute))
         for name in FILE_STEPS:
-            patch(Path, name, as_step(getattr(Path, name), "file"))
-
-    def has(self, queue: str) -> bool:
-        """Return whether there is a message, without a step."""
-        return queue.encode() in self.server.dbs[0]
+            patch(Path, name, as_file_step(getattr(Path, name)))
 
     def flush(self) -> None:
-        """Make Redis lose everything: an earlier session may then be the first to claim the run again."""
+        """Make Redis lose everything."""
         self.redis.flushall()
+        self._forget_claims()
+
+    def set_clock_of_redis(self, seconds: float) -> None:
+        """Set the clock of Redis' machine forward or back."""
+        self.redis_is_ahead += seconds
+        if seconds > keys.LIFETIME_S:
+            self._forget_claims()
+
+    def _forget_claims(self) -> None:
+        """Note that Redis has lost who owns the run: an earlier session may be the first to claim it."""
         self.committed, self.replaced = set(), set()
 
     # Orchestrators
@@ -166,18 +194,25 @@ class World:
         """Start another one, which resumes the run if there is one and `overwrite` is not set."""
         name = f"s{len(self.orchestrators)}"
         resume = self.folders.state.exists() and not overwrite
-        self.orchestrators.append(Actor(name, lambda: self._orchestrate(name, resume, overwrite, force)))
+        clock_ahead = 1e6 * len(self.orchestrators)
+        run = partial(self._orchestrate, name, resume, overwrite, force)
+        self.orchestrators.append(Actor(name, run, clock_ahead))
         return self.orchestrators[-1]
 
     def _orchestrate(self, session: str, resume: bool, overwrite: bool, force: bool) -> None:
         board = JobBoard(self.redis, RUN, session)
-        dispatcher = ModelDispatcher(self.redis, board, self.send)
+        supervisor = Supervisor(self.redis, board, 60.0, str)
+        clock = ModelClock(self.redis, RUN, session, supervisor._forgive_jump)
+        clock.clock_ahead = self.monotonic() - self.now
+        self.clocks[session] = supervisor.clock = clock
+        dispatcher = ModelDispatcher(board, supervisor, self.send)
         ownership.take_run_over(board, force=force, notice=str, sleep=self.sleep)
         facts: tuple[Any, ...] = (RUN, session, {}, "", versions_here(), 0)
         try:
             began = dispatcher.run_order(StartOrder(*facts, resume, overwrite))
             for number in range(began["round"] + 1, ROUNDS + 1):
-                order = RoundOrder(*facts, number, [0, 1], {}, 0.0, num_clients=2)
+                sent_at = supervisor.retry_redis(supervisor.clock.tick)
+                order = RoundOrder(*facts, number, [0, 1], {}, sent_at, num_clients=2)
                 trainings = [TrainOrder.of(order, client) for client in (0, 1)]
                 dispatcher.run_orders(trainings, raise_failure, dispatcher.deadline())
                 dispatcher.run_order(order)
@@ -194,7 +229,7 @@ class World:
         session.heartbeat.show_ready(QUEUES)
         while True:
             with contextlib.suppress(redis.RedisError):
-                for queue in filter(self.has, (name, *QUEUES)):
+                for queue in filter(self.redis.has, (name, *QUEUES)):
                     if message := self.redis.lpop(queue):
                         kind, order = json.loads(message)
                         session.run_order(kinds[kind], order, self._run)
@@ -214,6 +249,14 @@ class World:
 
     def _train(self, order: TrainOrder) -> dict[str, Any]:
         pause()
+        clock = self.clocks[order.session]
+        least = clock.shared - order.sent_at
+        seconds = seconds_since_dispatch(self.redis, order)
+        passed = self.now + clock.clock_ahead - order.sent_at
+        if not self.redis.has(keys.of_session(RUN, order.session, "clock")):
+            least = 0.0
+        if not least - 0.001 <= seconds <= passed + MOST_GAINED_S:
+            self.faults.append(f"{seconds} s since the dispatch, which was {passed} s ago; {least} s shared")
         return {}
 
     def _aggregate(self, order: RoundOrder) -> dict[str, Any]:
@@ -232,16 +275,17 @@ class World:
 
     def check(self) -> None:
         """Check the invariants, at any moment."""
+        assert not self.faults, self.faults
         for actor in self.workers:
             assert actor.error is None, actor.error
         for actor in self.orchestrators:
             assert isinstance(actor.error, ClusterError | UserError | redis.RedisError | None), actor.error
-        seen = [_version(file) for file in (self.folders.state, self.folders.metrics / "rounds.csv")]
+        seen = [_version(file) for file in self.records]
         if seen != self._checked:
             self._checked = seen
             self._check_records() if seen[0] else self._check_missing()
-        for path in self.named:
-            assert path.exists(), f"{path} is gone"
+        for file in self.named:
+            assert _version(file), f"{file} is gone"
 
     def _check_missing(self) -> None:
         assert not self.epoch or self._replaces(self.last_epoch), "state.json is gone"
@@ -260,7 +304,7 @@ class World:
         if state.round:
             self.grown.add(session)
         files = (state.weights_file, state.best_weights_file, state.tables_file)
-        self.named = {self.folders.models / name for name in files if name}
+        self.named = {str(self.folders.models / name) for name in files if name}
         if (table := self.folders.metrics / "rounds.csv").exists():
             rounds = [int(line.split(",")[0]) for line in table.read_text().splitlines()[1:]]
             assert rounds == list(range(1, len(rounds) + 1))
@@ -272,19 +316,34 @@ class World:
         return isinstance(order, StartOrder) and order.overwrite and order.session not in self.grown
 
 
-def _version(file: Path) -> tuple[int, int] | None:
+def _version(file: str) -> tuple[int, int] | None:
     with contextlib.suppress(FileNotFoundError):
-        status = file.stat()
+        status = os.stat(file)  # noqa: PTH116 (a step, and five times slower)
         return status.st_ino, status.st_mtime_ns
     return None
+
+
+class ModelClock(RunClock):
+    """Clock of a run, which knows what it has shared.
+
+    Attributes:
+        clock_ahead: of the orchestrator.
+        shared: the run's time when it was last shared.
+    """
+
+    clock_ahead = shared = 0.0
+
+    def tick(self) -> float:
+        self.shared = super().tick()
+        return self.shared
 
 
 class ModelDispatcher(Dispatcher):
     """Dispatcher that puts messages into lists of Redis, one per queue and worker, without Celery."""
 
-    def __init__(self, client: Any, board: JobBoard, put: Callable[[str, str], None]) -> None:
+    def __init__(self, board: JobBoard, supervisor: Supervisor, put: Callable[[str, str], None]) -> None:
         app: Any = SimpleNamespace(conf=SimpleNamespace(result_backend_transport_options={}))
-        super().__init__(app, board, Supervisor(client, board, 60.0, str), 200.0)
+        super().__init__(app, board, supervisor, 200.0)
         self._put = put
 
     def job(self, order: Order, *arguments: Any) -> Job:
@@ -292,10 +351,4 @@ class ModelDispatcher(Dispatcher):
             message = [order.job.partition(":")[0], replace(order, attempt=attempt).to_message()]
             self.send(lambda: self._put(target or order.queue, json.dumps(message)))
 
-        return Job(order.job, order.label, order.queue, send)
-
-
-def _wait(client: Any, names: list[str], timeout: float) -> None:
-    end = time.monotonic() + timeout
-    while time.monotonic() < end and not client.lpop(names[0]):
-        time.sleep(0.5)
+        return Job(order.job, order.label, order.queue, send, sent_at=time.monotonic())

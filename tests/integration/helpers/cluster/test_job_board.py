@@ -75,7 +75,8 @@ def test_every_key_has_a_time_to_live(client: redis.Redis, board: JobBoard) -> N
     assert len(found) == 5
     assert all(0 < client.ttl(key) <= keys.LIFETIME_S for key in found)
     board.close()
-    assert not list(client.scan_iter("*"))
+    assert list(client.scan_iter("*")) == [keys.session("run").encode()]
+    assert client.ttl(keys.session("run")) > 0
 
 
 @pytest.mark.parametrize(

@@ -29,8 +29,7 @@ class Protocol(RuleBasedStateMachine):
     def one_goes_on(self, which: int, steps: int) -> None:
         for _ in range(steps):
             if ready := self.world.actors():
-                ready[which % len(ready)].step()
-                self.world.check()
+                self.world.step(ready[which % len(ready)])
 
     @rule(seconds=st.sampled_from([1, 5, 20, 40]))
     def all_go_on(self, seconds: float) -> None:
@@ -78,7 +77,7 @@ class Protocol(RuleBasedStateMachine):
     @rule(queue=st.sampled_from(QUEUES), what=st.sampled_from(["drop", "repeat", "corrupt", "cut"]))
     def a_message_is_disturbed(self, queue: str, what: str) -> None:
         redis = self.world.redis
-        if not self.world.server.connected or (message := redis.lpop(queue)) is None:
+        if redis.is_away or (message := redis.lpop(queue)) is None:
             return
         kind, order = json.loads(message)
         if what == "repeat":
@@ -90,13 +89,17 @@ class Protocol(RuleBasedStateMachine):
 
     @rule()
     def redis_loses_everything(self) -> None:
-        if self.world.server.connected:
+        if not self.world.redis.is_away:
             self.world.flush()
+
+    @rule(seconds=st.sampled_from([-7200, -60, -7, 7, 60, 7200, 100_000]))
+    def the_clock_of_redis_is_set(self, seconds: float) -> None:
+        self.world.set_clock_of_redis(seconds)
 
     @rule(seconds=st.sampled_from([2, 30]))
     def redis_is_away(self, seconds: float) -> None:
         self.world.away_until = self.world.now + seconds
-        self.world.server.connected = False
+        self.world.redis.is_away = True
 
     def teardown(self) -> None:
         if not hasattr(self, "world"):
@@ -130,9 +133,9 @@ def run_histories(count: int, steps: int) -> None:
 
 
 def test_some_histories() -> None:
-    run_histories(100, 8)
+    run_histories(150, 8)
 
 
 @pytest.mark.long
-def test_a_thousand_histories() -> None:
-    run_histories(1000, 10)
+def test_two_thousand_histories() -> None:
+    run_histories(2000, 8)

@@ -43,8 +43,10 @@ def test_a_run_of_a_live_process_is_refused(client, first):
     assert first.expects("train:1:0", 0)
 
 
-def test_a_run_of_a_dead_process_is_taken_and_what_it_left_is_deleted(client, first):
+@pytest.mark.parametrize("set_back", [0, 7200])
+def test_a_run_of_a_dead_process_is_taken_and_what_it_left_is_deleted(client, first, set_back):
     client.set("dt:run:other:first:weights:1", b"blob")
+    grow_older(client, -set_back)  # Redis' clock was set back since
     waits: list[float] = []
 
     def sleep(seconds: float) -> None:
@@ -65,6 +67,15 @@ def test_force_takes_a_run_from_a_live_process_whose_end_leaves_it_alone(client,
         first.hold()
     first.close()
     assert second.hold()
+
+
+def test_a_session_that_wakes_after_a_later_one_has_ended_does_not_claim_the_run(client, first):
+    second = JobBoard(client, "r", "second")
+    take_run_over(second, force=True, notice=pytest.fail, sleep=pytest.fail)
+    second.close()
+    with pytest.raises(RunTakenOver):
+        first.hold()
+    take_run_over(JobBoard(client, "r", "third"), force=False, notice=pytest.fail, sleep=pytest.fail)
 
 
 def test_a_session_that_redis_lost_is_claimed_again_unless_another_did(client, first):
