@@ -34,6 +34,17 @@ redis.call('EXPIRE', KEYS[4], ARGV[5])
 return 1
 """
 
+_CLAIM = """
+local owner = redis.call('GET', KEYS[1])
+local held_ago = ARGV[2] * 1000 - redis.call('PTTL', KEYS[1])
+if owner and owner ~= ARGV[4] and held_ago < ARGV[3] * 1000 then
+  if held_ago >= 0 then return held_ago end
+  redis.call('EXPIRE', KEYS[1], ARGV[2])  -- the clock was set back: count from now
+  return 0
+end
+redis.call('SET', KEYS[1], ARGV[1], 'EX', ARGV[2])
+"""
+
 _HOLD = """
 local owner = redis.call('GET', KEYS[1])
 if not owner or owner == ARGV[1] then redis.call('SET', KEYS[1], ARGV[1], 'EX', ARGV[2]) end
@@ -63,6 +74,7 @@ class JobBoard:
         self._events = keys.of_session(run, session, "events")
         self._clock = keys.of_session(run, session, "clock")
         self._answer_script = client.register_script(_ANSWER)
+        self._claim_script = client.register_script(_CLAIM)
         self._hold_script = client.register_script(_HOLD)
 
     # For the orchestrator
@@ -76,17 +88,21 @@ class JobBoard:
             None; or how long ago another session last held the run, seconds. Then nothing has changed.
         """
         earlier = list(self._client.scan_iter(keys.of_session(self.identity["run"], "*"), count=1000))
-        if not self._client.set(self._session_key, self._session, nx=not force, ex=keys.LIFETIME_S):
-            held_ago: float = keys.LIFETIME_S - self._client.pttl(self._session_key) / 1000
-            if held_ago < 0:  # Redis' clock was set back: count from now
-                self._client.expire(self._session_key, keys.LIFETIME_S)
-                held_ago = 0.0
-            if held_ago < LEASE_S and self._client.get(self._session_key) != ENDED:
-                return held_ago
-            self._client.set(self._session_key, self._session, ex=keys.LIFETIME_S)
+        if (held_ago := self._claim(force)) is not None:
+            return held_ago
         if left := [key for key in earlier if key != self._session_key.encode()]:
             self._client.unlink(*left)
         return None
+
+    def _claim(self, force: bool) -> float | None:
+        """Do the part of `take_over` that is one command of Redis."""
+        if force:
+            self._client.set(self._session_key, self._session, ex=keys.LIFETIME_S)
+            return None
+        held_ago = self._claim_script(
+            keys=[self._session_key], args=[self._session, keys.LIFETIME_S, LEASE_S, ENDED]
+        )
+        return None if held_ago is None else float(held_ago / 1000)
 
     def hold(self) -> bool:
         """Show that this session is alive; return False if Redis had lost it, so that it is claimed again.

@@ -17,7 +17,7 @@ class Actor:
         clock_ahead: seconds by which its monotonic clock is ahead of the time of the world.
         wake_at: virtual time before which it sleeps.
         is_stalled: whether it is stopped, as by SIGSTOP.
-        next_file_step: the operation on files that it does next; empty before any other step.
+        next_step: what it does next: an operation on files, `train`, or empty for a command of Redis.
         file_steps: how many operations on files it has come to.
         error: what ended it, if an exception did.
     """
@@ -28,7 +28,7 @@ class Actor:
         self.wake_at = 0.0
         self.is_stalled = False
         self.is_killed = False
-        self.next_file_step = ""
+        self.next_step = ""
         self.file_steps = 0
         self.error: BaseException | None = None
         self._run = run
@@ -59,9 +59,9 @@ class Actor:
         while not self._greenlet.dead:
             self.step()
 
-    def pause(self, file_step: str = "") -> None:
-        self.next_file_step = file_step
-        self.file_steps += file_step != ""
+    def pause(self, step: str = "", is_file: bool = False) -> None:
+        self.next_step = step
+        self.file_steps += is_file
         if not self.is_killed:
             self._greenlet.parent.switch()
         if self.is_killed:
@@ -78,17 +78,17 @@ def current() -> Actor | None:
     return getattr(getcurrent(), "actor", None)
 
 
-def pause(file_step: str = "") -> None:
+def pause(step: str = "", is_file: bool = False) -> None:
     """Stop before a step of the process that runs this, if it is one of the model."""
     if actor := current():
-        actor.pause(file_step)
+        actor.pause(step, is_file)
 
 
 def as_file_step(function: Callable[..., Any]) -> Callable[..., Any]:
     """Return the function as a step of the process that calls it, which may be stopped before it."""
 
     def operation(*arguments: Any, **options: Any) -> Any:
-        pause(function.__name__)
+        pause(function.__name__, is_file=True)
         return function(*arguments, **options)
 
     return operation

@@ -12,10 +12,8 @@ import secrets
 import tempfile
 import time
 from collections.abc import Callable
-from dataclasses import replace
 from functools import partial
 from pathlib import Path
-from types import SimpleNamespace
 from typing import Any
 
 import numpy as np
@@ -23,12 +21,10 @@ import pytest
 import redis
 
 from helpers.cluster import heartbeat, keys, ownership, supervision, worker_session
-from helpers.cluster.dispatch import Dispatcher, raise_failure
+from helpers.cluster.dispatch import raise_failure
 from helpers.cluster.errors import ClusterError
 from helpers.cluster.heartbeat import INTERVAL_S, LIFETIME_S
-from helpers.cluster.job_board import JobBoard
-from helpers.cluster.jobs import Job
-from helpers.cluster.run_clock import MOST_GAINED_S, RunClock, seconds_since_dispatch
+from helpers.cluster.run_clock import MOST_GAINED_S, seconds_since_dispatch
 from helpers.cluster.supervision import Supervisor
 from helpers.cluster.versions import versions_here
 from helpers.cluster.worker_session import WorkerSession
@@ -36,12 +32,13 @@ from helpers.federated.messages import FinishOrder, Order, RoundOrder, StartOrde
 from helpers.federated.results import Averaged
 from helpers.federated.weights import schema_of
 from helpers.run_records import fence
-from helpers.run_records.checkpoint import read_state
 from helpers.run_records.files import RunFolders, write_whole
 from helpers.run_records.run_log import begin_run, commit_round, resume_run
 from helpers.settings.errors import UserError
 from tests.protocol.actors import Actor, as_file_step, current, pause
+from tests.protocol.invariants import Invariants
 from tests.protocol.memory_redis import MemoryRedis
+from tests.protocol.parts import ModelBoard, ModelClock, ModelDispatcher
 
 RUN = "r"
 ROUNDS = 2
@@ -70,17 +67,8 @@ class World:
         self.folders = RunFolders(*(Path(self.folder.name) / name / RUN for name in ("metrics", "models")))
         self.sessions: dict[str, WorkerSession] = {}
         self.orchestrators: list[Actor] = []
-        self.owners: dict[int, Order] = {}  # by the number of their take-over
-        self.last_epoch = 0
-        self.grown: set[str] = set()  # sessions that have committed a round
-        self.committed: set[str] = set()  # sessions that have written the state
-        self.replaced: set[str] = set()  # those after which another one did
-        self.epoch, self.round = 0, 0  # of the last commit
-        self.records = [str(path) for path in (self.folders.state, self.folders.metrics / "rounds.csv")]
-        self.named: set[str] = set()
         self.clocks: dict[str, ModelClock] = {}  # of the run, by session
-        self.faults: list[str] = []  # of workers
-        self._checked: Any = None
+        self.invariants = Invariants(self.folders)
         self.workers = [Actor(name, partial(self._work, name), -5e8) for name in ("w0@a", "w1@b")]
         self._patch = pytest.MonkeyPatch()
         self._make_everything_a_step()
@@ -139,10 +127,21 @@ class World:
 
     def step(self, actor: Actor) -> None:
         """Let a process do a step, and check what it has changed."""
-        changes = actor.next_file_step in CHANGES
+        changes = actor.next_step in CHANGES
         actor.step()
         if changes:
             self.check()
+
+    def stop_at_a_file(self, which: int, files: int, seconds: float) -> None:
+        """Stop a worker before one of its operations on files; the others go on for some time."""
+        worker = self.workers[which]
+        last = worker.file_steps + files
+        self.go_on(30, lambda: worker.file_steps >= last)
+        worker.is_stalled = True
+        self.go_on(seconds)
+
+    def is_training(self) -> bool:
+        return any(worker.next_step == "train" for worker in self.workers)
 
     def settle(self) -> None:
         """Let everything that can run come to its end; each call ends."""
@@ -176,17 +175,15 @@ class World:
     def flush(self) -> None:
         """Make Redis lose everything."""
         self.redis.flushall()
-        self._forget_claims()
+        self.invariants.forget_claims()
 
     def set_clock_of_redis(self, seconds: float) -> None:
         """Set the clock of Redis' machine forward or back."""
         self.redis_is_ahead += seconds
         if seconds > keys.LIFETIME_S:
-            self._forget_claims()
-
-    def _forget_claims(self) -> None:
-        """Note that Redis has lost who owns the run: an earlier session may be the first to claim it."""
-        self.committed, self.replaced = set(), set()
+            self.invariants.forget_claims()
+        elif seconds > 0:  # the claim looks older than it is
+            self.invariants.held = ("", 0.0)
 
     # Orchestrators
 
@@ -200,7 +197,7 @@ class World:
         return self.orchestrators[-1]
 
     def _orchestrate(self, session: str, resume: bool, overwrite: bool, force: bool) -> None:
-        board = JobBoard(self.redis, RUN, session)
+        board = ModelBoard(self.redis, RUN, session, self._note_claim)
         supervisor = Supervisor(self.redis, board, 60.0, str)
         clock = ModelClock(self.redis, RUN, session, supervisor._forgive_jump)
         clock.clock_ahead = self.monotonic() - self.now
@@ -221,6 +218,9 @@ class World:
             with contextlib.suppress(redis.RedisError):
                 board.close()
 
+    def _note_claim(self, session: str, force: bool) -> None:
+        self.invariants.note_claim(session, force, self.now)
+
     # Workers
 
     def _work(self, name: str) -> None:
@@ -237,8 +237,7 @@ class World:
 
     def _run(self, order: Order) -> dict[str, Any]:
         if order.writes:
-            self.last_epoch = self.folders.epoch
-            self.owners[self.last_epoch] = order
+            self.invariants.note_take_over(order)
         answer: dict[str, Any] = getattr(self, f"_{order.job.partition(':')[0]}")(order)
         return answer
 
@@ -248,7 +247,7 @@ class World:
         return {"round": begin_run(self.folders, order, SCHEMA, [np.zeros(2, np.float32)]).round}
 
     def _train(self, order: TrainOrder) -> dict[str, Any]:
-        pause()
+        pause("train")
         clock = self.clocks[order.session]
         least = clock.shared - order.sent_at
         seconds = seconds_since_dispatch(self.redis, order)
@@ -256,7 +255,9 @@ class World:
         if not self.redis.has(keys.of_session(RUN, order.session, "clock")):
             least = 0.0
         if not least - 0.001 <= seconds <= passed + MOST_GAINED_S:
-            self.faults.append(f"{seconds} s since the dispatch, which was {passed} s ago; {least} s shared")
+            fault = f"{seconds} s since the dispatch, which was {passed} s ago; {least} s shared"
+            self.invariants.faults.append(fault)
+        self.sleep(2)
         return {}
 
     def _aggregate(self, order: RoundOrder) -> dict[str, Any]:
@@ -275,80 +276,8 @@ class World:
 
     def check(self) -> None:
         """Check the invariants, at any moment."""
-        assert not self.faults, self.faults
         for actor in self.workers:
             assert actor.error is None, actor.error
         for actor in self.orchestrators:
             assert isinstance(actor.error, ClusterError | UserError | redis.RedisError | None), actor.error
-        seen = [_version(file) for file in self.records]
-        if seen != self._checked:
-            self._checked = seen
-            self._check_records() if seen[0] else self._check_missing()
-        for file in self.named:
-            assert _version(file), f"{file} is gone"
-
-    def _check_missing(self) -> None:
-        assert not self.epoch or self._replaces(self.last_epoch), "state.json is gone"
-        self.named = set()
-
-    def _check_records(self) -> None:
-        state, _ = read_state(self.folders)
-        begins = state.round == 0 and self._replaces(state.epoch)
-        assert state.epoch >= self.epoch, f"a commit of take-over {state.epoch} after {self.epoch}"
-        assert begins or state.round - self.round in (0, 1), f"round {state.round} after {self.round}"
-        self.epoch, self.round = state.epoch, state.round
-        session = self.owners[state.epoch].session
-        assert session not in self.replaced, f"a commit of session {session}, which was taken over"
-        self.replaced |= {earlier for earlier in self.committed if earlier != session}
-        self.committed.add(session)
-        if state.round:
-            self.grown.add(session)
-        files = (state.weights_file, state.best_weights_file, state.tables_file)
-        self.named = {str(self.folders.models / name) for name in files if name}
-        if (table := self.folders.metrics / "rounds.csv").exists():
-            rounds = [int(line.split(",")[0]) for line in table.read_text().splitlines()[1:]]
-            assert rounds == list(range(1, len(rounds) + 1))
-            assert len(rounds) in (state.round, state.round - 1), f"{rounds} in round {state.round}"
-
-    def _replaces(self, epoch: int) -> bool:
-        """Return whether the task of a take-over may begin the run: only before its session's rounds."""
-        order = self.owners[epoch]
-        return isinstance(order, StartOrder) and order.overwrite and order.session not in self.grown
-
-
-def _version(file: str) -> tuple[int, int] | None:
-    with contextlib.suppress(FileNotFoundError):
-        status = os.stat(file)  # noqa: PTH116 (a step, and five times slower)
-        return status.st_ino, status.st_mtime_ns
-    return None
-
-
-class ModelClock(RunClock):
-    """Clock of a run, which knows what it has shared.
-
-    Attributes:
-        clock_ahead: of the orchestrator.
-        shared: the run's time when it was last shared.
-    """
-
-    clock_ahead = shared = 0.0
-
-    def tick(self) -> float:
-        self.shared = super().tick()
-        return self.shared
-
-
-class ModelDispatcher(Dispatcher):
-    """Dispatcher that puts messages into lists of Redis, one per queue and worker, without Celery."""
-
-    def __init__(self, board: JobBoard, supervisor: Supervisor, put: Callable[[str, str], None]) -> None:
-        app: Any = SimpleNamespace(conf=SimpleNamespace(result_backend_transport_options={}))
-        super().__init__(app, board, supervisor, 200.0)
-        self._put = put
-
-    def job(self, order: Order, *arguments: Any) -> Job:
-        def send(attempt: int, target: str | None) -> None:
-            message = [order.job.partition(":")[0], replace(order, attempt=attempt).to_message()]
-            self.send(lambda: self._put(target or order.queue, json.dumps(message)))
-
-        return Job(order.job, order.label, order.queue, send, sent_at=time.monotonic())
+        self.invariants.check()
