@@ -74,6 +74,8 @@ def _how_to_go_on(environment: Mapping[str, str], count: int) -> str:
     python, url = os.path.relpath(sys.executable, ROOT), environment["REDIS_URL"]
     redis = "" if url in (USUAL_URL, redis_url_given()) else f"REDIS_URL={url} "
     same = [f"{name}={environment[name]} " for name in ("DT_THREADS", VARIABLE) if environment.get(name)]
+    if "DT_NAMESPACE" in environment:
+        redis = f"DT_NAMESPACE={environment['DT_NAMESPACE']} {redis}"
     worker = f"-m celery --app=celery_app worker --pool=solo --hostname=worker{count + 1}@%h"
     terminal = f"another terminal{' with the same REDIS_URL' if redis_url_given() else ''}"
     return (

@@ -7,6 +7,7 @@ from typing import Any
 import numpy as np
 
 from celery_app import app, worker_session
+from helpers.cluster import keys
 from helpers.cluster.heartbeat import live_workers
 from helpers.cluster.versions import environment_here
 from helpers.federated.logit_adjustment import prior_logits
@@ -50,6 +51,7 @@ def start(order: StartOrder) -> dict[str, Any]:
         weights = initial_weights(context.config)
         state = begin_run(context.folders, order, schema, weights)
     write_description(context, state)
+    context.store.delete_others(keys.of_session(order.run, ""), context.key(""))
     key = context.key("weights", state.round)
     reference = put_arrays(context.store, key, context.instance.names, weights)
     return {

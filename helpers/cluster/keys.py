@@ -2,7 +2,7 @@
 With NAMESPACE=name, all begin with `name:`, the broker's too, except dt:probe and dt:unfinished.
 
 dt:worker:{name}                        a live worker: JSON, renewed by its heartbeat
-dt:reserved                             the process that keeps a database for the workers it starts
+dt:reserved                             the process that keeps a database for the workers it starts, renewed
 dt:run:{run}:session                    id of the orchestrator process of the run; empty once it has ended
 dt:run:{run}:{session}:attempts         hash: job -> the expected attempt
 dt:run:{run}:{session}:answers          hash: job -> its accepted answer

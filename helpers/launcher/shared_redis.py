@@ -3,6 +3,7 @@
 import contextlib
 import os
 import socket
+import threading
 from collections.abc import Iterator, Mapping
 from typing import Any
 from urllib.parse import urlsplit, urlunsplit
@@ -12,7 +13,7 @@ import redis
 from helpers.cluster import keys
 from helpers.cluster.connection import address, connect
 from helpers.cluster.errors import RedisUnreachable
-from helpers.cluster.heartbeat import live_workers
+from helpers.cluster.heartbeat import INTERVAL_S, LIFETIME_S, live_workers
 from helpers.cluster.versions import ROOT
 from helpers.federated.messages import AGGREGATE_QUEUE, TRAIN_QUEUE
 from helpers.global_config import Config
@@ -70,7 +71,7 @@ def free_database(url: str, *, is_given: bool) -> Iterator[str]:
         client = connect(candidate)
         try:
             has_workers = any(client.scan_iter(keys.worker("*"), count=1000))
-            if not has_workers and client.set(keys.reservation(), os.getpid(), nx=True, ex=keys.LIFETIME_S):
+            if not has_workers and client.set(keys.reservation(), os.getpid(), nx=True, ex=LIFETIME_S):
                 break
         except redis.ResponseError:  # fewer databases, or no permission for this one
             continue
@@ -78,8 +79,18 @@ def free_database(url: str, *, is_given: bool) -> Iterator[str]:
         raise RedisUnreachable(
             f"Redis at {address(connect(url))}: every database has workers; stop those that are not needed"
         )
+    is_over = threading.Event()
+    threading.Thread(target=_renew_reservation, args=(client, is_over), daemon=True).start()
     try:
         yield candidate
     finally:
+        is_over.set()
         with contextlib.suppress(redis.RedisError):
             client.delete(keys.reservation())
+
+
+def _renew_reservation(client: redis.Redis, is_over: threading.Event) -> None:
+    """Renew a reservation as workers renew their heartbeats: it ends soon after a process that was killed."""
+    while not is_over.wait(INTERVAL_S):
+        with contextlib.suppress(redis.RedisError):
+            client.set(keys.reservation(), os.getpid(), ex=LIFETIME_S)

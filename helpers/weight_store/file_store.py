@@ -84,9 +84,14 @@ class FileStore:
         except OSError as error:
             raise StoreError(f"keys not deleted from {self._folder}: {error.strerror}") from error
 
+    def delete_others(self, prefix: str, own: str) -> None:
+        for file in self._folder.iterdir():
+            if file.name.startswith(_quoted(prefix)) and not file.name.startswith(_quoted(own)):
+                with contextlib.suppress(OSError):  # it expires
+                    file.unlink()
+
     def _path(self, key: str) -> Path:
-        """Return the file of a key: only letters, digits and `_.-~%`, so it stays in the folder."""
-        return self._folder / (quote(key.encode(errors="surrogatepass"), safe="") + WHOLE)
+        return self._folder / (_quoted(key) + WHOLE)
 
     def _sweep(self) -> None:
         oldest = time.time() - LIFETIME_S
@@ -94,3 +99,8 @@ class FileStore:
             with contextlib.suppress(FileNotFoundError):  # another worker may sweep at the same time
                 if file.suffix in (WHOLE, UNFINISHED) and file.stat().st_mtime < oldest:
                     file.unlink()
+
+
+def _quoted(key: str) -> str:
+    """Return a key as the name of a file: only letters, digits and `_.-~%`, so it stays in the folder."""
+    return quote(key.encode(errors="surrogatepass"), safe="")

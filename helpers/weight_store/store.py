@@ -48,6 +48,9 @@ class WeightStore(Protocol):
     def delete(self, keys: Sequence[str]) -> None:
         """Delete keys; missing ones are ignored."""
 
+    def delete_others(self, prefix: str, own: str) -> None:
+        """Delete what earlier sessions left: keys that begin with `prefix`, unless they begin with `own`."""
+
 
 def open_store(address: str, client: redis.Redis) -> WeightStore:
     """Open the store at `address`.
@@ -117,3 +120,6 @@ class MemoryStore:
     def delete(self, keys: Sequence[str]) -> None:
         for key in keys:
             self.blobs.pop(key, None)
+
+    def delete_others(self, prefix: str, own: str) -> None:
+        self.delete([key for key in self.blobs if key.startswith(prefix) and not key.startswith(own)])

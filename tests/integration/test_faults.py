@@ -341,18 +341,25 @@ def test_a_worker_of_another_checkout_leaves_the_run_to_others(cluster: Cluster,
 def test_a_namespace_keeps_two_projects_on_one_redis_apart(cluster: Cluster, tmp_path: Path) -> None:
     folders = {name: str(tmp_path / name) for name in ("DT_METRICS_DIR", "DT_MODELS_DIR")}
     environment = cluster.environment | folders | {"DT_NAMESPACE": "theirs"}
-    with their_worker("theirs", ROOT, environment, tmp_path / "log"):
+    site = environment | {"DT_SITE": "north"}
+    with (
+        their_worker("theirs", ROOT, environment, tmp_path / "log"),
+        their_worker("theirs-north", ROOT, site, tmp_path / "log-north"),
+    ):
         doctor = subprocess.run([sys.executable, "run.py", "doctor"], cwd=ROOT, env=environment,
                                 capture_output=True, text=True)  # fmt: skip
         their_cluster = replace(cluster, environment=environment)
-        training = their_cluster.start_training("--run", "theirs", "--num-workers", "2", "--epochs", "2")
+        sites = ("--data-at", "sites", "--min-clients", "1")
+        training = their_cluster.start_training("--run", "theirs", *sites, "--epochs", "2")
         done = cluster.train("--run", "ours", "--num-workers", "2", "--epochs", "2")
         status, printed = finish(training)
     assert (done.returncode, status) == (0, 0), done.stderr + printed
     workers = set(pd.read_csv(tmp_path / "DT_METRICS_DIR/theirs/clients.csv")["worker"])
-    assert workers == {f"theirs@{socket.gethostname()}"}
+    assert workers == {f"theirs-north@{socket.gethostname()}"}
     assert not workers & set(cluster.table("ours", "clients.csv")["worker"])
-    assert re.search(r"workers +ok +theirs@\S+$", doctor.stdout, re.MULTILINE), doctor.stdout
+    assert re.search(r"workers +ok +theirs@\S+, theirs-north@\S+$", doctor.stdout, re.MULTILINE), (
+        doctor.stdout
+    )
     keys = [key.decode() for key in cluster.client.scan_iter("*", count=1000)]
     assert any(key.startswith("theirs:") for key in keys)
     assert not [key for key in keys if "theirs" in key and not key.startswith("theirs:")]

@@ -2,15 +2,18 @@
 
 import json
 import socket
+import time
 
 import pytest
 
 from helpers.cluster import keys
 from helpers.cluster.connection import answers, connect
 from helpers.cluster.errors import RedisUnreachable
+from helpers.cluster.heartbeat import LIFETIME_S
 from helpers.cluster.versions import ROOT
 from helpers.global_config import Config
 from helpers.launcher import local_cluster as launcher
+from helpers.launcher import shared_redis
 from helpers.launcher.embedded_redis import packaged_binary, start_server
 from helpers.launcher.local_cluster import LocalCluster, local_cluster, machine_settings
 from helpers.launcher.shared_redis import free_database, usable_workers
@@ -84,9 +87,13 @@ def test_too_few_running_workers_are_left_alone(redis_url, config, tmp_path, sta
     assert started == [(["worker1", "worker2"], cluster.redis_url), "stopped"]
 
 
-def test_workers_in_an_empty_database_that_the_user_named(redis_url, config, tmp_path, started):
+def test_workers_in_an_empty_database_that_the_user_named(redis_url, config, tmp_path, started, monkeypatch):
+    monkeypatch.setattr(shared_redis, "INTERVAL_S", 0.01)
     with local_cluster(config, None, tmp_path / "logs", default=1) as cluster:
         assert cluster.redis_url == redis_url
+        assert 0 < connect(redis_url).ttl(keys.reservation()) <= LIFETIME_S  # not for long, but renewed
+        connect(redis_url).delete(keys.reservation())
+        time.sleep(0.2)
         assert usable_workers(redis_url, config) == []  # those are reserved for this command
         with local_cluster(config, None, tmp_path / "logs", default=1) as other:
             assert other.redis_url != redis_url

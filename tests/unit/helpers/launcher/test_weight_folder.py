@@ -127,3 +127,5 @@ def test_one_more_worker_is_started_like_the_others(monkeypatch):
     expected = "  REDIS_URL=redis://127.0.0.1:7/0 DT_THREADS=2 DT_WEIGHT_STORE=file:///dev/shm/w "
     assert worker.startswith(expected)
     assert worker.endswith("worker --pool=solo --hostname=worker4@%h")
+    text = up._how_to_go_on(others | {"DT_NAMESPACE": "mine"}, 3)
+    assert text.count("  DT_NAMESPACE=mine REDIS_URL=redis://127.0.0.1:7/0 ") == 2

@@ -83,6 +83,13 @@ class TestFileStore(StoreContract):
         names = {file.name for file in folder.iterdir()}
         assert names == {"read%20again.weights", "new.weights", "notes.txt"}  # the user's file stays
 
+    def test_what_earlier_sessions_of_a_run_left_is_deleted(self, store: WeightStore, tmp_path: Path) -> None:
+        for key in ("run:a:old:weights:1", "run:a:new:weights:1", "run:ab:old:weights:1"):
+            store.put(key, [b"1"])
+        store.delete_others("run:a:", "run:a:new:")
+        names = sorted(file.name for file in (tmp_path / "weights").iterdir())
+        assert names == ["run%3Aa%3Anew%3Aweights%3A1.weights", "run%3Aab%3Aold%3Aweights%3A1.weights"]
+
     def test_a_folder_that_cannot_be_created_is_an_error(self, tmp_path: Path) -> None:
         (tmp_path / "file").touch()
         with pytest.raises(
