@@ -61,7 +61,7 @@ class GradientTerms:
         for variable, anchor in zip(variables, self._anchors, strict=bool(self._anchors)):
             anchor.assign(variable)
         for variable, term in zip(variables, self._terms, strict=bool(self._terms)):
-            term.assign(-terms.get(variable.path, np.zeros(variable.shape, variable.dtype)))
+            term.assign(np.negative(terms.get(variable.path, np.zeros(variable.shape, variable.dtype))))
 
     def apply(self, grads: Sequence[Any], trainable_variables: Sequence[Any]) -> None:
         """Apply the gradients with the terms added; every training step of Keras calls this."""
