@@ -19,7 +19,7 @@ class GradientTerms:
     """Mixin of a Keras optimizer that replaces a gradient g by g + μ (w − w₀) + term.
 
     w₀ are the weights at the start of the round. w₀ and the terms are variables of the optimizer, so that the
-    training step, once traced, serves every round. The step subtracts the negatives: TensorFlow merges several
+    training step, once traced, serves every round. The step subtracts the negatives: TensorFlow merges
     additions into one operation, whose order, and with it the last bits, changes from step to step.
 
     Attributes:
