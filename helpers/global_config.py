@@ -442,7 +442,8 @@ class Config(DerivedSettings):
     )
     SITE_DIR: Path = setting(
         Path("sites"),
-        "Folder of what sites keep for themselves, in a subfolder by the name of each: the audit log.",
+        "Folder of what a site keeps for itself, in a subfolder by its name: policy (site.toml), approvals and "
+        "audit log.",
         local=True,
     )
     SHARE_SCORES: bool = setting(
