@@ -14,6 +14,7 @@ dt:run:{run}:{session}:update:{round}:{client}:{attempt}   a client's update
 dt:run:{run}:{session}:scores:{round}:{client}:{attempt}   the validation scores of its model
 dt:run:{run}:{session}:scores-{split}:{round}:{client}:{attempt}   a site's scores of the global model
 dt:run:{run}:{session}:state:{round}:{client}:{attempt}    its state for its next round
+dt:site:{site}:left                     the site has left and is not waited for
 dt:probe:{token}                        written for some seconds, to see whether Redis accepts writes
 dt:unfinished:{token}                   an array blob while it is written
 """
@@ -49,6 +50,10 @@ def probe(token: str) -> str:
 
 def worker(name: str) -> str:
     return f"{namespace()}dt:worker:{name}"
+
+
+def left(site: str) -> str:
+    return f"{namespace()}dt:site:{site}:left"
 
 
 def session(run: str) -> str:
