@@ -1,11 +1,13 @@
 """The session of a site's worker: it checks every order by the site's own rules and records each decision."""
 
+import functools
 import json
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
 from helpers.cluster.job_board import JobBoard
+from helpers.cluster.mailbox import Mailbox
 from helpers.cluster.worker_session import AnyOrder, WorkerSession
 from helpers.federated.messages import MessageError, Order
 from helpers.global_config import Config
@@ -29,7 +31,9 @@ class SiteSession(WorkerSession):
 
     def __init__(self, name: str, config: Config, site: dict[str, Any]) -> None:
         url = config.REDIS_URL.get_secret_value()
+        name = f"{config.SITE}/{name}"  # so that a site's key of its heartbeat begins with its name
         super().__init__(name, url, config.THREADS, config.WEIGHT_STORE, site, config.GPU)
+        self.open_board = functools.partial(Mailbox, site=self.site)
         self.folder = own_folder(config)
         self.audit = AuditLog(self.folder)
         self.store: CountingStore = CountingStore(self.store)

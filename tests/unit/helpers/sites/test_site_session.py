@@ -20,7 +20,7 @@ class Board:
     answers: list[Any] = []
     failures: list[str] = []
 
-    def __init__(self, *of: Any) -> None:
+    def __init__(self, *of: Any, site: str) -> None:
         type(self).answers, type(self).failures = [], []
 
     def expects(self, job: str, attempt: int) -> bool:
@@ -36,7 +36,7 @@ class Board:
 
 @pytest.fixture
 def session(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> SiteSession:
-    monkeypatch.setattr("helpers.cluster.worker_session.JobBoard", Board)
+    monkeypatch.setattr("helpers.sites.site_session.Mailbox", Board)
     monkeypatch.setattr("helpers.cluster.heartbeat.Heartbeat._renew", lambda self: None)
     config = Config(SITE="north", SITE_DIR=tmp_path, REDIS_URL="redis://127.0.0.1:1/0")
     return SiteSession("north@here", config, SITE)
