@@ -3,6 +3,7 @@
 import functools
 import json
 from collections.abc import Callable
+from datetime import timedelta
 from pathlib import Path
 from typing import Any
 
@@ -11,13 +12,11 @@ from helpers.cluster.mailbox import Mailbox
 from helpers.cluster.worker_session import AnyOrder, WorkerSession
 from helpers.federated.messages import MessageError, Order
 from helpers.global_config import Config
-from helpers.sites.audit import AuditLog, CountingStore, settings_digest
+from helpers.sites.approvals import Approvals
+from helpers.sites.audit import DONE, FAILED, REFUSED, AuditLog, CountingStore, settings_digest
+from helpers.sites.policy import FILE, OrderRefused, Policy
 
-DONE = "done"
-
-
-class OrderRefused(Exception):
-    """An order that the site does not allow; the text says which rule and what the owner can do."""
+HOUR = timedelta(hours=1)
 
 
 class SiteSession(WorkerSession):
@@ -27,6 +26,9 @@ class SiteSession(WorkerSession):
         name: the worker's node name.
         config: settings of this machine.
         site: description of the site for the heartbeat.
+
+    Raises:
+        ConfigError: the site's policy or the folder of weights cannot be used.
     """
 
     def __init__(self, name: str, config: Config, site: dict[str, Any]) -> None:
@@ -34,9 +36,13 @@ class SiteSession(WorkerSession):
         name = f"{config.SITE}/{name}"  # so that a site's key of its heartbeat begins with its name
         super().__init__(name, url, config.THREADS, config.WEIGHT_STORE, site, config.GPU)
         self.open_board = functools.partial(Mailbox, site=self.site)
-        self.folder = own_folder(config)
-        self.audit = AuditLog(self.folder)
+        folder = own_folder(config)
+        self.policy = Policy.load(folder)
+        self.approvals = Approvals(folder)
+        self.audit = AuditLog(folder)
         self.store: CountingStore = CountingStore(self.store)
+        self._description = site
+        self._is_running = False
 
     def run_order(
         self, kind: type[AnyOrder], message: Any, do: Callable[[AnyOrder], dict[str, Any]]
@@ -45,11 +51,13 @@ class SiteSession(WorkerSession):
 
         def do_if_allowed(order: AnyOrder) -> dict[str, Any]:
             self.check(order)
-            self.store.bytes_out = 0
+            self._is_running = True
             answer = do(order)
-            self.record(order, DONE, self.store.bytes_out + len(json.dumps(answer)))
+            self.store.bytes_out += len(json.dumps(answer))
+            self.record(order, DONE)
             return answer
 
+        self.store.bytes_out, self._is_running = 0, False
         return super().run_order(kind, message, do_if_allowed)
 
     def check(self, order: Order) -> None:
@@ -58,23 +66,35 @@ class SiteSession(WorkerSession):
         Raises:
             OrderRefused: naming the rule.
         """
+        self.policy.check(order, self._description)
+        if self.policy.needs_approval:
+            self.approvals.check(order)
+        served, most = self.audit.count_served(HOUR), self.policy.orders_per_hour
+        if served >= most:
+            raise OrderRefused(f"{served} orders in the past hour: {FILE} has orders_per_hour = {most}")
 
-    def record(self, order: Order, decision: str, bytes_out: int = 0) -> None:
+    def check_early_stop(self, num_images: int) -> None:
+        """Refuse the update of a training that stopped early, if the site's policy does not allow it."""
+        self.policy.check_early_stop(num_images, sum(self._description["train"]))
+
+    def record(self, order: Order, decision: str) -> None:
         """Record in the audit log what became of an order, before its answer leaves."""
         self.audit.append(
             {
                 "sender": order.origin, "run": order.run, "job": order.job, "attempt": order.attempt,
-                "settings": settings_digest(order), "decision": decision, "bytes_out": bytes_out,
+                "settings": settings_digest(order), "decision": decision,
+                "bytes_out": self.store.bytes_out,
             }
         )  # fmt: skip
 
     def _fail(self, board: JobBoard, order: Order, error: Exception) -> None:
-        self.record(order, f"refused: {error}" if isinstance(error, OrderRefused) else f"failed: {error}")
         super()._fail(board, order, error)
+        is_refused = isinstance(error, OrderRefused) or not self._is_running
+        self.record(order, f"{REFUSED if is_refused else FAILED}: {error}")
 
     def _refuse(self, message: Any, error: MessageError) -> None:
-        self.audit.append({"decision": f"refused: not understood: {error}"})
         super()._refuse(message, error)
+        self.audit.append({"decision": f"{REFUSED}: not understood: {error}"})
 
 
 def own_folder(config: Config) -> Path:

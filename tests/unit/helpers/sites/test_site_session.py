@@ -9,9 +9,15 @@ from helpers.cluster.versions import versions_here
 from helpers.federated.messages import Order
 from helpers.federated.sites.messages import ScoreOrder
 from helpers.global_config import Config
-from helpers.sites.site_session import OrderRefused, SiteSession
+from helpers.sites.policy import OrderRefused
+from helpers.sites.site_session import SiteSession
 
-SITE = {"name": "north", "data_digest": "0" * 64}
+SITE = {
+    "name": "north",
+    "classes": ["non-cancerous", "cancerous"],
+    "input_shape": [128, 128, 3],
+    "train": [10, 10],
+}
 
 
 class Board:
@@ -36,6 +42,12 @@ class Board:
 
 @pytest.fixture
 def session(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> SiteSession:
+    return start(tmp_path, monkeypatch)
+
+
+def start(tmp_path: Path, monkeypatch: pytest.MonkeyPatch, policy: str = "") -> SiteSession:
+    (tmp_path / "north").mkdir()
+    (tmp_path / "north/site.toml").write_text(policy)
     monkeypatch.setattr("helpers.sites.site_session.Mailbox", Board)
     monkeypatch.setattr("helpers.cluster.heartbeat.Heartbeat._renew", lambda self: None)
     config = Config(SITE="north", SITE_DIR=tmp_path, REDIS_URL="redis://127.0.0.1:1/0")
@@ -75,8 +87,40 @@ def test_a_refused_order_does_not_run(session: SiteSession, monkeypatch: pytest.
 def test_an_order_that_every_worker_refuses_is_recorded_too(session: SiteSession, wrong: Any) -> None:
     assert session.run_order(ScoreOrder, order(**wrong), lambda order: pytest.fail("it ran")) is None
     (entry,) = session.audit.entries()
-    assert entry["decision"].startswith("failed: ")
+    assert entry["decision"].startswith("refused: ")
     assert entry["bytes_out"] == 0
+
+
+def test_an_order_that_failed_at_work_is_recorded_as_such(session: SiteSession) -> None:
+    assert session.run_order(ScoreOrder, order(), lambda order: {"a": 1 / 0}) is None
+    assert [entry["decision"] for entry in session.audit.entries()] == ["failed: division by zero"]
+    assert Board.failures == ["ZeroDivisionError: division by zero"]
+
+
+def test_only_so_many_orders_an_hour_run(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    session = start(tmp_path, monkeypatch, "orders_per_hour = 2")
+    session.run_order(ScoreOrder, order(site="south"), lambda order: {})  # refused ones do not count
+    answers = [session.run_order(ScoreOrder, order(round=number), lambda order: {}) for number in range(4)]
+    assert answers == [{}, {}, None, None]
+    assert Board.failures == ["OrderRefused: 2 orders in the past hour: site.toml has orders_per_hour = 2"]
+    again = SiteSession("north@here", Config(SITE="north", SITE_DIR=tmp_path), SITE)  # a restart forgets none
+    assert again.run_order(ScoreOrder, order(), lambda order: {}) is None
+
+
+def test_a_run_waits_for_approval_where_the_policy_says_so(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    session = start(tmp_path, monkeypatch, "needs_approval = true")
+    assert session.run_order(ScoreOrder, order(), lambda order: {}) is None
+    assert session.approvals.waiting() == ["r"]
+    session.approvals.approve("r", {})
+    assert session.run_order(ScoreOrder, order(), lambda order: {"a": 1}) == {"a": 1}
+
+
+def test_the_policy_judges_trainings_that_stop_early(session: SiteSession) -> None:
+    session.check_early_stop(20)
+    with pytest.raises(OrderRefused, match="stopped after 19 of 20 images"):
+        session.check_early_stop(19)
 
 
 def test_an_order_that_cannot_be_read_is_recorded(session: SiteSession) -> None:
