@@ -14,11 +14,11 @@ dt:run:{run}:{session}:shared:{round}                      what STRATEGY shares 
 dt:run:{run}:{session}:update:{round}:{client}:{attempt}   a client's update
 dt:run:{run}:{session}:scores:{round}:{client}:{attempt}   the validation scores of its model
 dt:run:{run}:{session}:state:{round}:{client}:{attempt}    its state for its next round
-dt:site:{site}:left                     the site has left and is not waited for
 dt:probe:{token}                        written for some seconds, to see whether Redis accepts writes
 
 A site writes only keys that begin with its name, so that Redis can keep it to them:
 
+dt:site:{site}:left                     the site has left and is not waited for
 dt:site:{site}:{run}:{session}:mail     list of the site's replies
 dt:site:{site}:{run}:{session}:…        its update and state, as above, and
 dt:site:{site}:{run}:{session}:scores-{split}:{round}:{client}:{attempt}   its scores of the global model
