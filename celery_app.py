@@ -44,7 +44,7 @@ def _settings() -> dict[str, Any]:
     served = [TRAIN_QUEUE, AGGREGATE_QUEUE]
     known = ["train_task", "aggregate_task", "run_task", "sites.average", "sites.record", "sites.finish"]
     if config.SITE:  # its worker serves that site alone and can do nothing else
-        served, known = [SITE_QUEUE + config.SITE], ["sites.train", "sites.score"]
+        served, known = [SITE_QUEUE + config.SITE], ["sites.train", "sites.score", "sites.own_test"]
     return {
         "broker_url": url,
         "result_backend": url,

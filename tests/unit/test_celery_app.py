@@ -5,7 +5,7 @@ import pytest
 import celery_app
 
 
-def test_a_sites_worker_serves_one_queue_and_knows_two_tasks(monkeypatch: pytest.MonkeyPatch) -> None:
+def test_a_sites_worker_serves_one_queue_and_knows_three_tasks(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("DT_SITE", "north")
     settings = celery_app._settings()
     assert (
@@ -13,7 +13,7 @@ def test_a_sites_worker_serves_one_queue_and_knows_two_tasks(monkeypatch: pytest
         == ["site.north"]
         == [settings["task_default_queue"]]
     )
-    assert settings["include"] == ["tasks.sites.train", "tasks.sites.score"]
+    assert settings["include"] == ["tasks.sites.train", "tasks.sites.score", "tasks.sites.own_test"]
     monkeypatch.delenv("DT_SITE")
     settings = celery_app._settings()
     assert [queue.name for queue in settings["task_queues"]] == ["train", "aggregate"]
