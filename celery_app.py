@@ -5,7 +5,14 @@ import sys
 from typing import Any
 
 from celery import Celery
-from celery.signals import after_setup_logger, celeryd_init, import_modules, worker_ready, worker_shutdown
+from celery.signals import (
+    after_setup_logger,
+    celeryd_init,
+    import_modules,
+    worker_ready,
+    worker_shutdown,
+    worker_shutting_down,
+)
 from click import ClickException
 from kombu.entity import Exchange, Queue
 
@@ -13,7 +20,7 @@ from helpers.cluster.errors import ClusterError, NameTaken
 from helpers.cluster.keys import SITE_QUEUE, namespace
 from helpers.cluster.process_tuning import tune_process, without_remarks
 from helpers.cluster.worker_logging import LOG_FORMAT, quiet_logging
-from helpers.cluster.worker_pool import check_pool
+from helpers.cluster.worker_pool import check_pool, check_silent
 from helpers.cluster.worker_session import WorkerSession
 from helpers.federated.messages import AGGREGATE_QUEUE, TRAIN_QUEUE
 from helpers.global_config import Config
@@ -31,23 +38,27 @@ def _settings() -> dict[str, Any]:
     """
     try:
         config = Config.load()
+        deployment = _deployment(config) if config.DEPLOYMENT else None
     except ConfigError as error:
         raise ClickException(str(error)) from error
     url = config.REDIS_URL.get_secret_value()
     served = [TRAIN_QUEUE, AGGREGATE_QUEUE]
     known = ["train_task", "aggregate_task", "run_task", "sites.average", "sites.record", "sites.finish"]
-    if config.SITE:  # its worker serves that site alone and can do nothing else
-        served, known = [SITE_QUEUE + config.SITE], ["sites.train", "sites.score"]
-    return {
+    is_site = bool(config.SITE)
+    if is_site:  # its worker serves that site alone and can do nothing else
+        served, known = [SITE_QUEUE + config.SITE], ["sites.train", "sites.score", "sites.own_test"]
+    settings = {
         "broker_url": url,
-        "result_backend": url,
+        # A site touches no key of others: it stores no results and has no direct queue.
+        "result_backend": None if is_site else url,
         "include": [f"tasks.{name}" for name in known],
         # TensorFlow hangs after a fork, so the pool is solo also without --pool.
         "worker_pool": "solo",
         # One exchange per queue: on a shared default one, every message would go to both.
         "task_queues": [Queue(name, Exchange(name), routing_key=name) for name in served],
         "task_default_queue": served[0],
-        "worker_direct": True,
+        "worker_direct": not is_site,
+        "worker_enable_remote_control": not is_site,
         # Data only: never pickle.
         "task_serializer": "json",
         "result_serializer": "json",
@@ -64,6 +75,9 @@ def _settings() -> dict[str, Any]:
         "broker_transport_options": {
             "global_keyprefix": namespace(),
             "visibility_timeout": DAY_S,
+            # Unacknowledged messages are in keys of all workers; a site's lost order is sent again anyway.
+            "ack_emulation": not is_site,
+            "priority_steps": [0],
             "health_check_interval": 25,
             "socket_keepalive": True,
             "socket_timeout": 60,
@@ -78,6 +92,21 @@ def _settings() -> dict[str, Any]:
         "broker_connection_retry_on_startup": True,
         "broker_connection_max_retries": None,
     }
+    return settings | (_signed_messages(deployment) if deployment else {})
+
+
+def _deployment(config: Config) -> Any:
+    from helpers.sites.deployment import open_deployment  # only a deployment needs it, and cryptography
+
+    return open_deployment(config)
+
+
+def _signed_messages(deployment: Any) -> dict[str, Any]:
+    """Return the settings with which tasks are signed by the coordinator, and all else is refused."""
+    from celery.security.serialization import register_auth  # it needs cryptography
+
+    register_auth(**deployment.order_signature(), store=str(deployment.orders_certificate))
+    return {"task_serializer": "auth", "accept_content": ["auth"], "worker_enable_remote_control": False}
 
 
 app = Celery("celery_app")
@@ -118,14 +147,13 @@ def _claim_name(sender: str, options: dict[str, Any], **_: Any) -> None:
 
     try:
         check_pool(options)
-        check_messages()
         config = Config.load()
+        if config.DEPLOYMENT:
+            check_silent(options)
+        check_messages(are_signed=bool(config.DEPLOYMENT))
         if config.SITE and options.get("queues"):
             raise ConfigError(f"-Q: with DT_SITE={config.SITE} a worker serves that site alone; leave out -Q")
-        url = config.REDIS_URL.get_secret_value()
-        _session = WorkerSession(
-            sender, url, config.THREADS, config.WEIGHT_STORE, _site(config), config.GPU
-        )  # fmt: skip
+        _session = _open_session(sender, config)
         _session.begin()
     except (NameTaken, UserError) as error:
         sys.exit(f"celery worker: {error}")
@@ -134,20 +162,33 @@ def _claim_name(sender: str, options: dict[str, Any], **_: Any) -> None:
         sys.exit(error.exit_status)
 
 
-def _site(config: Config) -> dict[str, Any] | None:
-    """Return what the heartbeat shows of this site: its name and counts of its images; None without a site.
+def _open_session(name: str, config: Config) -> WorkerSession:
+    """Return the session of a worker; that of a site shows the site's name and the counts of its images.
 
     Raises:
-        UserError: the site has no prepared images.
+        UserError: a setting is wrong, or the site has no prepared images.
     """
     if not config.SITE:
-        return None
-    return {"name": config.SITE, **PreparedData.open(config.PREPROCESSED_DIR).counts()}
+        url = config.REDIS_URL.get_secret_value()
+        session = WorkerSession(name, url, config.THREADS, config.WEIGHT_STORE, gpu=config.GPU)
+        if config.DEPLOYMENT:
+            session.store = _deployment(config).sealed(session.store)
+        return session
+    from helpers.sites.site_session import SiteSession  # only a site needs it
+
+    site = {"name": config.SITE, **PreparedData.open(config.PREPROCESSED_DIR).counts()}
+    return SiteSession(name, config, site)
 
 
 @worker_ready.connect
 def _show_ready(**_: Any) -> None:
     worker_session().heartbeat.show_ready(sorted(app.amqp.queues.consume_from))
+
+
+@worker_shutting_down.connect
+def _leave(**_: Any) -> None:
+    if _session is not None:
+        _session.leave()
 
 
 @worker_shutdown.connect

@@ -1,5 +1,6 @@
 """Parts of a training that depend on its settings: what runs its rounds, and what chooses their clients."""
 
+import uuid
 from typing import Any
 
 from celery_app import app
@@ -7,6 +8,8 @@ from helpers.cluster.absent_clients import RoundTerms
 from helpers.cluster.advice import HOW_TO_START_AT_SITES
 from helpers.cluster.chord_executor import ChordExecutor
 from helpers.cluster.job_board import JobBoard
+from helpers.cluster.mailbox import SiteBoard, Verify, any_signature
+from helpers.cluster.run_workers import SiteWorkers
 from helpers.cluster.site_executor import SiteExecutor
 from helpers.cluster.supervision import Supervisor
 from helpers.cluster.versions import origin_here
@@ -20,13 +23,27 @@ from preprocessing.feed.prepared_data import PreparedData
 Cohorts = CohortChooser | SiteChooser
 
 
+def make_board(config: Config, client: Any, run: str, observer: Observer) -> JobBoard:
+    """Return the job board of a new session of a run; where clients are sites, they reply by mail."""
+    session = uuid.uuid4().hex[:12]
+    if config.DATA_AT == "sites":
+        verify: Verify = any_signature
+        if config.DEPLOYMENT:
+            from helpers.sites.deployment import open_deployment
+
+            verify = open_deployment(config).verify
+        return SiteBoard(client, run, session, notice=observer.notice, verify=verify)
+    return JobBoard(client, run, session)
+
+
 def make_executor(
     config: Config, client: Any, board: JobBoard, facts: dict[str, Any], observer: Observer
 ) -> ChordExecutor:
     """Return what runs the rounds: the executor of the run's kind of clients, with its supervisor."""
     kind = SiteExecutor if config.DATA_AT == "sites" else ChordExecutor
     supervisor = Supervisor(client, board, config.WORKER_TIMEOUT_S, observer.notice)
-    if config.DATA_AT == "sites":
+    if isinstance(board, SiteBoard):
+        supervisor.workers = SiteWorkers(client, observer.notice, board)
         supervisor.how_to_start = HOW_TO_START_AT_SITES
     task_deadline_s = max(config.ROUND_DEADLINE_S, config.WORKER_TIMEOUT_S)
     terms = RoundTerms(config.ROUND_DEADLINE_S, config.MIN_CLIENTS, task_deadline_s)

@@ -28,6 +28,7 @@ from helpers.settings.types import (
     NameList,
     Pair,
     PretrainedName,
+    ShareScores,
     StrategyName,
     ThresholdRule,
 )
@@ -332,6 +333,12 @@ class Config(DerivedSettings):
         "Where the images are: the same at every worker (`shared`), or different ones at each site, which "
         "is then a client and never sends images (`sites`, docs/sites.md).",
     )
+    LOCAL_MODELS: bool = setting(
+        False,
+        "With `DATA_AT=sites`: whether each site compares the global model with two that it trains itself: "
+        "the global one fine-tuned, and one alone in the same number of rounds (`sites.csv`). `--compare` "
+        "sets it.",
+    )
     CLASS_NAMES: ClassNames = setting(
         (),
         'Class names in order of the labels, such as `normal,benign,malignant`, or `["a, b", "c"]` if names '
@@ -440,9 +447,22 @@ class Config(DerivedSettings):
         local=True,
         pattern=r"^([A-Za-z0-9][A-Za-z0-9._-]{0,39})?$",  # as SITE_NAME of helpers.federated.sites.site
     )
-    SHARE_SCORES: bool = setting(
-        True,
-        "Whether this site shares the label and score of each validation and test image. Otherwise it shares "
-        "only counts and sums.",
+    SITE_DIR: Path = setting(
+        Path("sites"),
+        "Folder of what a site keeps for itself, in a subfolder by its name: policy (site.toml), approvals "
+        "and audit log.",
+        local=True,
+    )
+    DEPLOYMENT: str = setting(
+        "",
+        "Folder that `python run.py provision` wrote for this machine: its keys and certificates "
+        "(docs/provisioning.md). With it, orders and replies are signed, and what sites store is sealed.",
+        local=True,
+    )
+    SHARE_SCORES: ShareScores = setting(
+        "counts",
+        "What this site shares of the scores of its validation and test images, in addition to sums: counts "
+        "by bins of the score and class (`counts`), label and rounded score of each image (`pairs`), or "
+        "nothing (`none`).",
         local=True,
     )

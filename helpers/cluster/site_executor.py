@@ -1,13 +1,16 @@
 """Runs rounds whose clients are sites: they alone can evaluate the average, so a round has two more steps."""
 
 import time
+from collections.abc import Sequence
+from dataclasses import replace
 from typing import Any
 
-from helpers.cluster.answers import check_offer, check_test, read_round, reading_answer
+from helpers.cluster.answers import check_offer, check_test, chosen_threshold, read_round, reading_answer
 from helpers.cluster.chord_executor import ChordExecutor
 from helpers.cluster.jobs import Deadline, Job
+from helpers.cluster.site_dispatch import SiteDispatcher
 from helpers.cluster.worker_status import Workers
-from helpers.evaluation.threshold_rule import without_choice
+from helpers.evaluation.threshold_rule import WITHOUT_CHOICE
 from helpers.federated.cohort import Cohort
 from helpers.federated.messages import Reference, RoundOrder, States, TrainOrder
 from helpers.federated.results import RoundResult, RunState
@@ -19,12 +22,16 @@ from helpers.federated.sites.messages import (
     ScoreOrder,
     ScoreReply,
     SiteRoundOrder,
+    SiteTestOrder,
     SiteTrainOrder,
 )  # fmt: skip
 
 
 class SiteExecutor(ChordExecutor):
     """Sends the orders of a run of sites and waits for their answers; arguments as for `ChordExecutor`."""
+
+    has_chord = False  # the site that finishes last would read all replies and send the aggregation
+    dispatcher = SiteDispatcher
 
     def wait_for_workers(self, lacking: Any) -> Workers:
         """Return the status of the live workers, once nothing is lacking; see
@@ -41,11 +48,12 @@ class SiteExecutor(ChordExecutor):
         offered = self._dispatcher.run_order(OfferOrder(**self._facts, attempt=0), check_offer)
         order = FinishSitesOrder(
             **self._facts, attempt=0, round=offered["round"], clients=cohort.clients, sites=cohort.sites,
-            scores={},
+            scores={}, threshold=WITHOUT_CHOICE,
         )  # fmt: skip
-        threshold = without_choice(self._facts["settings"]["THRESHOLD"])
-        for split in ("val",) if self._facts["data_digest"] else ("val", "test"):
-            order.scores[split] = self._scores(order, split, offered["weights"], threshold)
+        order.scores["val"] = self._scores(order, "val", offered["weights"])
+        order = replace(order, threshold=chosen_threshold(order))
+        if not self._facts["data_digest"]:
+            order.scores["test"] = self._test(order, offered)
         answer = self._dispatcher.run_order(order, check_test)
         with reading_answer(order):
             notes = [str(note) for note in answer["notes"]]
@@ -75,12 +83,21 @@ class SiteExecutor(ChordExecutor):
             self._supervisor.notice(f"round {order.round}: {reason}")
         return result
 
+    def _test(self, order: FinishSitesOrder, offered: dict[str, Any]) -> list[dict[str, Any]]:
+        """Have the sites test models; those that they train take as long as all rounds, and some more."""
+        initial, settings = offered["initial"], self._facts["settings"]
+        orders = SiteTestOrder.for_all(order, "test", offered["weights"], order.threshold, initial=initial)
+        return self._ask(orders, 1 if initial is None else 4 + settings["EPOCHS"])
+
     def _scores(
-        self, order: SiteRoundOrder | FinishSitesOrder, split: str, weights: Any, threshold: float = 0.5
+        self, order: SiteRoundOrder | FinishSitesOrder, split: str, weights: Any
     ) -> list[dict[str, Any]]:
+        """Have the sites score a model."""
+        return self._ask(ScoreOrder.for_all(order, split, weights, WITHOUT_CHOICE))
+
+    def _ask(self, orders: Sequence[ScoreOrder], deadlines: int = 1) -> list[dict[str, Any]]:
         """Return the sites' ScoreReply messages in order; missing ones say so."""
-        orders = ScoreOrder.for_all(order, split, weights, threshold)
-        deadline = Deadline(time.monotonic() + self._terms.deadline_s, self._mark_score_missing)
+        deadline = Deadline(time.monotonic() + self._terms.deadline_s * deadlines, self._mark_score_missing)
         return self._dispatcher.run_orders(orders, self._mark_score_failed, deadline)
 
     def _mark_score_failed(self, job: Job, error: str) -> None:

@@ -26,7 +26,7 @@ class RedisStore:
         self._client = client
 
     def put(self, key: str, data: Buffers) -> None:
-        unfinished = f"dt:unfinished:{secrets.token_hex(8)}"
+        unfinished = f"{key}:unfinished:{secrets.token_hex(8)}"
         try:
             with self._client.pipeline(transaction=False) as pipeline:
                 for number, piece in enumerate(pieces(data)):
@@ -65,7 +65,7 @@ class RedisStore:
             pipeline.hlen(key)
             for number in range(most):
                 pipeline.hstrlen(key, str(number))
-            pipeline.expire(key, LIFETIME_S)
+            self._renew(pipeline, key)
             count, *lengths, _ = _answers(pipeline)
         if count == 0:
             raise StoreError(
@@ -75,6 +75,9 @@ class RedisStore:
         if count > most or sum(lengths) > limit:
             raise StoreError(f"{key}: more bytes than the {limit} expected")
         return lengths[:count]
+
+    def _renew(self, pipeline: Pipeline, key: str) -> None:
+        pipeline.expire(key, LIFETIME_S)
 
     def delete(self, keys: Sequence[str]) -> None:
         if not keys:
@@ -86,6 +89,13 @@ class RedisStore:
 
     def delete_others(self, prefix: str, own: str) -> None:
         """Do nothing: the orchestrator has deleted them when it took the run over."""
+
+
+class ReadersStore(RedisStore):
+    """Weight store of a user who may only read what others stored, and so does not renew its time to live."""
+
+    def _renew(self, pipeline: Pipeline, key: str) -> None:
+        pipeline.exists(key)
 
 
 def _answers(pipeline: Pipeline) -> list[Any]:

@@ -23,7 +23,27 @@ class SiteRoundOrder(RoundOrder):
 
 
 @dataclass(frozen=True)
-class SiteTrainOrder(TrainOrder):
+class SiteOrder(Order):
+    """Base of what is asked of a site.
+
+    Attributes:
+        serial: larger than that of every earlier order of the run to the site.
+        expires_at: when the site refuses it, seconds since the epoch.
+    """
+
+    serial: int = field(default=0, kw_only=True)
+    expires_at: float = field(default=0.0, kw_only=True)
+
+    @classmethod
+    def from_message(cls, data: Any) -> Self:
+        order = super().from_message(data)
+        if type(order.serial) is not int or type(order.expires_at) not in (float, int):
+            raise MessageError(f"{cls.__name__}: serial or expires_at is not a number")
+        return order
+
+
+@dataclass(frozen=True)
+class SiteTrainOrder(TrainOrder, SiteOrder):
     """Train a site on its own images."""
 
     task = "tasks.train_site"
@@ -37,7 +57,7 @@ class SiteTrainOrder(TrainOrder):
 
 
 @dataclass(frozen=True)
-class ScoreOrder(Order):
+class ScoreOrder(SiteOrder):
     """Score the global weights on a site's own images.
 
     Attributes:
@@ -59,13 +79,18 @@ class ScoreOrder(Order):
 
     @classmethod
     def for_all(
-        cls, order: "SiteRoundOrder | FinishSitesOrder", split: str, weights: dict[str, Any], threshold: float
-    ) -> "list[ScoreOrder]":
+        cls,
+        order: "SiteRoundOrder | FinishSitesOrder",
+        split: str,
+        weights: dict[str, Any],
+        threshold: float,
+        **more: Any,
+    ) -> list[Self]:
         """Make an order for each of the order's clients; it does not name the other sites."""
         return [
             cls(
                 order.run, order.session, order.settings, order.sites[client]["data_digest"], order.versions,
-                0, order.round, client, split, weights, threshold, site=order.sites[client]["name"],
+                0, order.round, client, split, weights, threshold, site=order.sites[client]["name"], **more,
             )
             for client in order.clients
         ]  # fmt: skip
@@ -89,6 +114,19 @@ class ScoreOrder(Order):
 
 
 @dataclass(frozen=True)
+class SiteTestOrder(ScoreOrder):
+    """Test the global model at a site and, with LOCAL_MODELS, two that are trained there.
+
+    Attributes:
+        initial: Reference of the run's initial weights, as a message; None without LOCAL_MODELS.
+    """
+
+    task = "tasks.test_site"
+
+    initial: dict[str, Any] | None = field(kw_only=True)
+
+
+@dataclass(frozen=True)
 class ScoreReply(Message):
     """The outcome of scoring the global weights on a site's images.
 
@@ -97,6 +135,7 @@ class ScoreReply(Message):
         tally: counts and sums, see `helpers.evaluation.tallies`; None unless ok.
         scores: Reference of labels, scores and patients' numbers, as a message; None if they stay at the
             site.
+        models: rows of test.csv of the models of a `SiteTestOrder`; None for other orders.
     """
 
     round: int
@@ -107,6 +146,7 @@ class ScoreReply(Message):
     error: str | None = None
     tally: dict[str, Any] | None = None
     scores: dict[str, Any] | None = None
+    models: list[dict[str, Any]] | None = None
 
     @classmethod
     def read(cls, round_number: int, client: int, message: Any) -> "ScoreReply":
@@ -173,6 +213,7 @@ class FinishSitesOrder(Order):
         sites: Site messages of all, by id.
         scores: by split, ScoreReply messages, one for each of `clients`; without `test` where the run has its
             own test set.
+        threshold: of two classes, chosen by the sites' counts of validation.
     """
 
     task = "tasks.finish_sites"
@@ -181,6 +222,7 @@ class FinishSitesOrder(Order):
     clients: list[int]
     sites: list[dict[str, Any]]
     scores: dict[str, list[Any]]
+    threshold: float
 
     @property
     def job(self) -> str:
