@@ -5,7 +5,14 @@ import sys
 from typing import Any
 
 from celery import Celery
-from celery.signals import after_setup_logger, celeryd_init, import_modules, worker_ready, worker_shutdown
+from celery.signals import (
+    after_setup_logger,
+    celeryd_init,
+    import_modules,
+    worker_ready,
+    worker_shutdown,
+    worker_shutting_down,
+)
 from click import ClickException
 from kombu.entity import Exchange, Queue
 
@@ -39,7 +46,7 @@ def _settings() -> dict[str, Any]:
     known = ["train_task", "aggregate_task", "run_task", "sites.average", "sites.record", "sites.finish"]
     is_site = bool(config.SITE)
     if is_site:  # its worker serves that site alone and can do nothing else
-        served, known = [SITE_QUEUE + config.SITE], ["sites.train", "sites.score"]
+        served, known = [SITE_QUEUE + config.SITE], ["sites.train", "sites.score", "sites.own_test"]
     settings = {
         "broker_url": url,
         # A site touches no key of others: it stores no results and has no direct queue.
@@ -176,6 +183,12 @@ def _open_session(name: str, config: Config) -> WorkerSession:
 @worker_ready.connect
 def _show_ready(**_: Any) -> None:
     worker_session().heartbeat.show_ready(sorted(app.amqp.queues.consume_from))
+
+
+@worker_shutting_down.connect
+def _leave(**_: Any) -> None:
+    if _session is not None:
+        _session.leave()
 
 
 @worker_shutdown.connect

@@ -2,11 +2,16 @@
 
 import functools
 import json
+import signal
+import threading
+import time
 from collections.abc import Callable
 from datetime import timedelta
+from functools import partial
 from pathlib import Path
 from typing import Any
 
+from helpers.cluster import keys
 from helpers.cluster.job_board import JobBoard
 from helpers.cluster.mailbox import Mailbox
 from helpers.cluster.worker_session import AnyOrder, WorkerSession
@@ -21,6 +26,12 @@ from helpers.weight_store.redis_store import ReadersStore
 from helpers.weight_store.store import WeightStore
 
 HOUR = timedelta(hours=1)
+LEAVE = "leave"
+"""File in the site's folder that asks its workers to end."""
+
+
+class SiteLeft(Exception):
+    """An order that was not finished, because the site leaves."""
 
 
 class SiteSession(WorkerSession):
@@ -54,6 +65,33 @@ class SiteSession(WorkerSession):
         self.store: CountingStore = CountingStore(store)
         self._description = site
         self._is_running = False
+        self._is_leaving = False
+        self._folder = folder
+
+    def begin(self) -> None:
+        super().begin()
+        (self._folder / LEAVE).unlink(missing_ok=True)
+        self.client.delete(keys.left(self.site))
+        threading.Thread(target=self._wait_for_leave, name="leave", daemon=True).start()
+
+    def _wait_for_leave(self) -> None:
+        """End this process, as SIGTERM does, when `run.py leave` asks for it."""
+        while not (self._folder / LEAVE).exists():
+            time.sleep(1)
+        signal.raise_signal(signal.SIGTERM)
+
+    def leave(self) -> None:
+        """Announce that the site leaves; a training stops within a second, and its update does not count.
+
+        A signal handler calls this, so Redis is asked in a thread.
+        """
+        self._is_leaving = True
+        announce = partial(self.client.set, keys.left(self.site), 1, ex=keys.LIFETIME_S)
+        threading.Thread(target=announce, name="leave").start()
+
+    def still_expects(self, order: Order) -> bool:
+        """Return whether an answer to the order would be accepted; nothing is done any more while leaving."""
+        return not self._is_leaving and super().still_expects(order)
 
     def run_order(
         self, kind: type[AnyOrder], message: Any, do: Callable[[AnyOrder], dict[str, Any]]
@@ -86,6 +124,10 @@ class SiteSession(WorkerSession):
         if served >= most:
             raise OrderRefused(f"{served} orders in the past hour: {FILE} has orders_per_hour = {most}")
 
+    def results_folder(self, run: str) -> Path | None:
+        """Return where this site keeps its results of a run; None if its policy does not say so."""
+        return self._folder / "runs" / run if self.policy.keep_models else None
+
     def check_early_stop(self, num_images: int) -> None:
         """Refuse the update of a training that stopped early, if the site's policy does not allow it."""
         self.policy.check_early_stop(num_images, sum(self._description["train"]))
@@ -101,6 +143,8 @@ class SiteSession(WorkerSession):
         )  # fmt: skip
 
     def _fail(self, board: JobBoard, order: Order, error: Exception) -> None:
+        if self._is_leaving:
+            error = SiteLeft("the site leaves")
         super()._fail(board, order, error)
         is_refused = isinstance(error, OrderRefused) or not self._is_running
         self.record(order, f"{REFUSED if is_refused else FAILED}: {error}")

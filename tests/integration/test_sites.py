@@ -7,6 +7,7 @@ import re
 import signal
 import subprocess
 import sys
+import time
 from collections.abc import Iterator
 
 import numpy as np
@@ -17,6 +18,7 @@ from helpers.cluster.heartbeat import live_workers
 from helpers.cluster.versions import ROOT
 from helpers.evaluation.tallies import MEAN
 from helpers.launcher.worker_processes import WorkerProcesses
+from helpers.sites.audit import AuditLog
 from tests.integration.conftest import Cluster, places, running_cluster, write_images
 from tests.integration.test_client_state import assert_same_runs
 
@@ -35,6 +37,9 @@ def apart(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Cluster]:
             prepare = [sys.executable, "preprocessing/load_and_create_dataset.py"]
             prepare += ["--input-shape", "16,16", "--validation-fraction", "0.3"]
             own = cluster.environment | places(folder / name)
+            if name == "west":
+                (folder / "west/sites/west").mkdir(parents=True)
+                (folder / "west/sites/west/site.toml").write_text("keep_models = true\n")
             subprocess.run(prepare, cwd=ROOT, env=own, check=True, capture_output=True)
             cluster.add_workers(1, **places(folder / name), DT_SITE=name, DT_SHARE_SCORES="pairs")
         yield cluster
@@ -151,6 +156,48 @@ def test_a_site_leaves_and_comes_back_and_keeps_its_scores(apart: Cluster) -> No
     card = (apart.folder / "models/leaving/model_card.md").read_text()
     assert f"The ROC-AUC is the {MEAN}." in card
     assert not any(name in card for name in SITES)
+
+
+def test_each_site_sees_whether_joining_was_worth_it(apart: Cluster) -> None:
+    done = apart.train("--run", "worth", "--epochs", "2", "--compare", *SETTINGS)
+    assert done.returncode == 0, done.stdout + done.stderr
+    table = apart.table("worth", "sites.csv")
+    rows = [(model, site) for site in SITES for model in ("global", "fine-tuned", "local")]
+    assert list(zip(table["model"], table["site"], strict=True)) == rows
+    assert table["num_examples"].tolist() == [round(0.3 * SITES[site]) for _, site in rows]
+    assert (table["roc_auc_low"] <= table["roc_auc"]).all()
+    assert (table["roc_auc"] <= table["roc_auc_high"]).all()
+    test = apart.table("worth", "test.csv").iloc[0]
+    of_run = table[table["model"] == "global"]
+    correct = (of_run["accuracy"] * of_run["num_examples"]).sum()
+    assert correct == pytest.approx(test["accuracy"] * test["num_examples"], abs=0.02)
+    page = (apart.folder / "metrics/worth/report.html").read_text()
+    assert "Was it worth joining?" in page
+    kept = apart.folder / "west/sites/west/runs/worth"
+    names = sorted(path.name for path in kept.iterdir())
+    assert names == ["fine-tuned.keras", "global.keras", "local.keras", "test.csv"]
+    assert not (apart.folder / "north/sites/north/runs").exists()
+
+
+def test_a_site_that_leaves_is_not_waited_for(apart: Cluster) -> None:
+    patient = (*SETTINGS, "--worker-timeout-s", "200", "--local-epochs", "40")
+    training = apart.start_training("--run", "left", "--epochs", "2", *patient)
+    try:
+        apart.wait_for_task("train:1:1")
+        own = ["--site", "south", "--site-dir", str(apart.folder / "south/sites")]
+        began = time.monotonic()
+        subprocess.run([sys.executable, "run.py", "leave", *own], cwd=ROOT, check=True, capture_output=True)
+        output, errors = training.communicate(timeout=150)
+        assert time.monotonic() - began < 150
+    finally:
+        training.kill()
+    assert training.returncode == 0, output + errors
+    assert "site south has left" in " ".join(output.split())
+    clients = apart.table("left", "clients.csv")
+    assert clients["status"].tolist() == ["ok", "failed", "ok", "ok", "ok"]
+    entries = AuditLog(apart.folder / "south/sites/south").entries()
+    assert entries[-1]["decision"] == "failed: the site leaves"
+    apart.add_workers(1, **places(apart.folder / "south"), DT_SITE="south", DT_SHARE_SCORES="pairs")
 
 
 @contextlib.contextmanager
