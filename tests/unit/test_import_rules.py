@@ -64,6 +64,7 @@ LIBRARY_USERS = {
     "redis": ("helpers.weight_store", "helpers.cluster", "helpers.launcher"),
     "celery": CELERY_USERS,
     "kombu": CELERY_USERS,
+    "Crypto": ("helpers.secure_aggregation",),
 }
 # Modules that may import the standard library and these, nothing else from outside the project.
 ONLY_LIBRARIES = {
