@@ -122,10 +122,7 @@ def _claim_name(sender: str, options: dict[str, Any], **_: Any) -> None:
         config = Config.load()
         if config.SITE and options.get("queues"):
             raise ConfigError(f"-Q: with DT_SITE={config.SITE} a worker serves that site alone; leave out -Q")
-        url = config.REDIS_URL.get_secret_value()
-        _session = WorkerSession(
-            sender, url, config.THREADS, config.WEIGHT_STORE, _site(config), config.GPU
-        )  # fmt: skip
+        _session = _open_session(sender, config)
         _session.begin()
     except (NameTaken, UserError) as error:
         sys.exit(f"celery worker: {error}")
@@ -134,15 +131,19 @@ def _claim_name(sender: str, options: dict[str, Any], **_: Any) -> None:
         sys.exit(error.exit_status)
 
 
-def _site(config: Config) -> dict[str, Any] | None:
-    """Return what the heartbeat shows of this site: its name and counts of its images; None without a site.
+def _open_session(name: str, config: Config) -> WorkerSession:
+    """Return the session of a worker; that of a site shows the site's name and the counts of its images.
 
     Raises:
-        UserError: the site has no prepared images.
+        UserError: a setting is wrong, or the site has no prepared images.
     """
     if not config.SITE:
-        return None
-    return {"name": config.SITE, **PreparedData.open(config.PREPROCESSED_DIR).counts()}
+        url = config.REDIS_URL.get_secret_value()
+        return WorkerSession(name, url, config.THREADS, config.WEIGHT_STORE, gpu=config.GPU)
+    from helpers.sites.site_session import SiteSession  # only a site needs it
+
+    site = {"name": config.SITE, **PreparedData.open(config.PREPROCESSED_DIR).counts()}
+    return SiteSession(name, config, site)
 
 
 @worker_ready.connect

@@ -39,6 +39,8 @@ COMMANDS = {
     "export": "write a model as SavedModel or ONNX, checked against Keras",
     "runs": "list all runs, best first",
     "compare": "compare runs: metrics in the terminal, curves in a page",
+    "approve": "at a site: show what a run asks for, and approve it",
+    "audit": "at a site: list the orders received, and what became of them",
     "models": "list the networks: size, cost of a round, speed on this machine",
 }
 """The commands, each with one line. All but `setup` and `test` are in commands/NAME.py."""

@@ -440,6 +440,12 @@ class Config(DerivedSettings):
         local=True,
         pattern=r"^([A-Za-z0-9][A-Za-z0-9._-]{0,39})?$",  # as SITE_NAME of helpers.federated.sites.site
     )
+    SITE_DIR: Path = setting(
+        Path("sites"),
+        "Folder of what a site keeps for itself, in a subfolder by its name: policy (site.toml), approvals and "
+        "audit log.",
+        local=True,
+    )
     SHARE_SCORES: bool = setting(
         True,
         "Whether this site shares the label and score of each validation and test image. Otherwise it shares "

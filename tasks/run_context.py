@@ -192,7 +192,7 @@ class StopCondition:
         self.num_batches = num_batches
         self._order = order
         self._clock = clock
-        self._partial_counts = config.PARTIAL_UPDATES
+        self._config = config
         self._session = worker_session()
         time_left = config.ROUND_DEADLINE_S - clock.started_at
         reserve = min(time_left / 2, max(RESERVE * time_left, LEAST_RESERVE_S))
@@ -211,8 +211,10 @@ class StopCondition:
 
         Raises:
             StoppedError: the round was closed, or partial updates do not count.
+            OrderRefused: the site's policy does not allow it.
         """
         if self._closed:
             raise StoppedError("the round was closed before the training ended")
-        if not self._partial_counts:
+        if not self._config.PARTIAL_UPDATES:
             raise StoppedError(f"only {num_batches} of {self.num_batches} batches before the deadline")
+        self._session.check_early_stop(num_batches * self._config.TRAIN_BATCH_SIZE)

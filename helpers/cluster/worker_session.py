@@ -137,6 +137,9 @@ class WorkerSession:
             here, there = (f"site {name}" if name else "no site" for name in (self.site, order.site))
             raise MessageError(f"{self.name} serves {here}, the order is for {there}")
 
+    def check_early_stop(self, num_images: int) -> None:
+        """Accept the update of a training that stopped early, after this many images; a site may not."""
+
     def still_expects(self, order: Order) -> bool:
         """Return whether an answer to the order would be accepted; True while Redis does not answer."""
         try:

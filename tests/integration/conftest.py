@@ -156,6 +156,7 @@ def places(folder: Path) -> dict[str, str]:
         "DT_PREPROCESSED_DIR": str(folder / "preprocessed"),
         "DT_METRICS_DIR": str(folder / "metrics"),
         "DT_MODELS_DIR": str(folder / "models"),
+        "DT_SITE_DIR": str(folder / "sites"),
     }
 
 

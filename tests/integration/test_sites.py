@@ -102,7 +102,7 @@ def test_nothing_of_an_image_leaves_a_site_and_nothing_of_the_run_lies_there(apa
     assert b'"job": "train:1:1"' in written  # in a message
     for name in SITES:
         folder = apart.folder / name
-        assert sorted(path.name for path in folder.iterdir()) == ["images", "preprocessed"]
+        assert sorted(path.name for path in folder.iterdir()) == ["images", "preprocessed", "sites"]
         images = np.load(folder / "preprocessed/x_train.npy")
         assert all(image.tobytes()[:48] not in written for image in images)
         assert all(file.name.encode() not in written for file in (folder / "images").rglob("*.png"))

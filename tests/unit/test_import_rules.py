@@ -30,6 +30,7 @@ MAY_IMPORT = {
         "helpers.settings",
         "helpers.cluster",
         "helpers.federated.messages",
+        "helpers.sites",
         "preprocessing.feed.prepared_data",
     ),
     "tasks": ("tasks", "celery_app", "helpers", "preprocessing"),
@@ -83,6 +84,7 @@ ONLY_USED_BY = {
     "studies": (),
     "helpers.launcher": ("run", "distributed_training_index", "commands", "benchmarks", "studies"),
     "tasks.sites": (),
+    "helpers.sites": ("celery_app", "commands"),
 }
 
 Sources = Mapping[str, str]

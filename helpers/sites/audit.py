@@ -1,0 +1,97 @@
+"""Audit log of a site: one line of JSON per order, only ever appended to."""
+
+import hashlib
+import itertools
+import json
+import os
+from collections.abc import Sequence
+from datetime import UTC, datetime, timedelta
+from pathlib import Path
+from typing import Any
+
+from helpers.federated.messages import Order
+from helpers.weight_store.codec import Buffers, Digest
+from helpers.weight_store.store import WeightStore
+
+FILE = "audit.jsonl"
+COLUMNS = ("time", "sender", "run", "job", "attempt", "settings", "decision", "bytes_out")
+"""Fields of an entry; of an order that cannot be read, only `time` and `decision`."""
+DONE, FAILED, REFUSED = "done", "failed", "refused"
+"""Decisions; a reason follows the last two."""
+LONGEST = 500
+"""Longest text of an entry, letters: senders choose it."""
+
+
+class CountingStore:
+    """A weight store that counts the bytes put into it.
+
+    Args:
+        store: does the work.
+    """
+
+    def __init__(self, store: WeightStore) -> None:
+        self._store = store
+        self.bytes_out = 0
+
+    def put(self, key: str, data: Buffers) -> None:
+        self.bytes_out += sum(map(len, data))
+        self._store.put(key, data)
+
+    def get(self, key: str, limit: int, digest: Digest | None = None) -> bytes | memoryview:
+        return self._store.get(key, limit, digest)
+
+    def delete(self, keys: Sequence[str]) -> None:
+        self._store.delete(keys)
+
+
+class AuditLog:
+    """The log of a site.
+
+    Args:
+        folder: of the site's own files; it is made with the first entry.
+    """
+
+    def __init__(self, folder: Path) -> None:
+        self.file = folder / FILE
+
+    def append(self, entry: dict[str, Any]) -> None:
+        """Append an entry and wait until it is on disk.
+
+        Raises:
+            OSError: it cannot be written.
+        """
+        timed = {"time": _text(datetime.now(UTC)), **entry}
+        line = json.dumps({name: _cut(value) for name, value in timed.items()}) + "\n"
+        self.file.parent.mkdir(parents=True, exist_ok=True)
+        handle = os.open(self.file, os.O_WRONLY | os.O_APPEND | os.O_CREAT, 0o600)
+        try:
+            os.write(handle, line.encode())
+            os.fsync(handle)
+        finally:
+            os.close(handle)
+
+    def entries(self) -> list[dict[str, Any]]:
+        """Return the entries so far, oldest first; a line that a crash cut off is left out."""
+        if not self.file.exists():
+            return []
+        lines = self.file.read_text(encoding="utf-8").splitlines()
+        return [json.loads(line) for line in lines if line.endswith("}")]
+
+    def count_served(self, period: timedelta) -> int:
+        """Return how many orders the site has carried out in a period until now, also without success."""
+        since = _text(datetime.now(UTC) - period)
+        recent = itertools.takewhile(lambda entry: entry["time"] >= since, reversed(self.entries()))
+        return sum(not entry["decision"].startswith(REFUSED) for entry in recent)
+
+
+def settings_digest(order: Order) -> str:
+    """Return 12 hex digits that stand for the settings of an order: equal ones have equal digits."""
+    return hashlib.sha256(json.dumps(order.settings, sort_keys=True).encode()).hexdigest()[:12]
+
+
+def _text(time: datetime) -> str:
+    return time.strftime("%Y-%m-%dT%H:%M:%SZ")
+
+
+def _cut(value: Any) -> Any:
+    return value[:LONGEST] if isinstance(value, str) else value

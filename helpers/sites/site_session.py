@@ -1,0 +1,98 @@
+"""The session of a site's worker: it checks every order by the site's own rules and records each decision."""
+
+import json
+from collections.abc import Callable
+from datetime import timedelta
+from pathlib import Path
+from typing import Any
+
+from helpers.cluster.job_board import JobBoard
+from helpers.cluster.worker_session import AnyOrder, WorkerSession
+from helpers.federated.messages import MessageError, Order
+from helpers.global_config import Config
+from helpers.sites.approvals import Approvals
+from helpers.sites.audit import DONE, FAILED, REFUSED, AuditLog, CountingStore, settings_digest
+from helpers.sites.policy import FILE, OrderRefused, Policy
+
+HOUR = timedelta(hours=1)
+
+
+class SiteSession(WorkerSession):
+    """A worker session of a site.
+
+    Args:
+        name: the worker's node name.
+        config: settings of this machine.
+        site: description of the site for the heartbeat.
+
+    Raises:
+        ConfigError: the site's policy or the folder of weights cannot be used.
+    """
+
+    def __init__(self, name: str, config: Config, site: dict[str, Any]) -> None:
+        url = config.REDIS_URL.get_secret_value()
+        super().__init__(name, url, config.THREADS, config.WEIGHT_STORE, site, config.GPU)
+        folder = own_folder(config)
+        self.policy = Policy.load(folder)
+        self.approvals = Approvals(folder)
+        self.audit = AuditLog(folder)
+        self.store: CountingStore = CountingStore(self.store)
+        self._description = site
+        self._is_running = False
+
+    def run_order(
+        self, kind: type[AnyOrder], message: Any, do: Callable[[AnyOrder], dict[str, Any]]
+    ) -> dict[str, Any] | None:
+        """Run an order as `WorkerSession.run_order`, if `check` allows it."""
+
+        def do_if_allowed(order: AnyOrder) -> dict[str, Any]:
+            self.check(order)
+            self._is_running = True
+            answer = do(order)
+            self.store.bytes_out += len(json.dumps(answer))
+            self.record(order, DONE)
+            return answer
+
+        self.store.bytes_out, self._is_running = 0, False
+        return super().run_order(kind, message, do_if_allowed)
+
+    def check(self, order: Order) -> None:
+        """Refuse an order that the site does not allow.
+
+        Raises:
+            OrderRefused: naming the rule.
+        """
+        self.policy.check(order, self._description)
+        if self.policy.needs_approval:
+            self.approvals.check(order)
+        served, most = self.audit.count_served(HOUR), self.policy.orders_per_hour
+        if served >= most:
+            raise OrderRefused(f"{served} orders in the past hour: {FILE} has orders_per_hour = {most}")
+
+    def check_early_stop(self, num_images: int) -> None:
+        """Refuse the update of a training that stopped early, if the site's policy does not allow it."""
+        self.policy.check_early_stop(num_images, sum(self._description["train"]))
+
+    def record(self, order: Order, decision: str) -> None:
+        """Record in the audit log what became of an order, before its answer leaves."""
+        self.audit.append(
+            {
+                "sender": order.origin, "run": order.run, "job": order.job, "attempt": order.attempt,
+                "settings": settings_digest(order), "decision": decision,
+                "bytes_out": self.store.bytes_out,
+            }
+        )  # fmt: skip
+
+    def _fail(self, board: JobBoard, order: Order, error: Exception) -> None:
+        super()._fail(board, order, error)
+        is_refused = isinstance(error, OrderRefused) or not self._is_running
+        self.record(order, f"{REFUSED if is_refused else FAILED}: {error}")
+
+    def _refuse(self, message: Any, error: MessageError) -> None:
+        super()._refuse(message, error)
+        self.audit.append({"decision": f"{REFUSED}: not understood: {error}"})
+
+
+def own_folder(config: Config) -> Path:
+    """Return the folder of a site's own files: policy, approvals and audit log."""
+    return config.SITE_DIR / config.SITE

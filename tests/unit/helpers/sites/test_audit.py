@@ -1,0 +1,41 @@
+"""The audit log of a site."""
+
+import stat
+from pathlib import Path
+
+from helpers.sites.audit import LONGEST, AuditLog, CountingStore
+from helpers.weight_store.store import MemoryStore
+
+
+def test_entries_come_back_in_order_with_their_time(tmp_path: Path) -> None:
+    log = AuditLog(tmp_path / "sites/north")
+    assert log.entries() == []
+    log.append({"run": "a", "bytes_out": 3})
+    AuditLog(tmp_path / "sites/north").append({"run": "b"})
+    assert [entry["run"] for entry in log.entries()] == ["a", "b"]
+    assert all(entry["time"].endswith("Z") for entry in log.entries())
+    assert stat.S_IMODE(log.file.stat().st_mode) == 0o600
+
+
+def test_what_a_sender_chose_stays_in_one_line_of_bounded_length(tmp_path: Path) -> None:
+    log = AuditLog(tmp_path)
+    log.append({"sender": 'x\n{"run": "forged"}' * 1000})
+    assert len(log.file.read_text().splitlines()) == 1
+    assert len(log.entries()[0]["sender"]) == LONGEST
+
+
+def test_a_line_that_a_crash_cut_off_is_left_out(tmp_path: Path) -> None:
+    log = AuditLog(tmp_path)
+    log.append({"run": "a"})
+    with log.file.open("a") as file:
+        file.write('{"run": "b')
+    assert [entry["run"] for entry in log.entries()] == ["a"]
+
+
+def test_the_store_counts_what_is_put_into_it() -> None:
+    inner = MemoryStore()
+    store = CountingStore(inner)
+    store.put("key", [b"abc", b"de"])
+    assert (store.bytes_out, store.get("key", 10)) == (5, b"abcde")
+    store.delete(["key"])
+    assert inner.blobs == {}

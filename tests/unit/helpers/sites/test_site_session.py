@@ -1,0 +1,129 @@
+"""A site's worker: orders that its rules refuse do not run, and every order is recorded."""
+
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from helpers.cluster.versions import versions_here
+from helpers.federated.messages import Order
+from helpers.federated.sites.messages import ScoreOrder
+from helpers.global_config import Config
+from helpers.sites.policy import OrderRefused
+from helpers.sites.site_session import SiteSession
+
+SITE = {
+    "name": "north",
+    "classes": ["non-cancerous", "cancerous"],
+    "input_shape": [128, 128, 3],
+    "train": [10, 10],
+}
+
+
+class Board:
+    """A job board that expects everything and keeps what it receives."""
+
+    answers: list[Any] = []
+    failures: list[str] = []
+
+    def __init__(self, *of: Any) -> None:
+        type(self).answers, type(self).failures = [], []
+
+    def expects(self, job: str, attempt: int) -> bool:
+        return True
+
+    def answer(self, job: str, attempt: int, message: Any) -> bool:
+        type(self).answers.append(message)
+        return True
+
+    def fail(self, job: str, attempt: int, worker: str, error: str, *, is_unable: bool = False) -> None:
+        type(self).failures.append(error)
+
+
+@pytest.fixture
+def session(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> SiteSession:
+    return start(tmp_path, monkeypatch)
+
+
+def start(tmp_path: Path, monkeypatch: pytest.MonkeyPatch, policy: str = "") -> SiteSession:
+    (tmp_path / "north").mkdir()
+    (tmp_path / "north/site.toml").write_text(policy)
+    monkeypatch.setattr("helpers.cluster.worker_session.JobBoard", Board)
+    monkeypatch.setattr("helpers.cluster.heartbeat.Heartbeat._renew", lambda self: None)
+    config = Config(SITE="north", SITE_DIR=tmp_path, REDIS_URL="redis://127.0.0.1:1/0")
+    return SiteSession("north@here", config, SITE)
+
+
+def order(**other: Any) -> dict[str, Any]:
+    facts = {"run": "r", "session": "s", "settings": {}, "data_digest": "", "versions": versions_here()}
+    fields = {"attempt": 0, "round": 1, "client": 0, "split": "val", "weights": {}, "threshold": 0.5}
+    return ScoreOrder(**{**facts, **fields, "site": "north", "origin": "hub:/x", **other}).to_message()
+
+
+def test_an_order_is_recorded_with_what_leaves(session: SiteSession) -> None:
+    def work(order: Order) -> dict[str, Any]:
+        session.store._store.put = lambda key, data: None
+        session.store.put("key", [b"12345"])
+        return {"a": 1}
+
+    assert session.run_order(ScoreOrder, order(), work) == {"a": 1}
+    (entry,) = session.audit.entries()
+    assert (entry["sender"], entry["run"], entry["job"]) == ("hub:/x", "r", "score-val:1:0")
+    assert (entry["decision"], entry["bytes_out"]) == ("done", 5 + len('{"a": 1}'))
+    assert len(entry["settings"]) == 12
+
+
+def test_a_refused_order_does_not_run(session: SiteSession, monkeypatch: pytest.MonkeyPatch) -> None:
+    def refuse(order: Order) -> None:
+        raise OrderRefused("not here")
+
+    monkeypatch.setattr(session, "check", refuse)
+    assert session.run_order(ScoreOrder, order(), lambda order: pytest.fail("it ran")) is None
+    assert Board.failures == ["OrderRefused: not here"]
+    assert [entry["decision"] for entry in session.audit.entries()] == ["refused: not here"]
+
+
+@pytest.mark.parametrize("wrong", [{"site": "south"}, {"versions": {"code": "other"}}])
+def test_an_order_that_every_worker_refuses_is_recorded_too(session: SiteSession, wrong: Any) -> None:
+    assert session.run_order(ScoreOrder, order(**wrong), lambda order: pytest.fail("it ran")) is None
+    (entry,) = session.audit.entries()
+    assert entry["decision"].startswith("refused: ")
+    assert entry["bytes_out"] == 0
+
+
+def test_an_order_that_failed_at_work_is_recorded_as_such(session: SiteSession) -> None:
+    assert session.run_order(ScoreOrder, order(), lambda order: {"a": 1 / 0}) is None
+    assert [entry["decision"] for entry in session.audit.entries()] == ["failed: division by zero"]
+    assert Board.failures == ["ZeroDivisionError: division by zero"]
+
+
+def test_only_so_many_orders_an_hour_run(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    session = start(tmp_path, monkeypatch, "orders_per_hour = 2")
+    session.run_order(ScoreOrder, order(site="south"), lambda order: {})  # refused ones do not count
+    answers = [session.run_order(ScoreOrder, order(round=number), lambda order: {}) for number in range(4)]
+    assert answers == [{}, {}, None, None]
+    assert Board.failures == ["OrderRefused: 2 orders in the past hour: site.toml has orders_per_hour = 2"]
+    again = SiteSession("north@here", Config(SITE="north", SITE_DIR=tmp_path), SITE)  # a restart forgets none
+    assert again.run_order(ScoreOrder, order(), lambda order: {}) is None
+
+
+def test_a_run_waits_for_approval_where_the_policy_says_so(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    session = start(tmp_path, monkeypatch, "needs_approval = true")
+    assert session.run_order(ScoreOrder, order(), lambda order: {}) is None
+    assert session.approvals.waiting() == ["r"]
+    session.approvals.approve("r", {})
+    assert session.run_order(ScoreOrder, order(), lambda order: {"a": 1}) == {"a": 1}
+
+
+def test_the_policy_judges_trainings_that_stop_early(session: SiteSession) -> None:
+    session.check_early_stop(20)
+    with pytest.raises(OrderRefused, match="stopped after 19 of 20 images"):
+        session.check_early_stop(19)
+
+
+def test_an_order_that_cannot_be_read_is_recorded(session: SiteSession) -> None:
+    assert session.run_order(ScoreOrder, {"run": "r"}, lambda order: pytest.fail("it ran")) is None
+    (entry,) = session.audit.entries()
+    assert entry["decision"].startswith("refused: not understood: ScoreOrder")
