@@ -36,8 +36,9 @@ def _settings() -> dict[str, Any]:
     url = config.REDIS_URL.get_secret_value()
     served = [TRAIN_QUEUE, AGGREGATE_QUEUE]
     known = ["train_task", "aggregate_task", "run_task", "sites.average", "sites.record", "sites.finish"]
+    known += ["sites.secure_average"]
     if config.SITE:  # its worker serves that site alone and can do nothing else
-        served, known = [SITE_QUEUE + config.SITE], ["sites.train", "sites.score"]
+        served, known = [SITE_QUEUE + config.SITE], ["sites.train", "sites.score", "sites.secure_steps"]
     return {
         "broker_url": url,
         "result_backend": url,

@@ -7,6 +7,7 @@ from helpers.cluster.absent_clients import RoundTerms
 from helpers.cluster.advice import HOW_TO_START_AT_SITES
 from helpers.cluster.chord_executor import ChordExecutor
 from helpers.cluster.job_board import JobBoard
+from helpers.cluster.secure_executor import SecureExecutor
 from helpers.cluster.site_executor import SiteExecutor
 from helpers.cluster.supervision import Supervisor
 from helpers.cluster.versions import origin_here
@@ -24,7 +25,9 @@ def make_executor(
     config: Config, client: Any, board: JobBoard, facts: dict[str, Any], observer: Observer
 ) -> ChordExecutor:
     """Return what runs the rounds: the executor of the run's kind of clients, with its supervisor."""
-    kind = SiteExecutor if config.DATA_AT == "sites" else ChordExecutor
+    kind = ChordExecutor
+    if config.DATA_AT == "sites":
+        kind = SecureExecutor if config.SECURE_AGGREGATION else SiteExecutor
     supervisor = Supervisor(client, board, config.WORKER_TIMEOUT_S, observer.notice)
     if config.DATA_AT == "sites":
         supervisor.how_to_start = HOW_TO_START_AT_SITES

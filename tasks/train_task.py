@@ -41,6 +41,7 @@ def train_on_rows(
     order: TrainOrder,
     choose_rows: Callable[[RunContext], Rows],
     report_scores: Callable[[RunContext, Scores], dict[str, Any]],
+    stateful_exchange: Callable[..., StatefulExchange] = StatefulExchange,
 ) -> ClientReply:
     """Train from the global weights, predict the validation images, store the update and reply.
 
@@ -48,6 +49,7 @@ def train_on_rows(
         order: the client and round.
         choose_rows: returns the client's rows of the training images.
         report_scores: returns the fields of the reply that report the local model's validation scores.
+        stateful_exchange: makes the exchange where the run has a state plan.
     """
     clock = RoundClock(order)
     context = RunContext.of(order)
@@ -57,7 +59,7 @@ def train_on_rows(
     stop_condition = StopCondition(order, clock, config, num_batches=config.LOCAL_EPOCHS * steps_an_epoch)
 
     plan = context.state_plan
-    exchange = ClientExchange(context, order) if plan is None else StatefulExchange(context, order, plan)
+    exchange = ClientExchange(context, order) if plan is None else stateful_exchange(context, order, plan)
     seed = [config.SEED, order.round, order.client]
     batches = training_batches(
         data.images("train"), data.labels("train"), rows, batch_size=config.TRAIN_BATCH_SIZE,

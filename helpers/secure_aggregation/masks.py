@@ -8,10 +8,11 @@ from cryptography.hazmat.primitives.hashes import SHA256
 from cryptography.hazmat.primitives.kdf.hkdf import HKDF
 
 from helpers.federated.aggregation import CHUNK, chunks
+from helpers.federated.sites.secure_messages import SHARE_BYTES
 from helpers.secure_aggregation.fixed_point import Residues
 
-SEED_BYTES = 16
-"""Length of a secret that is shared among the sites: the field of its shares is GF(2¹²⁸)."""
+SEED_BYTES = SHARE_BYTES
+"""Length of a secret that is shared among the sites, and of its shares: their field is GF(2¹²⁸)."""
 _ZEROS = memoryview(bytes(4 * CHUNK))
 
 

@@ -2,13 +2,14 @@
 
 import os
 from collections.abc import Collection, Mapping
-from dataclasses import dataclass
-from typing import Any, Self
+from typing import Any
 
 from cryptography.exceptions import InvalidTag
 from cryptography.hazmat.primitives.ciphers.aead import ChaCha20Poly1305
 
-from helpers.federated.messages import Message, MessageError
+from helpers.federated.messages import MessageError
+from helpers.federated.quorum import two_thirds
+from helpers.federated.sites.secure_messages import KEY_BYTES, SEALED_BYTES, PublicKeys, Revealed, read_hex
 from helpers.secure_aggregation.fixed_point import Residues
 from helpers.secure_aggregation.masks import (
     SEED_BYTES,
@@ -18,69 +19,11 @@ from helpers.secure_aggregation.masks import (
     private_key,
     public_bytes,
 )
-from helpers.secure_aggregation.shares import split_secret, threshold
+from helpers.secure_aggregation.shares import split_secret
 
 
 class ProtocolError(Exception):
     """A step that this site refuses, as it could reveal its update; the text says why."""
-
-
-@dataclass(frozen=True)
-class PublicKeys(Message):
-    """A site's public keys of one round, in hex.
-
-    Attributes:
-        sealing: for the shares that other sites send it.
-        masking: for the masks that it has in common with each other site.
-    """
-
-    sealing: str
-    masking: str
-
-    @classmethod
-    def from_message(cls, data: Any) -> Self:
-        keys = super().from_message(data)
-        for value in (keys.sealing, keys.masking):
-            read_hex(value, 32)
-        return keys
-
-
-@dataclass(frozen=True)
-class Revealed(Message):
-    """What a site reveals at the end of a round, in hex by client id as text.
-
-    Attributes:
-        own_masks: its shares of the secrets of survivors' own masks.
-        keys: its shares of the secrets of masking keys, of sites that dropped out.
-    """
-
-    own_masks: dict[str, str]
-    keys: dict[str, str]
-
-    @classmethod
-    def from_message(cls, data: Any) -> Self:
-        revealed = super().from_message(data)
-        for shares in (revealed.own_masks, revealed.keys):
-            if not isinstance(shares, dict) or not all(isinstance(client, str) for client in shares):
-                raise MessageError("Revealed: the shares are not a table by client")
-            for value in shares.values():
-                read_hex(value, SEED_BYTES)
-        return revealed
-
-
-def read_hex(value: Any, length: int) -> bytes:
-    """Return the bytes of a hex text.
-
-    Raises:
-        MessageError: it is not one of this length.
-    """
-    try:
-        data = bytes.fromhex(value)
-    except (TypeError, ValueError):
-        data = b""
-    if len(data) != length:
-        raise MessageError(f"{str(value)[:80]!r} is not {length} bytes in hex")
-    return data
 
 
 class Member:
@@ -125,7 +68,7 @@ class Member:
             if self._keys != keys:
                 raise ProtocolError("this site has shared its secrets among other keys before")
             return self._sealed_for_others
-        if len(keys) < threshold(len(keys)):
+        if len(keys) < two_thirds(len(keys)):
             raise ProtocolError(f"{len(keys)} sites are too few for a sum that hides each of them")
         if keys.get(self._client) != self.public_keys():
             raise ProtocolError("the keys of the round have others in place of this site's own")
@@ -192,13 +135,13 @@ class Member:
         return Revealed(own_masks, masking)
 
     def _check_number(self, number: int) -> None:
-        needed = threshold(len(self._keys))
+        needed = two_thirds(len(self._keys))
         if number < needed:
             raise ProtocolError(f"{number} of {len(self._keys)} sites are left, {needed} are needed")
 
     def _open(self, other: int) -> tuple[bytes, bytes]:
         """Return the shares of another site's secrets: of its own mask, and of its masking key."""
-        data = read_hex(self._sealed[other], 2 * SEED_BYTES + 16)
+        data = read_hex(self._sealed[other], SEALED_BYTES)
         try:
             shares = self._cipher(other).decrypt(_nonce(other), data, None)
         except InvalidTag:
@@ -207,7 +150,7 @@ class Member:
 
     def _cipher(self, other: int) -> ChaCha20Poly1305:
         purpose = f"shares {self._round_id}".encode()
-        return ChaCha20Poly1305(agree(self._sealing, read_hex(self._keys[other].sealing, 32), purpose))
+        return ChaCha20Poly1305(agree(self._sealing, read_hex(self._keys[other].sealing, KEY_BYTES), purpose))
 
 
 def own_mask_key(seed: bytes) -> bytes:
@@ -223,7 +166,7 @@ def pairwise_mask_key(own: Any, other: PublicKeys, round_id: str) -> bytes:
         other: public keys of the other one.
         round_id: as for `Member`.
     """
-    return agree(own, read_hex(other.masking, 32), f"mask {round_id}".encode())
+    return agree(own, read_hex(other.masking, KEY_BYTES), f"mask {round_id}".encode())
 
 
 def pairwise_sign(client: int, other: int) -> int:

@@ -2,16 +2,10 @@
 
 from collections.abc import Mapping, Sequence
 
+from helpers.federated.sites.secure_messages import PublicKeys, Revealed, read_hex
 from helpers.secure_aggregation.fixed_point import Residues
 from helpers.secure_aggregation.masks import SEED_BYTES, add_mask, private_key, public_bytes
-from helpers.secure_aggregation.member import (
-    PublicKeys,
-    Revealed,
-    own_mask_key,
-    pairwise_mask_key,
-    pairwise_sign,
-    read_hex,
-)
+from helpers.secure_aggregation.member import own_mask_key, pairwise_mask_key, pairwise_sign
 from helpers.secure_aggregation.shares import recover_secret
 
 

@@ -84,7 +84,7 @@ ONLY_USED_BY = {
     "studies": (),
     "helpers.launcher": ("run", "distributed_training_index", "commands", "benchmarks", "studies"),
     "tasks.sites": (),
-    "helpers.sites": ("celery_app", "commands"),
+    "helpers.sites": ("celery_app", "commands", "tasks.sites"),
 }
 
 Sources = Mapping[str, str]

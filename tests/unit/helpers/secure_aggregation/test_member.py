@@ -4,7 +4,8 @@ import numpy as np
 import pytest
 
 from helpers.federated.messages import MessageError
-from helpers.secure_aggregation.member import Member, ProtocolError, PublicKeys, Revealed
+from helpers.federated.sites.secure_messages import PublicKeys
+from helpers.secure_aggregation.member import Member, ProtocolError
 from tests.unit.helpers.secure_aggregation.secure_rounds import ROUND, encoded, random_weights
 
 Sealed = dict[int, dict[int, str]]
@@ -102,13 +103,3 @@ def test_shares_of_another_sender_are_refused(members: dict[int, Member], sealed
     members[0].mask(vector(), {**sent_to(0, sealed), 1: sealed[2][0]})
     with pytest.raises(MessageError, match="shares of client 1 are not those that it sealed"):
         members[0].reveal([0, 1, 2, 3])
-
-
-@pytest.mark.parametrize("text", ["", "zz", "ab" * 31, 5, None])
-def test_messages_of_another_form_are_refused(text: object) -> None:
-    with pytest.raises(MessageError, match="bytes in hex"):
-        PublicKeys.from_message({"sealing": "ab" * 32, "masking": text})
-    with pytest.raises(MessageError, match="bytes in hex"):
-        Revealed.from_message({"own_masks": {"0": text}, "keys": {}})
-    with pytest.raises(MessageError, match="not a table"):
-        Revealed.from_message({"own_masks": text, "keys": {}})

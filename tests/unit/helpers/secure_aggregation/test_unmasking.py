@@ -8,9 +8,9 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from helpers.federated.aggregation import weighted_mean
+from helpers.federated.quorum import two_thirds
 from helpers.secure_aggregation.fixed_point import FRACTION_BITS, Residues, add_residues
 from helpers.secure_aggregation.member import Member, ProtocolError
-from helpers.secure_aggregation.shares import threshold
 from helpers.secure_aggregation.unmasking import remove_masks
 from tests.unit.helpers.secure_aggregation.secure_rounds import (
     IS_TRAINED,
@@ -49,7 +49,7 @@ def test_whoever_drops_out_the_sum_is_that_of_the_survivors(num_sites: int, data
     gone = {fate: {c for c, f in zip(everyone, fates, strict=True) if f == fate} for fate in "kmr"}
     survivors = {c: v for c, v in everyone.items() if c not in gone["k"] | gone["m"]}
     arguments = (everyone, gone["m"], gone["k"], gone["r"])
-    if len(survivors.keys() - gone["r"]) < threshold(num_sites):
+    if len(survivors.keys() - gone["r"]) < two_thirds(num_sites):
         if survivors:
             with pytest.raises((ProtocolError, ValueError), match=r"are left|are needed"):
                 masked_sum(*arguments)
