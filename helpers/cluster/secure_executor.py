@@ -66,9 +66,10 @@ class SecureExecutor(SiteExecutor):
             Deadline(deadline_at, self._absent_clients.mark_missing), self._progress_of(order),
         )  # fmt: skip
         replies = read_replies(round_number, order.clients, messages)
+        survivors = [reply.client for reply in replies if reply.status in USABLE]
+        self._check_number(round_number, "updates", len(survivors), len(keys))
         if absent := [reply for reply in replies if reply.status not in USABLE]:
             self._absent_clients.check_quorum(round_number, len(replies), absent)
-        survivors = [reply.client for reply in replies if reply.status in USABLE]
         revealed = self._revealed_shares(order, survivors, len(keys))
         averaging = SecureRoundOrder(
             **vars(order), replies=messages, keys=_as_message(keys), revealed=_as_message(revealed),
@@ -102,7 +103,6 @@ class SecureExecutor(SiteExecutor):
     def _revealed_shares(
         self, order: SiteRoundOrder, survivors: list[int], num_sites: int
     ) -> dict[int, Revealed]:
-        self._check_number(order.round, "updates", len(survivors), num_sites)
         dropped = set(order.clients) - set(survivors)
         orders = [RevealOrder.at(order, client, survivors=survivors) for client in survivors]
         return self._ask(orders, num_sites, lambda _, answer: Revealed.read(answer, survivors, dropped))

@@ -52,7 +52,7 @@ class MaskedExchange(StatefulExchange):
             arrays = [*plan.private_arrays(local), *optimizer]
             state = save_client_state(self._folders, order.round, order.client, plan.schema, arrays)
             before = order.states.get(str(order.client), {}).get("key")
-            for file in self._folders.models.glob("state-*.safetensors"):
+            for file in self._folders.models.glob(f"state-*-{order.client}-*"):
                 if file.name not in (state, before):  # the state before: this update may not count
                     remove(file)
         kept = {"key": state} if state else None
