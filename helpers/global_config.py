@@ -28,6 +28,7 @@ from helpers.settings.types import (
     NameList,
     Pair,
     PretrainedName,
+    ShareScores,
     StrategyName,
     ThresholdRule,
 )
@@ -448,13 +449,14 @@ class Config(DerivedSettings):
     )
     SITE_DIR: Path = setting(
         Path("sites"),
-        "Folder of what a site keeps for itself, in a subfolder by its name: policy (site.toml), approvals and "
-        "audit log.",
+        "Folder of what a site keeps for itself, in a subfolder by its name: policy (site.toml), approvals "
+        "and audit log.",
         local=True,
     )
-    SHARE_SCORES: bool = setting(
-        True,
-        "Whether this site shares the label and score of each validation and test image. Otherwise it shares "
-        "only counts and sums.",
+    SHARE_SCORES: ShareScores = setting(
+        "counts",
+        "What this site shares of the scores of its validation and test images, in addition to sums: counts "
+        "by bins of the score and class (`counts`), label and rounded score of each image (`pairs`), or "
+        "nothing (`none`).",
         local=True,
     )

@@ -63,16 +63,20 @@ class FinalTest:
     confusion: NDArray[np.int64]
 
 
-def final_test(context: RunContext, arrays: dict[str, np.ndarray], round_number: int) -> FinalTest:
+def final_test(
+    context: RunContext, arrays: dict[str, np.ndarray], round_number: int, threshold: float | None = None
+) -> FinalTest:
     """The test by scores; intervals have patients as their unit.
 
     Args:
         context: of the run.
         arrays: as scores.npz holds them; the threshold is chosen on validation, if its scores are among them.
         round_number: the round of the model.
+        threshold: the one to use without scores of validation.
     """
     config = context.config
-    threshold = test_threshold(config, arrays)
+    if threshold is None or "val_scores" in arrays:
+        threshold = test_threshold(config, arrays)
     cut = WITHOUT_CHOICE if threshold is None else threshold  # unused with more than two classes
     labels, scores, patients = (arrays[f"test_{name}"] for name in ("labels", "scores", "patients"))
     evaluation = evaluate(labels, scores, cut)

@@ -5,9 +5,12 @@ from collections.abc import Callable, Iterator
 from typing import Any
 
 from helpers.cluster.errors import TaskFailed
+from helpers.evaluation.tallies import read_tally, threshold_of
 from helpers.federated.messages import MessageError, Order, Reference
 from helpers.federated.replies import USABLE
 from helpers.federated.results import RoundResult, RunState
+from helpers.federated.sites.messages import FinishSitesOrder, ScoreReply
+from helpers.federated.sites.site import Site
 from helpers.run_records.tables import TEST_COLUMNS
 
 
@@ -45,6 +48,18 @@ def check_test(answer: dict[str, Any]) -> None:
         raise MessageError(f"the test lacks {missing}")
     if not all(isinstance(place, str) for place in answer["results"]):
         raise MessageError("a place of the results is not text")
+
+
+def chosen_threshold(order: FinishSitesOrder) -> float:
+    """Return the decision threshold by the sites' counts of validation; a site without usable ones is left
+    out.
+    """
+    tallies = []
+    for client, message in zip(order.clients, order.scores["val"], strict=True):
+        reply = ScoreReply.read(order.round, client, message)
+        with contextlib.suppress(ValueError):
+            tallies.append(read_tally(reply.tally, Site.from_message(order.sites[client]).val))
+    return threshold_of(tallies, order.settings["THRESHOLD"])
 
 
 def report_clients(result: RoundResult, messages: list[Any], notice: Callable[[str], None]) -> None:

@@ -1,13 +1,14 @@
 """Runs rounds whose clients are sites: they alone can evaluate the average, so a round has two more steps."""
 
 import time
+from dataclasses import replace
 from typing import Any
 
-from helpers.cluster.answers import check_offer, check_test, read_round, reading_answer
+from helpers.cluster.answers import check_offer, check_test, chosen_threshold, read_round, reading_answer
 from helpers.cluster.chord_executor import ChordExecutor
 from helpers.cluster.jobs import Deadline, Job
 from helpers.cluster.worker_status import Workers
-from helpers.evaluation.threshold_rule import without_choice
+from helpers.evaluation.threshold_rule import WITHOUT_CHOICE
 from helpers.federated.cohort import Cohort
 from helpers.federated.messages import Reference, RoundOrder, States, TrainOrder
 from helpers.federated.results import RoundResult, RunState
@@ -41,11 +42,12 @@ class SiteExecutor(ChordExecutor):
         offered = self._dispatcher.run_order(OfferOrder(**self._facts, attempt=0), check_offer)
         order = FinishSitesOrder(
             **self._facts, attempt=0, round=offered["round"], clients=cohort.clients, sites=cohort.sites,
-            scores={},
+            scores={}, threshold=WITHOUT_CHOICE,
         )  # fmt: skip
-        threshold = without_choice(self._facts["settings"]["THRESHOLD"])
-        for split in ("val",) if self._facts["data_digest"] else ("val", "test"):
-            order.scores[split] = self._scores(order, split, offered["weights"], threshold)
+        order.scores["val"] = self._scores(order, "val", offered["weights"])
+        order = replace(order, threshold=chosen_threshold(order))
+        if not self._facts["data_digest"]:
+            order.scores["test"] = self._scores(order, "test", offered["weights"], order.threshold)
         answer = self._dispatcher.run_order(order, check_test)
         with reading_answer(order):
             notes = [str(note) for note in answer["notes"]]

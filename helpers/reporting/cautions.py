@@ -141,7 +141,7 @@ def _site_cautions(rounds: pd.DataFrame) -> Iterator[str]:
     means = int((rounds["roc_auc_over"] == MEAN).sum())
     if means:
         yield (
-            f"In {_number(means, 'round')} not all sites shared their scores. The AUC is then the "
+            f"In {_number(means, 'round')} not all sites shared counts by score. The AUC is then the "
             f"{MEAN}, which differs from that of all images together."
         )
     if rounds[["num_scored", "roc_auc_over"]].drop_duplicates().shape[0] > 1:

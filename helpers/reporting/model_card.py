@@ -11,7 +11,7 @@ from pathlib import Path
 from typing import Any
 
 from helpers.evaluation.metrics import decide
-from helpers.evaluation.tallies import MEAN
+from helpers.evaluation.tallies import BINNED, MEAN
 from helpers.evaluation.threshold_rule import WITHOUT_CHOICE, parse_rule
 from helpers.global_config import Config
 from helpers.reporting import tables
@@ -89,7 +89,7 @@ def card(files: RunFiles) -> dict[str, Any]:
         "drawn": _drawn(
             test, at_sites=bool(files.sites) and not is_tested_apart and not data.get("patients")
         ),
-        "is_of_tallies": test.get("roc_auc_over") == MEAN,
+        "is_of_tallies": test.get("roc_auc_over") in (BINNED, MEAN),
         "how_chosen": _how_chosen(files),
         "operating_points": _operating_points(files),
         "by_class": tables.class_rows(files.test_classes),

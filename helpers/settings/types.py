@@ -122,6 +122,11 @@ def _check_threshold_rule(text: str) -> str:
     return text
 
 
+def _as_share(value: Any) -> Any:
+    """Read `true` as `pairs` and `false` as `none`, the values of version 0.1.0."""
+    return {"true": "pairs", "false": "none"}.get(str(value).lower(), value)
+
+
 Channels = Annotated[Literal[1, 3], BeforeValidator(_as_number)]
 Pair = Annotated[tuple[PositiveInt, PositiveInt], BeforeValidator(_as_pair), TypeWords("pair of int")]
 CountOrAuto = Annotated[int | Literal["auto"], BeforeValidator(_as_count_or_auto), TypeWords("int or `auto`")]
@@ -136,5 +141,6 @@ ClassNames = Annotated[
 ArchitectureName = Annotated[str, AfterValidator(_check_architecture)]
 PretrainedName = Annotated[str, AfterValidator(_check_pretrained)]
 StrategyName = Annotated[str, AfterValidator(check_name)]
+ShareScores = Annotated[Literal["counts", "pairs", "none"], BeforeValidator(_as_share)]
 ThresholdRule = Annotated[str, AfterValidator(_check_threshold_rule)]
 AugmentationName = Annotated[str, AfterValidator(_check_augmentation)]

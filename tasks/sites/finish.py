@@ -6,13 +6,13 @@ from typing import Any
 import numpy as np
 
 from celery_app import app, worker_session
-from helpers.evaluation.tallies import MEAN, POOLED
+from helpers.evaluation.tallies import BINNED, MEAN, POOLED
 from helpers.federated.quorum import QuorumError
 from helpers.federated.sites.messages import FinishSitesOrder, OfferOrder
 from helpers.federated.weights import Weights
 from helpers.run_records.tables import TEST_CLASS_COLUMNS, TEST_COLUMNS, class_rows
 from helpers.weight_store.store import put_arrays
-from tasks.final_test import FinalTest, final_test, metrics_of_test, score_splits, test_threshold
+from tasks.final_test import FinalTest, final_test, metrics_of_test, score_splits
 from tasks.run_context import RunContext
 from tasks.run_task import best_model, write_results
 from tasks.sites.site_scores import SiteScores, read_site_scores
@@ -46,39 +46,42 @@ def finish(order: FinishSitesOrder) -> dict[str, Any]:
         split: read_site_scores(context, order.round, split, order.clients, order.sites, messages)
         for split, messages in order.scores.items()
     }
-    arrays, test = site_test(context, weights, order.round, scores)
+    arrays, test = site_test(context, weights, order, scores)
     write_results(context, state, weights, test, arrays)
     context.store.delete([context.key("weights", "best")])
     row = test.row
     notes = [reason for of_split in scores.values() for reason in of_split.left_out]
     if "test" not in scores:
         notes.append(f"the test used the images of TEST_DIR={context.config.TEST_DIR}, not the sites'")
-    if row["threshold"] is not None and not scores["val"].are_shared:
-        notes.append(f"the threshold is {row['threshold']:g}: not all sites share scores to choose one")
+    if row["threshold"] is not None and scores["val"].roc_auc_over == MEAN:
+        notes.append(f"the threshold is {row['threshold']:g}: not all sites share counts to choose one by")
     if row["roc_auc_over"] == MEAN:
-        notes.append(f"the test's AUC is the {MEAN}, because not all of them share their scores")
+        notes.append(f"the test's AUC is the {MEAN}, because not all of them share counts by score")
+    if row["roc_auc_over"] in (MEAN, BINNED):
+        notes.append("the test has no intervals: they need the score of each image (SHARE_SCORES=pairs)")
     return {"test": row, "results": context.folders.results_here(), "notes": notes}
 
 
 def site_test(
-    context: RunContext, weights: Weights, round_number: int, scores: dict[str, SiteScores]
+    context: RunContext, weights: Weights, order: FinishSitesOrder, scores: dict[str, SiteScores]
 ) -> tuple[dict[str, np.ndarray], FinalTest]:
     """Return the content of scores.npz, as far as scores are shared, and the test by the sites' scores.
 
     Args:
         context: of the run.
         weights: of the best model.
-        round_number: the best round.
+        order: with the best round, and the threshold by the sites' counts.
         scores: of `val` and, unless the run has a test set of its own, `test`.
 
     Raises:
         QuorumError: no site tested the model.
     """
-    test = scores.get("test")
+    test, round_number = scores.get("test"), order.round
+    threshold = order.threshold if len(context.config.class_names) == 2 else None
     arrays = scores["val"].named("val") if scores["val"].are_shared else {}
     if test is None:
         arrays |= score_splits(context, weights, ("test",))
-        return arrays, _over(POOLED, final_test(context, arrays, round_number))
+        return arrays, _over(POOLED, final_test(context, arrays, round_number, threshold))
     if not test.tallies:
         raise QuorumError(f"no site tested the model ({'; '.join(test.left_out)}); resume to ask them again")
     if test.are_shared:
@@ -88,7 +91,7 @@ def site_test(
     row = dict.fromkeys(TEST_COLUMNS) | {
         "model": "best",
         "round": round_number,
-        "threshold": test_threshold(context.config, {}),
+        "threshold": threshold,
         "num_examples": int(summed.confusion.sum()),
         **metrics_of_test(summed),
     }
@@ -96,8 +99,8 @@ def site_test(
         dict.fromkeys(TEST_CLASS_COLUMNS) | {"round": round_number, **metrics}
         for metrics in class_rows(summed, context.config.class_names)
     ]
-    return arrays, _over(MEAN, FinalTest(row, classes, summed.confusion))
+    return arrays, _over(test.roc_auc_over, FinalTest(row, classes, summed.confusion))
 
 
-def _over(images: str, test: FinalTest) -> FinalTest:
+def _over(images: str | None, test: FinalTest) -> FinalTest:
     return replace(test, row={**test.row, "roc_auc_over": images})

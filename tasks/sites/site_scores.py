@@ -8,7 +8,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from helpers.evaluation.metrics import Evaluation, checked, evaluate, scores_shape
-from helpers.evaluation.tallies import MEAN, POOLED, Tally, evaluation_of, read_tally
+from helpers.evaluation.tallies import BINNED, MEAN, POOLED, Tally, evaluation_of, have_bins, read_tally
 from helpers.federated.messages import MessageError, Reference
 from helpers.federated.sites.messages import ScoreReply
 from helpers.federated.sites.site import Site
@@ -41,8 +41,8 @@ class SiteScores:
         return bool(self.tallies) and self.arrays.keys() == self.tallies.keys()
 
     def evaluation(self) -> Evaluation:
-        """Return the metrics over all images, at 0.5 if all scores are shared, else at the threshold of
-        the tallies.
+        """Return the metrics over all images: of their scores if all sites share them, else of the tallies,
+        at the threshold of these.
         """
         if self.are_shared:
             return evaluate(self._joined("labels"), self._joined("scores"))
@@ -50,8 +50,10 @@ class SiteScores:
 
     @property
     def roc_auc_over(self) -> str | None:
-        """Whether the AUC of `evaluation` is pooled or a mean over sites; None where no site answered."""
-        return (POOLED if self.are_shared else MEAN) if self.tallies else None
+        """What the AUC of `evaluation` is over; None where no site answered."""
+        if self.are_shared or not self.tallies:
+            return POOLED if self.tallies else None
+        return BINNED if have_bins(list(self.tallies.values())) else MEAN
 
     def named(self, split: str) -> dict[str, NDArray[Any]]:
         """Return all scores as scores.npz holds them, with images and patients as site and number."""

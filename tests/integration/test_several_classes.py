@@ -14,6 +14,7 @@ from sklearn import metrics
 
 from helpers.cluster.versions import ROOT
 from helpers.evaluation.metrics import SENSITIVITY
+from helpers.evaluation.tallies import BINNED
 from tests.integration.conftest import Cluster, places, running_cluster
 from tests.integration.test_client_state import assert_same_runs
 
@@ -138,8 +139,7 @@ def test_sites_of_three_classes_give_their_counts_and_one_of_other_classes_is_le
         order = NAMES if name != "west" else NAMES[::-1]
         prepare = [*PREPARE, "--class-names", ",".join(order)]
         subprocess.run(prepare, cwd=ROOT, env=own, check=True, capture_output=True)
-        more = {"DT_SHARE_SCORES": "false"} if name == "north" else {}
-        three.add_workers(1, **places(folder), DT_SITE=name, **more)
+        three.add_workers(1, **places(folder), DT_SITE=name)
     settings = ("--data-at", "sites", "--min-clients", "2", "--class-names", ",".join(NAMES))
     done = three.train("--run", "sites", *GRAY, *settings)
     assert done.returncode == 0, done.stdout + done.stderr
@@ -152,4 +152,5 @@ def test_sites_of_three_classes_give_their_counts_and_one_of_other_classes_is_le
     assert best["accuracy"] == pytest.approx(np.trace(confusion.to_numpy()) / best["num_examples"])
     tested = three.table("sites", "test_classes.csv")
     assert tested["recall"].mean() == pytest.approx(best["recall"], abs=1e-12)
-    assert tested["roc_auc"].isna().all()
+    assert tested["roc_auc"].mean() == pytest.approx(best["roc_auc"], abs=1e-12)
+    assert set(three.table("sites", "rounds.csv")["roc_auc_over"]) == {BINNED}

@@ -36,7 +36,7 @@ def apart(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Cluster]:
             prepare += ["--input-shape", "16,16", "--validation-fraction", "0.3"]
             own = cluster.environment | places(folder / name)
             subprocess.run(prepare, cwd=ROOT, env=own, check=True, capture_output=True)
-            cluster.add_workers(1, **places(folder / name), DT_SITE=name)
+            cluster.add_workers(1, **places(folder / name), DT_SITE=name, DT_SHARE_SCORES="pairs")
         yield cluster
 
 
@@ -120,7 +120,7 @@ def test_a_site_leaves_and_comes_back_and_keeps_its_scores(apart: Cluster) -> No
         with frozen(training):
             away = len(written_to_redis(apart))
             own = places(apart.folder / "south")
-            apart.add_workers(1, **own, DT_SITE="south", DT_SHARE_SCORES="false")
+            apart.add_workers(1, **own, DT_SITE="south", DT_SHARE_SCORES="none")
         output, errors = training.communicate(timeout=120)
     finally:
         training.kill()

@@ -187,6 +187,7 @@ class FinishSitesOrder(Order):
         sites: Site messages of all, by id.
         scores: by split, ScoreReply messages, one for each of `clients`; without `test` where the run has its
             own test set.
+        threshold: of two classes, chosen by the sites' counts of validation.
     """
 
     task = "tasks.finish_sites"
@@ -195,6 +196,7 @@ class FinishSitesOrder(Order):
     clients: list[int]
     sites: list[dict[str, Any]]
     scores: dict[str, list[Any]]
+    threshold: float
 
     @property
     def job(self) -> str:

@@ -135,10 +135,10 @@ def test_a_redis_that_was_started_is_stopped(tmp_path, monkeypatch, started):
 
 
 def test_workers_get_the_settings_of_this_machine(config, tmp_path):
-    settings = {"OWN_ARCHITECTURES": ("a:b", "c:d"), "SHARE_SCORES": False, "EPOCHS": 3}
+    settings = {"OWN_ARCHITECTURES": ("a:b", "c:d"), "SHARE_SCORES": "none", "EPOCHS": 3}
     environment = machine_settings(config.model_copy(update=settings))
     assert environment["DT_OWN_ARCHITECTURES"] == "a:b,c:d"
-    assert environment["DT_SHARE_SCORES"] == "False"
+    assert environment["DT_SHARE_SCORES"] == "none"
     assert environment["DT_METRICS_DIR"] == str(tmp_path / "metrics")
     assert not {"DT_EPOCHS", "DT_REDIS_URL", "DT_SITE", "DT_TEST_DIR"} & environment.keys()
 

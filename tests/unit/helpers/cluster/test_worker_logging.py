@@ -75,7 +75,7 @@ OUTCOMES: list[tuple[Order, dict[str, Any], str]] = [
     (OfferOrder(**FACTS), {"round": 2}, "offer of run first: model of round 2 stored for the sites"),
     (FinishOrder(**FACTS), TESTED, "finish of run first: model of round 2 tested on 1 image, AUC undefined"),
     (
-        FinishSitesOrder(**FACTS, round=2, clients=[], sites=[], scores={}),
+        FinishSitesOrder(**FACTS, round=2, clients=[], sites=[], scores={}, threshold=0.5),
         {"test": {"round": 2, "num_examples": 40, "roc_auc": 1.0}},
         "finish of run first: model of round 2 tested on 40 images, AUC 1.000",
     ),

@@ -6,7 +6,8 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from helpers.evaluation.metrics import SENSITIVITY, Metrics, evaluate
-from helpers.evaluation.tallies import Tally, evaluation_of, read_tally, tally_of
+from helpers.evaluation.tallies import Tally, evaluation_of, read_tally, tally_of, threshold_of
+from helpers.evaluation.thresholds import choose_threshold
 
 LABELS = np.array([0, 1, 0, 1, 1, 0, 1])
 
@@ -69,11 +70,44 @@ def test_tallies_of_three_classes_give_the_confusion_and_the_means_of_all_images
     assert summed.metrics["roc_auc"] == pytest.approx((20 * own_aucs[0] + 40 * own_aucs[1]) / 60)
 
 
+def counted(*parts: slice) -> list[Tally]:
+    return [tally_of(LABELS[part], SCORES[part], with_bins=True) for part in parts]
+
+
+def test_counts_by_score_give_the_metrics_of_ranking_too() -> None:
+    pooled = evaluate(LABELS, SCORES).metrics
+    summed = metrics_of(counted(slice(0, 3), slice(3, None)))
+    for name in ("roc_auc", "average_precision", SENSITIVITY):
+        assert summed[name] == pytest.approx(pooled[name]), name
+    assert summed["calibration_error"] is None
+    without = tally_of(LABELS[3:], SCORES[3:])
+    assert metrics_of([*counted(slice(0, 3)), without])["average_precision"] is None
+
+
+@pytest.mark.parametrize("rule", ["youden", "sensitivity>=0.90", "specificity>=0.90", "0.3"])
+def test_a_threshold_by_counts_decides_as_one_by_scores(rule: str) -> None:
+    threshold = threshold_of(counted(slice(0, 3), slice(3, None)), rule)
+    exact = choose_threshold(LABELS, SCORES, rule)
+    assert ((threshold <= SCORES) == (exact <= SCORES)).all()
+    assert threshold == pytest.approx(exact, abs=0.01)
+
+
+def test_without_counts_the_threshold_is_fixed() -> None:
+    without = tally_of(LABELS[3:], SCORES[3:])
+    assert threshold_of([*counted(slice(0, 3)), without], "youden") == 0.5
+    assert threshold_of([without], "0.3") == 0.3
+    assert threshold_of([], "youden") == 0.5
+
+
 GOOD = tally_of(LABELS, SCORES).to_message()
 
 
 def test_a_good_tally_is_read_as_it_is() -> None:
     assert read_tally(GOOD, [3, 4]).to_message() == GOOD
+    with_bins = tally_of(LABELS, SCORES, with_bins=True).to_message()
+    assert read_tally(with_bins, [3, 4]).to_message() == with_bins
+    with pytest.raises(ValueError, match="bins of the tally do not fit"):
+        read_tally(with_bins | {"bins": tally_of(1 - LABELS, SCORES, with_bins=True).bins}, [3, 4])
 
 
 @pytest.mark.parametrize(
