@@ -4,7 +4,6 @@ import commands  # noqa: F401, I001 - first, so that a Ctrl-C during the imports
 import argparse
 import contextlib
 import sys
-import uuid
 from collections.abc import Sequence
 from typing import TYPE_CHECKING, Any
 
@@ -46,9 +45,8 @@ def run_training(options: argparse.Namespace, config: Config, run: str) -> None:
     import redis
     from rich.console import Console
 
-    from commands.training_parts import make_cohorts, make_executor
+    from commands.training_parts import make_board, make_cohorts, make_executor
     from helpers.cluster.connection import check_reachable, connect
-    from helpers.cluster.job_board import JobBoard
     from helpers.cluster.ownership import take_run_over
     from helpers.cluster.versions import versions_here
     from helpers.monitoring.registry import make_observers
@@ -77,7 +75,7 @@ def run_training(options: argparse.Namespace, config: Config, run: str) -> None:
         config, folders, console, with_tensorboard=options.tensorboard,
         examples=lambda: augmented_examples(data, config) if data else (),
     )  # fmt: skip
-    board = JobBoard(client, run, session=uuid.uuid4().hex[:12])
+    board = make_board(config, client, run, observer)
     executor = make_executor(config, client, board, facts, observer)
     take_run_over(board, force=options.take_over, notice=observer.notice)
     try:

@@ -1,5 +1,6 @@
 """Parts of a training that depend on its settings: what runs its rounds, and what chooses their clients."""
 
+import uuid
 from typing import Any
 
 from celery_app import app
@@ -7,6 +8,7 @@ from helpers.cluster.absent_clients import RoundTerms
 from helpers.cluster.advice import HOW_TO_START_AT_SITES
 from helpers.cluster.chord_executor import ChordExecutor
 from helpers.cluster.job_board import JobBoard
+from helpers.cluster.mailbox import SiteBoard
 from helpers.cluster.secure_executor import SecureExecutor
 from helpers.cluster.site_executor import SiteExecutor
 from helpers.cluster.supervision import Supervisor
@@ -19,6 +21,14 @@ from preprocessing.feed.partitioning import count_clients, most_clients
 from preprocessing.feed.prepared_data import PreparedData
 
 Cohorts = CohortChooser | SiteChooser
+
+
+def make_board(config: Config, client: Any, run: str, observer: Observer) -> JobBoard:
+    """Return the job board of a new session of a run; where clients are sites, they reply by mail."""
+    session = uuid.uuid4().hex[:12]
+    if config.DATA_AT == "sites":
+        return SiteBoard(client, run, session, notice=observer.notice)
+    return JobBoard(client, run, session)
 
 
 def make_executor(

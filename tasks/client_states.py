@@ -162,7 +162,8 @@ def put_states(context: RunContext, state: RunState) -> States:
     names = [spec.name for spec in plan.schema]
     states: States = {}
     for client, file in state.state_files.items():
-        key = context.key("state", state.round, client, 0)
+        site = state.sites[int(client)]["name"] if state.sites else None
+        key = context.key("state", state.round, client, 0, site=site)
         arrays = load_arrays(context.folders, file, plan.schema)
         states[client] = put_arrays(context.store, key, names, arrays).to_short()
     return states | put_shared_state(context, state)
@@ -194,5 +195,5 @@ def put_shared_state(context: RunContext, state: RunState) -> States:
             yield plan.split(arrays).strategy if arrays else zeros_like(plan.strategy)
 
     names = [spec.name for spec in plan.strategy]
-    key = context.key(strategy.client_state, state.round)
+    key = context.key("shared", state.round)
     return {SERVER: put_arrays(context.store, key, names, strategy.shared_state(client_states())).to_short()}

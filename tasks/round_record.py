@@ -58,7 +58,7 @@ def record_round(
 def forget(context: RunContext, order: RoundOrder, clients: list[dict[str, Any]], states: States) -> None:
     """Delete old global weights and all that the clients (rows of clients.csv) stored, except `states`."""
     keys = {
-        context.key(kind, order.round, row["client"], row["attempt"])
+        context.key(kind, order.round, row["client"], row["attempt"], site=row["site"])
         for row in clients
         for kind in ("update", "scores", "state")
     }

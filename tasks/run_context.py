@@ -113,9 +113,9 @@ class RunContext:
             return {"logit_shifts": prior_logits(count_classes(self.data, self.config, rows))}
         return {"class_weight": weights_of_classes(self.data, self.config, rows)}
 
-    def key(self, *parts: str | int) -> str:
-        """Return a key of this run and session in the weight store."""
-        return keys.of_session(self.order.run, self.order.session, *parts)
+    def key(self, *parts: str | int, site: str | None = None) -> str:
+        """Return a key of this run and session in the weight store: of `site`, or of the order's."""
+        return keys.of_session(self.order.run, self.order.session, *parts, site=site or self.order.site)
 
 
 _model_of = functools.lru_cache(maxsize=2)(model_for)

@@ -136,7 +136,8 @@ class UpdateIntake:
         )
 
     def _fetch(self, reply: ClientReply, kind: str, reference: Reference, schema: Schema) -> Weights:
-        if reference.key != self.context.key(kind, reply.round, reply.client, reply.attempt):
+        site = self.site_of(reply.client)
+        if reference.key != self.context.key(kind, reply.round, reply.client, reply.attempt, site=site):
             raise StoreError(f"{reference.key}: not the key of this client's {kind}")
         return get_arrays(self.context.store, reference, schema)
 

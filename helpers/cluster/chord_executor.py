@@ -41,6 +41,9 @@ class ChordExecutor:
         on_progress: called with a round's progress, at least once a second.
     """
 
+    has_chord = True  # Celery starts the aggregation; otherwise it is sent with the replies on the board
+    dispatcher: type[Dispatcher] = Dispatcher
+
     def __init__(
         self, app: Celery, board: JobBoard, supervisor: Supervisor, facts: dict[str, Any],
         terms: RoundTerms, on_progress: Callable[[RoundProgress], None],
@@ -48,7 +51,7 @@ class ChordExecutor:
         self._app = app
         self._board = board
         self._supervisor = supervisor
-        self._dispatcher = Dispatcher(app, board, supervisor, terms.task_deadline_s)
+        self._dispatcher = self.dispatcher(app, board, supervisor, terms.task_deadline_s)
         self._absent_clients = AbsentClients(board, terms, supervisor.notice)
         self._facts = facts
         self._terms = terms
@@ -88,7 +91,7 @@ class ChordExecutor:
         trainings = [self._dispatcher.job(train_order) for train_order in train_orders]
         retry_redis(lambda: self._board.expect({job.name: 0 for job in trainings} | {order.job: 0}))
         header = [self._dispatcher.signature(train_order) for train_order in train_orders]
-        if self._supervisor.workers.unable:  # they would take messages of a chord, too
+        if self._supervisor.workers.unable or not self.has_chord:  # the unable would take its messages, too
             for job in trainings:
                 retry_redis(partial(self._supervisor.send_again, job))
         else:

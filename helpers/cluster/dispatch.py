@@ -88,7 +88,7 @@ class Dispatcher:
         """Return the job of an order; `arguments` come first in the call of its task."""
 
         def send(attempt: int, target: str | None) -> None:
-            where = worker_direct(target) if target else None
+            where = worker_direct(target) if target and not order.site else None  # a site has one queue
             signature = self.signature(replace(order, attempt=attempt), *arguments)
             self.send(lambda: signature.apply_async(**({"queue": where} if where else {})))
 

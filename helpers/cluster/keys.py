@@ -1,7 +1,7 @@
 """Names of all keys the project writes into Redis, next to the broker's own. Each has a time to live.
-With NAMESPACE=name, all begin with `name:`, the broker's too, except dt:probe and dt:unfinished.
+With NAMESPACE=name, all begin with `name:`, the broker's too, except dt:probe.
 
-dt:worker:{name}                        a live worker: JSON, renewed by its heartbeat
+dt:worker:{name}                        a live worker: JSON, renewed by its heartbeat; `site/name` at a site
 dt:reserved                             the process that keeps a database for the workers it starts
 dt:run:{run}:session                    id of the orchestrator process of the run
 dt:run:{run}:{session}:attempts         hash: job -> the expected attempt
@@ -10,12 +10,19 @@ dt:run:{run}:{session}:failures         hash: job -> the error of its current at
 dt:run:{run}:{session}:events           list that wakes the orchestrator
 dt:run:{run}:{session}:clock            the run's time, with Redis' time when it was written
 dt:run:{run}:{session}:weights:{round}                     global weights after a round
+dt:run:{run}:{session}:shared:{round}                      what STRATEGY shares with all clients
 dt:run:{run}:{session}:update:{round}:{client}:{attempt}   a client's update
 dt:run:{run}:{session}:scores:{round}:{client}:{attempt}   the validation scores of its model
-dt:run:{run}:{session}:scores-{split}:{round}:{client}:{attempt}   a site's scores of the global model
 dt:run:{run}:{session}:state:{round}:{client}:{attempt}    its state for its next round
 dt:probe:{token}                        written for some seconds, to see whether Redis accepts writes
-dt:unfinished:{token}                   an array blob while it is written
+
+A site writes only keys that begin with its name, so that Redis can keep it to them:
+
+dt:site:{site}:{run}:{session}:mail     list of the site's replies
+dt:site:{site}:{run}:{session}:…        its update and state, as above, and
+dt:site:{site}:{run}:{session}:scores-{split}:{round}:{client}:{attempt}   its scores of the global model
+
+A blob of arrays has `:unfinished:{token}` behind its key while it is written.
 """
 
 import functools
@@ -55,5 +62,5 @@ def session(run: str) -> str:
     return f"{namespace()}dt:run:{run}:session"
 
 
-def of_session(run: str, session_id: str, *parts: str | int) -> str:
-    return namespace() + ":".join(("dt:run", run, session_id, *(str(part) for part in parts)))
+def of_session(run: str, session: str, *parts: str | int, site: str = "") -> str:
+    return namespace() + ":".join(map(str, (f"dt:site:{site}" if site else "dt:run", run, session, *parts)))

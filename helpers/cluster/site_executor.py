@@ -7,6 +7,7 @@ from typing import Any
 from helpers.cluster.answers import check_offer, check_test, chosen_threshold, read_round, reading_answer
 from helpers.cluster.chord_executor import ChordExecutor
 from helpers.cluster.jobs import Deadline, Job
+from helpers.cluster.site_dispatch import SiteDispatcher
 from helpers.cluster.worker_status import Workers
 from helpers.evaluation.threshold_rule import WITHOUT_CHOICE
 from helpers.federated.cohort import Cohort
@@ -26,6 +27,9 @@ from helpers.federated.sites.messages import (
 
 class SiteExecutor(ChordExecutor):
     """Sends the orders of a run of sites and waits for their answers; arguments as for `ChordExecutor`."""
+
+    has_chord = False  # the site that finishes last would read all replies and send the aggregation
+    dispatcher = SiteDispatcher
 
     def wait_for_workers(self, lacking: Any) -> Workers:
         """Return the status of the live workers, once nothing is lacking; see

@@ -38,6 +38,9 @@ logger = logging.getLogger(__name__)
 class WorkerSession:
     """A worker's name, connection, weight store and heartbeat.
 
+    Attributes:
+        open_board: opens the job board of a run and session.
+
     Args:
         name: the worker's node name.
         redis_url: where Redis is.
@@ -49,6 +52,8 @@ class WorkerSession:
     Raises:
         ConfigError: the folder of weights cannot be used.
     """
+
+    open_board: Callable[..., JobBoard] = JobBoard
 
     def __init__(
         self,
@@ -143,7 +148,7 @@ class WorkerSession:
     def still_expects(self, order: Order) -> bool:
         """Return whether an answer to the order would be accepted; True while Redis does not answer."""
         try:
-            return JobBoard(self.client, order.run, order.session).expects(order.job, order.attempt)
+            return self.open_board(self.client, order.run, order.session).expects(order.job, order.attempt)
         except redis.RedisError:
             return True
 
@@ -171,7 +176,7 @@ class WorkerSession:
         except MessageError as error:
             self._refuse(message, error)
             return None
-        board = JobBoard(self.client, order.run, order.session)
+        board = self.open_board(self.client, order.run, order.session)
         if not board.expects(order.job, order.attempt):
             logger.info("%s: skipped, no longer wanted", title(order))
             return None
@@ -210,7 +215,7 @@ class WorkerSession:
         names = ("run", "session", "job", "attempt")
         match [message.get(name) for name in names] if isinstance(message, dict) else None:
             case [str(run), str(session), str(job), int(attempt)]:
-                board, reason = JobBoard(self.client, run, session), f"not understood: {error}"
+                board, reason = self.open_board(self.client, run, session), f"not understood: {error}"
                 board.fail(job, attempt, self.name, reason, is_unable=True)
 
 

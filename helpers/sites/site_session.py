@@ -1,5 +1,6 @@
 """The session of a site's worker: it checks every order by the site's own rules and records each decision."""
 
+import functools
 import json
 from collections.abc import Callable
 from datetime import timedelta
@@ -7,6 +8,7 @@ from pathlib import Path
 from typing import Any
 
 from helpers.cluster.job_board import JobBoard
+from helpers.cluster.mailbox import Mailbox
 from helpers.cluster.worker_session import AnyOrder, WorkerSession
 from helpers.federated.messages import MessageError, Order
 from helpers.global_config import Config
@@ -31,7 +33,9 @@ class SiteSession(WorkerSession):
 
     def __init__(self, name: str, config: Config, site: dict[str, Any]) -> None:
         url = config.REDIS_URL.get_secret_value()
+        name = f"{config.SITE}/{name}"  # so that a site's key of its heartbeat begins with its name
         super().__init__(name, url, config.THREADS, config.WEIGHT_STORE, site, config.GPU)
+        self.open_board = functools.partial(Mailbox, site=self.site)
         folder = own_folder(config)
         self.policy = Policy.load(folder)
         self.approvals = Approvals(folder)

@@ -26,7 +26,7 @@ class RedisStore:
         self._client = client
 
     def put(self, key: str, data: Buffers) -> None:
-        unfinished = f"dt:unfinished:{secrets.token_hex(8)}"
+        unfinished = f"{key}:unfinished:{secrets.token_hex(8)}"
         try:
             with self._client.pipeline(transaction=False) as pipeline:
                 for number, piece in enumerate(pieces(data)):

@@ -33,7 +33,10 @@ def record_scored(order: RecordOrder) -> RoundResult:
     if order.sites != known:  # after the commit: a resume writes it too
         write_description(context, RunState.from_message(result.state))
     # The scores of this round stay: if the answer is lost, this task is repeated and needs them.
-    earlier = [context.key("scores-val", order.round - 1, client, 0) for client in range(order.num_clients)]
+    earlier = [
+        context.key("scores-val", order.round - 1, client, 0, site=site["name"])
+        for client, site in enumerate(order.sites)
+    ]
     context.store.delete(earlier)
     result.left_out.extend(scores.left_out)
     return result

@@ -94,7 +94,7 @@ def read_site_scores(
     site_scores = SiteScores(len(context.config.class_names), {}, {}, [])
     for client, message in zip(clients, messages, strict=True):
         reply, site = ScoreReply.read(round_number, client, message), Site.from_message(sites[client])
-        key = context.key(f"scores-{split}", round_number, client, reply.attempt)
+        key = context.key(f"scores-{split}", round_number, client, reply.attempt, site=site.name)
         error = reply.error
         if reply.status == "ok":
             try:

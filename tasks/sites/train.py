@@ -3,7 +3,6 @@
 from typing import Any
 
 import numpy as np
-from celery.exceptions import Ignore
 
 from celery_app import app, worker_session
 from helpers.evaluation.tallies import tally_of
@@ -14,13 +13,10 @@ from tasks.run_context import RunContext
 from tasks.train_task import Rows, Scores, train_on_rows
 
 
-@app.task(name="tasks.train_site")
-def train_site(message: dict[str, Any]) -> dict[str, Any]:
+@app.task(name="tasks.train_site", ignore_result=True)
+def train_site(message: dict[str, Any]) -> None:
     """Train a site for a round; see `SiteTrainOrder` and `ClientReply`."""
-    reply = worker_session().run_order(SiteTrainOrder, message, lambda order: train_at(order).to_message())
-    if reply is None:
-        raise Ignore()
-    return reply
+    worker_session().run_order(SiteTrainOrder, message, lambda order: train_at(order).to_message())
 
 
 def train_at(order: SiteTrainOrder, stateful_exchange: Any = StatefulExchange) -> ClientReply:

@@ -86,7 +86,7 @@ class Cluster:
         workers = WorkerProcesses(names, self.environment | environment, log_to(log))
         self.groups.append(workers)
         workers.wait_until_ready(self.client)
-        return [name for name in live_workers(self.client) if name.partition("@")[0] in names]
+        return [name for name in live_workers(self.client) if name.partition("@")[0].split("/")[-1] in names]
 
     def wait_for_task(self, job: str, timeout_s: float = 60.0) -> tuple[str, int]:
         """Wait until a worker shows a job that begins with `job`; returns its name and process id."""

@@ -108,7 +108,7 @@ def test_weights_may_lie_in_a_folder_instead_of_redis(cluster: Cluster, tmp_path
         stored = set()
         while training.poll() is None:
             stored.update(file.name.split("%3A")[4] for file in folder.glob("*.weights"))
-            assert not list(client.scan_iter("dt:*:weights:*")) + list(client.scan_iter("dt:unfinished:*"))
+            assert not list(client.scan_iter("dt:*:weights:*")) + list(client.scan_iter("*:unfinished:*"))
             time.sleep(0.005)
         assert training.returncode == 0, training.communicate()[1]
     assert stored == {"weights", "update", "scores"}

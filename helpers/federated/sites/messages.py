@@ -23,7 +23,27 @@ class SiteRoundOrder(RoundOrder):
 
 
 @dataclass(frozen=True)
-class SiteTrainOrder(TrainOrder):
+class SiteOrder(Order):
+    """Base of what is asked of a site.
+
+    Attributes:
+        serial: larger than that of every earlier order of the run to the site.
+        expires_at: when the site refuses it, seconds since the epoch.
+    """
+
+    serial: int = field(default=0, kw_only=True)
+    expires_at: float = field(default=0.0, kw_only=True)
+
+    @classmethod
+    def from_message(cls, data: Any) -> Self:
+        order = super().from_message(data)
+        if type(order.serial) is not int or type(order.expires_at) not in (float, int):
+            raise MessageError(f"{cls.__name__}: serial or expires_at is not a number")
+        return order
+
+
+@dataclass(frozen=True)
+class SiteTrainOrder(TrainOrder, SiteOrder):
     """Train a site on its own images.
 
     Attributes:
@@ -51,7 +71,7 @@ class SiteTrainOrder(TrainOrder):
 
 
 @dataclass(frozen=True)
-class ScoreOrder(Order):
+class ScoreOrder(SiteOrder):
     """Score the global weights on a site's own images.
 
     Attributes:

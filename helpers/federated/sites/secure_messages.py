@@ -6,8 +6,8 @@ from collections.abc import Iterable
 from dataclasses import dataclass, field
 from typing import Any, ClassVar, Self
 
-from helpers.federated.messages import Message, MessageError, Order
-from helpers.federated.sites.messages import SiteRoundOrder, SiteTrainOrder
+from helpers.federated.messages import Message, MessageError
+from helpers.federated.sites.messages import SiteOrder, SiteRoundOrder, SiteTrainOrder
 
 KEY_BYTES = 32
 SHARE_BYTES = 16
@@ -90,7 +90,7 @@ class Revealed(Message):
 
 
 @dataclass(frozen=True)
-class SecureStep(Order):
+class SecureStep(SiteOrder):
     """Base of what a site is asked in a round in addition to its training.
 
     Attributes:

@@ -66,7 +66,7 @@ class TestRedisStore(StoreContract):
         with pytest.raises(KeyboardInterrupt):
             store.put("key", [b"1"])
         (left,) = client.keys()
-        assert left.startswith(b"dt:unfinished:")
+        assert left.startswith(b"key:unfinished:")
         assert 0 < client.ttl(left) <= LIFETIME_S
 
     def test_pieces_that_are_not_as_they_should_be(self, store: WeightStore, client: redis.Redis) -> None:

@@ -45,7 +45,7 @@ class SecureRound:
         self.context: Any = SimpleNamespace(
             config=self.config, instance=instance, is_shared=plan.shared(instance.trainable),
             store=MemoryStore(), folders=RunFolders(folder / "metrics", folder / "models"), state_plan=plan,
-            key=lambda *parts: ":".join(str(part) for part in parts),
+            key=lambda *parts, site=None: ":".join(str(part) for part in parts),
         )  # fmt: skip
         self.start: Weights = instance.model.get_weights()
         reference = put_arrays(self.context.store, "weights:0", instance.names, self.start)

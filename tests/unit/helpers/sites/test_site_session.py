@@ -26,7 +26,7 @@ class Board:
     answers: list[Any] = []
     failures: list[str] = []
 
-    def __init__(self, *of: Any) -> None:
+    def __init__(self, *of: Any, site: str) -> None:
         type(self).answers, type(self).failures = [], []
 
     def expects(self, job: str, attempt: int) -> bool:
@@ -48,7 +48,7 @@ def session(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> SiteSession:
 def start(tmp_path: Path, monkeypatch: pytest.MonkeyPatch, policy: str = "") -> SiteSession:
     (tmp_path / "north").mkdir()
     (tmp_path / "north/site.toml").write_text(policy)
-    monkeypatch.setattr("helpers.cluster.worker_session.JobBoard", Board)
+    monkeypatch.setattr("helpers.sites.site_session.Mailbox", Board)
     monkeypatch.setattr("helpers.cluster.heartbeat.Heartbeat._renew", lambda self: None)
     config = Config(SITE="north", SITE_DIR=tmp_path, REDIS_URL="redis://127.0.0.1:1/0")
     return SiteSession("north@here", config, SITE)

@@ -1,0 +1,180 @@
+"""Replies of sites: each site writes to a mailbox of its own, and the orchestrator puts them on the board.
+
+So a site needs to read no other site's replies, and no write access to the job board. A letter is JSON:
+{text, signature}; its text is JSON too: {site, run, session, job, attempt, answer}, or with `failure` in
+place of `answer`.
+"""
+
+import json
+from collections.abc import Callable, Iterable
+from typing import Any
+
+import redis
+
+from helpers.cluster import keys
+from helpers.cluster.job_board import MOST_BYTES, JobBoard
+
+MOST_LETTERS = 64
+"""Letters of a site that are opened at one look; an honest site has one or two."""
+Sign = Callable[[bytes], str]
+Verify = Callable[[str, bytes, str], bool]
+"""A function of a site's name, bytes and a signature that returns whether it is the site's."""
+
+
+def no_signature(data: bytes) -> str:
+    """Return no signature, for sites without keys."""
+    return ""
+
+
+def any_signature(site: str, data: bytes, signature: str) -> bool:
+    """Accept every signature, for sites without keys."""
+    return True
+
+
+class Mailbox(JobBoard):
+    """The job board as a site sees it: it reads what is expected, and mails what it answers.
+
+    Args:
+        client, run, session: as for `JobBoard`.
+        site: name of the site.
+        sign: returns the site's signature of bytes.
+    """
+
+    def __init__(
+        self, client: redis.Redis, run: str, session: str, *, site: str, sign: Sign = no_signature
+    ) -> None:
+        super().__init__(client, run, session)
+        self._site = site
+        self._sign = sign
+        self._mail = keys.of_session(run, session, "mail", site=site)
+
+    def expects(self, job: str, attempt: int) -> bool:
+        with self._client.pipeline() as pipe:
+            pipe.get(self._session_key)
+            pipe.hget(self._attempts, job)
+            session, expected = pipe.execute()
+        return (session, expected) == (self._session.encode(), str(attempt).encode())
+
+    def answer(self, job: str, attempt: int, message: dict[str, Any]) -> bool:
+        """Mail the answer of an attempt; return whether it was still expected."""
+        return self._send(job, attempt, answer=message)
+
+    def fail(self, job: str, attempt: int, worker: str, error: str, *, is_unable: bool = False) -> None:
+        failure = {"worker": worker, "error": error, "is_unable": is_unable}
+        self._send(job, attempt, failure=failure)
+
+    def _send(self, job: str, attempt: int, **content: Any) -> bool:
+        if not self.expects(job, attempt):
+            return False
+        facts = {"site": self._site, **self.identity, "job": job, "attempt": attempt}
+        text = json.dumps(facts | content)
+        letter = {"text": text, "signature": self._sign(text.encode())}
+        with self._client.pipeline() as pipe:
+            pipe.rpush(self._mail, json.dumps(letter))
+            pipe.expire(self._mail, keys.LIFETIME_S)
+            pipe.execute()
+        return True
+
+
+class SiteBoard(JobBoard):
+    """The job board of a run of sites, which opens their mail.
+
+    Args:
+        client, run, session: as for `JobBoard`.
+        notice: receives a line about each letter that does not count.
+        verify: tells whether a signature is a site's.
+
+    Attributes:
+        site_of: the site of each job that only one may answer.
+    """
+
+    def __init__(
+        self,
+        client: redis.Redis,
+        run: str,
+        session: str,
+        *,
+        notice: Callable[[str], None],
+        verify: Verify = any_signature,
+    ) -> None:
+        super().__init__(client, run, session)
+        self.site_of: dict[str, str] = {}
+        self._notice = notice
+        self._verify = verify
+
+    def take_over(self, *, force: bool = False) -> float | None:
+        left_by_sites = keys.of_session(self.identity["run"], "*", site="*")
+        earlier = list(self._client.scan_iter(left_by_sites, count=1000))
+        held_ago = super().take_over(force=force)
+        if held_ago is None and earlier:
+            self._client.unlink(*earlier)
+        return held_ago
+
+    def answers(self, jobs: list[str]) -> dict[str, Any]:
+        for site in self._sites():
+            letters: Any = self._client.lpop(self._mail_of(site), MOST_LETTERS)
+            for letter in letters or ():
+                self._open(site, letter)
+        return super().answers(jobs)
+
+    def answer(self, job: str, attempt: int, message: dict[str, Any]) -> bool:
+        is_accepted = super().answer(job, attempt, message)
+        if is_accepted:  # so that the site stops: it cannot see answers
+            self._client.hdel(self._attempts, job)
+        return is_accepted
+
+    def wait(self, seconds: float) -> None:
+        """Wait for an answer, a failure or a letter, at most `seconds`."""
+        mail = {self._mail_of(site).encode(): site for site in self._sites()}
+        event: Any = self._client.blpop([self._events, *mail], timeout=seconds)
+        if event and event[0] in mail:
+            self._open(mail[event[0]], event[1])
+
+    def forget(self, jobs: Iterable[str]) -> None:
+        jobs = list(jobs)
+        super().forget(jobs)
+        for job in jobs:
+            self.site_of.pop(job, None)
+
+    def close(self) -> None:
+        super().close()
+        left = keys.of_session(*self.identity.values(), "mail", site="*")
+        if mail := list(self._client.scan_iter(left, count=1000)):
+            self._client.unlink(*mail)
+
+    def _sites(self) -> list[str]:
+        return sorted(set(self.site_of.values()))
+
+    def _mail_of(self, site: str) -> str:
+        return keys.of_session(*self.identity.values(), "mail", site=site)
+
+    def _open(self, site: str, letter: Any) -> None:
+        """Put a letter's content on the board, or report why it does not count."""
+        try:
+            content = self._read(site, letter)
+            job, attempt = str(content["job"]), content["attempt"]
+            if self.site_of.get(job) != site:
+                raise ValueError(f"it is about {job[:100]}")
+            if "answer" in content:
+                self.answer(job, attempt, dict(content["answer"]))
+            else:
+                failure = content["failure"]
+                worker, is_unable = str(failure["worker"]), failure["is_unable"] is True
+                if not worker.startswith(f"{site}/"):
+                    raise ValueError(f"it is about the worker {worker[:100]}")
+                self.fail(job, attempt, worker, str(failure["error"]), is_unable=is_unable)
+        except (ValueError, LookupError, TypeError, RecursionError) as error:
+            self._notice(f"site {site}: a reply does not count: {type(error).__name__}: {str(error)[:300]}")
+
+    def _read(self, site: str, letter: bytes) -> dict[str, Any]:
+        """Return the content of a letter; ValueError, LookupError or TypeError if it is not the site's."""
+        if len(letter) > MOST_BYTES:
+            raise ValueError(f"it has {len(letter) >> 20} MiB")
+        envelope = json.loads(letter)
+        text = str(envelope["text"])
+        if not self._verify(site, text.encode(), str(envelope["signature"])):
+            raise ValueError(f"its signature is not that of site {site}")
+        content: dict[str, Any] = json.loads(text)
+        if (content["site"], content["run"], content["session"]) != (site, *self.identity.values()):
+            raise ValueError("it belongs to another site or run")
+        return content

@@ -1,0 +1,29 @@
+"""Dispatch of orders to sites: only the site may answer, and each message is newer than the one before."""
+
+import time
+from dataclasses import replace
+from typing import Any
+
+from helpers.cluster.dispatch import Dispatcher
+from helpers.cluster.jobs import Job
+from helpers.cluster.mailbox import SiteBoard
+from helpers.federated.messages import Order
+from helpers.federated.sites.messages import SiteOrder
+
+
+class SiteDispatcher(Dispatcher):
+    """Sends orders by name, those of sites with a serial number and an end of validity."""
+
+    _serial = 0
+
+    def job(self, order: Order, *arguments: Any) -> Job:
+        if order.site:
+            assert isinstance(self._board, SiteBoard)  # made for a run of sites
+            self._board.site_of[order.job] = order.site
+        return super().job(order, *arguments)
+
+    def signature(self, order: Order, *arguments: Any) -> Any:
+        if isinstance(order, SiteOrder):
+            self._serial = max(self._serial + 1, time.time_ns() // 1000)
+            order = replace(order, serial=self._serial, expires_at=time.time() + self._deadline_s)
+        return super().signature(order, *arguments)

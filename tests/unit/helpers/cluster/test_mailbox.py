@@ -1,0 +1,140 @@
+"""Replies of sites: which of them come onto the job board."""
+
+import json
+from typing import Any
+
+import fakeredis
+import pytest
+
+from helpers.cluster import keys
+from helpers.cluster.mailbox import Mailbox, SiteBoard
+
+JOB = "train:1:0"
+
+
+@pytest.fixture
+def client() -> fakeredis.FakeRedis:
+    return fakeredis.FakeRedis()
+
+
+@pytest.fixture
+def notices() -> list[str]:
+    return []
+
+
+@pytest.fixture
+def board(client: fakeredis.FakeRedis, notices: list[str]) -> SiteBoard:
+    board = SiteBoard(client, "run", "s", notice=notices.append)
+    board.take_over()
+    board.expect({JOB: 0})
+    board.site_of[JOB] = "north"
+    return board
+
+
+@pytest.fixture
+def north(client: fakeredis.FakeRedis) -> Mailbox:
+    return Mailbox(client, "run", "s", site="north")
+
+
+def mail(client: fakeredis.FakeRedis, site: str = "north", **content: Any) -> None:
+    """Put a letter into a mailbox by hand."""
+    facts = {"site": site, "run": "run", "session": "s", "job": JOB, "attempt": 0}
+    letter = json.dumps({"text": json.dumps(facts | content), "signature": ""})
+    client.rpush(keys.of_session("run", "s", "mail", site=site), letter)
+
+
+def test_an_answer_by_mail_counts_once(board: SiteBoard, north: Mailbox) -> None:
+    assert north.expects(JOB, 0)
+    assert not north.expects(JOB, 1)
+    assert north.answer(JOB, 0, {"a": 1})
+    assert north.answer(JOB, 0, {"a": 2})  # it cannot see that there is an answer
+    assert board.answers([JOB]) == {JOB: {"a": 1}}
+    assert not north.expects(JOB, 0)
+    assert not north.answer(JOB, 0, {"a": 3})
+
+
+def test_a_letter_wakes_the_orchestrator_and_is_not_lost(board: SiteBoard, north: Mailbox) -> None:
+    north.answer(JOB, 0, {"a": 1})
+    board.wait(5)
+    assert board.answers([JOB]) == {JOB: {"a": 1}}
+
+
+def test_a_failure_by_mail(board: SiteBoard, north: Mailbox, client: fakeredis.FakeRedis) -> None:
+    north.fail(JOB, 0, "north/w@h", "no memory", is_unable=True)
+    assert board.answers([JOB]) == {}
+    failure = {"worker": "north/w@h", "error": "no memory"}
+    assert board.failures([JOB]) == {JOB: {**failure, "is_unable": True}}
+
+
+def test_a_site_that_is_no_longer_wanted_stops(board: SiteBoard, north: Mailbox) -> None:
+    board.answer(JOB, 0, {"status": "missing"})  # in place of the site
+    assert not north.expects(JOB, 0)
+
+
+@pytest.mark.parametrize(
+    ("content", "reason"),
+    [
+        ({"site": "south", "answer": {}}, "it is about train:1:0"),
+        ({"run": "other", "answer": {}}, "another site or run"),
+        ({"session": "other", "answer": {}}, "another site or run"),
+        ({"job": "train:1:1", "answer": {}}, "it is about train:1:1"),
+        ({"answer": 5}, "TypeError"),
+        ({}, "failure"),
+        ({"failure": {"worker": "south/w@h", "error": "", "is_unable": True}}, "about the worker south/w@h"),
+    ],
+)
+def test_a_letter_that_does_not_count(
+    board: SiteBoard, client: fakeredis.FakeRedis, notices: list[str], content: Any, reason: str
+) -> None:
+    board.site_of["train:1:2"] = "south"  # so that its mail is opened
+    mail(client, **content)
+    assert board.answers([JOB]) == {}
+    assert board.failures([JOB]) == {}
+    (notice,) = notices
+    assert reason in notice
+
+
+@pytest.mark.parametrize("letter", [b"", b"no JSON", b"[]", b'{"text": 5}', b'{"text": "{}"}', b"\xff"])
+def test_a_letter_that_cannot_be_read(
+    board: SiteBoard, client: fakeredis.FakeRedis, notices: list[str], letter: bytes
+) -> None:
+    client.rpush(keys.of_session("run", "s", "mail", site="north"), letter, b"later")
+    assert board.answers([JOB]) == {}
+    assert len(notices) == 2
+
+
+def test_a_letter_needs_the_signature_of_its_site(client: fakeredis.FakeRedis, notices: list[str]) -> None:
+    def verify(site: str, data: bytes, signature: str) -> bool:
+        return signature == f"{site} signs {len(data)}"
+
+    board = SiteBoard(client, "run", "s", notice=notices.append, verify=verify)
+    board.take_over()
+    board.expect({JOB: 0})
+    board.site_of[JOB] = "north"
+    mail(client, answer={"forged": 1})
+    assert board.answers([JOB]) == {}
+    assert "not that of site north" in notices[0]
+    Mailbox(
+        client, "run", "s", site="north", sign=lambda data: f"north signs {len(data)}"
+    ).answer(JOB, 0, {"a": 1})  # fmt: skip
+    assert board.answers([JOB]) == {JOB: {"a": 1}}
+
+
+def test_what_an_earlier_session_left_at_sites_is_deleted(
+    client: fakeredis.FakeRedis, board: SiteBoard, north: Mailbox
+) -> None:
+    north.answer(JOB, 0, {})
+    client.set(keys.of_session("run", "s", "update", 1, 0, 0, site="north"), b"")
+    client.set(keys.of_session("other", "s", "update", 1, 0, 0, site="north"), b"")
+    SiteBoard(client, "run", "later", notice=str).take_over(force=True)
+    assert client.keys("dt:site:*") == [b"dt:site:north:other:s:update:1:0:0"]
+
+
+def test_the_mail_ends_with_the_session(
+    client: fakeredis.FakeRedis, board: SiteBoard, north: Mailbox
+) -> None:
+    north.answer(JOB, 0, {})
+    board.forget([JOB])
+    assert board.site_of == {}
+    board.close()
+    assert client.keys("dt:*") == []
