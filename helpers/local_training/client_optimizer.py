@@ -19,7 +19,7 @@ class GradientTerms:
     """Mixin of a Keras optimizer that replaces a gradient g by g + μ (w − w₀) + term.
 
     w₀ are the weights at the start of the round. w₀ and the terms are variables of the optimizer, so that the
-    training step, once traced, serves every round. The step subtracts the negatives: TensorFlow merges several
+    training step, once traced, serves every round. The step subtracts the negatives: TensorFlow merges
     additions into one operation, whose order, and with it the last bits, changes from step to step.
 
     Attributes:
@@ -61,7 +61,7 @@ class GradientTerms:
         for variable, anchor in zip(variables, self._anchors, strict=bool(self._anchors)):
             anchor.assign(variable)
         for variable, term in zip(variables, self._terms, strict=bool(self._terms)):
-            term.assign(-terms.get(variable.path, np.zeros(variable.shape, variable.dtype)))
+            term.assign(np.negative(terms.get(variable.path, np.zeros(variable.shape, variable.dtype))))
 
     def apply(self, grads: Sequence[Any], trainable_variables: Sequence[Any]) -> None:
         """Apply the gradients with the terms added; every training step of Keras calls this."""
