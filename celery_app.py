@@ -5,7 +5,14 @@ import sys
 from typing import Any
 
 from celery import Celery
-from celery.signals import after_setup_logger, celeryd_init, import_modules, worker_ready, worker_shutdown
+from celery.signals import (
+    after_setup_logger,
+    celeryd_init,
+    import_modules,
+    worker_ready,
+    worker_shutdown,
+    worker_shutting_down,
+)
 from click import ClickException
 from kombu.entity import Exchange, Queue
 
@@ -150,6 +157,12 @@ def _open_session(name: str, config: Config) -> WorkerSession:
 @worker_ready.connect
 def _show_ready(**_: Any) -> None:
     worker_session().heartbeat.show_ready(sorted(app.amqp.queues.consume_from))
+
+
+@worker_shutting_down.connect
+def _leave(**_: Any) -> None:
+    if _session is not None:
+        _session.leave()
 
 
 @worker_shutdown.connect

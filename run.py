@@ -40,6 +40,7 @@ COMMANDS = {
     "runs": "list all runs, best first",
     "compare": "compare runs: metrics in the terminal, curves in a page",
     "approve": "at a site: show what a run asks for, and approve it",
+    "leave": "at a site: end its workers; its runs go on without it at once",
     "audit": "at a site: list the orders received, and what became of them",
     "models": "list the networks: size, cost of a round, speed on this machine",
 }

@@ -18,6 +18,7 @@ dt:probe:{token}                        written for some seconds, to see whether
 
 A site writes only keys that begin with its name, so that Redis can keep it to them:
 
+dt:site:{site}:left                     the site has left and is not waited for
 dt:site:{site}:{run}:{session}:mail     list of the site's replies
 dt:site:{site}:{run}:{session}:…        its update and state, as above, and
 dt:site:{site}:{run}:{session}:scores-{split}:{round}:{client}:{attempt}   its scores of the global model
@@ -56,6 +57,10 @@ def probe(token: str) -> str:
 
 def worker(name: str) -> str:
     return f"{namespace()}dt:worker:{name}"
+
+
+def left(site: str) -> str:
+    return f"{namespace()}dt:site:{site}:left"
 
 
 def session(run: str) -> str:

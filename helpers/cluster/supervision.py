@@ -184,8 +184,8 @@ class Supervisor:
             failure = failures.get(job.name)
             if failure is not None:
                 self._retry_failed(job, failure, on_failure)
-            elif job.site and self._has_left(job, workers):
-                on_failure(job, f"site {job.site} has had no live worker for {self._patience_s:g} s")
+            elif job.site and (reason := self._why_absent(job, workers)):
+                on_failure(job, f"site {job.site} {reason}")
             elif self._is_lost(job, workers):
                 self._retry_lost(job, on_failure)
             elif job.runner is None and now - job.sent_at >= PICK_UP_S:
@@ -241,23 +241,24 @@ class Supervisor:
         # A worker that takes a job out of the queue needs a moment to show it.
         return now - max(job.sent_at, job.queued_at) >= PICK_UP_S
 
-    def _has_left(self, job: Job, workers: Workers) -> bool:
-        """Return whether the job's site has been without a live worker for too long.
+    def _why_absent(self, job: Job, workers: Workers) -> str:
+        """Return why the job's site is not waited for: it left, or had no live worker for too long.
 
-        The time counts from one job to the next: a site that left during training is not waited for again.
+        The time counts from one job to the next: a site that vanished in training is not waited for again.
         """
         now = time.monotonic()
-        if any(job.queue in status["queues"] for status in workers.values()) or (
-            now < self._heartbeats_count_from
-        ):
-            return False
+        if now < self._heartbeats_count_from or any(job.queue in each["queues"] for each in workers.values()):
+            return ""
+        if self._client.exists(keys.left(job.site)):
+            return "has left"
         if job.queue not in self._unserved_since:
             self._unserved_since[job.queue] = now
             self.notice(
                 f"{job.label}: site {job.site} has no live worker; waiting {self._patience_s:g} s for one; "
                 + how_to_start_at(job.site)
             )
-        return now - self._unserved_since[job.queue] > self._patience_s
+        has_waited = now - self._unserved_since[job.queue] > self._patience_s
+        return f"has had no live worker for {self._patience_s:g} s" if has_waited else ""
 
     def _warn_if_not_taken(self, job: Job, workers: Workers) -> None:
         """Warn once about a job that stays in its queue while all workers are idle."""

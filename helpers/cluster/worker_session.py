@@ -142,6 +142,9 @@ class WorkerSession:
             here, there = (f"site {name}" if name else "no site" for name in (self.site, order.site))
             raise MessageError(f"{self.name} serves {here}, the order is for {there}")
 
+    def leave(self) -> None:
+        """Prepare for the end of this process, which a signal asked for; a site leaves its runs."""
+
     def check_early_stop(self, num_images: int) -> None:
         """Accept the update of a training that stopped early, after this many images; a site may not."""
 

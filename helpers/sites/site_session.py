@@ -2,11 +2,16 @@
 
 import functools
 import json
+import signal
+import threading
+import time
 from collections.abc import Callable
 from datetime import timedelta
+from functools import partial
 from pathlib import Path
 from typing import Any
 
+from helpers.cluster import keys
 from helpers.cluster.job_board import JobBoard
 from helpers.cluster.mailbox import Mailbox
 from helpers.cluster.worker_session import AnyOrder, WorkerSession
@@ -17,6 +22,12 @@ from helpers.sites.audit import DONE, FAILED, REFUSED, AuditLog, CountingStore, 
 from helpers.sites.policy import FILE, OrderRefused, Policy
 
 HOUR = timedelta(hours=1)
+LEAVE = "leave"
+"""File in the site's folder that asks its workers to end."""
+
+
+class SiteLeft(Exception):
+    """An order that was not finished, because the site leaves."""
 
 
 class SiteSession(WorkerSession):
@@ -43,6 +54,33 @@ class SiteSession(WorkerSession):
         self.store: CountingStore = CountingStore(self.store)
         self._description = site
         self._is_running = False
+        self._is_leaving = False
+        self._leave_file = folder / LEAVE
+
+    def begin(self) -> None:
+        super().begin()
+        self._leave_file.unlink(missing_ok=True)
+        self.client.delete(keys.left(self.site))
+        threading.Thread(target=self._wait_for_leave, name="leave", daemon=True).start()
+
+    def _wait_for_leave(self) -> None:
+        """End this process, as SIGTERM does, when `run.py leave` asks for it."""
+        while not self._leave_file.exists():
+            time.sleep(1)
+        signal.raise_signal(signal.SIGTERM)
+
+    def leave(self) -> None:
+        """Announce that the site leaves; a training stops within a second, and its update does not count.
+
+        A signal handler calls this, so Redis is asked in a thread.
+        """
+        self._is_leaving = True
+        announce = partial(self.client.set, keys.left(self.site), 1, ex=keys.LIFETIME_S)
+        threading.Thread(target=announce, name="leave").start()
+
+    def still_expects(self, order: Order) -> bool:
+        """Return whether an answer to the order would be accepted; nothing is done any more while leaving."""
+        return not self._is_leaving and super().still_expects(order)
 
     def run_order(
         self, kind: type[AnyOrder], message: Any, do: Callable[[AnyOrder], dict[str, Any]]
@@ -88,6 +126,8 @@ class SiteSession(WorkerSession):
         )  # fmt: skip
 
     def _fail(self, board: JobBoard, order: Order, error: Exception) -> None:
+        if self._is_leaving:
+            error = SiteLeft("the site leaves")
         super()._fail(board, order, error)
         is_refused = isinstance(error, OrderRefused) or not self._is_running
         self.record(order, f"{REFUSED if is_refused else FAILED}: {error}")

@@ -127,6 +127,6 @@ def site(images: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Victi
     session.store._store = victim.store
     monkeypatch.setattr(celery_app, "_session", session)
     monkeypatch.setattr("helpers.cluster.heartbeat.Heartbeat._renew", lambda self: None)
-    monkeypatch.setattr("helpers.cluster.worker_session.JobBoard", lambda *of: victim.board)
+    session.open_board = lambda *of: victim.board
     monkeypatch.setattr("tasks.run_context.seconds_since_dispatch", lambda client, order: 0.0)
     return victim

@@ -7,6 +7,7 @@ import re
 import signal
 import subprocess
 import sys
+import time
 from collections.abc import Iterator
 
 import numpy as np
@@ -17,6 +18,7 @@ from helpers.cluster.heartbeat import live_workers
 from helpers.cluster.versions import ROOT
 from helpers.evaluation.tallies import MEAN
 from helpers.launcher.worker_processes import WorkerProcesses
+from helpers.sites.audit import AuditLog
 from tests.integration.conftest import Cluster, places, running_cluster, write_images
 from tests.integration.test_client_state import assert_same_runs
 
@@ -151,6 +153,27 @@ def test_a_site_leaves_and_comes_back_and_keeps_its_scores(apart: Cluster) -> No
     card = (apart.folder / "models/leaving/model_card.md").read_text()
     assert f"The ROC-AUC is the {MEAN}." in card
     assert not any(name in card for name in SITES)
+
+
+def test_a_site_that_leaves_is_not_waited_for(apart: Cluster) -> None:
+    patient = (*SETTINGS, "--worker-timeout-s", "200", "--local-epochs", "40")
+    training = apart.start_training("--run", "left", "--epochs", "2", *patient)
+    try:
+        apart.wait_for_task("train:1:1")
+        own = ["--site", "south", "--site-dir", str(apart.folder / "south/sites")]
+        began = time.monotonic()
+        subprocess.run([sys.executable, "run.py", "leave", *own], cwd=ROOT, check=True, capture_output=True)
+        output, errors = training.communicate(timeout=150)
+        assert time.monotonic() - began < 150
+    finally:
+        training.kill()
+    assert training.returncode == 0, output + errors
+    assert "site south has left" in " ".join(output.split())
+    clients = apart.table("left", "clients.csv")
+    assert clients["status"].tolist() == ["ok", "failed", "ok", "ok", "ok"]
+    entries = AuditLog(apart.folder / "south/sites/south").entries()
+    assert entries[-1]["decision"] == "failed: the site leaves"
+    apart.add_workers(1, **places(apart.folder / "south"), DT_SITE="south", DT_SHARE_SCORES="pairs")
 
 
 @contextlib.contextmanager

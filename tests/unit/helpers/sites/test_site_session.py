@@ -1,10 +1,12 @@
 """A site's worker: orders that its rules refuse do not run, and every order is recorded."""
 
+import signal
 from pathlib import Path
 from typing import Any
 
 import pytest
 
+from commands import leave
 from helpers.cluster.versions import versions_here
 from helpers.federated.messages import Order
 from helpers.federated.sites.messages import ScoreOrder
@@ -115,6 +117,34 @@ def test_a_run_waits_for_approval_where_the_policy_says_so(
     assert session.approvals.waiting() == ["r"]
     session.approvals.approve("r", {})
     assert session.run_order(ScoreOrder, order(), lambda order: {"a": 1}) == {"a": 1}
+
+
+def test_a_site_that_leaves_says_so_and_stops_its_training(
+    session: SiteSession, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    said: list[str] = []
+    monkeypatch.setattr(session.client, "set", lambda key, value, ex: said.append(key))
+    as_order = ScoreOrder.from_message(order())
+
+    def work(order: Order) -> dict[str, Any]:
+        assert session.still_expects(as_order)
+        session.leave()
+        assert not session.still_expects(as_order)
+        raise ValueError("stopped early")
+
+    assert session.run_order(ScoreOrder, order(), work) is None
+    assert said == ["dt:site:north:left"]
+    assert Board.failures == ["SiteLeft: the site leaves"]
+
+
+def test_the_leave_command_ends_the_process_as_a_signal_does(
+    tmp_path: Path, session: SiteSession, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    raised: list[int] = []
+    monkeypatch.setattr("helpers.sites.site_session.signal.raise_signal", raised.append)
+    assert leave.main(["--site", "north", "--site-dir", str(tmp_path)]) == 0
+    session._wait_for_leave()
+    assert raised == [signal.SIGTERM]
 
 
 def test_the_policy_judges_trainings_that_stop_early(session: SiteSession) -> None:
