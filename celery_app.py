@@ -20,7 +20,7 @@ from helpers.cluster.errors import ClusterError, NameTaken
 from helpers.cluster.keys import SITE_QUEUE, namespace
 from helpers.cluster.process_tuning import tune_process, without_remarks
 from helpers.cluster.worker_logging import LOG_FORMAT, quiet_logging
-from helpers.cluster.worker_pool import check_pool
+from helpers.cluster.worker_pool import check_pool, check_silent
 from helpers.cluster.worker_session import WorkerSession
 from helpers.federated.messages import AGGREGATE_QUEUE, TRAIN_QUEUE
 from helpers.global_config import Config
@@ -38,24 +38,28 @@ def _settings() -> dict[str, Any]:
     """
     try:
         config = Config.load()
+        deployment = _deployment(config) if config.DEPLOYMENT else None
     except ConfigError as error:
         raise ClickException(str(error)) from error
     url = config.REDIS_URL.get_secret_value()
     served = [TRAIN_QUEUE, AGGREGATE_QUEUE]
     known = ["train_task", "aggregate_task", "run_task", "sites.average", "sites.record", "sites.finish"]
     known += ["sites.secure_average"]
-    if config.SITE:  # its worker serves that site alone and can do nothing else
+    is_site = bool(config.SITE)
+    if is_site:  # its worker serves that site alone and can do nothing else
         served, known = [SITE_QUEUE + config.SITE], ["sites.train", "sites.score", "sites.secure_steps"]
-    return {
+    settings = {
         "broker_url": url,
-        "result_backend": url,
+        # A site touches no key of others: it stores no results and has no direct queue.
+        "result_backend": None if is_site else url,
         "include": [f"tasks.{name}" for name in known],
         # TensorFlow hangs after a fork, so the pool is solo also without --pool.
         "worker_pool": "solo",
         # One exchange per queue: on a shared default one, every message would go to both.
         "task_queues": [Queue(name, Exchange(name), routing_key=name) for name in served],
         "task_default_queue": served[0],
-        "worker_direct": True,
+        "worker_direct": not is_site,
+        "worker_enable_remote_control": not is_site,
         # Data only: never pickle.
         "task_serializer": "json",
         "result_serializer": "json",
@@ -72,6 +76,9 @@ def _settings() -> dict[str, Any]:
         "broker_transport_options": {
             "global_keyprefix": namespace(),
             "visibility_timeout": DAY_S,
+            # Unacknowledged messages are in keys of all workers; a site's lost order is sent again anyway.
+            "ack_emulation": not is_site,
+            "priority_steps": [0],
             "health_check_interval": 25,
             "socket_keepalive": True,
             "socket_timeout": 60,
@@ -86,6 +93,21 @@ def _settings() -> dict[str, Any]:
         "broker_connection_retry_on_startup": True,
         "broker_connection_max_retries": None,
     }
+    return settings | (_signed_messages(deployment) if deployment else {})
+
+
+def _deployment(config: Config) -> Any:
+    from helpers.sites.deployment import open_deployment  # only a deployment needs it, and cryptography
+
+    return open_deployment(config)
+
+
+def _signed_messages(deployment: Any) -> dict[str, Any]:
+    """Return the settings with which tasks are signed by the coordinator, and all else is refused."""
+    from celery.security.serialization import register_auth  # it needs cryptography
+
+    register_auth(**deployment.order_signature(), store=str(deployment.orders_certificate))
+    return {"task_serializer": "auth", "accept_content": ["auth"], "worker_enable_remote_control": False}
 
 
 app = Celery("celery_app")
@@ -126,8 +148,10 @@ def _claim_name(sender: str, options: dict[str, Any], **_: Any) -> None:
 
     try:
         check_pool(options)
-        check_messages()
         config = Config.load()
+        if config.DEPLOYMENT:
+            check_silent(options)
+        check_messages(are_signed=bool(config.DEPLOYMENT))
         if config.SITE and options.get("queues"):
             raise ConfigError(f"-Q: with DT_SITE={config.SITE} a worker serves that site alone; leave out -Q")
         _session = _open_session(sender, config)
@@ -147,7 +171,10 @@ def _open_session(name: str, config: Config) -> WorkerSession:
     """
     if not config.SITE:
         url = config.REDIS_URL.get_secret_value()
-        return WorkerSession(name, url, config.THREADS, config.WEIGHT_STORE, gpu=config.GPU)
+        session = WorkerSession(name, url, config.THREADS, config.WEIGHT_STORE, gpu=config.GPU)
+        if config.DEPLOYMENT:
+            session.store = _deployment(config).sealed(session.store)
+        return session
     from helpers.sites.site_session import SiteSession  # only a site needs it
 
     site = {"name": config.SITE, **PreparedData.open(config.PREPROCESSED_DIR).counts()}

@@ -39,6 +39,7 @@ COMMANDS = {
     "export": "write a model as SavedModel or ONNX, checked against Keras",
     "runs": "list all runs, best first",
     "compare": "compare runs: metrics in the terminal, curves in a page",
+    "provision": "keys, certificates and Redis users for sites",
     "approve": "at a site: show what a run asks for, and approve it",
     "leave": "at a site: end its workers; its runs go on without it at once",
     "audit": "at a site: list the orders received, and what became of them",

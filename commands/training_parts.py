@@ -8,7 +8,8 @@ from helpers.cluster.absent_clients import RoundTerms
 from helpers.cluster.advice import HOW_TO_START_AT_SITES
 from helpers.cluster.chord_executor import ChordExecutor
 from helpers.cluster.job_board import JobBoard
-from helpers.cluster.mailbox import SiteBoard
+from helpers.cluster.mailbox import SiteBoard, Verify, any_signature
+from helpers.cluster.run_workers import SiteWorkers
 from helpers.cluster.secure_executor import SecureExecutor
 from helpers.cluster.site_executor import SiteExecutor
 from helpers.cluster.supervision import Supervisor
@@ -27,7 +28,12 @@ def make_board(config: Config, client: Any, run: str, observer: Observer) -> Job
     """Return the job board of a new session of a run; where clients are sites, they reply by mail."""
     session = uuid.uuid4().hex[:12]
     if config.DATA_AT == "sites":
-        return SiteBoard(client, run, session, notice=observer.notice)
+        verify: Verify = any_signature
+        if config.DEPLOYMENT:
+            from helpers.sites.deployment import open_deployment
+
+            verify = open_deployment(config).verify
+        return SiteBoard(client, run, session, notice=observer.notice, verify=verify)
     return JobBoard(client, run, session)
 
 
@@ -39,7 +45,8 @@ def make_executor(
     if config.DATA_AT == "sites":
         kind = SecureExecutor if config.SECURE_AGGREGATION else SiteExecutor
     supervisor = Supervisor(client, board, config.WORKER_TIMEOUT_S, observer.notice)
-    if config.DATA_AT == "sites":
+    if isinstance(board, SiteBoard):
+        supervisor.workers = SiteWorkers(client, observer.notice, board)
         supervisor.how_to_start = HOW_TO_START_AT_SITES
     task_deadline_s = max(config.ROUND_DEADLINE_S, config.WORKER_TIMEOUT_S)
     terms = RoundTerms(config.ROUND_DEADLINE_S, config.MIN_CLIENTS, task_deadline_s)

@@ -453,6 +453,12 @@ class Config(DerivedSettings):
         "and audit log.",
         local=True,
     )
+    DEPLOYMENT: str = setting(
+        "",
+        "Folder that `python run.py provision` wrote for this machine: its keys and certificates "
+        "(docs/provisioning.md). With it, orders and replies are signed, and what sites store is sealed.",
+        local=True,
+    )
     SHARE_SCORES: ShareScores = setting(
         "counts",
         "What this site shares of the scores of its validation and test images, in addition to sums: counts "

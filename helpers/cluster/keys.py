@@ -69,3 +69,9 @@ def session(run: str) -> str:
 
 def of_session(run: str, session: str, *parts: str | int, site: str = "") -> str:
     return namespace() + ":".join(map(str, (f"dt:site:{site}" if site else "dt:run", run, session, *parts)))
+
+
+def owner_of(key: str) -> str:
+    """Return the site whose key it is; empty for a key of all members."""
+    kind, _, rest = key.removeprefix(namespace()).partition("dt:site:")
+    return rest.partition(":")[0] if not kind else ""

@@ -5,7 +5,9 @@ from collections.abc import Callable
 import redis
 
 from helpers.cluster.heartbeat import live_workers
-from helpers.cluster.worker_status import Workers
+from helpers.cluster.keys import SITE_QUEUE
+from helpers.cluster.mailbox import SiteBoard
+from helpers.cluster.worker_status import Workers, WorkerStatus
 
 
 class RunWorkers:
@@ -84,3 +86,38 @@ class RunWorkers:
     def reasons(self) -> str:
         """Return why the live workers cannot serve the run; empty without live workers or if one can."""
         return "" if self.able() else "; ".join(self.unable[each["token"]] for each in self._live.values())
+
+
+class SiteWorkers(RunWorkers):
+    """The live workers of a run of sites, without those that speak for another site than their own.
+
+    Args:
+        client, notice: as for `RunWorkers`.
+        board: of the run.
+    """
+
+    def __init__(self, client: redis.Redis, notice: Callable[[str], None], board: SiteBoard) -> None:
+        super().__init__(client, notice)
+        self._board = board
+
+    def look(self) -> Workers:
+        super().look()
+        for name in [name for name, status in self._live.items() if not self._is_own(name, status)]:
+            self._notice_unreadable(name, "it speaks for others than the site that its name begins with")
+            del self._live[name]
+        return self.able()
+
+    def _is_own(self, name: str, status: WorkerStatus) -> bool:
+        """Return whether a status is about the site with which the worker's name begins, if with any.
+
+        Redis lets a site write only under such names.
+        """
+        owner, task = name.rpartition("/")[0], status["task"]
+        if (status.get("site") or {}).get("name", "") != owner:
+            return False
+        if not owner:
+            return True
+        is_of_run = task is not None and task.get("run") == self._board.identity["run"]
+        jobs = [task["job"]] if task and is_of_run else []
+        is_own_job = all(self._board.site_of.get(job, owner) == owner for job in jobs)
+        return is_own_job and status["queues"] == [SITE_QUEUE + owner]

@@ -1,4 +1,7 @@
-"""Pools of a worker: TensorFlow hangs after a fork, and a Keras model trains one client at a time."""
+"""Options of the command `celery worker` that are refused.
+
+Pools: TensorFlow hangs after a fork, and a Keras model trains one client at a time.
+"""
 
 from collections.abc import Mapping
 from typing import Any
@@ -31,3 +34,17 @@ def check_pool(options: Mapping[str, Any]) -> None:
         f"--pool={shown} runs {what}, and a Keras model trains one client at a time; use --pool=solo, and "
         "start more workers for more clients at a time"
     )
+
+
+def check_silent(options: Mapping[str, Any]) -> None:
+    """Refuse a worker that would exchange unsigned messages with the others.
+
+    Args:
+        options: of the command `celery worker`.
+
+    Raises:
+        ConfigError: naming the options that are missing.
+    """
+    names = ("without_gossip", "without_mingle", "without_heartbeat")
+    if missing := ["--" + name.replace("_", "-") for name in names if not options.get(name)]:
+        raise ConfigError(f"with DEPLOYMENT a worker sends signed messages only; add {' '.join(missing)}")

@@ -13,7 +13,7 @@ if TYPE_CHECKING:
     from helpers.settings.base import SettingsBase
 
 SettingsClass = TypeVar("SettingsClass", bound="SettingsBase")
-NOT_OPTIONS = ("REDIS_URL", "WEIGHT_STORE", "NAMESPACE")
+NOT_OPTIONS = ("REDIS_URL", "WEIGHT_STORE", "NAMESPACE", "DEPLOYMENT")
 """Workers need them from their environment, and other users can see the passwords of a command line."""
 
 

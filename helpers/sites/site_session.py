@@ -19,7 +19,11 @@ from helpers.federated.messages import MessageError, Order
 from helpers.global_config import Config
 from helpers.sites.approvals import Approvals
 from helpers.sites.audit import DONE, FAILED, REFUSED, AuditLog, CountingStore, settings_digest
+from helpers.sites.deployment import open_deployment
 from helpers.sites.policy import FILE, OrderRefused, Policy
+from helpers.sites.served_orders import ServedOrders
+from helpers.weight_store.redis_store import ReadersStore
+from helpers.weight_store.store import WeightStore
 
 HOUR = timedelta(hours=1)
 LEAVE = "leave"
@@ -47,11 +51,18 @@ class SiteSession(WorkerSession):
         name = f"{config.SITE}/{name}"  # so that a site's key of its heartbeat begins with its name
         super().__init__(name, url, config.THREADS, config.WEIGHT_STORE, site, config.GPU)
         self.open_board = functools.partial(Mailbox, site=self.site)
+        self.served: ServedOrders | None = None
+        store: WeightStore = self.store
         folder = own_folder(config)
+        if config.DEPLOYMENT:
+            deployment = open_deployment(config)
+            self.open_board = functools.partial(Mailbox, site=self.site, sign=deployment.sign)
+            store = deployment.sealed(ReadersStore(self.client))
+            self.served = ServedOrders(folder)
         self.policy = Policy.load(folder)
         self.approvals = Approvals(folder)
         self.audit = AuditLog(folder)
-        self.store: CountingStore = CountingStore(self.store)
+        self.store: CountingStore = CountingStore(store)
         self._description = site
         self._is_running = False
         self._is_leaving = False
@@ -104,6 +115,8 @@ class SiteSession(WorkerSession):
         Raises:
             OrderRefused: naming the rule.
         """
+        if self.served and (reason := self.served.why_refused(order)):
+            raise OrderRefused(reason)
         self.policy.check(order, self._description)
         if self.policy.needs_approval:
             self.approvals.check(order)
@@ -139,4 +152,4 @@ class SiteSession(WorkerSession):
 
 def own_folder(config: Config) -> Path:
     """Return the folder of a site's own files: policy, approvals and audit log."""
-    return config.SITE_DIR / config.SITE
+    return Path(config.DEPLOYMENT) if config.DEPLOYMENT else config.SITE_DIR / config.SITE

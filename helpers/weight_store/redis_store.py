@@ -65,7 +65,7 @@ class RedisStore:
             pipeline.hlen(key)
             for number in range(most):
                 pipeline.hstrlen(key, str(number))
-            pipeline.expire(key, LIFETIME_S)
+            self._renew(pipeline, key)
             count, *lengths, _ = _answers(pipeline)
         if count == 0:
             raise StoreError(
@@ -76,6 +76,9 @@ class RedisStore:
             raise StoreError(f"{key}: more bytes than the {limit} expected")
         return lengths[:count]
 
+    def _renew(self, pipeline: Pipeline, key: str) -> None:
+        pipeline.expire(key, LIFETIME_S)
+
     def delete(self, keys: Sequence[str]) -> None:
         if not keys:
             return
@@ -83,6 +86,13 @@ class RedisStore:
             self._client.unlink(*keys)
         except redis.RedisError as error:
             raise StoreError(f"keys not deleted: {error}") from error
+
+
+class ReadersStore(RedisStore):
+    """Weight store of a user who may only read what others stored, and so does not renew its time to live."""
+
+    def _renew(self, pipeline: Pipeline, key: str) -> None:
+        pipeline.exists(key)
 
 
 def _answers(pipeline: Pipeline) -> list[Any]:

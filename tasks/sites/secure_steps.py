@@ -14,7 +14,9 @@ from helpers.federated.sites.secure_messages import (
     SharesOrder,
     round_id,
 )
+from helpers.global_config import Config
 from helpers.secure_aggregation.member import Member, ProtocolError
+from helpers.sites.deployment import COORDINATOR, Deployment, open_deployment
 from tasks.sites.masked_exchange import MaskedExchange
 from tasks.sites.train import train_at
 
@@ -26,7 +28,7 @@ ends has dropped out of the round."""
 @app.task(name="tasks.announce_keys", ignore_result=True)
 def announce_keys(message: dict[str, Any]) -> None:
     """Make the keys of a round; see `KeysOrder` and `PublicKeys`."""
-    worker_session().run_order(KeysOrder, message, lambda order: new_member(order).public_keys().to_message())
+    worker_session().run_order(KeysOrder, message, lambda order: signed_keys(order).to_message())
 
 
 @app.task(name="tasks.share_secrets", ignore_result=True)
@@ -71,10 +73,41 @@ def member_of(order: SecureStep | SecureTrainOrder) -> Member:
     return member
 
 
+def signed_keys(order: KeysOrder) -> PublicKeys:
+    """Return this site's keys of a round, signed where the site belongs to a deployment."""
+    keys, deployment = new_member(order).public_keys(), own_deployment()
+    if deployment is None:
+        return keys
+    keys = replace(keys, site=deployment.name)
+    return replace(keys, signature=deployment.sign(keys.signed_text(round_id(order), order.client)))
+
+
+def verified_keys(order: SharesOrder) -> dict[int, PublicKeys]:
+    """Return the keys of all sites, without their signatures.
+
+    Raises:
+        ProtocolError: in a deployment, keys that no site of it has signed, or two of one site.
+    """
+    keys = {int(client): PublicKeys.from_message(message) for client, message in order.keys.items()}
+    if (deployment := own_deployment()) is not None:
+        for client, each in keys.items():
+            text = each.signed_text(round_id(order), client)
+            if each.site == COORDINATOR or not deployment.verify(each.site, text, each.signature):
+                raise ProtocolError(f"the keys of client {client} are not signed by a site of the deployment")
+        if len({each.site for each in keys.values()}) < len(keys):
+            raise ProtocolError("a site occurs twice among the keys")
+    return {client: PublicKeys(each.sealing, each.masking) for client, each in keys.items()}
+
+
+def own_deployment() -> Deployment | None:
+    """Return the deployment that this site belongs to; None without one."""
+    config = Config.load()
+    return open_deployment(config) if config.DEPLOYMENT else None
+
+
 def shares_for(order: SharesOrder) -> dict[str, Any]:
     """Return shares of this site's secrets, sealed for each other site."""
-    keys = {int(client): PublicKeys.from_message(message) for client, message in order.keys.items()}
-    shares = member_of(order).share(keys)
+    shares = member_of(order).share(verified_keys(order))
     return {"shares": {str(client): sealed for client, sealed in shares.items()}}
 
 

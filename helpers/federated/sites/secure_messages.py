@@ -51,17 +51,26 @@ class PublicKeys(Message):
     Attributes:
         sealing: for the shares that other sites send it.
         masking: for the masks that it has in common with each other site.
+        site, signature: the site's name and its signature of `signed_text`; empty without a deployment.
     """
 
     sealing: str
     masking: str
+    site: str = ""
+    signature: str = ""
 
     @classmethod
     def from_message(cls, data: Any) -> Self:
         keys = super().from_message(data)
         for value in (keys.sealing, keys.masking):
             read_hex(value, KEY_BYTES)
+        if not isinstance(keys.site, str) or not isinstance(keys.signature, str):
+            raise MessageError("PublicKeys: site or signature is not text")
         return keys
+
+    def signed_text(self, of_round: str, client: int) -> bytes:
+        """Return what the site signs: the keys with the round and the id for which they are."""
+        return f"keys {of_round} {client} {self.site} {self.sealing} {self.masking}".encode()
 
 
 @dataclass(frozen=True)

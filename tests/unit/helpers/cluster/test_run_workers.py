@@ -3,7 +3,11 @@
 import json
 from typing import Any
 
-from helpers.cluster.run_workers import RunWorkers
+import fakeredis
+import pytest
+
+from helpers.cluster.mailbox import SiteBoard
+from helpers.cluster.run_workers import RunWorkers, SiteWorkers
 
 
 class FakeRedis:
@@ -87,3 +91,47 @@ def test_equal_workers_are_compared_again_when_another_comes() -> None:
     client.show("c", bits={"oneDNN": "0"})
     workers.look()
     assert len(notices) == 1
+
+
+NORTH: dict[str, Any] = {"site": {"name": "north"}, "queues": ["site.north"]}
+
+
+@pytest.mark.parametrize(
+    ("name", "status"),
+    [
+        ("south/w", NORTH),
+        ("w", NORTH),
+        ("south/w", {"queues": ["train", "aggregate"]}),
+        ("south/w", {"site": {"name": "south"}, "queues": ["site.south", "site.north"]}),
+        ("south/w", {"site": {"name": "south"}, "queues": ["site.north"]}),
+        (
+            "south/w",
+            {
+                "site": {"name": "south"},
+                "queues": ["site.south"],
+                "task": {"run": "r", "job": "train:1:0", "attempt": 0},
+            },
+        ),
+    ],
+)
+def test_a_site_that_speaks_for_others_is_ignored(name: str, status: dict[str, Any]) -> None:
+    board = SiteBoard(fakeredis.FakeRedis(), "r", "s", notice=str)
+    board.site_of["train:1:0"] = "north"
+    client, notices = FakeRedis(), []
+    client.show(name, **status)
+    task = {"run": "r", "job": "train:1:0", "attempt": 0}
+    client.show("north/w", **NORTH | {"task": task})
+    client.show("averaging")
+    workers = SiteWorkers(client, notices.append, board)  # type: ignore[arg-type]
+    for _ in range(2):
+        assert set(workers.look()) == {"north/w", "averaging"}
+    assert len(notices) == 1
+    assert f"the heartbeat of {name} is ignored" in notices[0]
+
+
+def test_a_site_may_work_for_another_run() -> None:
+    board = SiteBoard(fakeredis.FakeRedis(), "r", "s", notice=str)
+    board.site_of["train:1:0"] = "south"
+    client = FakeRedis()
+    client.show("north/w", **NORTH | {"task": {"run": "other", "job": "train:1:0", "attempt": 0}})
+    assert set(SiteWorkers(client, pytest.fail, board).look()) == {"north/w"}  # type: ignore[arg-type]

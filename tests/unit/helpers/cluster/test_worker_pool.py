@@ -5,7 +5,7 @@ from typing import Any
 import pytest
 from celery.concurrency import get_implementation
 
-from helpers.cluster.worker_pool import check_pool
+from helpers.cluster.worker_pool import check_pool, check_silent
 from helpers.settings.errors import ConfigError
 
 
@@ -40,3 +40,9 @@ def test_several_tasks_at_once_and_forks_are_refused_in_one_line(options: dict[s
     with pytest.raises(ConfigError, match=r"^--pool=.*use --pool=solo") as caught:
         check_pool(options)
     assert "\n" not in str(caught.value)
+
+
+def test_a_worker_of_a_deployment_sends_nothing_unsigned() -> None:
+    check_silent(dict.fromkeys(("without_gossip", "without_mingle", "without_heartbeat"), True))
+    with pytest.raises(ConfigError, match="add --without-gossip --without-heartbeat"):
+        check_silent({"without_mingle": True, "without_gossip": False})

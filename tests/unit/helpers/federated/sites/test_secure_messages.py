@@ -14,7 +14,7 @@ from helpers.federated.sites.secure_messages import (
 )
 from tests.unit.helpers.federated.sites.test_messages import FACTS, digest, site
 
-KEYS = {"sealing": "ab" * 32, "masking": "cd" * 32}
+KEYS = {"sealing": "ab" * 32, "masking": "cd" * 32, "site": "", "signature": ""}
 ORDER = SiteRoundOrder(
     **FACTS | {"settings": {"SECURE_AGGREGATION": True}},
     round=3, clients=[0, 1], weights={}, sent_at=0.0, num_clients=2, sites=[site("a"), site("b")],
