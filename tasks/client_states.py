@@ -25,16 +25,14 @@ from tasks.run_context import RunContext
 
 
 class StatefulExchange(ClientExchange):
-    """Exchange of a client that sends compressed updates or remembers something from round to round.
-
-    Args:
-        context, order: as for `ClientExchange`.
-        plan: of the clients' states.
+    """Exchange of a client of a run with a state plan: it sends compressed or masked updates, or remembers
+    something from round to round. Arguments as for `ClientExchange`.
     """
 
-    def __init__(self, context: RunContext, order: TrainOrder, plan: ClientStatePlan) -> None:
+    def __init__(self, context: RunContext, order: TrainOrder) -> None:
         super().__init__(context, order)
-        self._plan = plan
+        assert context.state_plan is not None  # it is for such runs
+        self._plan = context.state_plan
         self._global: Weights = []
         self._state = ClientState()
         self._shared: Weights = []

@@ -6,7 +6,6 @@ from typing import Any
 
 import numpy as np
 
-from helpers.federated.client_state import ClientStatePlan
 from helpers.federated.messages import MessageError, Reference, TrainOrder
 from helpers.federated.norm_clipping import clip_update
 from helpers.federated.sites.secure_messages import SecureTrainOrder
@@ -26,13 +25,11 @@ def masked_schema(model: Schema) -> Schema:
 
 class MaskedExchange(StatefulExchange):
     """Exchange of a site that sends its update masked and keeps its state in a folder of its own.
-
-    Args:
-        context, order, plan: as for `StatefulExchange`.
+    Arguments as for `ClientExchange`.
     """
 
-    def __init__(self, context: RunContext, order: TrainOrder, plan: ClientStatePlan) -> None:
-        super().__init__(context, order, plan)
+    def __init__(self, context: RunContext, order: TrainOrder) -> None:
+        super().__init__(context, order)
         kept = own_folder(context.config) / "states" / order.run
         self._folders = replace(context.folders, models=kept)
         self._local: Weights = []

@@ -4,6 +4,7 @@ from dataclasses import replace
 from typing import Any
 
 from celery_app import app, worker_session
+from helpers.federated.messages import TrainOrder
 from helpers.federated.replies import ClientReply
 from helpers.federated.sites.secure_messages import (
     KeysOrder,
@@ -17,6 +18,7 @@ from helpers.federated.sites.secure_messages import (
 from helpers.global_config import Config
 from helpers.secure_aggregation.member import Member, ProtocolError
 from helpers.sites.deployment import COORDINATOR, Deployment, open_deployment
+from tasks.run_context import RunContext
 from tasks.sites.masked_exchange import MaskedExchange
 from tasks.sites.train import train_at
 
@@ -115,8 +117,8 @@ def train_and_mask(order: SecureTrainOrder) -> ClientReply:
     """Train on the site's images and store the masked update; nothing else of it leaves the site."""
     member, exchanges = member_of(order), []
 
-    def exchange(*arguments: Any) -> MaskedExchange:
-        exchanges.append(MaskedExchange(*arguments))
+    def exchange(context: RunContext, order: TrainOrder) -> MaskedExchange:
+        exchanges.append(MaskedExchange(context, order))
         return exchanges[-1]
 
     reply = train_at(order, exchange)

@@ -19,9 +19,9 @@ def train_site(message: dict[str, Any]) -> None:
     worker_session().run_order(SiteTrainOrder, message, lambda order: train_at(order).to_message())
 
 
-def train_at(order: SiteTrainOrder, stateful_exchange: Any = StatefulExchange) -> ClientReply:
+def train_at(order: SiteTrainOrder, stateful: Any = StatefulExchange) -> ClientReply:
     """Train on the site's images; the exchange is for `train_on_rows`."""
-    return train_on_rows(order, _all_rows, _count_scores, stateful_exchange)
+    return train_on_rows(order, _all_rows, _count_scores, stateful)
 
 
 def _all_rows(context: RunContext) -> Rows:

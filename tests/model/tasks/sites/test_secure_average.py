@@ -68,7 +68,7 @@ class SecureRound:
         sealed = {str(other): shares[client] for other, shares in enumerate(self.sealed) if other != client}
         training = SiteTrainOrder.at(self.order, client)
         order = SecureTrainOrder(**vars(training), sealed=sealed, total=sum(COUNTS))
-        exchange = MaskedExchange(self.context, order, self.context.state_plan)
+        exchange = MaskedExchange(self.context, order)
         exchange.fetch()
         fields = exchange.deliver(self.local(client), 3)
         mine = {int(other): shares for other, shares in sealed.items()}
@@ -142,7 +142,7 @@ def test_states_stay_at_the_sites(tmp_path: Path) -> None:
     assert [intake.state_files[str(client)] for client in range(3)] == kept
     order = SiteTrainOrder.at(played.order, 0)
     order.states["0"] = intake.states["0"]
-    again = MaskedExchange(played.context, order, played.context.state_plan)
+    again = MaskedExchange(played.context, order)
     private = played.context.state_plan.private_arrays
     for got, want in zip(private(again.fetch()), private(played.local(0)), strict=True):
         np.testing.assert_array_equal(got, want)
