@@ -53,10 +53,9 @@ def train(options: argparse.Namespace, config: Config, run: str, run_training: R
     if not options.compare:
         run_training(options, config, run)
         return
-    if config.DATA_AT == "sites":
-        raise ConfigError(
-            "--compare with DATA_AT=sites: no machine has the images of all sites to train pooled"
-        )
+    if config.DATA_AT == "sites":  # nobody sees the images of all, so there is no pooled training
+        run_training(options, config.model_copy(update={"LOCAL_MODELS": True}), run)
+        return
     from commands.budgets import compare_budgets
 
     compare_budgets(options, config, run, run_training)

@@ -339,6 +339,12 @@ class Config(DerivedSettings):
         "Where the images are: the same at every worker (`shared`), or different ones at each site, which "
         "is then a client and never sends images (`sites`, docs/sites.md).",
     )
+    LOCAL_MODELS: bool = setting(
+        False,
+        "With `DATA_AT=sites`: whether each site compares the global model with two that it trains itself: "
+        "the global one fine-tuned, and one alone in the same number of rounds (`sites.csv`). `--compare` "
+        "sets it.",
+    )
     CLASS_NAMES: ClassNames = setting(
         (),
         'Class names in order of the labels, such as `normal,benign,malignant`, or `["a, b", "c"]` if names '

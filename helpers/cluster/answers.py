@@ -36,9 +36,11 @@ def check_start(answer: dict[str, Any]) -> None:
 
 
 def check_offer(answer: dict[str, Any]) -> None:
-    """Check the answer of an offer: {round, weights}."""
+    """Check the answer of an offer: {round, weights, initial}."""
     int(answer["round"])
     Reference.from_message(answer["weights"])
+    if answer["initial"] is not None:
+        Reference.from_message(answer["initial"])
 
 
 def check_test(answer: dict[str, Any]) -> None:

@@ -1,6 +1,7 @@
 """Runs rounds whose clients are sites: they alone can evaluate the average, so a round has two more steps."""
 
 import time
+from collections.abc import Sequence
 from dataclasses import replace
 from typing import Any
 
@@ -21,6 +22,7 @@ from helpers.federated.sites.messages import (
     ScoreOrder,
     ScoreReply,
     SiteRoundOrder,
+    SiteTestOrder,
     SiteTrainOrder,
 )  # fmt: skip
 
@@ -51,7 +53,7 @@ class SiteExecutor(ChordExecutor):
         order.scores["val"] = self._scores(order, "val", offered["weights"])
         order = replace(order, threshold=chosen_threshold(order))
         if not self._facts["data_digest"]:
-            order.scores["test"] = self._scores(order, "test", offered["weights"], order.threshold)
+            order.scores["test"] = self._test(order, offered)
         answer = self._dispatcher.run_order(order, check_test)
         with reading_answer(order):
             notes = [str(note) for note in answer["notes"]]
@@ -81,12 +83,21 @@ class SiteExecutor(ChordExecutor):
             self._supervisor.notice(f"round {order.round}: {reason}")
         return result
 
+    def _test(self, order: FinishSitesOrder, offered: dict[str, Any]) -> list[dict[str, Any]]:
+        """Have the sites test models; those that they train take as long as all rounds, and some more."""
+        initial, settings = offered["initial"], self._facts["settings"]
+        orders = SiteTestOrder.for_all(order, "test", offered["weights"], order.threshold, initial=initial)
+        return self._ask(orders, 1 if initial is None else 4 + settings["EPOCHS"])
+
     def _scores(
-        self, order: SiteRoundOrder | FinishSitesOrder, split: str, weights: Any, threshold: float = 0.5
+        self, order: SiteRoundOrder | FinishSitesOrder, split: str, weights: Any
     ) -> list[dict[str, Any]]:
+        """Have the sites score a model."""
+        return self._ask(ScoreOrder.for_all(order, split, weights, WITHOUT_CHOICE))
+
+    def _ask(self, orders: Sequence[ScoreOrder], deadlines: int = 1) -> list[dict[str, Any]]:
         """Return the sites' ScoreReply messages in order; missing ones say so."""
-        orders = ScoreOrder.for_all(order, split, weights, threshold)
-        deadline = Deadline(time.monotonic() + self._terms.deadline_s, self._mark_score_missing)
+        deadline = Deadline(time.monotonic() + self._terms.deadline_s * deadlines, self._mark_score_missing)
         return self._dispatcher.run_orders(orders, self._mark_score_failed, deadline)
 
     def _mark_score_failed(self, job: Job, error: str) -> None:

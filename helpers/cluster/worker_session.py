@@ -3,6 +3,7 @@
 import logging
 import time
 from collections.abc import Callable
+from pathlib import Path
 from typing import Any, TypeVar
 
 import redis
@@ -144,6 +145,9 @@ class WorkerSession:
 
     def leave(self) -> None:
         """Prepare for the end of this process, which a signal asked for; a site leaves its runs."""
+
+    def results_folder(self, run: str) -> Path | None:
+        """Return where this site keeps its results of a run; None elsewhere."""
 
     def check_early_stop(self, num_images: int) -> None:
         """Accept the update of a training that stopped early, after this many images; a site may not."""

@@ -1,9 +1,6 @@
 """Files of a run, read tolerantly: missing ones are empty, unreadable ones are listed."""
 
-import json
 import math
-import zipfile
-from collections.abc import Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
@@ -14,15 +11,17 @@ from numpy.typing import NDArray
 
 from helpers.evaluation.metrics import checked, num_classes_of
 from helpers.federated.sites.site import described
-from helpers.run_records.tables import CLASS_COLUMNS, CLIENT_COLUMNS, PARTITION_COLUMNS, ROUND_COLUMNS
+from helpers.reporting.file_readers import read_arrays, read_csv, read_json
+from helpers.run_records.tables import (
+    CLASS_COLUMNS,
+    CLIENT_COLUMNS,
+    PARTITION_COLUMNS,
+    ROUND_COLUMNS,
+    SITE_COLUMNS,
+)
 from helpers.settings.names import current_names
-from helpers.settings.outside_text import from_cell
 from helpers.settings.types import USUAL_CLASS_NAMES
 
-TEXT_COLUMNS = (
-    "client", "worker", "site", "roc_auc_over", "status", "error", "model", "kind", "file", "other", "detail",
-    "name", "patient",
-)  # fmt: skip
 TEST_COLUMNS = (  # those that the pages need; others of test.csv are shown if they exist
     "round", "threshold", "num_examples", "num_patients", "recall", "specificity", "roc_auc", "roc_auc_low",
     "roc_auc_high",
@@ -67,6 +66,7 @@ class RunFiles:
         facts: run.json.
         state: `state` of models/<run>/state.json.
         best: models/<run>/best.json.
+        sites_table: sites.csv.
         audit: the audit's findings.
         partition_log: partition.csv, if run.json does not record the partition.
         unreadable: one sentence per file that exists but could not be read.
@@ -84,6 +84,7 @@ class RunFiles:
     facts: dict[str, Any] = field(default_factory=dict)
     state: dict[str, Any] = field(default_factory=dict)
     best: dict[str, Any] = field(default_factory=dict)
+    sites_table: pd.DataFrame = field(default_factory=pd.DataFrame)
     audit: pd.DataFrame = field(default_factory=pd.DataFrame)
     partition_log: pd.DataFrame = field(default_factory=lambda: pd.DataFrame(columns=PARTITION_COLUMNS))
     unreadable: list[str] = field(default_factory=list)
@@ -184,25 +185,26 @@ def read_run(metrics_dir: Path, models_dir: Path, run: str, audit_csv: Path | No
     """Read the files that a run has written so far. Damaged files do not raise."""
     unreadable: list[str] = []
     metrics, models = metrics_dir / run, models_dir / run
-    test = _table(metrics / "test.csv", TEST_COLUMNS, unreadable)
-    arrays = _arrays(metrics / "scores.npz", unreadable)
-    facts = _json(metrics / "run.json", unreadable)
-    state = _json(models / "state.json", unreadable)
-    best = _json(models / "best.json", unreadable)
+    test = read_csv(metrics / "test.csv", TEST_COLUMNS, unreadable)
+    arrays = read_arrays(metrics / "scores.npz", unreadable)
+    facts = read_json(metrics / "run.json", unreadable)
+    state = read_json(models / "state.json", unreadable)
+    best = read_json(models / "best.json", unreadable)
     return RunFiles(
         run=run,
-        rounds=_table(metrics / "rounds.csv", ROUND_COLUMNS, unreadable).dropna(subset="round"),
-        clients=_table(metrics / "clients.csv", CLIENT_COLUMNS, unreadable).dropna(subset="round"),
+        rounds=read_csv(metrics / "rounds.csv", ROUND_COLUMNS, unreadable).dropna(subset="round"),
+        clients=read_csv(metrics / "clients.csv", CLIENT_COLUMNS, unreadable).dropna(subset="round"),
         test=dict(test.iloc[0]) if len(test) else {},
-        classes=_table(metrics / "classes.csv", CLASS_COLUMNS, unreadable),
-        test_classes=_table(metrics / "test_classes.csv", CLASS_COLUMNS, unreadable),
+        classes=read_csv(metrics / "classes.csv", CLASS_COLUMNS, unreadable),
+        test_classes=read_csv(metrics / "test_classes.csv", CLASS_COLUMNS, unreadable),
         scores=_scores(arrays, len(_recorded_names(facts, best)), unreadable),
-        cases=_arrays(metrics / "cases.npz", unreadable),
+        cases=read_arrays(metrics / "cases.npz", unreadable),
         facts={"settings": state.get("settings"), "versions": state.get("versions"), **facts},
         state=_names_and_values(state.get("state")),
         best=best,
-        audit=_table(audit_csv, AUDIT_COLUMNS, unreadable),
-        partition_log=_table(
+        sites_table=read_csv(metrics / "sites.csv", SITE_COLUMNS, unreadable),
+        audit=read_csv(audit_csv, AUDIT_COLUMNS, unreadable),
+        partition_log=read_csv(
             None if facts.get("partition") else metrics / "partition.csv", PARTITION_COLUMNS, unreadable
         ),
         unreadable=unreadable,
@@ -225,49 +227,6 @@ def _by_label(counts: list[int]) -> dict[str, int]:
 def _names_and_values(content: Any) -> dict[str, Any]:
     """Return a JSON object; empty for any other content."""
     return content if isinstance(content, dict) else {}
-
-
-def _table(path: Path | None, columns: Sequence[str], unreadable: list[str]) -> pd.DataFrame:
-    """Read a CSV file with at least `columns`: TEXT_COLUMNS as text, others as float."""
-    table = pd.DataFrame(dtype=str)
-    if path is not None and path.exists():
-        try:
-            table = pd.read_csv(path, dtype=str, keep_default_na=False)
-        except (OSError, ValueError) as error:
-            unreadable.append(f"{path.name} could not be read: {error}")
-    names = [*table.columns, *(name for name in columns if name not in table.columns)]
-    table = table.reindex(columns=names, fill_value="")
-    for name in table.columns:
-        if name in TEXT_COLUMNS:
-            table[name] = table[name].map(from_cell)
-        else:
-            table[name] = pd.to_numeric(table[name], errors="coerce").astype(float)
-    return table
-
-
-def _json(path: Path, unreadable: list[str]) -> dict[str, Any]:
-    if not path.exists():
-        return {}
-    try:
-        content = json.loads(path.read_bytes())
-    except (OSError, ValueError) as error:
-        unreadable.append(f"{path.name} could not be read: {error}")
-        return {}
-    if not isinstance(content, dict):
-        unreadable.append(f"{path.name} is not a JSON object")
-        return {}
-    return content
-
-
-def _arrays(path: Path, unreadable: list[str]) -> dict[str, NDArray[Any]]:
-    if not path.exists():
-        return {}
-    try:
-        with np.load(path, allow_pickle=False) as file:
-            return {name: file[name] for name in file.files}
-    except (OSError, ValueError, AttributeError, EOFError, zipfile.BadZipFile) as error:
-        unreadable.append(f"{path.name} could not be read: {error}")
-        return {}
 
 
 def _scores(

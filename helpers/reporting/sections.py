@@ -142,6 +142,12 @@ def clients(files: RunFiles) -> Section:
     return {"rows": tables.client_rows(files), "have_own_images": bool(files.state.get("sites"))}
 
 
+def sites(files: RunFiles) -> Section:
+    if not len(files.sites_table):
+        raise NothingToShow("Only the sites of a run with DATA_AT=sites test models on their own images.")
+    return {"rows": files.sites_table.to_dict("records")}
+
+
 def timeline(files: RunFiles) -> Section:
     if not len(files.rounds) or not files.clients["started_at"].notna().any():
         raise NothingToShow("The start times of the clients are not recorded in this run.")
@@ -208,6 +214,7 @@ BUILDERS: dict[str, Callable[[RunFiles], Section]] = {
     "decisions": decisions,
     "cases": cases,
     "clients": clients,
+    "sites": sites,
     "timeline": timeline,
     "data": data,
     "audit": audit,

@@ -83,6 +83,9 @@ TEST_COLUMNS = [
     *(f"{name}_{end}" for name in WITH_INTERVALS for end in ("low", "high")),
     "roc_auc_over",
 ]
+SITE_MODELS = ("global", "fine-tuned", "local")
+"""Values of `model` in sites.csv: that of the run, the same trained further at the site, trained alone."""
+SITE_COLUMNS = ["model", "site", *(name for name in TEST_COLUMNS if name not in ("model", "roc_auc_over"))]
 TEST_CLASS_COLUMNS = [
     "round",
     "class",

@@ -48,6 +48,8 @@ def check_sites(settings: Any) -> None:
         ConfigError: naming the setting.
     """
     if settings.DATA_AT != "sites":
+        if settings.LOCAL_MODELS:
+            raise ConfigError("LOCAL_MODELS: received True with DATA_AT=shared; use --compare instead")
         return
     live_sites = "the live sites determine the number of clients"
     conflicts = {

@@ -56,6 +56,7 @@ class Policy(BaseModel):
         may_stop_early: whether an update may leave the site before a whole epoch.
         orders_per_hour: most orders that the site carries out in an hour.
         needs_approval: whether a run must be approved at the site.
+        keep_models: whether the last models of a run and their test stay in the site's folder.
         settings: bounds by setting.
     """
 
@@ -66,6 +67,7 @@ class Policy(BaseModel):
     may_stop_early: bool = False
     orders_per_hour: int = Field(default=240, ge=1)
     needs_approval: bool = False
+    keep_models: bool = False
     settings: dict[str, Bound] = {}
 
     @field_validator("settings")

@@ -66,17 +66,17 @@ class SiteSession(WorkerSession):
         self._description = site
         self._is_running = False
         self._is_leaving = False
-        self._leave_file = folder / LEAVE
+        self._folder = folder
 
     def begin(self) -> None:
         super().begin()
-        self._leave_file.unlink(missing_ok=True)
+        (self._folder / LEAVE).unlink(missing_ok=True)
         self.client.delete(keys.left(self.site))
         threading.Thread(target=self._wait_for_leave, name="leave", daemon=True).start()
 
     def _wait_for_leave(self) -> None:
         """End this process, as SIGTERM does, when `run.py leave` asks for it."""
-        while not self._leave_file.exists():
+        while not (self._folder / LEAVE).exists():
             time.sleep(1)
         signal.raise_signal(signal.SIGTERM)
 
@@ -123,6 +123,10 @@ class SiteSession(WorkerSession):
         served, most = self.audit.count_served(HOUR), self.policy.orders_per_hour
         if served >= most:
             raise OrderRefused(f"{served} orders in the past hour: {FILE} has orders_per_hour = {most}")
+
+    def results_folder(self, run: str) -> Path | None:
+        """Return where this site keeps its results of a run; None if its policy does not say so."""
+        return self._folder / "runs" / run if self.policy.keep_models else None
 
     def check_early_stop(self, num_images: int) -> None:
         """Refuse the update of a training that stopped early, if the site's policy does not allow it."""

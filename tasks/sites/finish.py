@@ -1,5 +1,6 @@
 """The final test of a run whose images stay at the sites."""
 
+import math
 from dataclasses import replace
 from typing import Any
 
@@ -8,9 +9,17 @@ import numpy as np
 from celery_app import app, worker_session
 from helpers.evaluation.tallies import BINNED, MEAN, POOLED
 from helpers.federated.quorum import QuorumError
-from helpers.federated.sites.messages import FinishSitesOrder, OfferOrder
+from helpers.federated.sites.messages import FinishSitesOrder, OfferOrder, ScoreReply
 from helpers.federated.weights import Weights
-from helpers.run_records.tables import TEST_CLASS_COLUMNS, TEST_COLUMNS, class_rows
+from helpers.model_instance_helper import initial_weights
+from helpers.run_records.tables import (
+    SITE_COLUMNS,
+    SITE_MODELS,
+    TEST_CLASS_COLUMNS,
+    TEST_COLUMNS,
+    class_rows,
+    write_table,
+)
 from helpers.weight_store.store import put_arrays
 from tasks.final_test import FinalTest, final_test, metrics_of_test, score_splits
 from tasks.run_context import RunContext
@@ -20,16 +29,21 @@ from tasks.sites.site_scores import SiteScores, read_site_scores
 
 @app.task(name="tasks.offer_best", ignore_result=True)
 def offer_best(message: dict[str, Any]) -> None:
-    """Offer the best weights to the sites; the answer is {weights, round}."""
+    """Offer the best weights to the sites; the answer is {weights, round, initial}."""
     worker_session().run_order(OfferOrder, message, offer)
 
 
 def offer(order: OfferOrder) -> dict[str, Any]:
-    """Put the best weights into the weight store."""
+    """Put the best weights into the weight store and, with LOCAL_MODELS, the initial ones."""
     context = RunContext.of(order)
     state, weights = best_model(context)
-    reference = put_arrays(context.store, context.key("weights", "best"), context.instance.names, weights)
-    return {"weights": reference.to_message(), "round": state.best_round or state.round}
+
+    def put(name: str, weights: Weights) -> dict[str, Any]:
+        key = context.key("weights", name)
+        return put_arrays(context.store, key, context.instance.names, weights).to_message()
+
+    initial = put("initial", initial_weights(context.config)) if context.config.LOCAL_MODELS else None
+    return {"weights": put("best", weights), "round": state.best_round or state.round, "initial": initial}
 
 
 @app.task(name="tasks.finish_sites", ignore_result=True)
@@ -47,10 +61,12 @@ def finish(order: FinishSitesOrder) -> dict[str, Any]:
         for split, messages in order.scores.items()
     }
     arrays, test = site_test(context, weights, order, scores)
+    rows, refused = rows_of_sites(order)
+    write_table(context.folders.metrics / "sites.csv", SITE_COLUMNS, rows)
     write_results(context, state, weights, test, arrays)
-    context.store.delete([context.key("weights", "best")])
+    context.store.delete([context.key("weights", name) for name in ("best", "initial")])
     row = test.row
-    notes = [reason for of_split in scores.values() for reason in of_split.left_out]
+    notes = [reason for of_split in scores.values() for reason in of_split.left_out] + refused
     if "test" not in scores:
         notes.append(f"the test used the images of TEST_DIR={context.config.TEST_DIR}, not the sites'")
     if row["threshold"] is not None and scores["val"].roc_auc_over == MEAN:
@@ -60,6 +76,34 @@ def finish(order: FinishSitesOrder) -> dict[str, Any]:
     if row["roc_auc_over"] in (MEAN, BINNED):
         notes.append("the test has no intervals: they need the score of each image (SHARE_SCORES=pairs)")
     return {"test": row, "results": context.folders.results_here(), "notes": notes}
+
+
+def rows_of_sites(order: FinishSitesOrder) -> tuple[list[dict[str, Any]], list[str]]:
+    """Return the rows of sites.csv, and a sentence for each site whose rows cannot be read."""
+    rows: list[dict[str, Any]] = []
+    refused = []
+    for client, message in zip(order.clients, order.scores.get("test", ()), strict=False):
+        reply, site = ScoreReply.read(order.round, client, message), order.sites[client]["name"]
+        try:
+            rows += [{**_read_row(row), "site": site} for row in reply.models or []]
+        except (TypeError, ValueError, AttributeError) as error:
+            refused.append(f"site {site}: its tests of models are left out: {str(error)[:200]}")
+    return rows, refused
+
+
+def _read_row(row: Any) -> dict[str, Any]:
+    """Return a row of a site without what is not in sites.csv; ValueError, … if it is of another form."""
+    if row.get("model") not in SITE_MODELS:
+        raise ValueError(f"{row.get('model')!r} is not a model")
+    numbers = {name: row.get(name) for name in SITE_COLUMNS[2:]}
+    wrong = {name: value for name, value in numbers.items() if not _is_number(value)}
+    if wrong:
+        raise ValueError(f"{wrong} are not numbers")
+    return {**numbers, "model": row["model"]}
+
+
+def _is_number(value: Any) -> bool:
+    return value is None or (type(value) in (int, float) and math.isfinite(value))
 
 
 def site_test(

@@ -1,14 +1,18 @@
 """Three sites of a provisioned deployment, at Debian's Redis under TLS, and what one of them cannot do."""
 
+import base64
+import json
 import os
+import re
 import shutil
 import socket
 import subprocess
 import sys
 import time
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from dataclasses import dataclass, field
 from pathlib import Path
+from typing import Any
 
 import pandas as pd
 import pytest
@@ -18,6 +22,9 @@ from helpers.cluster.connection import connect
 from helpers.cluster.versions import ROOT
 from helpers.launcher.child_processes import start_apart, stop_all
 from helpers.launcher.worker_processes import WorkerProcesses
+from helpers.sites.deployment import Deployment
+from helpers.weight_store.redis_store import RedisStore
+from helpers.weight_store.store import StoreError
 from tests.integration.conftest import SMALL, log_to, places, write_images
 
 SITES = {"north": 60, "south": 50, "east": 40}
@@ -81,6 +88,33 @@ class Deployed:
     def logs(self) -> str:
         return "\n".join(file.read_text() for file in sorted(self.folder.glob("*.log")))
 
+    def wait_for_line(self, member: str, text: str, timeout_s: float = 30.0) -> None:
+        """Wait until a member's log or audit log has a text."""
+        files = self.folder / f"{member}.log", self.place(member) / "audit.jsonl"
+        deadline = time.monotonic() + timeout_s
+        while not any(text in file.read_text() for file in files if file.exists()):
+            assert time.monotonic() < deadline, f"{text!r} is not in {[str(file) for file in files]}"
+            time.sleep(0.1)
+
+    def written(self) -> bytes:
+        """Everything that was ever written to the server."""
+        files = sorted((self.folder / "provision/server").rglob("*.aof"))
+        return b"".join(file.read_bytes() for file in files)
+
+    def sent_to(self, site: str) -> list[dict[str, Any]]:
+        """The messages that were put into a site's queue, as its operator of Redis can record them."""
+        written, messages = self.written(), []
+        for match in re.finditer(rb"LPUSH\r\n\$\d+\r\nsite\." + site.encode() + rb"\r\n\$(\d+)\r\n", written):
+            messages.append(json.loads(written[match.end() : match.end() + int(match[1])]))
+        return messages
+
+
+def signed_order(message: dict[str, Any]) -> dict[str, Any]:
+    """Return the order in a signed message, without a check."""
+    fields = base64.b64decode(base64.b64decode(message["body"])).split(b"\x00\x01", 4)
+    order: dict[str, Any] = json.loads(fields[4])[0][0]
+    return order
+
 
 def free_port() -> int:
     with socket.socket() as probe:
@@ -140,3 +174,110 @@ def test_three_sites_train_without_a_denied_command(deployed: Deployed) -> None:
     assert set(clients["status"]) == {"ok"}
     assert (deployed.folder / "coordinator/models/first/best.keras").exists()
     assert deployed.denied() == []
+
+
+def test_a_site_checks_its_machine(deployed: Deployed) -> None:
+    command = [sys.executable, "run.py", "doctor"]
+    done = subprocess.run(
+        command, cwd=ROOT, env=deployed.environment("north"), capture_output=True, text=True, check=False
+    )
+    assert "answers at 127.0.0.1" in done.stdout, done.stdout + done.stderr
+    assert deployed.denied() == []
+
+
+def test_an_update_is_opened_by_the_coordinator_alone(deployed: Deployed) -> None:
+    """The operator of Redis, with the keys of another site."""
+    (name,) = set(re.findall(rb"dt:site:north:first:\w+:update:1:1:1(?=\r)", deployed.written()))
+    key, store = name.decode(), RedisStore(deployed.admin)
+    members = {name: Deployment.open(deployed.place(name)) for name in ("coordinator", "north", "south")}
+    members["north"].sealed(store).put(key, [b"update"])
+    assert members["coordinator"].sealed(store).get(key, 6) == b"update"
+    with pytest.raises(StoreError, match="not sealed"):
+        members["south"].sealed(store).get(key, 6)
+    with pytest.raises(redis.exceptions.NoPermissionError):
+        deployed.client("south").hgetall(key)
+    deployed.admin.delete(key)
+
+
+FORBIDDEN: dict[str, Callable[[redis.Redis], Any]] = {
+    "read another's update": lambda client: client.hget("dt:site:north:r:s:update:1:0:0", "0"),
+    "read another's replies": lambda client: client.lpop("dt:site:north:r:s:mail"),
+    "read all replies": lambda client: client.hgetall("dt:run:r:s:answers"),
+    "reply for another": lambda client: client.rpush("dt:site:north:r:s:mail", "{}"),
+    "reply on the board": lambda client: client.hset("dt:run:r:s:answers", "train:1:0", "{}"),
+    "expect what he likes": lambda client: client.hset("dt:run:r:s:attempts", "train:1:0", "0"),
+    "take a run over": lambda client: client.set("dt:run:r:session", "mine"),
+    "replace the global weights": lambda client: client.rename("dt:site:south:x", "dt:run:r:s:weights:1"),
+    "delete the global weights": lambda client: client.delete("dt:run:r:s:weights:1"),
+    "end the global weights' life": lambda client: client.expire("dt:run:r:s:weights:1", 0),
+    "send an order to a site": lambda client: client.lpush("site.north", "{}"),
+    "send an order to the average": lambda client: client.lpush("aggregate", "{}"),
+    "read a site's orders": lambda client: client.lrange("site.north", 0, -1),
+    "read another's heartbeat": lambda client: client.get("dt:worker:north/w-north"),
+    "forge a heartbeat": lambda client: client.set("dt:worker:north/w-north@h", "{}"),
+    "forge one of the average": lambda client: client.set("dt:worker:averaging@h", "{}"),
+    "redirect a queue": lambda client: client.sadd("_kombu.binding.site.north", "x"),
+    "list the keys": lambda client: client.keys("*"),
+    "walk over the keys": lambda client: client.scan(),
+    "run a script": lambda client: client.eval("return redis.call('GET', 'dt:run:r:session')", 0),
+    "broadcast": lambda client: client.publish("/0.celery.pidbox", "{}"),
+    "listen": lambda client: client.execute_command("SUBSCRIBE", "x"),
+    "watch all commands": lambda client: client.execute_command("MONITOR"),
+    "configure the server": lambda client: client.config_get("*"),
+    "see the users": lambda client: client.execute_command("ACL", "LIST"),
+    "see the clients": lambda client: client.client_list(),
+    "delete everything": lambda client: client.flushall(),
+}
+
+
+@pytest.mark.parametrize("act", FORBIDDEN.values(), ids=FORBIDDEN.keys())
+def test_a_site_cannot(deployed: Deployed, act: Callable[[redis.Redis], Any]) -> None:
+    with pytest.raises(redis.exceptions.NoPermissionError):
+        act(deployed.client("south"))
+
+
+def test_no_site_gets_in_with_the_certificate_alone(deployed: Deployed) -> None:
+    url = deployed.environment("south")["REDIS_URL"]
+    stranger = url.replace("rediss://south:", "rediss://north:")
+    with pytest.raises(redis.AuthenticationError):
+        connect(stranger).ping()
+    without_certificate = url.partition("&ssl_certfile")[0]
+    with pytest.raises(redis.ConnectionError):
+        connect(without_certificate).ping()
+
+
+def test_a_site_drops_what_the_coordinator_did_not_sign(deployed: Deployed) -> None:
+    recorded = deployed.sent_to("north")[0]
+    body = json.dumps([[signed_order(recorded)], {}, {}]).encode()
+    unsigned = {**recorded, "content-type": "application/json", "body": base64.b64encode(body).decode()}
+    deployed.admin.lpush("site.north", json.dumps(unsigned))
+    deployed.wait_for_line("north", "is dropped: its content-type is 'application/json'")
+    payload = base64.b64decode(base64.b64decode(recorded["body"]))
+    changed = base64.b64encode(payload.replace(b'"site": "north"', b'"site": "norht"'))
+    deployed.admin.lpush("site.north", json.dumps({**recorded, "body": base64.b64encode(changed).decode()}))
+    deployed.wait_for_line("north", "is dropped: its signature is not the coordinator's")
+
+
+def test_a_recorded_order_does_not_run_again_nor_at_another_site(deployed: Deployed) -> None:
+    """The operator of Redis makes the board expect an order that he has recorded, and sends it again."""
+    recorded = deployed.sent_to("north")[0]
+    order, board = signed_order(recorded), deployed.admin
+    board.set("dt:run:first:session", order["session"])
+    board.hset(f"dt:run:first:{order['session']}:attempts", order["job"], order["attempt"])
+    board.lpush("site.north", json.dumps(recorded))
+    deployed.wait_for_line("north", "it is a replay")
+    board.lpush("site.south", json.dumps(recorded))
+    deployed.wait_for_line("south", "the order is for site north")
+    board.delete("dt:run:first:session", f"dt:run:first:{order['session']}:attempts")
+
+
+def test_a_site_that_speaks_for_others_changes_nothing(deployed: Deployed) -> None:
+    hub, south = deployed.client("coordinator"), deployed.client("south")
+    (true,) = [value for value in hub.mget(list(hub.scan_iter("dt:worker:north/*"))) if value]
+    south.set("dt:worker:south/false", true, ex=300)  # it claims to be north
+    done = deployed.train("disturbed", "--epochs", "1")
+    south.delete("dt:worker:south/false")
+    assert done.returncode == 0, done.stdout + done.stderr + deployed.logs()
+    assert "the heartbeat of south/false is ignored" in done.stdout
+    clients = pd.read_csv(deployed.folder / "coordinator/metrics/disturbed/clients.csv")
+    assert set(clients["status"]) == {"ok"}

@@ -37,6 +37,9 @@ def apart(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Cluster]:
             prepare = [sys.executable, "preprocessing/load_and_create_dataset.py"]
             prepare += ["--input-shape", "16,16", "--validation-fraction", "0.3"]
             own = cluster.environment | places(folder / name)
+            if name == "west":
+                (folder / "west/sites/west").mkdir(parents=True)
+                (folder / "west/sites/west/site.toml").write_text("keep_models = true\n")
             subprocess.run(prepare, cwd=ROOT, env=own, check=True, capture_output=True)
             cluster.add_workers(1, **places(folder / name), DT_SITE=name, DT_SHARE_SCORES="pairs")
         yield cluster
@@ -153,6 +156,27 @@ def test_a_site_leaves_and_comes_back_and_keeps_its_scores(apart: Cluster) -> No
     card = (apart.folder / "models/leaving/model_card.md").read_text()
     assert f"The ROC-AUC is the {MEAN}." in card
     assert not any(name in card for name in SITES)
+
+
+def test_each_site_sees_whether_joining_was_worth_it(apart: Cluster) -> None:
+    done = apart.train("--run", "worth", "--epochs", "2", "--compare", *SETTINGS)
+    assert done.returncode == 0, done.stdout + done.stderr
+    table = apart.table("worth", "sites.csv")
+    rows = [(model, site) for site in SITES for model in ("global", "fine-tuned", "local")]
+    assert list(zip(table["model"], table["site"], strict=True)) == rows
+    assert table["num_examples"].tolist() == [round(0.3 * SITES[site]) for _, site in rows]
+    assert (table["roc_auc_low"] <= table["roc_auc"]).all()
+    assert (table["roc_auc"] <= table["roc_auc_high"]).all()
+    test = apart.table("worth", "test.csv").iloc[0]
+    of_run = table[table["model"] == "global"]
+    correct = (of_run["accuracy"] * of_run["num_examples"]).sum()
+    assert correct == pytest.approx(test["accuracy"] * test["num_examples"], abs=0.02)
+    page = (apart.folder / "metrics/worth/report.html").read_text()
+    assert "Was it worth joining?" in page
+    kept = apart.folder / "west/sites/west/runs/worth"
+    names = sorted(path.name for path in kept.iterdir())
+    assert names == ["fine-tuned.keras", "global.keras", "local.keras", "test.csv"]
+    assert not (apart.folder / "north/sites/north/runs").exists()
 
 
 def test_a_site_that_leaves_is_not_waited_for(apart: Cluster) -> None:

@@ -93,13 +93,18 @@ class ScoreOrder(SiteOrder):
 
     @classmethod
     def for_all(
-        cls, order: "SiteRoundOrder | FinishSitesOrder", split: str, weights: dict[str, Any], threshold: float
-    ) -> "list[ScoreOrder]":
+        cls,
+        order: "SiteRoundOrder | FinishSitesOrder",
+        split: str,
+        weights: dict[str, Any],
+        threshold: float,
+        **more: Any,
+    ) -> list[Self]:
         """Make an order for each of the order's clients; it does not name the other sites."""
         return [
             cls(
                 order.run, order.session, order.settings, order.sites[client]["data_digest"], order.versions,
-                0, order.round, client, split, weights, threshold, site=order.sites[client]["name"],
+                0, order.round, client, split, weights, threshold, site=order.sites[client]["name"], **more,
             )
             for client in order.clients
         ]  # fmt: skip
@@ -123,6 +128,19 @@ class ScoreOrder(SiteOrder):
 
 
 @dataclass(frozen=True)
+class SiteTestOrder(ScoreOrder):
+    """Test the global model at a site and, with LOCAL_MODELS, two that are trained there.
+
+    Attributes:
+        initial: Reference of the run's initial weights, as a message; None without LOCAL_MODELS.
+    """
+
+    task = "tasks.test_site"
+
+    initial: dict[str, Any] | None = field(kw_only=True)
+
+
+@dataclass(frozen=True)
 class ScoreReply(Message):
     """The outcome of scoring the global weights on a site's images.
 
@@ -131,6 +149,7 @@ class ScoreReply(Message):
         tally: counts and sums, see `helpers.evaluation.tallies`; None unless ok.
         scores: Reference of labels, scores and patients' numbers, as a message; None if they stay at the
             site.
+        models: rows of test.csv of the models of a `SiteTestOrder`; None for other orders.
     """
 
     round: int
@@ -141,6 +160,7 @@ class ScoreReply(Message):
     error: str | None = None
     tally: dict[str, Any] | None = None
     scores: dict[str, Any] | None = None
+    models: list[dict[str, Any]] | None = None
 
     @classmethod
     def read(cls, round_number: int, client: int, message: Any) -> "ScoreReply":
