@@ -89,7 +89,7 @@ class SecureExecutor(SiteExecutor):
 
     def _announced_keys(self, order: SiteRoundOrder) -> dict[int, PublicKeys]:
         orders = [KeysOrder.at(order, client) for client in order.clients]
-        return self._ask(orders, len(orders), lambda _, answer: PublicKeys.from_message(answer))
+        return self._take_step(orders, len(orders), lambda _, answer: PublicKeys.from_message(answer))
 
     def _sealed_shares(self, order: SiteRoundOrder, keys: dict[int, PublicKeys]) -> dict[int, dict[int, str]]:
         """Return what each site has sealed for each other one, by sender and receiver."""
@@ -98,16 +98,16 @@ class SecureExecutor(SiteExecutor):
             return read_shares(answer.get("shares"), SEALED_BYTES, keys.keys() - {client})
 
         orders = [SharesOrder.at(order, client, keys=_as_message(keys)) for client in keys]
-        return self._ask(orders, len(keys), read)
+        return self._take_step(orders, len(keys), read)
 
     def _revealed_shares(
         self, order: SiteRoundOrder, survivors: list[int], num_sites: int
     ) -> dict[int, Revealed]:
         dropped = set(order.clients) - set(survivors)
         orders = [RevealOrder.at(order, client, survivors=survivors) for client in survivors]
-        return self._ask(orders, num_sites, lambda _, answer: Revealed.read(answer, survivors, dropped))
+        return self._take_step(orders, num_sites, lambda _, answer: Revealed.read(answer, survivors, dropped))
 
-    def _ask(
+    def _take_step(
         self,
         orders: Sequence[SecureStep],
         num_sites: int,
