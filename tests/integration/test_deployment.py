@@ -176,6 +176,18 @@ def test_three_sites_train_without_a_denied_command(deployed: Deployed) -> None:
     assert deployed.denied() == []
 
 
+def test_sites_sum_their_updates_under_masks_with_signed_keys(deployed: Deployed) -> None:
+    done = deployed.train("masked", "--epochs", "1", "--secure-aggregation", "true")
+    assert done.returncode == 0, done.stdout + done.stderr + deployed.logs()
+    clients = pd.read_csv(deployed.folder / "coordinator/metrics/masked/clients.csv")
+    assert set(clients["status"]) == {"ok"}
+    orders = [signed_order(message) for message in deployed.sent_to("north")]
+    (shares,) = [order for order in orders if order["job"].startswith("shares:")]
+    assert sorted(keys["site"] for keys in shares["keys"].values()) == sorted(SITES)
+    assert all(len(keys["signature"]) == 128 for keys in shares["keys"].values())
+    assert deployed.denied() == []
+
+
 def test_a_site_checks_its_machine(deployed: Deployed) -> None:
     command = [sys.executable, "run.py", "doctor"]
     done = subprocess.run(

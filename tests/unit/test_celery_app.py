@@ -11,7 +11,7 @@ from helpers.sites import certificates
 from helpers.sites.provisioning import Provision
 
 
-def test_a_sites_worker_serves_one_queue_and_knows_three_tasks(monkeypatch: pytest.MonkeyPatch) -> None:
+def test_a_sites_worker_serves_one_queue_and_knows_what_sites_do(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("DT_SITE", "north")
     settings = celery_app._settings()
     assert (
@@ -19,7 +19,8 @@ def test_a_sites_worker_serves_one_queue_and_knows_three_tasks(monkeypatch: pyte
         == ["site.north"]
         == [settings["task_default_queue"]]
     )
-    assert settings["include"] == ["tasks.sites.train", "tasks.sites.score", "tasks.sites.own_test"]
+    names = ["train", "score", "own_test", "secure_steps"]
+    assert settings["include"] == [f"tasks.sites.{name}" for name in names]
     monkeypatch.delenv("DT_SITE")
     settings = celery_app._settings()
     assert [queue.name for queue in settings["task_queues"]] == ["train", "aggregate"]
