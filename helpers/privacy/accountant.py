@@ -9,6 +9,9 @@ from typing import Any
 from helpers.settings.errors import ConfigError
 
 INSTALL = "pip install -r requirements-privacy.txt"
+ORDERS = (*(tenths / 10 for tenths in range(20, 110)), *range(11, 65), 128, 256, 512, 1024)
+"""Orders of the Rényi divergences. Each gives an upper bound; lower ones would be better for an ε above 15 only,
+and do not always converge."""
 MOST_NOISE = 1e4
 """Largest noise multiplier that is tried; more leaves nothing of a gradient."""
 
@@ -33,7 +36,7 @@ def epsilon(noise_multiplier: float, sampling_rate: float, num_steps: int, delta
     """
     if not num_steps:
         return 0.0
-    accountant = _library().rdp.RdpAccountant()
+    accountant = _library().rdp.RdpAccountant(ORDERS)
     accountant.compose(_event(noise_multiplier, sampling_rate, num_steps))
     return float(accountant.get_epsilon(delta))
 
@@ -57,7 +60,7 @@ def noise_multiplier(target_epsilon: float, sampling_rate: float, num_steps: int
         )
     return float(
         library.calibrate_dp_mechanism(
-            library.rdp.RdpAccountant,
+            lambda: library.rdp.RdpAccountant(ORDERS),
             lambda noise: _event(noise, sampling_rate, num_steps),
             target_epsilon,
             delta,

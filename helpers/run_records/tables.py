@@ -33,6 +33,7 @@ ROUND_COLUMNS = [
     "roc_auc_over",
     "ema_val_loss",
     "ema_roc_auc",
+    "epsilon",
 ]
 CLIENT_COLUMNS = [
     "round",
@@ -54,6 +55,7 @@ CLIENT_COLUMNS = [
     "val_recall",
     "val_specificity",
     "site",
+    "epsilon",
 ]
 TRAFFIC = ("bytes_down", "bytes_up", "state_bytes")
 PARTITION_COLUMNS = ["round", "file", "client", "label", "patient", "site"]
@@ -142,7 +144,8 @@ def round_row(
 ) -> dict[str, Any]:
     """Return the row of a round without the metrics of the averaged model: sums over the usable replies.
 
-    `train_loss` is the mean over all training images. Both times are in seconds after the dispatch.
+    `train_loss` is the mean over all training images, None in private training. Both times are in seconds
+    after the dispatch.
     """
     usable = [reply for reply in replies if reply.status in USABLE]
     num_examples = sum(reply.num_examples for reply in usable)
@@ -151,7 +154,7 @@ def round_row(
         "round": round_number,
         "num_clients": len(usable),
         "num_examples": num_examples,
-        "train_loss": loss / num_examples if num_examples else None,
+        "train_loss": loss / num_examples if usable and usable[0].train_loss is not None else None,
         "seconds": round(seconds, 3),
         "aggregation_started_at": round(started_at, 3),
         **{name: sum(getattr(reply, name) for reply in replies) for name in TRAFFIC},

@@ -21,7 +21,7 @@ PUBLISHED = {
 
 def by_mironov(noise: float, rate: float, steps: int, delta: float) -> float:
     """ε from the same Rényi divergences by the conversion of Mironov 2017, proposition 3."""
-    rdp = dp_accounting.rdp.RdpAccountant()
+    rdp = dp_accounting.rdp.RdpAccountant(accountant.ORDERS)
     rdp.compose(accountant._event(noise, rate, steps))
     return min(
         divergence + math.log(1 / delta) / (order - 1)
@@ -65,6 +65,13 @@ def test_epsilon_grows_with_steps_and_rate_and_falls_with_noise() -> None:
 def test_the_solved_noise_meets_the_budget_and_hardly_less(target: float) -> None:
     noise = noise_multiplier(target, 0.05, 480, 1e-5)
     assert 0.98 * target < epsilon(noise, 0.05, 480, 1e-5) <= target
+
+
+def test_the_library_does_not_warn(caplog: pytest.LogCaptureFixture) -> None:
+    for rate in (0.01, 0.08, 0.3, 0.9, 1.0):
+        for noise in (0.5, 0.8, 1.0, 1.3, 3.0):
+            epsilon(noise, rate, 200, 1e-5)
+    assert caplog.records == []
 
 
 def test_a_budget_that_no_noise_meets_is_refused() -> None:
