@@ -36,15 +36,20 @@ class Study:
         images: of all trainings.
         rounds: of every run.
         on_progress: receives one line.
+        common: options of every training; cases add theirs.
 
     Attributes:
-        folder, images, rounds: the arguments.
+        folder, images, rounds, common: the arguments.
     """
 
-    def __init__(self, folder: Path, images: Images, rounds: int, on_progress: Callable[[str], None]) -> None:
+    def __init__(
+        self, folder: Path, images: Images, rounds: int, on_progress: Callable[[str], None],
+        common: Sequence[str] = COMMON,
+    ) -> None:  # fmt: skip
         self.folder = folder.resolve()
         self.images = images
         self.rounds = rounds
+        self.common = tuple(common)
         self._on_progress = on_progress
         self._expected = self._finished = 0
 
@@ -59,7 +64,7 @@ class Study:
             UserError: a finished run has other settings.
             CommandFailed: a training ended with an error. The runs before it are kept.
         """
-        missing = [case for case in cases if not self._is_finished(seed, case)]
+        missing = [case for case in cases if not self.is_finished(seed, case)]
         self._finished += len(cases) - len(missing)
         for lie in dict.fromkeys(case.lie for case in missing):
             workers = self.folder / "workers" / f"seed-{seed}-{lie or 'honest'}"
@@ -74,7 +79,12 @@ class Study:
                 for case in (case for case in missing if case.lie == lie):
                     self._train(pipeline.environment, seed, case)
 
-    def _is_finished(self, seed: int, case: Case) -> bool:
+    def is_finished(self, seed: int, case: Case) -> bool:
+        """Return whether a run is finished.
+
+        Raises:
+            UserError: it is, with other settings.
+        """
         folders, run = self._folders(seed, case), run_name(seed, case)
         if not (folders.metrics / LAST_FILE).exists():
             return False
@@ -95,7 +105,7 @@ class Study:
     def _options(self, seed: int, case: Case) -> list[str]:
         """Return the options of the training command, without the name of the run."""
         shape = ",".join(map(str, self.images.input_shape))
-        common = [*COMMON, "--epochs", str(self.rounds), "--input-shape", shape, "--seed", str(seed)]
+        common = [*self.common, "--epochs", str(self.rounds), "--input-shape", shape, "--seed", str(seed)]
         return [*common, *case.options]
 
     def _train(self, environment: Mapping[str, str], seed: int, case: Case) -> None:

@@ -19,7 +19,8 @@ class GradientTerms:
     """Mixin of a Keras optimizer that replaces a gradient g by g + μ (w − w₀) + term.
 
     w₀ are the weights at the start of the round. w₀ and the terms are variables of the optimizer, so that the
-    training step, once traced, serves every round.
+    training step, once traced, serves every round. The step subtracts the negatives: TensorFlow merges
+    additions into one operation, whose order, and with it the last bits, changes from step to step.
 
     Attributes:
         proximal_mu: μ ≥ 0, the weight of μ/2 ‖w − w₀‖² in the loss; at 0 there is no w₀.
@@ -39,7 +40,7 @@ class GradientTerms:
         optimizer: Any = super()
         optimizer.build(variables)
         self._anchors = self._like(variables, "anchor") if self.proximal_mu else []
-        self._terms = self._like(variables, "term") if self.has_terms else []
+        self._terms = self._like(variables, "negative_term") if self.has_terms else []
 
     def _like(self: Any, variables: Sequence[Any], name: str) -> list[Any]:
         return [self.add_variable_from_reference(variable, name) for variable in variables]
@@ -60,15 +61,15 @@ class GradientTerms:
         for variable, anchor in zip(variables, self._anchors, strict=bool(self._anchors)):
             anchor.assign(variable)
         for variable, term in zip(variables, self._terms, strict=bool(self._terms)):
-            term.assign(terms.get(variable.path, np.zeros(variable.shape, variable.dtype)))
+            term.assign(np.negative(terms.get(variable.path, np.zeros(variable.shape, variable.dtype))))
 
     def apply(self, grads: Sequence[Any], trainable_variables: Sequence[Any]) -> None:
         """Apply the gradients with the terms added; every training step of Keras calls this."""
         if self._anchors:
             held = zip(grads, trainable_variables, self._anchors, strict=True)
-            grads = [gradient + self.proximal_mu * (weight - anchor) for gradient, weight, anchor in held]
+            grads = [gradient - self.proximal_mu * (anchor - weight) for gradient, weight, anchor in held]
         if self._terms:
-            grads = [gradient + term for gradient, term in zip(grads, self._terms, strict=True)]
+            grads = [gradient - term for gradient, term in zip(grads, self._terms, strict=True)]
         optimizer: Any = super()
         optimizer.apply(grads, trainable_variables)
 

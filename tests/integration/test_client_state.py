@@ -23,6 +23,8 @@ KINDS: dict[str, list[str]] = {
 """Options by name of the run: control variates, batch normalization and error feedback, and all of
 docs/training.md that Adam can do.
 """
+AS_A_SAMPLE = [pytest.param(kind, marks=() if kind == "kept" else pytest.mark.long) for kind in KINDS]
+"""One of the kinds, and the others with --long."""
 ALL_KINDS = {**KINDS, "plain": []}
 """And a run that remembers nothing: FedAvg, as it is by default."""
 
@@ -83,7 +85,7 @@ def test_what_is_remembered_tells_from_the_second_round_on(cluster: Cluster, who
     assert runs[0][1] != runs[1][1]
 
 
-@pytest.mark.parametrize("whole", KINDS, indirect=True)
+@pytest.mark.parametrize("whole", AS_A_SAMPLE, indirect=True)
 def test_a_resumed_run_is_the_same_to_the_bit(cluster: Cluster, whole: str) -> None:
     training = cluster.start_training("--run", f"{whole}-resumed", *LONGER, *KINDS[whole])
     cluster.wait_for_task("train:3")

@@ -78,7 +78,9 @@ def files_of(cluster: Cluster, run: str) -> dict[str, bytes]:
     return {f"{f.parent.name}/{p.name}": p.read_bytes() for f in folders for p in f.iterdir() if p.is_file()}
 
 
-@pytest.mark.parametrize("round_number", [0, 2], ids=["start", "aggregation"])
+@pytest.mark.parametrize(
+    "round_number", [pytest.param(0, id="start", marks=pytest.mark.long), pytest.param(2, id="aggregation")]
+)
 def test_a_worker_stopped_in_a_commit_changes_nothing_when_it_wakes(
     pair: Cluster, calm: dict[str, bytes], round_number: int
 ) -> None:

@@ -55,13 +55,13 @@ def test_a_killed_run_with_a_state_at_the_server_is_resumed_to_the_bit(
     ("strategy", "options"),
     [
         ("fednova", ["--optimizer", "sgd", "--base-lr", "0.01", "--partition", "quantity"]),
-        ("feddyn", ["--local-epochs", "2"]),
+        pytest.param("feddyn", ["--local-epochs", "2"], marks=pytest.mark.long),
         pytest.param("fedavgm", ["--max-update-norm", "1"], marks=pytest.mark.long),
         pytest.param("fedadagrad", [], marks=pytest.mark.long),
         pytest.param("fedyogi", ["--update-dtype", "int8"], marks=pytest.mark.long),
         pytest.param("median", ["--update-dtype", "float16"], marks=pytest.mark.long),
         pytest.param("trimmed_mean", ["--trim-fraction", "0.34"], marks=pytest.mark.long),
-        ("krum", ["--num-workers", "5"]),
+        pytest.param("krum", ["--num-workers", "5"], marks=pytest.mark.long),
         pytest.param(
             "multi_krum", ["--num-malicious", "0", "--max-update-norm", "1"], marks=pytest.mark.long
         ),

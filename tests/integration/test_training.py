@@ -94,6 +94,7 @@ def test_the_same_settings_give_the_same_numbers(cluster: Cluster) -> None:
     assert "--seed 7" in other.stdout + other.stderr
 
 
+@pytest.mark.long
 def test_weights_may_lie_in_a_folder_instead_of_redis(cluster: Cluster, tmp_path: Path) -> None:
     folder = tmp_path / "weights of the run"
     own = {"REDIS_URL": cluster.server.url.removesuffix("/0") + "/1", "DT_WEIGHT_STORE": folder.as_uri()}

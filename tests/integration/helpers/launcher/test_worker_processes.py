@@ -161,7 +161,12 @@ def test_logs_of_workers_are_new_files(tmp_path):
 
 
 @pytest.mark.parametrize(
-    ("sent", "status"), [(signal.SIGINT, 0), (signal.SIGTERM, 143), (signal.SIGKILL, -signal.SIGKILL)]
+    ("sent", "status"),
+    [
+        (signal.SIGINT, 0),
+        pytest.param(signal.SIGTERM, 143, marks=pytest.mark.long),
+        (signal.SIGKILL, -signal.SIGKILL),
+    ],
 )
 def test_up_starts_ready_workers_and_a_signal_stops_everything(redis_url, sent, status):
     code = "import sys; from commands.up import up; sys.exit(up(2))"

@@ -248,6 +248,23 @@ def test_a_scaffold_round_before_anything_was_learnt_is_sgd_with_every_client_al
     assert_same(one_round(scaffold, start, [1]), first)  # none is left of it
 
 
+@pytest.mark.parametrize("name", ["adam", "sgd"])
+def test_no_additions_are_left_to_tensorflow_to_merge(name: str) -> None:
+    # It would merge them into one AddN, which begins with any addend whose memory happens to be free.
+    variables = [keras.Variable(np.zeros(3, np.float32), name="kernel")]
+    optimizer = client_optimizer(name, proximal_mu=0.1, has_terms=True)
+    optimizer.build(variables)
+    step = tf.function(lambda gradients: optimizer.apply(gradients, variables))
+    operations = step.get_concrete_function([tf.TensorSpec(3, tf.float32)]).graph.get_operations()
+    corrected = {operation.name for operation in operations if operation.type == "Placeholder"}
+    for operation in operations:
+        is_fed = any(tensor.op.name in corrected for tensor in operation.inputs)
+        assert not (is_fed and operation.type in ("Add", "AddV2", "AddN")), operation
+        if is_fed and operation.type == "Sub":
+            corrected.add(operation.name)
+    assert len(corrected) > 2  # both corrections were seen
+
+
 @pytest.mark.parametrize(
     "settings",
     [{"STRATEGY": "fedprox"}, {"STRATEGY": "scaffold", "OPTIMIZER": "sgd"}, {"STRATEGY": "feddyn"}],
@@ -259,7 +276,8 @@ def test_a_used_model_trains_like_a_new_one_and_is_traced_once(
     start = initial_weights(config)
     variables = model_for(config).model.trainable_variables
     has_terms = bool(config.strategy.client_state)
-    terms = {v.path: np.full(v.shape, 0.01, np.float32) for v in variables if has_terms}
+    drawn = np.random.default_rng(1)  # not one number: the order of additions has to show in the last bits
+    terms = {v.path: drawn.normal(0, 0.01, v.shape).astype("float32") for v in variables if has_terms}
     first = one_round(config, start, [1], gradient_terms=terms)
     monkeypatch.setattr(GradientTerms, "apply", None)  # called where the step is traced, and no more
     one_round(config, first, [2])

@@ -1,0 +1,119 @@
+"""Study of the recipes: pooled and federated training on the folds of real images; Linux only.
+
+python -m studies.recipes --recipe ultrasound           about three hours on 2 cores
+python -m studies.recipes --recipe ultrasound_small     about one hour
+python -m studies.recipes --recipe ultrasound --cases pooled device --seeds 1 2
+
+Makes docs/recipe-results/<recipe>.md from all finished runs; a page with runs missing says so. Stop the
+command at any time and give it again: it keeps finished runs. studies/README.md explains each number.
+"""
+
+from __future__ import annotations
+
+import argparse
+import signal
+import sys
+from collections.abc import Sequence
+from pathlib import Path
+
+ROOT = Path(__file__).resolve().parents[1]
+if sys.path[0] == str(ROOT / "studies"):  # run as a script: `import run` must find the project's
+    sys.path[0] = str(ROOT)
+
+from studies.cases import Case  # noqa: E402
+
+DATA_DIR = ROOT.parent / "shared/data/bus-bra"
+PAGES = ROOT / "docs/recipe-results"
+SHAPES = {"ultrasound": (128, 128), "ultrasound_small": (64, 64)}
+ROUNDS = 24
+"""As in the recipes."""
+BY_DEVICE = ("--partition", "site", "--site-column", "device")
+DIRICHLET = ("--num-clients", "4", "--partition", "dirichlet", "--dirichlet-alpha", "0.3")
+CASES = {
+    case.name: case
+    for case in (
+        Case("pooled", "pooled", ("--num-clients", "1", "--partition", "iid")),
+        Case("device", "by device (4 clients)", BY_DEVICE),
+        Case("patient", "by patient (4 clients)", ("--num-clients", "4", "--partition", "patient")),
+        Case("dirichlet", "Dirichlet .3 (4 clients)", DIRICHLET),
+        Case(
+            "dirichlet-plain", "the same without logit adjustment",
+            (*DIRICHLET, "--logit-adjustment", "false"),
+        ),
+    )
+}  # fmt: skip
+
+
+def parse(arguments: Sequence[str] | None) -> argparse.Namespace:
+    """Read the command line."""
+    parser = argparse.ArgumentParser(
+        description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter, allow_abbrev=False
+    )
+    add = parser.add_argument
+    add("--recipe", choices=sorted(SHAPES), default="ultrasound", help="[ultrasound]")
+    images = "folder with 0/, 1/ and manifest.csv (patient, device, fold) [../shared/data/bus-bra]"
+    add("--data-dir", type=Path, metavar="DIR", default=DATA_DIR, help=images)
+    seeds = "seed N has the Nth fold as its test, and begins again after the last one [1 2 3 4]"
+    add("--seeds", type=int, nargs="+", default=[1, 2, 3, 4], metavar="SEED", help=seeds)
+    add("--cases", nargs="+", choices=list(CASES), default=list(CASES), metavar="CASE",
+        help=f"of {', '.join(CASES)} [all]")  # fmt: skip
+    add("--out", type=Path, metavar="DIR", help="where runs are kept [studies/results/recipe-RECIPE]")
+    options = parser.parse_args(arguments)
+    if min(options.seeds) < 1 or len(set(options.seeds)) < len(options.seeds):
+        parser.error(f"--seeds: received {options.seeds}, expected different whole numbers from 1 on")
+    return options
+
+
+def main(arguments: Sequence[str] | None = None) -> int:
+    """Run the command and return its exit status."""
+    options = parse(arguments)
+    if not sys.platform.startswith("linux"):
+        print("error: the studies read /proc and need Linux", file=sys.stderr)
+        return 2
+    from benchmarks.run import drop_settings, enter_environment
+
+    if status := enter_environment(__file__):
+        return status
+    from benchmarks.watching import CommandFailed
+    from helpers.cluster.errors import ClusterError
+    from helpers.settings.errors import UserError
+    from studies.folds import FoldImages
+    from studies.leftovers import alone_in
+    from studies.recipe_page import write_recipe_page
+    from studies.runs import Study
+
+    for number in (signal.SIGTERM, signal.SIGHUP):  # end the processes that were started, as Ctrl-C does
+        if signal.getsignal(number) is not signal.SIG_IGN:  # nohup ignores it
+            signal.signal(number, lambda number, frame: sys.exit(128 + number))
+    drop_settings()
+
+    def report(line: str) -> None:
+        print(line, flush=True)
+
+    out = options.out or ROOT / f"studies/results/recipe-{options.recipe}"
+    images = FoldImages(options.data_dir, out / "prepared", SHAPES[options.recipe], report)
+    study = Study(out, images, ROUNDS, report, ("--recipe", options.recipe))
+    cases = [CASES[name] for name in options.cases]
+    try:
+        with alone_in(study.folder):
+            study.expect(len(options.seeds) * len(cases))
+            for case in cases:
+                for seed in options.seeds:
+                    study.run_cases(seed, [case])
+            page = PAGES / f"{options.recipe}.md"
+            write_recipe_page(page, study, images, options.recipe, list(CASES.values()), options.seeds)
+    except UserError as error:
+        print(f"error: {error}", file=sys.stderr)
+        return 2
+    except (ClusterError, CommandFailed) as error:
+        print(f"error: {error}\nfinished runs are kept; repeat the command to continue", file=sys.stderr)
+        return 3
+    except KeyboardInterrupt:
+        print("stopped; finished runs are kept; repeat the command to continue", file=sys.stderr)
+        return 130
+    print(f"Results: {page}")
+    return 0
+
+
+if __name__ == "__main__":
+    sys.exit(main())
