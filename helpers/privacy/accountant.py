@@ -10,8 +10,8 @@ from helpers.settings.errors import ConfigError
 
 INSTALL = "pip install -r requirements-privacy.txt"
 ORDERS = (*(tenths / 10 for tenths in range(20, 110)), *range(11, 65), 128, 256, 512, 1024)
-"""Orders of the Rényi divergences. Each gives an upper bound; lower ones would be better for an ε above 15 only,
-and do not always converge."""
+"""Orders of the Rényi divergences. Each gives an upper bound. Lower ones would be better only for an ε above
+15, and do not always converge."""
 MOST_NOISE = 1e4
 """Largest noise multiplier that is tried; more leaves nothing of a gradient."""
 
