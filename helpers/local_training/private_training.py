@@ -75,7 +75,8 @@ def train_privately(
     for num_steps, units in enumerate(steps, 1):
         for images, labels in units:
             step.add(tf.constant(images), tf.constant(labels))
-        step.apply([_noise(shape, privacy) for shape in step.shapes], tf.constant(privacy.expected_units))
+        noise = [_noise(shape, privacy) for shape in step.shapes]
+        step.apply(noise, tf.constant(privacy.expected_units, tf.float32))
         if not go_on(num_steps):
             break
     trained = instance.model.get_weights()
