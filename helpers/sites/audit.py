@@ -43,6 +43,9 @@ class CountingStore:
     def delete(self, keys: Sequence[str]) -> None:
         self._store.delete(keys)
 
+    def delete_others(self, prefix: str, own: str) -> None:
+        self._store.delete_others(prefix, own)
+
 
 class AuditLog:
     """The log of a site.

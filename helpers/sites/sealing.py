@@ -81,3 +81,6 @@ class SealedStore:
 
     def delete(self, keys: Sequence[str]) -> None:
         self._store.delete(keys)
+
+    def delete_others(self, prefix: str, own: str) -> None:
+        self._store.delete_others(prefix, own)
