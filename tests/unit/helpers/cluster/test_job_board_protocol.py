@@ -20,12 +20,12 @@ from tests.protocol.world import QUEUES, ROUNDS, World
 class Protocol(RuleBasedStateMachine):
     """A run of two rounds by two workers, and what happens to it."""
 
-    @initialize(overwrite=st.booleans(), files=st.none() | st.integers(1, 12))
+    @initialize(overwrite=st.booleans(), files=st.none() | st.none() | st.integers(1, 12))
     def begin(self, overwrite: bool, files: int | None) -> None:
         self.world = World()
         self.world.add_orchestrator(overwrite=overwrite)
         if files:  # the start is the order whose repetition would do most harm
-            self.world.stop_at_a_file(0, files, 20)
+            self.world.stop_at_a_file(0, files, 60)
 
     @rule(which=st.integers(0, 9), steps=st.sampled_from([1, 2, 5, 20, 100]))
     def one_goes_on(self, which: int, steps: int) -> None:
@@ -48,6 +48,10 @@ class Protocol(RuleBasedStateMachine):
     )
     def a_worker_stops_at_a_file(self, which: int, files: int, seconds: float) -> None:
         self.world.stop_at_a_file(which, files, seconds)
+
+    @rule(number=st.integers(1, 20), seconds=st.sampled_from([20, 60]))
+    def a_worker_stops_in_a_commit(self, number: int, seconds: float) -> None:
+        self.world.stop_at_a_change(number, seconds)
 
     @rule(which=st.integers(0, 1))
     def a_worker_stops_or_wakes(self, which: int) -> None:
