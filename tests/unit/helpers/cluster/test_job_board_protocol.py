@@ -20,7 +20,6 @@ from hypothesis.stateful import (
 from helpers.run_records.checkpoint import read_state
 from tests.protocol.world import QUEUES, ROUNDS, World
 
-
 INJECTED: collections.Counter[str] = collections.Counter()
 """How often each fault was injected."""
 
