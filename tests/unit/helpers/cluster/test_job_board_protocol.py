@@ -164,5 +164,6 @@ def test_some_histories() -> None:
 
 
 @pytest.mark.long
+@pytest.mark.timeout(900)
 def test_two_thousand_histories() -> None:
     run_histories(2000, 8)
