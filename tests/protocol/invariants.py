@@ -62,7 +62,7 @@ class Invariants:
 
     def _check_missing(self) -> None:
         assert not self._epoch or self._replaces(self._last_epoch), "state.json is gone"
-        self._named = set()
+        self._epoch, self._named = 0, set()  # the numbers of a replaced run may begin again
 
     def _check_records(self) -> None:
         state, _ = read_state(self._folders)

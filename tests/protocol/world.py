@@ -62,11 +62,13 @@ class World:
         self.redis = REDIS
         self.redis.is_away = False
         self.redis.flushall()
+        self.redis.script_flush()  # each history loads them with the same steps
         self.away_until = self.next_beats = 0.0
         self.folder = tempfile.TemporaryDirectory(dir=MEMORY if MEMORY.is_dir() else None)
         self.folders = RunFolders(*(Path(self.folder.name) / name / RUN for name in ("metrics", "models")))
         self.sessions: dict[str, WorkerSession] = {}
         self.orchestrators: list[Actor] = []
+        self.changes = 0  # of the run's files, until now
         self.clocks: dict[str, ModelClock] = {}  # of the run, by session
         self.invariants = Invariants(self.folders)
         self.workers = [Actor(name, partial(self._work, name), -5e8) for name in ("w0@a", "w1@b")]
@@ -127,9 +129,10 @@ class World:
 
     def step(self, actor: Actor) -> None:
         """Let a process do a step, and check what it has changed."""
-        changes = actor.next_step in CHANGES
+        is_change = actor.next_step in CHANGES
         actor.step()
-        if changes:
+        if is_change:
+            self.changes += 1
             self.check()
 
     def stop_at_a_file(self, which: int, files: int, seconds: float) -> None:
@@ -139,6 +142,17 @@ class World:
         self.go_on(30, lambda: worker.file_steps >= last)
         worker.is_stalled = True
         self.go_on(seconds)
+
+    def stop_at_a_change(self, number: int, seconds: float) -> None:
+        """Stop a worker before one of the next changes of the run's files; the other goes on."""
+        last = self.changes + number
+        self.go_on(30, lambda: self.changes >= last and self._is_changing())
+        for worker in self.workers:
+            worker.is_stalled |= worker.next_step in CHANGES
+        self.go_on(seconds)
+
+    def _is_changing(self) -> bool:
+        return any(worker.next_step in CHANGES for worker in self.workers)
 
     def is_training(self) -> bool:
         return any(worker.next_step == "train" for worker in self.workers)

@@ -104,4 +104,5 @@ def test_a_process_that_is_killed_or_stopped_after_any_write_costs_no_bit(
         # A stopped process ends with an error, unless it had made its last change.
         assert process.exitcode in ((-signal.SIGKILL,) if blow == "SIGKILL" else (0, 1)), point
         assert content(folders) == content(calm), point
+    print(f"{disturbed} processes were disturbed")
     assert disturbed >= min(len(points), 30)
