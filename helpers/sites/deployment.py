@@ -135,8 +135,13 @@ def open_deployment(config: Config) -> Deployment:
     """Return the deployment of this machine.
 
     Raises:
-        ConfigError: as `Deployment.open`, or it belongs to another member.
+        ConfigError: as `Deployment.open`, it belongs to another member, or the settings do not fit it.
     """
+    if config.NAMESPACE or config.WEIGHT_STORE != "redis":
+        raise ConfigError(
+            "DEPLOYMENT: leave NAMESPACE and WEIGHT_STORE at their defaults, as the users of its Redis reach no "
+            "other keys"
+        )
     deployment, name = Deployment.open(Path(config.DEPLOYMENT)), config.SITE or COORDINATOR
     if deployment.name != name:
         raise ConfigError(f"DEPLOYMENT: {config.DEPLOYMENT} is that of {deployment.name}, not of {name}")
