@@ -67,6 +67,7 @@ def finish(order: FinishSitesOrder) -> dict[str, Any]:
     context.store.delete([context.key("weights", name) for name in ("best", "initial")])
     row = test.row
     notes = [reason for of_split in scores.values() for reason in of_split.left_out] + refused
+    notes += comparisons(rows) if context.config.LOCAL_MODELS else []
     if "test" not in scores:
         notes.append(f"the test used the images of TEST_DIR={context.config.TEST_DIR}, not the sites'")
     if row["threshold"] is not None and scores["val"].roc_auc_over == MEAN:
@@ -89,6 +90,15 @@ def rows_of_sites(order: FinishSitesOrder) -> tuple[list[dict[str, Any]], list[s
         except (TypeError, ValueError, AttributeError) as error:
             refused.append(f"site {site}: its tests of models are left out: {str(error)[:200]}")
     return rows, refused
+
+
+def comparisons(rows: list[dict[str, Any]]) -> list[str]:
+    """Return for each site a sentence with the AUCs of its models, from rows of sites.csv."""
+    aucs: dict[str, list[str]] = {}
+    for row in rows:
+        auc = "undefined" if row["roc_auc"] is None else f"{row['roc_auc']:.3f}"
+        aucs.setdefault(row["site"], []).append(f"{auc} {row['model']}")
+    return [f"site {site}: test AUC {', '.join(of_site)}" for site, of_site in aucs.items()]
 
 
 def _read_row(row: Any) -> dict[str, Any]:

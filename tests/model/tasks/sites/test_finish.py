@@ -6,7 +6,7 @@ import pytest
 
 from helpers.federated.sites.messages import FinishSitesOrder, ScoreReply
 from helpers.run_records.tables import SITE_COLUMNS
-from tasks.sites.finish import rows_of_sites
+from tasks.sites.finish import comparisons, rows_of_sites
 
 GOOD = {"model": "global", "roc_auc": 0.75, "roc_auc_low": None, "num_examples": 20}
 
@@ -36,6 +36,11 @@ def test_rows_of_another_form_are_left_out(models: Any) -> None:
     rows, refused = rows_of(models)
     assert rows == []
     assert refused[0].startswith("site north: its tests of models are left out")
+
+
+def test_the_models_of_a_site_are_compared_in_a_sentence() -> None:
+    rows = [GOOD | {"site": "north"}, {"model": "local", "site": "north", "roc_auc": None}]
+    assert comparisons(rows) == ["site north: test AUC 0.750 global, undefined local"]
 
 
 def test_a_site_without_rows_has_none() -> None:

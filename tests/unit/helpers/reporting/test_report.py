@@ -547,6 +547,19 @@ def test_the_partition_is_described_and_drawn(root):
     assert "client 1</text>" not in page
 
 
+def test_each_sites_test_of_models_is_shown(root):
+    assert "worth joining" not in report(root)
+    rows = ["global,Graz,20,0.81,0.7,0.9", "local,Graz,20,0.75,,", "global,<Linz>,12,,,"]
+    header = "model,site,num_examples,roc_auc,roc_auc_low,roc_auc_high"
+    (root / "metrics/first/sites.csv").write_text("\n".join([header, *rows]))
+    page = report(root)
+    said = words(page)
+    assert "Was it worth joining?" in said
+    assert "Graz global 20 0.810 0.700 to 0.900" in said
+    assert "Graz local 20 0.750 –" in said
+    assert "&lt;Linz&gt;" in page
+
+
 def test_a_partition_that_follows_the_workers_is_that_of_the_last_round(root):
     path = root / "metrics/first/run.json"
     facts = json.loads(path.read_text())
