@@ -139,8 +139,8 @@ def open_deployment(config: Config) -> Deployment:
     """
     if config.NAMESPACE or config.WEIGHT_STORE != "redis":
         raise ConfigError(
-            "DEPLOYMENT: leave NAMESPACE and WEIGHT_STORE at their defaults, as the users of its Redis reach no "
-            "other keys"
+            "DEPLOYMENT: leave NAMESPACE and WEIGHT_STORE at their defaults: the users of its Redis reach "
+            "no other keys"
         )
     deployment, name = Deployment.open(Path(config.DEPLOYMENT)), config.SITE or COORDINATOR
     if deployment.name != name:
