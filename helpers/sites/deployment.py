@@ -5,13 +5,14 @@ import os
 from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Self
+from typing import Any, Self
 
 from cryptography.exceptions import InvalidSignature
 from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PrivateKey, Ed25519PublicKey
 from cryptography.hazmat.primitives.asymmetric.x25519 import X25519PrivateKey, X25519PublicKey
 
 from helpers.cluster.keys import owner_of
+from helpers.cluster.mailbox import Mailbox
 from helpers.global_config import Config
 from helpers.settings.errors import ConfigError
 from helpers.sites import certificates
@@ -100,6 +101,10 @@ class Deployment:
         except (InvalidSignature, ValueError):
             return False
         return True
+
+    def open_board(self, client: Any, run: str, session: str) -> Mailbox:
+        """Return the job board of a run as this member sees it; what it answers is signed."""
+        return Mailbox(client, run, session, site=self.name, sign=self.sign)
 
     def sealer_for(self, key: str) -> Sealer | None:
         """Return what seals the blob under a key of the weight store; None for one that is not a site's.
