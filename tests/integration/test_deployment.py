@@ -186,7 +186,7 @@ def test_a_site_checks_its_machine(deployed: Deployed) -> None:
 
 
 def test_only_runs_of_sites_have_a_deployment(deployed: Deployed) -> None:
-    done = deployed.train("here", "--data-at", "workers")
+    done = deployed.train("here", "--data-at", "shared")
     assert done.returncode == 2
     assert "DEPLOYMENT: it is for runs of sites" in done.stderr
 
