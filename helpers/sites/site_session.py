@@ -55,7 +55,7 @@ class SiteSession(WorkerSession):
         folder = own_folder(config)
         if config.DEPLOYMENT:
             deployment = open_deployment(config)
-            self.open_board = partial(Mailbox, site=self.site, sign=deployment.sign)
+            self.open_board = deployment.open_board
             store = deployment.sealed(ReadersStore(self.client))
             self.served = ServedOrders(folder)
         self.policy = Policy.load(folder)
