@@ -31,6 +31,7 @@ PARTS = {
     "transfer": "transfer",
     "traffic": "traffic",
     "step": "training_step",
+    "private": "private_step",
     "augmentation": "augmentation",
     "memory": "memory",
     "start": "start",
