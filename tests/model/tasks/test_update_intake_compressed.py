@@ -47,7 +47,7 @@ def make_context(folder: Path, dtype: str) -> Any:
         else ClientStatePlan.of(SCHEMA, (True, False), (False, False), config.UPDATE_DTYPE, config.strategy),
         store=MemoryStore(),
         folders=RunFolders(folder / "metrics", folder / "models"),
-        key=lambda *parts: ":".join(str(part) for part in ("dt:run", *parts)),
+        key=lambda *parts, site=None: ":".join(str(part) for part in ("dt:run", *parts)),
     )
 
 
