@@ -62,9 +62,8 @@ def average(
         RecordError: the server's state could not be read or written.
     """
     weights, server_file = combine(context, order, intake)
-    reference = put_arrays(
-        context.store, context.key("weights", order.round), context.instance.names, weights
-    )
+    key = context.key("weights", order.round)
+    reference = put_arrays(context.store, key, context.instance.names, weights)
     row = round_row(order.round, intake.replies, clock.now(), clock.started_at)
     return weights, Averaged(
         reference.to_message(), row, intake.rows, intake.states, intake.state_files, server_file

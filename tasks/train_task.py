@@ -72,9 +72,8 @@ def train_on_rows(
     )  # fmt: skip
     if local.num_batches < stop_condition.num_batches:
         stop_condition.check(local.num_batches)
-    scores = predict_scores(
-        context.instance, evaluation_batches(data.images("val"), config.EVALUATION_BATCH_SIZE)
-    )
+    validation = evaluation_batches(data.images("val"), config.EVALUATION_BATCH_SIZE)
+    scores = predict_scores(context.instance, validation)
     sent = {**exchange.deliver(local.weights, local.num_batches), **report_scores(context, scores)}
     whole_epochs, further_steps = divmod(local.num_batches, steps_an_epoch)
     return ClientReply(

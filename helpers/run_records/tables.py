@@ -147,8 +147,7 @@ def round_row(
 ) -> dict[str, Any]:
     """Return the row of a round without the metrics of the averaged model: sums over the usable replies.
 
-    `train_loss` is the mean over all training images, None if a client told none. Both times are in seconds
-    after the dispatch.
+    `train_loss` is the mean over all training images, None if unknown. Both times are seconds after dispatch.
     """
     usable = [reply for reply in replies if reply.status in USABLE]
     num_examples = sum(reply.num_examples for reply in usable)

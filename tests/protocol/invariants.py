@@ -62,7 +62,7 @@ class Invariants:
 
     def _check_missing(self) -> None:
         assert not self._epoch or self._replaces(self._last_epoch), "state.json is gone"
-        # The numbers of a replaced run may begin again, also by another session if the one that replaced it died.
+        # A replaced run begins again: by the session that replaced it, or by another one if that died.
         self._epoch, self._round, self._named = 0, 0, set()
 
     def _check_records(self) -> None:
