@@ -423,7 +423,7 @@ class Config(DerivedSettings):
     WEIGHT_STORE: str = setting(
         "redis",
         "Where weights are stored between tasks: `redis`, or `file:///folder`, a folder that all workers of "
-        "a run share. Every worker needs the same value (environment: `DT_WEIGHT_STORE`).",
+        "a run share. Every worker needs the same value (environment: `DT_WEIGHT_STORE`). Not with sites.",
         local=True,
         pattern=r"^(redis|file:///[^?#]+)$",
     )

@@ -21,7 +21,7 @@ from helpers.global_config import Config
 from helpers.model_instance_helper import ModelInstance, model_for
 from helpers.run_records.files import RunFolders
 from helpers.settings.errors import UserError
-from helpers.weight_store.store import WeightStore
+from helpers.weight_store.store import WeightStore, open_store
 from preprocessing.feed.partitioning import count_classes, weights_of_classes
 from preprocessing.feed.prepared_data import PreparedData
 
@@ -81,7 +81,9 @@ class RunContext:
         # What is evaluated is what is saved: float32, whatever clients compute in.
         computing = config if is_training or config.PRECISION == "float32" else _in_float32(config)
         folders = RunFolders.of(config, order.run)
-        return cls(order, config, data, _model_of(computing), session.store, folders, session.name)
+        # Sites share no folder.
+        store = open_store("redis", session.client) if config.DATA_AT == "sites" else session.store
+        return cls(order, config, data, _model_of(computing), store, folders, session.name)
 
     @property
     def data(self) -> PreparedData:

@@ -338,6 +338,7 @@ def test_a_namespace_keeps_two_projects_on_one_redis_apart(cluster: Cluster, tmp
     folders = {name: str(tmp_path / name) for name in ("DT_METRICS_DIR", "DT_MODELS_DIR")}
     environment = cluster.environment | folders | {"DT_NAMESPACE": "theirs"}
     site = environment | {"DT_SITE": "north"}
+    environment |= {"DT_WEIGHT_STORE": (tmp_path / "weights").as_uri()}  # as in `run.py up`
     with (
         their_worker("theirs", ROOT, environment, tmp_path / "log"),
         their_worker("theirs-north", ROOT, site, tmp_path / "log-north"),
@@ -353,7 +354,7 @@ def test_a_namespace_keeps_two_projects_on_one_redis_apart(cluster: Cluster, tmp
     workers = set(pd.read_csv(tmp_path / "DT_METRICS_DIR/theirs/clients.csv")["worker"])
     assert workers == {f"theirs-north@{socket.gethostname()}"}
     assert not workers & set(cluster.table("ours", "clients.csv")["worker"])
-    assert re.search(r"workers +ok +theirs@\S+, theirs-north@\S+$", doctor.stdout, re.MULTILINE), (
+    assert re.search(r"workers +ok +theirs-north@\S+, theirs@\S+$", doctor.stdout, re.MULTILINE), (
         doctor.stdout
     )
     keys = [key.decode() for key in cluster.client.scan_iter("*", count=1000)]
