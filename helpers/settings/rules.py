@@ -86,6 +86,7 @@ def check_secure_aggregation(settings: Any) -> None:
             "it needs more of the updates than their mean by images, which is all that is known",
         ),
         "UPDATE_DTYPE": (settings.UPDATE_DTYPE != "float32", "masked updates cannot be compressed"),
+        "DP": (settings.DP == "client", "it clips and noises single updates; `example` does so at the sites"),
         "MAX_UPDATE_RATIO": (
             settings.MAX_UPDATE_RATIO not in (default_ratio, 0),
             "the norms of single updates are not known; MAX_UPDATE_NORM is applied by the sites",
