@@ -159,8 +159,9 @@ def test_secure_aggregation_refuses_what_needs_single_updates(name, value, reaso
 
 def test_secure_aggregation_refuses_noise_for_whole_clients():
     private = {"DP": "client", "DP_NOISE_MULTIPLIER": 1.0, "ARCHITECTURE": "seed_cnn_groupnorm"}
+    private["MAX_UPDATE_RATIO"] = 0
     assert Config.load(DATA_AT="sites", **private).DP == "client"
-    with pytest.raises(ConfigError, match="^DP: received 'client' with SECURE_AGGREGATION=true: it clips"):
+    with pytest.raises(ConfigError, match=r"^DP: received 'client' with SECURE_AGGREGATION=true: it clips"):
         Config.load(DATA_AT="sites", SECURE_AGGREGATION=True, **private)
 
 
