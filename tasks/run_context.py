@@ -49,7 +49,7 @@ class RunContext:
         own_data: this machine's prepared images, the same as the orchestrator's or, at a site, the site's.
             Where images stay at the sites, the test set of TEST_DIR elsewhere, or None without one.
         instance: the model, kept from task to task; it has the run's PRECISION where a client trains.
-        store: the weight store.
+        store: the weight store; Redis where images stay at the sites, which share no folder.
         folders: folders of the run's records.
         worker: name of this worker.
     """
@@ -81,7 +81,6 @@ class RunContext:
         # What is evaluated is what is saved: float32, whatever clients compute in.
         computing = config if is_training or config.PRECISION == "float32" else _in_float32(config)
         folders = RunFolders.of(config, order.run)
-        # Sites share no folder.
         store = open_store("redis", session.client) if config.DATA_AT == "sites" else session.store
         return cls(order, config, data, _model_of(computing), store, folders, session.name)
 
