@@ -44,9 +44,11 @@ def _settings() -> dict[str, Any]:
     url = config.REDIS_URL.get_secret_value()
     served = [TRAIN_QUEUE, AGGREGATE_QUEUE]
     known = ["train_task", "aggregate_task", "run_task", "sites.average", "sites.record", "sites.finish"]
+    known += ["sites.secure_average"]
     is_site = bool(config.SITE)
     if is_site:  # its worker serves that site alone and can do nothing else
-        served, known = [SITE_QUEUE + config.SITE], ["sites.train", "sites.score", "sites.own_test"]
+        served = [SITE_QUEUE + config.SITE]
+        known = ["sites.train", "sites.score", "sites.own_test", "sites.secure_steps"]
     settings = {
         "broker_url": url,
         # A site touches no key of others: it stores no results and has no direct queue.

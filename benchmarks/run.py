@@ -30,6 +30,7 @@ PARTS = {
     "round": "rounds",
     "transfer": "transfer",
     "traffic": "traffic",
+    "secure": "secure",
     "step": "training_step",
     "augmentation": "augmentation",
     "memory": "memory",

@@ -58,7 +58,8 @@ def examine() -> Iterator[Finding]:
         return
     yield Finding("settings", True, "defaults and environment are valid")
     yield data(config)
-    yield from redis_and_workers(config.REDIS_URL.get_secret_value())
+    sees_workers = not (config.SITE and config.DEPLOYMENT)
+    yield from redis_and_workers(config.REDIS_URL.get_secret_value(), sees_workers=sees_workers)
 
 
 def packages(file: Path = ROOT / "requirements.txt") -> Finding:
@@ -100,8 +101,8 @@ def data(config: Config) -> Finding:
     return Finding("data", False, text, essential=False)
 
 
-def redis_and_workers(url: str) -> Iterator[Finding]:
-    """Check that Redis runs or can be started, and list the live workers."""
+def redis_and_workers(url: str, *, sees_workers: bool = True) -> Iterator[Finding]:
+    """Check that Redis runs or can be started, and list the live workers, unless this user may not."""
     try:
         client = connect(url)
         check_reachable(client)
@@ -113,6 +114,8 @@ def redis_and_workers(url: str) -> Iterator[Finding]:
         yield Finding("redis", False, str(error))
         return
     yield Finding("redis", True, f"answers at {address(client)}")
+    if not sees_workers:
+        return
     names = [name + _gpu_of(status) for name, status in sorted(live_workers(client).items())]
     text = ", ".join(names) or "none: `python run.py up --workers 3` starts some"
     yield Finding("workers", bool(names), text, essential=False)

@@ -10,6 +10,7 @@ from helpers.cluster.chord_executor import ChordExecutor
 from helpers.cluster.job_board import JobBoard
 from helpers.cluster.mailbox import SiteBoard, Verify, any_signature
 from helpers.cluster.run_workers import SiteWorkers
+from helpers.cluster.secure_executor import SecureExecutor
 from helpers.cluster.site_executor import SiteExecutor
 from helpers.cluster.supervision import Supervisor
 from helpers.cluster.versions import origin_here
@@ -40,7 +41,9 @@ def make_executor(
     config: Config, client: Any, board: JobBoard, facts: dict[str, Any], observer: Observer
 ) -> ChordExecutor:
     """Return what runs the rounds: the executor of the run's kind of clients, with its supervisor."""
-    kind = SiteExecutor if config.DATA_AT == "sites" else ChordExecutor
+    kind = ChordExecutor
+    if config.DATA_AT == "sites":
+        kind = SecureExecutor if config.SECURE_AGGREGATION else SiteExecutor
     supervisor = Supervisor(client, board, config.WORKER_TIMEOUT_S, observer.notice)
     if isinstance(board, SiteBoard):
         supervisor.workers = SiteWorkers(client, observer.notice, board)

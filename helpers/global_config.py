@@ -289,6 +289,12 @@ class Config(DerivedSettings):
         "quarter (`int8`, with error feedback).",
     )
 
+    SECURE_AGGREGATION: bool = setting(
+        False,
+        "With `DATA_AT=sites`, whether updates leave the sites masked, so that only their sum becomes known "
+        "(docs/secure-aggregation.md).",
+    )
+
     # Rounds and evaluation.
     EMA_DECAY: float = setting(
         0.0,

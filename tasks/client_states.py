@@ -25,16 +25,14 @@ from tasks.run_context import RunContext
 
 
 class StatefulExchange(ClientExchange):
-    """Exchange of a client that sends compressed updates or remembers something from round to round.
-
-    Args:
-        context, order: as for `ClientExchange`.
-        plan: of the clients' states.
+    """Exchange of a client of a run with a state plan: it sends compressed or masked updates, or remembers
+    something from round to round. Arguments as for `ClientExchange`.
     """
 
-    def __init__(self, context: RunContext, order: TrainOrder, plan: ClientStatePlan) -> None:
+    def __init__(self, context: RunContext, order: TrainOrder) -> None:
         super().__init__(context, order)
-        self._plan = plan
+        assert context.state_plan is not None  # it is for such runs
+        self._plan = context.state_plan
         self._global: Weights = []
         self._state = ClientState()
         self._shared: Weights = []
@@ -50,15 +48,19 @@ class StatefulExchange(ClientExchange):
         began = time.monotonic()
         plan, states = self._plan, self.order.states
         if plan.schema and (short := states.get(str(self.order.client))) is not None:
-            reference = Reference.from_short(short, plan.schema)
-            self._state = plan.split(get_arrays(self.context.store, reference, plan.schema))
-            self._state_bytes = reference.length
+            self._state = plan.split(self._read_state(short))
         if (short := states.get(SERVER)) is not None:
             reference = Reference.from_short(short, plan.strategy)
             self._shared = get_arrays(self.context.store, reference, plan.strategy)
             self.bytes_down += reference.length
         self._seconds += time.monotonic() - began
         return plan.with_private(self._global, self._state)
+
+    def _read_state(self, short: dict[str, Any]) -> Weights:
+        """Return the arrays of the client's state, from its reference in the order."""
+        reference = Reference.from_short(short, self._plan.schema)
+        self._state_bytes = reference.length
+        return get_arrays(self.context.store, reference, self._plan.schema)
 
     def additions(self) -> dict[str, Any]:
         return {"gradient_terms": self._gradient_terms(), "optimizer_state": self._state.optimizer}
@@ -153,6 +155,8 @@ def put_states(context: RunContext, state: RunState) -> States:
     plan = context.state_plan
     if plan is None:
         return {}
+    if context.config.SECURE_AGGREGATION:  # the sites keep their states
+        return {client: {"key": file} for client, file in state.state_files.items()}
     names = [spec.name for spec in plan.schema]
     states: States = {}
     for client, file in state.state_files.items():

@@ -96,7 +96,7 @@ class RunContext:
 
     @property
     def state_plan(self) -> ClientStatePlan | None:
-        """The plan of the clients' states; None where they send plain weights and remember nothing."""
+        """The plan of the clients' states; None where they send whole weights and remember nothing."""
         return _state_plan(self.config, self.instance)
 
     @property
@@ -135,7 +135,7 @@ def _state_plan(config: Config, instance: ModelInstance) -> ClientStatePlan | No
     is_private = [config.BATCH_NORM == "local" and norm for norm in instance.normalizing]
     optimizer = instance.optimizer_schema if config.OPTIMIZER_STATE == "keep" else ()
     keeps_arrays = config.strategy.client_state or any(is_private) or optimizer
-    if config.UPDATE_DTYPE == "float32" and not keeps_arrays:
+    if config.UPDATE_DTYPE == "float32" and not keeps_arrays and not config.SECURE_AGGREGATION:
         return None
     is_shared = [trains and not own for trains, own in zip(instance.trainable, is_private, strict=True)]
     return ClientStatePlan.of(

@@ -41,6 +41,7 @@ def train_on_rows(
     order: TrainOrder,
     choose_rows: Callable[[RunContext], Rows],
     report_scores: Callable[[RunContext, Scores], dict[str, Any]],
+    stateful: Callable[[RunContext, TrainOrder], StatefulExchange] = StatefulExchange,
 ) -> ClientReply:
     """Train from the global weights, predict the validation images, store the update and reply.
 
@@ -48,6 +49,7 @@ def train_on_rows(
         order: the client and round.
         choose_rows: returns the client's rows of the training images.
         report_scores: returns the fields of the reply that report the local model's validation scores.
+        stateful: makes the exchange where the run has a state plan.
     """
     clock = RoundClock(order)
     context = RunContext.of(order)
@@ -56,8 +58,7 @@ def train_on_rows(
     steps_an_epoch = -(-len(rows) // config.TRAIN_BATCH_SIZE)
     stop_condition = StopCondition(order, clock, config, num_batches=config.LOCAL_EPOCHS * steps_an_epoch)
 
-    plan = context.state_plan
-    exchange = ClientExchange(context, order) if plan is None else StatefulExchange(context, order, plan)
+    exchange = ClientExchange(context, order) if context.state_plan is None else stateful(context, order)
     seed = [config.SEED, order.round, order.client]
     batches = training_batches(
         data.images("train"), data.labels("train"), rows, batch_size=config.TRAIN_BATCH_SIZE,

@@ -18,6 +18,7 @@ from helpers.cluster.job_board import JobBoard
 from helpers.cluster.jobs import Deadline, Job
 from helpers.cluster.keys import SITE_QUEUE
 from helpers.cluster.supervision import Supervisor
+from helpers.cluster.worker_status import Workers
 from helpers.federated.messages import Order
 
 SENDING_POLICY = {"max_retries": 3, "interval_start": 0, "interval_step": 0.2, "interval_max": 0.5}
@@ -64,7 +65,11 @@ class Dispatcher:
         raise TaskFailed(f"{job.label}: no answer within {self._deadline_s:g} s; it is {where}")
 
     def run_orders(
-        self, orders: Sequence[Order], on_failure: Callable[[Job, str], None], deadline: Deadline
+        self,
+        orders: Sequence[Order],
+        on_failure: Callable[[Job, str], None],
+        deadline: Deadline,
+        on_progress: Callable[[dict[str, Any], Workers], None] = lambda answers, workers: None,
     ) -> list[dict[str, Any]]:
         """Send orders, wait for them and return their answers, one each; see `Supervisor.supervise`.
 
@@ -75,7 +80,7 @@ class Dispatcher:
         retry_redis(lambda: self._board.expect({job.name: 0 for job in jobs}))
         for job in jobs:
             job.send(0, job.target)
-        answers = self._supervisor.supervise(jobs, on_failure, deadline=deadline)
+        answers = self._supervisor.supervise(jobs, on_failure, on_progress, deadline)
         retry_redis(lambda: self._board.forget([job.name for job in jobs]))
         return [answers[job.name] for job in jobs]
 

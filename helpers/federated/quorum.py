@@ -12,6 +12,11 @@ def sample_size(num_clients: int, fraction: float) -> int:
     return max(1, int(fraction * num_clients + 0.5))
 
 
+def two_thirds(num_sites: int) -> int:
+    """Return how many of the sites a secure aggregation needs in each step: two thirds, at least two."""
+    return max(2, math.ceil(2 * num_sites / 3))
+
+
 def clients_needed(min_clients: float, num_clients: int) -> int:
     """Return the least number of usable updates.
 

@@ -67,6 +67,31 @@ def check_sites(settings: Any) -> None:
     _refuse(settings, conflicts, "DATA_AT=sites")
 
 
+def check_secure_aggregation(settings: Any) -> None:
+    """Refuse secure aggregation outside site mode, and settings that need single updates.
+
+    Raises:
+        ConfigError: naming the setting.
+    """
+    if not settings.SECURE_AGGREGATION:
+        return
+    one_place = {"SECURE_AGGREGATION": (settings.DATA_AT != "sites", "any worker trains any client there")}
+    _refuse(settings, one_place, f"DATA_AT={settings.DATA_AT}", "set DATA_AT=sites, or ")
+    strategy, default_ratio = settings.strategy, type(settings).MAX_UPDATE_RATIO
+    conflicts = {
+        "STRATEGY": (
+            not (strategy.needs_only_mean and strategy.weighs_by_images),
+            "it needs more of the updates than their mean by images, which is all that is known",
+        ),
+        "UPDATE_DTYPE": (settings.UPDATE_DTYPE != "float32", "masked updates cannot be compressed"),
+        "MAX_UPDATE_RATIO": (
+            settings.MAX_UPDATE_RATIO not in (default_ratio, 0),
+            "the norms of single updates are not known; MAX_UPDATE_NORM is applied by the sites",
+        ),
+    }
+    _refuse(settings, conflicts, "SECURE_AGGREGATION=true")
+
+
 def check_network(settings: Any) -> None:
     """Refuse settings that the network does not support.
 
@@ -219,6 +244,7 @@ RULES: tuple[Callable[[Any], None], ...] = (
     check_strategy,
     check_auto,
     check_sites,
+    check_secure_aggregation,
     check_network,
     check_head_rounds,
     check_optimizer,

@@ -8,6 +8,7 @@ from celery_app import app, worker_session
 from helpers.evaluation.tallies import tally_of
 from helpers.federated.replies import ClientReply
 from helpers.federated.sites.messages import SiteTrainOrder
+from tasks.client_states import StatefulExchange
 from tasks.run_context import RunContext
 from tasks.train_task import Rows, Scores, train_on_rows
 
@@ -18,9 +19,9 @@ def train_site(message: dict[str, Any]) -> None:
     worker_session().run_order(SiteTrainOrder, message, lambda order: train_at(order).to_message())
 
 
-def train_at(order: SiteTrainOrder) -> ClientReply:
-    """Train on the site's images."""
-    return train_on_rows(order, _all_rows, _count_scores)
+def train_at(order: SiteTrainOrder, stateful: Any = StatefulExchange) -> ClientReply:
+    """Train on the site's images; the exchange is for `train_on_rows`."""
+    return train_on_rows(order, _all_rows, _count_scores, stateful)
 
 
 def _all_rows(context: RunContext) -> Rows:

@@ -176,6 +176,27 @@ def test_three_sites_train_without_a_denied_command(deployed: Deployed) -> None:
     assert deployed.denied() == []
 
 
+def test_sites_sum_their_updates_under_masks_with_signed_keys(deployed: Deployed) -> None:
+    done = deployed.train("masked", "--epochs", "1", "--secure-aggregation", "true")
+    assert done.returncode == 0, done.stdout + done.stderr + deployed.logs()
+    clients = pd.read_csv(deployed.folder / "coordinator/metrics/masked/clients.csv")
+    assert set(clients["status"]) == {"ok"}
+    orders = [signed_order(message) for message in deployed.sent_to("north")]
+    (shares,) = [order for order in orders if order["job"].startswith("shares:")]
+    assert sorted(keys["site"] for keys in shares["keys"].values()) == sorted(SITES)
+    assert all(len(keys["signature"]) == 128 for keys in shares["keys"].values())
+    assert deployed.denied() == []
+
+
+def test_a_site_checks_its_machine(deployed: Deployed) -> None:
+    command = [sys.executable, "run.py", "doctor"]
+    done = subprocess.run(
+        command, cwd=ROOT, env=deployed.environment("north"), capture_output=True, text=True, check=False
+    )
+    assert "answers at 127.0.0.1" in done.stdout, done.stdout + done.stderr
+    assert deployed.denied() == []
+
+
 def test_an_update_is_opened_by_the_coordinator_alone(deployed: Deployed) -> None:
     """The operator of Redis, with the keys of another site."""
     (name,) = set(re.findall(rb"dt:site:north:first:\w+:update:1:1:1(?=\r)", deployed.written()))

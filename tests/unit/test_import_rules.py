@@ -65,6 +65,7 @@ LIBRARY_USERS = {
     "redis": ("helpers.weight_store", "helpers.cluster", "helpers.launcher"),
     "celery": CELERY_USERS,
     "kombu": CELERY_USERS,
+    "Crypto": ("helpers.secure_aggregation",),
 }
 # Modules that may import the standard library and these, nothing else from outside the project.
 ONLY_LIBRARIES = {
@@ -83,7 +84,7 @@ ONLY_USED_BY = {
     "studies": (),
     "helpers.launcher": ("run", "distributed_training_index", "commands", "benchmarks", "studies"),
     "tasks.sites": (),
-    "helpers.sites": ("celery_app", "commands"),
+    "helpers.sites": ("celery_app", "commands", "tasks.sites"),
 }
 
 Sources = Mapping[str, str]

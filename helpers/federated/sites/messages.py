@@ -1,7 +1,7 @@
 """Messages of a run whose images stay at the sites, in addition to those of `federated.messages`."""
 
 from dataclasses import dataclass, field
-from typing import Any, Self
+from typing import Any, ClassVar, Self
 
 from helpers.federated.messages import Message, MessageError, Order, RoundOrder, TrainOrder
 from helpers.federated.replies import Status
@@ -44,9 +44,23 @@ class SiteOrder(Order):
 
 @dataclass(frozen=True)
 class SiteTrainOrder(TrainOrder, SiteOrder):
-    """Train a site on its own images."""
+    """Train a site on its own images.
+
+    Attributes:
+        is_masked: whether the update leaves the site masked; it must be what the run's settings say.
+    """
 
     task = "tasks.train_site"
+    is_masked: ClassVar[bool] = False
+
+    @classmethod
+    def from_message(cls, data: Any) -> Self:
+        order = super().from_message(data)
+        if order.settings.get("SECURE_AGGREGATION", False) is not cls.is_masked:
+            raise MessageError(
+                f"{cls.__name__}: not an order of a run with SECURE_AGGREGATION={not cls.is_masked}"
+            )
+        return order
 
     @classmethod
     def at(cls, order: SiteRoundOrder, client: int) -> Self:

@@ -64,12 +64,16 @@ class Strategy:
             with it also adds `gradient_term` to the client's gradients.
         shares_state: whether all clients of a round receive `shared_state`.
         server_state: names of what the server remembers of every trainable array.
+        needs_only_mean: whether the mean of the updates is all that the server needs of them.
+        weighs_by_images: whether that mean is weighted by the images each client saw.
     """
 
     reads: ClassVar[tuple[str, ...]] = ()
     client_state: ClassVar[str] = ""
     shares_state: ClassVar[bool] = False
     server_state: ClassVar[tuple[str, ...]] = ()
+    needs_only_mean: ClassVar[bool] = False
+    weighs_by_images: ClassVar[bool] = True
     proximal_mu: float = 0.0
 
     def __init__(self, settings: Mapping[str, Any]) -> None:

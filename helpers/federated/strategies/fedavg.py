@@ -12,12 +12,17 @@ from helpers.federated.weights import Weights
 class FedAvg(Strategy):
     """Mean weighted by the number of images each client saw."""
 
+    needs_only_mean = True
+
     def aggregate(self, updates: Iterable[Update], server: ServerInputs) -> tuple[Weights, Weights]:
         return weighted_mean(weighted(updates, lambda update: update.num_examples)), []
 
 
 class FedAvgUnweighted(Strategy):
     """Mean in which every client counts alike."""
+
+    needs_only_mean = True
+    weighs_by_images = False
 
     def aggregate(self, updates: Iterable[Update], server: ServerInputs) -> tuple[Weights, Weights]:
         return weighted_mean(weighted(updates, lambda update: 1.0)), []

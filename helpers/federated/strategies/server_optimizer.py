@@ -39,6 +39,7 @@ class ServerOptimizer(Strategy):
     """FedAvg's mean, then one step of the optimizer; a subclass has the formula in `step`."""
 
     reads: ClassVar[tuple[str, ...]] = ("SERVER_LEARNING_RATE", "SERVER_MOMENTUM")
+    needs_only_mean = True
     default_learning_rate: ClassVar[float]
 
     def __init__(self, settings: Mapping[str, Any]) -> None:

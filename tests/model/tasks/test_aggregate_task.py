@@ -39,7 +39,7 @@ def make_context(folder: Path, **settings: Any) -> Any:
         is_shared=(True, False),
         store=MemoryStore(),
         folders=RunFolders(folder / "metrics", folder / "models"),
-        key=lambda *parts: ":".join(str(part) for part in ("dt:run", *parts)),
+        key=lambda *parts, site=None: ":".join(str(part) for part in ("dt:run", *parts)),
     )
 
 

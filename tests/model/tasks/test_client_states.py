@@ -64,7 +64,7 @@ class Simulation:
             store=MemoryStore(),
             folders=RunFolders(folder / "metrics", folder / "models"),
             class_corrections=lambda rows: {},
-            key=lambda *parts: ":".join(str(part) for part in parts),
+            key=lambda *parts, site=None: ":".join(str(part) for part in parts),
             state_plan=plan,
         )
         self.weights = start
@@ -249,7 +249,7 @@ def test_what_scaffold_costs(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) ->
     second = run.round(2, [0, 2])
     assert [reply.bytes_down for reply in second] == [model + control] * 2
     assert [reply.state_bytes for reply in second] == [2 * state, state]
-    kept = ["control:2", "state:1:1:0", "state:2:0:0", "state:2:2:0", "weights:1"]
+    kept = ["shared:2", "state:1:1:0", "state:2:0:0", "state:2:2:0", "weights:1"]
     assert sorted(run.context.store.blobs) == kept
 
 

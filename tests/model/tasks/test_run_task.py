@@ -57,7 +57,8 @@ def test_results_leave_no_scores_of_an_earlier_end_and_the_card_is_of_the_new_te
     order = SimpleNamespace(run="r", settings=config.for_run(), data_digest="", versions={})
     context = SimpleNamespace(
         order=order, config=config, folders=folders, own_data=None,
-        instance=SimpleNamespace(schema=()), key=lambda *_: "", store=SimpleNamespace(delete=lambda _: None),
+        instance=SimpleNamespace(schema=()), key=lambda *_, **__: "",
+        store=SimpleNamespace(delete=lambda _: None),
     )  # fmt: skip
     row = dict.fromkeys(TEST_COLUMNS) | {"round": 2, "threshold": 0.5, "num_examples": 6, "roc_auc": 0.625}
     test = FinalTest(row, [], np.array([[3, 0], [1, 2]]))

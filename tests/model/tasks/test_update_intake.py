@@ -54,7 +54,7 @@ def make_intake(*sins: str | None, min_clients: float = 1, store: MemoryStore | 
         instance=SimpleNamespace(schema=schema_of(NAMES, GOOD)),
         state_plan=None,
         store=store,
-        key=lambda *parts: ":".join(str(part) for part in ("dt:run", *parts)),
+        key=lambda *parts, site=None: ":".join(str(part) for part in ("dt:run", *parts)),
     )
     replies = []
     for client, sin in enumerate(sins):

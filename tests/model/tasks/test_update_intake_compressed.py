@@ -47,7 +47,7 @@ def make_context(folder: Path, dtype: str) -> Any:
         else ClientStatePlan.of(SCHEMA, (True, False), (False, False), config.UPDATE_DTYPE, config.strategy),
         store=MemoryStore(),
         folders=RunFolders(folder / "metrics", folder / "models"),
-        key=lambda *parts: ":".join(str(part) for part in ("dt:run", *parts)),
+        key=lambda *parts, site=None: ":".join(str(part) for part in ("dt:run", *parts)),
     )
 
 
@@ -61,7 +61,7 @@ def begin(context: Any, states: States | None = None) -> RoundOrder:
 
 def reply_of(context: Any, order: RoundOrder, client: int, local: Weights = LOCAL) -> ClientReply:
     train, plan = TrainOrder.of(order, client), context.state_plan
-    exchange = StatefulExchange(context, train, plan) if plan else ClientExchange(context, train)
+    exchange = StatefulExchange(context, train) if plan else ClientExchange(context, train)
     exchange.fetch()
     key = context.key("scores", 1, client, 0)
     scores = put_arrays(context.store, key, ["scores"], [SCORES]).to_message()

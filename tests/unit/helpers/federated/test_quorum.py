@@ -2,7 +2,7 @@
 
 import pytest
 
-from helpers.federated.quorum import clients_needed
+from helpers.federated.quorum import clients_needed, two_thirds
 
 
 @pytest.mark.parametrize(
@@ -11,3 +11,7 @@ from helpers.federated.quorum import clients_needed
 )
 def test_quorum(min_clients: float, num_clients: int, needed: int) -> None:
     assert clients_needed(min_clients, num_clients) == needed
+
+
+def test_a_secure_aggregation_needs_two_thirds_and_at_least_two() -> None:
+    assert [two_thirds(number) for number in (1, 2, 3, 4, 5, 6, 9, 10, 30)] == [2, 2, 2, 3, 4, 4, 6, 7, 20]

@@ -139,3 +139,43 @@ def test_what_does_not_fit_rounds_of_the_head_is_refused(settings, message):
     Config.load(**HEAD, OPTIMIZER_STATE="keep")
     with pytest.raises(ConfigError, match=f"^HEAD_ROUNDS: received 2 with {message}"):
         Config.load(**HEAD | settings)
+
+
+@pytest.mark.parametrize(
+    ("name", "value", "reason"),
+    [
+        ("STRATEGY", "median", "it needs more of the updates than their mean"),
+        ("STRATEGY", "fedavg_unweighted", "it needs more of the updates than their mean"),
+        ("STRATEGY", "multi_krum", "it needs more of the updates than their mean"),
+        ("UPDATE_DTYPE", "int8", "masked updates cannot be compressed"),
+        ("MAX_UPDATE_RATIO", 5, "the norms of single updates are not known"),
+    ],
+)
+def test_secure_aggregation_refuses_what_needs_single_updates(name, value, reason):
+    Config.load(DATA_AT="sites", **{name: value})
+    with pytest.raises(ConfigError, match=f"^{name}: received .* with SECURE_AGGREGATION=true: {reason}"):
+        Config.load(DATA_AT="sites", SECURE_AGGREGATION=True, **{name: value})
+
+
+@pytest.mark.parametrize(
+    "settings",
+    [
+        {"STRATEGY": "fedprox"},
+        {"STRATEGY": "fedadam"},
+        {"STRATEGY": "fedavgm"},
+        {"BATCH_NORM": "local"},
+        {"OPTIMIZER_STATE": "keep"},
+        {"MAX_UPDATE_NORM": 2.0},
+        {"MAX_UPDATE_RATIO": 0},
+    ],
+)
+def test_secure_aggregation_accepts_what_needs_only_the_mean(settings):
+    assert Config.load(DATA_AT="sites", SECURE_AGGREGATION=True, **settings).SECURE_AGGREGATION
+
+
+def test_secure_aggregation_is_for_sites():
+    with pytest.raises(
+        ConfigError,
+        match=r"^SECURE_AGGREGATION: received True with DATA_AT=shared: .*; set DATA_AT=sites, or",
+    ):
+        Config.load(SECURE_AGGREGATION=True)

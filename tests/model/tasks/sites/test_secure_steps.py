@@ -1,0 +1,103 @@
+"""A site's steps under masks: which orders it serves, and whose keys it accepts."""
+
+from pathlib import Path
+
+import pytest
+from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PrivateKey
+from cryptography.hazmat.primitives.asymmetric.x25519 import X25519PrivateKey
+
+from helpers.federated.sites.messages import SiteRoundOrder
+from helpers.federated.sites.secure_messages import KeysOrder, PublicKeys, RevealOrder, SharesOrder
+from helpers.secure_aggregation.member import ProtocolError
+from helpers.sites.deployment import COORDINATOR, Deployment, Member
+from tasks.sites import secure_steps
+from tests.unit.helpers.federated.sites.test_messages import FACTS, site
+
+NAMES = ("a", "b", "c")
+
+
+def deployments() -> dict[str, Deployment]:
+    """The folders of a deployment of three sites, in memory."""
+    signing = {name: Ed25519PrivateKey.generate() for name in (COORDINATOR, *NAMES)}
+    sealing = X25519PrivateKey.generate()
+    members = {name: Member(key.public_key(), sealing.public_key()) for name, key in signing.items()}
+    return {name: Deployment(Path(), name, key, sealing, members) for name, key in signing.items()}
+
+
+@pytest.fixture(autouse=True)
+def _forget_members(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(secure_steps, "_members", {})
+
+
+def order_of(round_number: int, session: str = "s") -> SiteRoundOrder:
+    return SiteRoundOrder(
+        **FACTS | {"session": session}, round=round_number, clients=[0, 1, 2], weights={}, sent_at=0.0,
+        num_clients=3, sites=[site(name) for name in NAMES],
+    )  # fmt: skip
+
+
+def announced(
+    monkeypatch: pytest.MonkeyPatch, places: dict[str, Deployment], signers: tuple[str, ...] = NAMES
+) -> dict[int, PublicKeys]:
+    """Signed keys of three clients; this process stays the site of client 0."""
+    keys = {}
+    for client in (2, 1, 0):
+        monkeypatch.setattr(secure_steps, "_members", {})
+        monkeypatch.setattr(secure_steps, "own_deployment", lambda client=client: places[signers[client]])
+        keys[client] = secure_steps.signed_keys(KeysOrder.at(order_of(1), client))
+    return keys
+
+
+def shares_order(keys: dict[int, PublicKeys], round_number: int = 1) -> SharesOrder:
+    messages = {str(client): each.to_message() for client, each in sorted(keys.items())}
+    return SharesOrder.at(order_of(round_number), 0, keys=messages)
+
+
+def test_keys_are_those_of_the_round_and_repeated_orders_get_the_same() -> None:
+    first = secure_steps.signed_keys(KeysOrder.at(order_of(1), 0))
+    assert secure_steps.signed_keys(KeysOrder.at(order_of(1), 0)) == first
+    assert (first.site, first.signature) == ("", "")  # without a deployment
+    assert secure_steps.signed_keys(KeysOrder.at(order_of(1, "other"), 0)) != first
+    assert secure_steps.signed_keys(KeysOrder.at(order_of(2), 0)) != first
+
+
+def test_a_worker_that_did_not_announce_keys_takes_no_further_step() -> None:
+    secure_steps.signed_keys(KeysOrder.at(order_of(1), 0))
+    for order in (order_of(2), order_of(1, "other")):
+        with pytest.raises(
+            ProtocolError, match="no keys of the round: it was restarted, or the site has another"
+        ):
+            secure_steps.member_of(RevealOrder.at(order, 0, survivors=[0, 1]))
+
+
+def test_signed_keys_are_accepted(monkeypatch: pytest.MonkeyPatch) -> None:
+    keys = announced(monkeypatch, deployments())
+    assert [keys[client].site for client in range(3)] == [*NAMES]
+    shares = secure_steps.shares_for(shares_order(keys))
+    assert shares["shares"].keys() == {"1", "2"}
+
+
+def test_keys_that_the_coordinator_put_in_place_are_refused(monkeypatch: pytest.MonkeyPatch) -> None:
+    places = deployments()
+    keys = announced(monkeypatch, places)
+    other = announced(monkeypatch, deployments())[1]  # signed by a stranger who calls itself b
+    monkeypatch.setattr(secure_steps, "own_deployment", lambda: places["a"])
+    for wrong in (
+        other,
+        PublicKeys(other.sealing, other.masking, "b", keys[1].signature),
+        PublicKeys(other.sealing, other.masking),
+        keys[2],  # of another client
+    ):
+        with pytest.raises(ProtocolError, match="keys of client 1 are not signed by a site"):
+            secure_steps.verified_keys(shares_order({**keys, 1: wrong}))
+    with pytest.raises(ProtocolError, match="keys of client 0 are not signed"):
+        secure_steps.verified_keys(shares_order(keys, round_number=2))  # of another round
+
+
+def test_one_site_cannot_be_several_and_the_coordinator_is_none(monkeypatch: pytest.MonkeyPatch) -> None:
+    keys = announced(monkeypatch, deployments(), signers=("a", "b", "b"))
+    with pytest.raises(ProtocolError, match="a site occurs twice"):
+        secure_steps.verified_keys(shares_order(keys))
+    keys = announced(monkeypatch, deployments(), signers=("a", "b", COORDINATOR))
+    with pytest.raises(ProtocolError, match="keys of client 2 are not signed by a site"):
+        secure_steps.verified_keys(shares_order(keys))
