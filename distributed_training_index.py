@@ -104,11 +104,12 @@ def run_all_rounds(
         ClusterError: the cluster could not finish.
         KeyboardInterrupt: asked to stop before the last round.
     """
+    from commands.training_parts import early_end
     from helpers.cluster.errors import QuorumMissed
     from helpers.federated.cohort import Cohort
     from helpers.federated.messages import Reference
     from helpers.federated.results import RunState
-    from helpers.federated.rounds import has_lost_patience, run_rounds
+    from helpers.federated.rounds import run_rounds
     from helpers.monitoring.interruption import Interruption
 
     def choose_cohort(state: RunState) -> Cohort:
@@ -127,12 +128,9 @@ def run_all_rounds(
             patience=config.PATIENCE, choose_cohort=choose_cohort, run_round=executor.run_round,
             observer=observer, is_asked_to_stop=lambda: interruption.is_asked_for,
         )  # fmt: skip
-    if state.round == config.EPOCHS:
-        return state
-    if has_lost_patience(state, config.PATIENCE):
-        observer.notice(f"stopped early: no better validation AUC for {config.PATIENCE} rounds")
-        return state
-    raise KeyboardInterrupt
+    if state.round < config.EPOCHS:
+        observer.notice(early_end(config, state))
+    return state
 
 
 def main(arguments: Sequence[str] | None = None) -> int:

@@ -1,6 +1,7 @@
 """Parts of a training that depend on its settings: what runs its rounds, and what chooses their clients."""
 
 import uuid
+from collections.abc import Callable
 from typing import Any
 
 from celery_app import app
@@ -14,11 +15,15 @@ from helpers.cluster.secure_executor import SecureExecutor
 from helpers.cluster.site_executor import SiteExecutor
 from helpers.cluster.supervision import Supervisor
 from helpers.cluster.versions import origin_here
-from helpers.federated.cohort import CohortChooser
+from helpers.federated.cohort import CohortChooser, PoissonChooser
 from helpers.federated.observers import Observer
+from helpers.federated.results import RunState
+from helpers.federated.rounds import has_lost_patience
 from helpers.federated.sites.cohort import SiteChooser
 from helpers.global_config import Config
-from preprocessing.feed.partitioning import count_clients, most_clients
+from helpers.privacy.meaning import meaning
+from helpers.privacy.mechanism import mechanism_of
+from preprocessing.feed.partitioning import count_clients, most_clients, partition
 from preprocessing.feed.prepared_data import PreparedData
 
 Cohorts = CohortChooser | SiteChooser
@@ -58,8 +63,10 @@ def make_cohorts(config: Config, data: PreparedData | None, executor: Any, obser
     """Return what chooses the clients of each round.
 
     Raises:
-        UserError: the images cannot be divided as the settings say.
+        UserError: the images cannot be divided as the settings say, or the budget of DP cannot be met.
     """
+    if config.DP != "off":
+        announce_privacy(config, None if config.DATA_AT == "sites" else data, observer.notice)
     if data is None or config.DATA_AT == "sites":
         return SiteChooser(
             executor.wait_for_workers, config.MIN_CLIENTS, (*config.INPUT_SHAPE, config.INPUT_DIM),
@@ -70,4 +77,40 @@ def make_cohorts(config: Config, data: PreparedData | None, executor: Any, obser
     def count() -> int:
         return fixed or min(executor.count_trainers(), most_clients(data, config))
 
-    return CohortChooser(count, config.clients_of, config.CLIENT_FRACTION, config.SEED, observer.notice)
+    kind = PoissonChooser if config.DP == "client" and config.CLIENT_FRACTION < 1 else CohortChooser
+    return kind(
+        count_clients=count, clients_of=config.clients_of, fraction=config.CLIENT_FRACTION, seed=config.SEED,
+        notice=observer.notice,
+    )  # fmt: skip
+
+
+def announce_privacy(config: Config, data: PreparedData | None, notice: Callable[[str], None]) -> None:
+    """Say how much noise a private run adds, and what its ε will mean; check that its budget can be met.
+
+    Raises:
+        ConfigError: it cannot, or dp-accounting is not installed.
+    """
+    if config.DP == "example" and data is None:
+        notice("DP=example: every site finds the noise for its own number of images")
+        return
+    sizes = {0}
+    if config.DP == "example" and data is not None:
+        sizes = {len(rows) for rows in partition(data, config, count_clients(data, config) or 0)}
+    mechanisms = [mechanism_of(dict(config), size) for size in sizes]
+    noises = sorted(mechanism.noise_multiplier for mechanism in mechanisms)
+    shown = " to ".join(dict.fromkeys(f"{noise:.3g}" for noise in (noises[0], noises[-1])))
+    planned = max(mechanism.epsilon(config.EPOCHS) for mechanism in mechanisms)
+    notice(f"DP={config.DP}: noise multiplier {shown}; after all rounds {meaning(dict(config), planned)}")
+
+
+def early_end(config: Config, state: RunState) -> str:
+    """Return why a run ends before its last round.
+
+    Raises:
+        KeyboardInterrupt: it was asked to stop.
+    """
+    if state.budget_is_spent:
+        return f"stopped: another round would exceed DP_TARGET_EPSILON={config.DP_TARGET_EPSILON:g}"
+    if has_lost_patience(state, config.PATIENCE):
+        return f"stopped early: no better validation AUC for {config.PATIENCE} rounds"
+    raise KeyboardInterrupt

@@ -294,6 +294,38 @@ class Config(DerivedSettings):
         "With `DATA_AT=sites`, whether updates leave the sites masked, so that only their sum becomes known "
         "(docs/secure-aggregation.md).",
     )
+    # Differential privacy.
+    DP: Literal["off", "example", "client"] = setting(
+        "off",
+        "Differential privacy: clipped gradients and noise at every client (`example`, for a single image or "
+        "patient), clipped updates and noise at the server (`client`, for a whole client among many), or "
+        "none (`off`; docs/privacy.md).",
+    )
+    DP_TARGET_EPSILON: float = setting(
+        0.0,
+        "Privacy budget ε. The run stops before a round that would exceed it. 0 sets no budget.",
+        ge=0, allow_inf_nan=False,
+    )  # fmt: skip
+    DP_NOISE_MULTIPLIER: float = setting(
+        0.0,
+        "Standard deviation of the noise, in units of DP_CLIP_NORM. 0 uses the least noise with which EPOCHS "
+        "rounds stay within DP_TARGET_EPSILON.",
+        ge=0, allow_inf_nan=False,
+    )  # fmt: skip
+    DP_DELTA: float = setting(
+        1e-5,
+        "Probability δ with which the guarantee ε may fail; below 1 / number of training images.",
+        gt=0, lt=1,
+    )  # fmt: skip
+    DP_CLIP_NORM: float = setting(
+        1.0,
+        "Maximum Euclidean norm of the gradient of one image or patient, or of the update of one client.",
+        gt=0, allow_inf_nan=False,
+    )  # fmt: skip
+    DP_UNIT: Literal["image", "patient"] = setting(
+        "image",
+        "What `DP=example` protects: one image, or all images of one patient.",
+    )
 
     # Rounds and evaluation.
     EMA_DECAY: float = setting(

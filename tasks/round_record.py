@@ -12,6 +12,7 @@ from helpers.run_records.run_log import commit_round
 from helpers.run_records.tables import PARTITION_COLUMNS, class_rows
 from preprocessing.feed.partitioning import partition, resolve_partition, sites_of_rows
 from tasks.client_states import put_shared_state
+from tasks.privacy_account import account
 from tasks.run_context import RunContext
 
 
@@ -37,7 +38,8 @@ def record_round(
     Raises:
         RecordError: the records could not be written; the round has not happened.
     """
-    row = {**averaged.row, **evaluation.metrics}
+    privacy = account(context, order, averaged.clients, sites) if context.config.DP != "off" else {}
+    row = {**averaged.row, **evaluation.metrics, **privacy}
     classes = class_rows(evaluation, context.config.class_names) if evaluation.by_class else []
     rows = {
         "rounds.csv": [row],

@@ -2,6 +2,7 @@
 
 import io
 import json
+from dataclasses import replace
 from typing import Any
 
 import numpy as np
@@ -31,6 +32,7 @@ from preprocessing.feed.partitioning import (
 )
 from tasks.client_states import put_states
 from tasks.final_test import FinalTest, auc_on_test, explained_cases, final_test, score_splits
+from tasks.privacy_account import budget_is_spent
 from tasks.run_context import RunContext
 
 
@@ -46,6 +48,8 @@ def start(order: StartOrder) -> dict[str, Any]:
     schema = context.instance.schema
     if order.resume:
         state, weights = resume_run(context.folders, order, schema)
+        if context.config.DP != "off":
+            state = replace(state, budget_is_spent=budget_is_spent(context, state))
     else:
         weights = initial_weights(context.config)
         state = begin_run(context.folders, order, schema, weights)
@@ -187,6 +191,7 @@ def _description(context: RunContext, environment: dict[str, str], state: RunSta
         "versions": order.versions,
         "environment": environment,
         "classes": context.config.class_names,
+        "is_reproducible": config.DP == "off",  # noise and samples come from the operating system
         "num_workers": config.num_workers,
         **_division(context),
         "data": {name: context.data.manifest.get(name) for name in data_facts}

@@ -17,6 +17,7 @@ from preprocessing.feed.input_pipeline import evaluation_batches, training_batch
 from preprocessing.feed.partitioning import partition
 from tasks.client_exchange import ClientExchange
 from tasks.client_states import StatefulExchange
+from tasks.dp_sgd import dp_sgd
 from tasks.run_context import RoundClock, RunContext, StopCondition
 
 Rows = NDArray[np.integer[Any]]
@@ -60,11 +61,12 @@ def train_on_rows(
 
     exchange = ClientExchange(context, order) if context.state_plan is None else stateful(context, order)
     seed = [config.SEED, order.round, order.client]
-    batches = training_batches(
+    feed, fit = dp_sgd(context, rows) if config.DP == "example" else (training_batches, train_locally)
+    batches = feed(
         data.images("train"), data.labels("train"), rows, batch_size=config.TRAIN_BATCH_SIZE,
         epochs=config.LOCAL_EPOCHS, augmentation_name=config.AUGMENTATION, seed=seed,
     )  # fmt: skip
-    local = train_locally(
+    local = fit(
         context.instance, exchange.fetch(), batches, learning_rate=config.learning_rate_in(order.round),
         seed=seed, go_on=stop_condition.go_on, **context.class_corrections(rows), **exchange.additions(),
     )  # fmt: skip

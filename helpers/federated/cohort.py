@@ -1,11 +1,13 @@
 """The cohort of a round: which clients take part, decided at its start."""
 
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from typing import Any
 
 import numpy as np
+from numpy.typing import NDArray
 
+from helpers.federated.noise import drawn
 from helpers.federated.quorum import sample_size
 from helpers.federated.results import RunState
 
@@ -62,6 +64,27 @@ class CohortChooser:
         self._before = count
         clients = sample_clients(self._clients_of(count), self._fraction, self._seed, round_number)
         return Cohort(count, clients)
+
+
+class PoissonChooser(CohortChooser):
+    """Chooses each client with the same probability, on its own, which differential privacy of clients needs.
+
+    Args:
+        draw: returns for each of a number of clients whether it takes part, given the probability.
+        **options: of CohortChooser. Nobody can know the sample in advance: `seed` does not decide it.
+    """
+
+    def __init__(self, *, draw: Callable[[int, float], NDArray[np.bool_]] = drawn, **options: Any) -> None:
+        super().__init__(**options | {"fraction": 1.0})
+        self._rate = options["fraction"]
+        self._draw = draw
+
+    def choose(self, state: RunState) -> Cohort:
+        """Return the cohort of the round after `state`."""
+        cohort = super().choose(state)
+        is_drawn = self._draw(len(cohort.clients), self._rate)
+        clients = [client for client, takes_part in zip(cohort.clients, is_drawn, strict=True) if takes_part]
+        return replace(cohort, clients=clients)
 
 
 def sample_clients(clients: Sequence[int], fraction: float, seed: int, round_number: int) -> list[int]:

@@ -27,7 +27,7 @@ class ClientReply(Message):
         status: `ok`, `partial` (stopped early), `failed` (see `error`), `missing` (no answer).
         num_examples: training images seen, each as often as it was.
         num_steps: training steps made.
-        train_loss: mean loss over the steps, as training went on.
+        train_loss: mean loss over the steps, as training went on; None in a private training.
         update: Reference of the client's update, as a message; None unless ok or partial.
         predictions: Reference of the local model's validation scores, as a message.
         tally: in their place, a site's counts and sums of them (`helpers.evaluation.tallies`).
@@ -118,5 +118,5 @@ def _check(reply: ClientReply) -> None:
     if not all(type(number) in (float, int) and abs(number) < TOO_LARGE for number in numbers):
         raise MessageError("the loss, a time or the norm is not a finite number")
     scored = reply.predictions if reply.tally is None else reply.tally
-    if reply.status in USABLE and None in (reply.train_loss, reply.update, scored):
-        raise MessageError(f"it is {reply.status} without loss, update or predictions")
+    if reply.status in USABLE and None in (reply.update, scored):
+        raise MessageError(f"it is {reply.status} without update or predictions")

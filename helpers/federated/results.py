@@ -43,6 +43,8 @@ class RunState(Message):
         sites: where every client is a site, the sites of all rounds so far (Site messages), by id.
         partition_clients: number of clients whose division of the rows partition.csv holds last.
         tables_file: file of the rows of the run's CSV files; None in a run of version 0.1.0.
+        num_resumes: how often a run with `DP=example` was resumed; each counts as one more private training.
+        budget_is_spent: whether another round would exceed DP_TARGET_EPSILON.
         ema_file: file of the average of the global weights over the rounds; None without EMA_DECAY.
         epoch: number of the take-over by the task that wrote this; see `helpers.run_records.fence`.
     """
@@ -63,6 +65,8 @@ class RunState(Message):
     best_val_loss: float | None = None
     tables_file: str | None = None
     ema_file: str | None = None
+    num_resumes: int = 0
+    budget_is_spent: bool = False
     epoch: int = 0
 
 

@@ -49,7 +49,7 @@ def run_rounds(
 
 def has_next_round(state: RunState, rounds: int, patience: int) -> bool:
     """Return whether a round follows `state`, unless somebody asks to stop."""
-    return state.round < rounds and not has_lost_patience(state, patience)
+    return state.round < rounds and not (state.budget_is_spent or has_lost_patience(state, patience))
 
 
 def has_lost_patience(state: RunState, patience: int) -> bool:

@@ -23,12 +23,12 @@ class LocalUpdate:
         weights: arrays in model order.
         num_batches: training steps made.
         loss: mean cross-entropy over the images, as training went on. It has no class weights, so that it can
-            be compared with the validation loss.
+            be compared with the validation loss. None after a private training.
     """
 
     weights: Weights
     num_batches: int
-    loss: float
+    loss: float | None
 
 
 class _StopOnRequest(keras.callbacks.Callback):

@@ -76,10 +76,11 @@ class TerminalObserver(Observer):
         self._usual_s = max((client["seconds"] for client in result.clients), default=self._usual_s)
         self._aucs.append(row["roc_auc"])
         self._round_seconds.append(row["seconds"])
+        epsilon = f"  ε {row['epsilon']:.2f}" if row.get("epsilon") is not None else ""
         best = " [green]best[/]" if result.state["best_round"] == row["round"] else ""
         loss, val_loss, auc = (shown(row[name]) for name in ("train_loss", "val_loss", "roc_auc"))
         self._console.print(
-            f"Round {row['round']}/{self._rounds}  loss {loss}, val {val_loss}  AUC {auc}{best}  "
+            f"Round {row['round']}/{self._rounds}  loss {loss}, val {val_loss}  AUC {auc}{best}{epsilon}  "
             f"{_seconds(row['seconds'])}{self._left(row['round'])}",
             highlight=False,
             soft_wrap=True,

@@ -37,8 +37,8 @@ def cautions(files: RunFiles) -> list[str]:
     Clients that are sites are called by their names, where the files have them.
     """
     parts = (
-        _data_cautions, _client_cautions, _class_cautions, _validation_cautions, _round_cautions,
-        _test_cautions,
+        _data_cautions, _privacy_cautions, _client_cautions, _class_cautions, _validation_cautions,
+        _round_cautions, _test_cautions,
     )  # fmt: skip
     return [*files.unreadable, *(sentence for part in parts for sentence in part(files))]
 
@@ -73,6 +73,17 @@ def _data_cautions(files: RunFiles) -> Iterator[str]:
     one_class = [name for name, counts in files.partition.items() if sum(map(bool, counts.values())) < 2]
     if one_class:
         yield f"{_clients(files, one_class)} only images of one class."
+
+
+def _privacy_cautions(files: RunFiles) -> Iterator[str]:
+    if files.settings.get("DP", "off") == "off":
+        return
+    yield "This run cannot be repeated with the same numbers: its noise comes from the operating system."
+    if files.settings["DP"] == "client":
+        yield (
+            "The guarantee is about the models. clients.csv has losses and metrics of single clients without "
+            "noise: do not publish it."
+        )
 
 
 def _client_cautions(files: RunFiles) -> Iterator[str]:

@@ -95,6 +95,7 @@ def card(files: RunFiles) -> dict[str, Any]:
         "by_class": tables.class_rows(files.test_classes),
         "decisions": _decisions(files),
         "scores": _score_facts(files),
+        "privacy": tables.privacy(settings, files.rounds),
         "cautions": cautions(replace(files, names_sites=False)),
     }
 

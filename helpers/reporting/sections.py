@@ -56,6 +56,7 @@ def headline(files: RunFiles) -> Section:
         "test": test,
         "seconds": rounds["seconds"].sum(),
         "threshold_rule": files.best.get("threshold_rule"),
+        "privacy": tables.privacy(files.settings, files.rounds),
         "megabytes": rounds[["bytes_down", "bytes_up", "state_bytes"]].sum().sum() / 1e6,
     }
 

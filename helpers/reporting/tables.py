@@ -1,5 +1,6 @@
 """Table rows of report and model card, as plain values."""
 
+import math
 from dataclasses import dataclass
 from typing import Any
 
@@ -7,6 +8,7 @@ import pandas as pd
 
 from helpers.evaluation.metrics import confusion_of
 from helpers.federated.sites.site import EACH_SITE
+from helpers.privacy.meaning import meaning
 from helpers.reporting.run_files import RunFiles, SplitScores
 
 NAMES = {  # of metrics, in the order they are shown
@@ -147,3 +149,9 @@ def round_rows(rounds: pd.DataFrame) -> tuple[list[str], list[list[float]]]:
     """Return headers and rows of the table of rounds, without columns that have no value."""
     shown = rounds.drop(columns="roc_auc_over").dropna(axis="columns", how="all")
     return [name.replace("_", " ") for name in shown.columns], shown.to_numpy().tolist()
+
+
+def privacy(settings: dict[str, Any], rounds: pd.DataFrame) -> str:
+    """Return what the ε that a run has spent means, in a sentence; empty for a run without DP."""
+    epsilon = float(rounds["epsilon"].max())
+    return "" if math.isnan(epsilon) else meaning(settings, epsilon)

@@ -49,7 +49,7 @@ def check_same(folders: RunFolders, facts: Mapping[str, Any], *, force: bool) ->
     Args:
         folders: of the run.
         facts: `settings`, `data_digest` and `versions` as they are now.
-        force: ignore differences.
+        force: ignore differences, except in a private run.
 
     Raises:
         ConfigError: names every difference.
@@ -63,10 +63,15 @@ def check_same(folders: RunFolders, facts: Mapping[str, Any], *, force: bool) ->
     ]
     if before.get("data_digest") != facts["data_digest"]:
         differences.append("the prepared images differ (manifest.json)")
-    if differences and not force:
+    is_private = any(part.get("settings", {}).get("DP", "off") != "off" for part in (before, facts))
+    if differences and (is_private or not force):
+        otherwise = (
+            "start a new run: the privacy that was spent could not be added up"
+            if is_private
+            else "continue with --force: the numbers then differ from those of an uninterrupted run"
+        )
         raise ConfigError(
-            f"--resume {folders.models.name}: {'; '.join(differences)}. Change it back, or continue with "
-            "--force: the numbers then differ from those of an uninterrupted run"
+            f"--resume {folders.models.name}: {'; '.join(differences)}. Change it back, or {otherwise}"
         )
 
 

@@ -76,6 +76,8 @@ def resume_run(folders: RunFolders, order: Order, schema: Schema) -> tuple[RunSt
     weights = checkpoint.load_arrays(folders, state.weights_file, schema)
     rows = journal.with_round(journal.read_rows(folders, state.tables_file), state.round, {})
     state = replace(state, tables_file=journal.save_rows(folders, state.round, rows))
+    if order.settings.get("DP") == "example":
+        state = replace(state, num_resumes=state.num_resumes + 1)
     before = facts.get("settings", {})
     is_changed = facts.get("data_digest") != order.data_digest
     if is_changed or any(before.get(name) != order.settings.get(name) for name in PARTITION_SETTINGS):
@@ -117,6 +119,7 @@ def commit_round(
     Raises:
         RecordError: a file could not be written, or the records are not at the previous round.
     """
+    [metrics] = rows["rounds.csv"]
     state, facts = checkpoint.read_state(folders)
     if state.round not in (order.round - 1, order.round):
         raise RecordError(f"{folders.state} is at round {state.round}, expected {order.round - 1}")
@@ -132,8 +135,8 @@ def commit_round(
         server_file_before=_server_file_before(state, order.round),
         sites=sites or [],
         partition_clients=None if sites else order.num_clients,
+        budget_is_spent=metrics.get("budget_is_spent", False),
     )
-    [metrics] = rows["rounds.csv"]
     if order.settings.get("CHOICE") == "smoothed":
         state, metrics = smoothed(state, all_rows["rounds.csv"])
     for file, prefix in ((state.weights_file, ""), (state.ema_file, "ema_")):

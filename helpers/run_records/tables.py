@@ -33,6 +33,7 @@ ROUND_COLUMNS = [
     "roc_auc_over",
     "ema_val_loss",
     "ema_roc_auc",
+    "epsilon",
 ]
 CLIENT_COLUMNS = [
     "round",
@@ -54,6 +55,7 @@ CLIENT_COLUMNS = [
     "val_recall",
     "val_specificity",
     "site",
+    "epsilon",
 ]
 TRAFFIC = ("bytes_down", "bytes_up", "state_bytes")
 PARTITION_COLUMNS = ["round", "file", "client", "label", "patient", "site"]
@@ -154,7 +156,7 @@ def round_row(
         "round": round_number,
         "num_clients": len(usable),
         "num_examples": num_examples,
-        "train_loss": loss / num_examples if num_examples else None,
+        "train_loss": loss / num_examples if usable and usable[0].train_loss is not None else None,
         "seconds": round(seconds, 3),
         "aggregation_started_at": round(started_at, 3),
         **{name: sum(getattr(reply, name) for reply in replies) for name in TRAFFIC},

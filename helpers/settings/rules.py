@@ -1,10 +1,12 @@
 """Rules between settings: a config that breaks one is refused when it is made."""
 
-from collections.abc import Callable, Mapping
+from collections.abc import Callable
 from typing import Any
 
 from helpers.architectures import ARCHITECTURES, OWN
+from helpers.settings.conflicts import refuse
 from helpers.settings.errors import ConfigError
+from helpers.settings.privacy_rules import check_privacy, check_private_training
 from helpers.settings.strategy_rules import check_strategy
 
 
@@ -38,7 +40,7 @@ def check_auto(settings: Any) -> None:
         "BATCH_NORM": (settings.BATCH_NORM == "local", other_rows),
         "OPTIMIZER_STATE": (settings.OPTIMIZER_STATE == "keep", other_rows),
     }
-    _refuse(settings, conflicts, "num_workers=auto", "set num_workers to a number, or ")
+    refuse(settings, conflicts, "num_workers=auto", "set num_workers to a number, or ")
 
 
 def check_sites(settings: Any) -> None:
@@ -64,7 +66,7 @@ def check_sites(settings: Any) -> None:
             "no site knows the labels of the others; `balanced` uses its own",
         ),
     }
-    _refuse(settings, conflicts, "DATA_AT=sites")
+    refuse(settings, conflicts, "DATA_AT=sites")
 
 
 def check_secure_aggregation(settings: Any) -> None:
@@ -76,7 +78,7 @@ def check_secure_aggregation(settings: Any) -> None:
     if not settings.SECURE_AGGREGATION:
         return
     one_place = {"SECURE_AGGREGATION": (settings.DATA_AT != "sites", "any worker trains any client there")}
-    _refuse(settings, one_place, f"DATA_AT={settings.DATA_AT}", "set DATA_AT=sites, or ")
+    refuse(settings, one_place, f"DATA_AT={settings.DATA_AT}", "set DATA_AT=sites, or ")
     strategy, default_ratio = settings.strategy, type(settings).MAX_UPDATE_RATIO
     conflicts = {
         "STRATEGY": (
@@ -89,7 +91,7 @@ def check_secure_aggregation(settings: Any) -> None:
             "the norms of single updates are not known; MAX_UPDATE_NORM is applied by the sites",
         ),
     }
-    _refuse(settings, conflicts, "SECURE_AGGREGATION=true")
+    refuse(settings, conflicts, "SECURE_AGGREGATION=true")
 
 
 def check_network(settings: Any) -> None:
@@ -123,7 +125,7 @@ def check_network(settings: Any) -> None:
             no_averages,
         ),
     }
-    _refuse(settings, conflicts, f"ARCHITECTURE={settings.ARCHITECTURE}")
+    refuse(settings, conflicts, f"ARCHITECTURE={settings.ARCHITECTURE}")
     is_never_trained = {"TRAIN_BODY": not settings.TRAIN_BODY, "BATCH_NORM": settings.BATCH_NORM == "frozen"}
     for name, is_fixed in is_never_trained.items():
         if is_fixed and settings.PRETRAINED == "none":
@@ -161,7 +163,7 @@ def check_head_rounds(settings: Any) -> None:
         "OPTIMIZER_STATE=keep and BATCH_NORM=local": (is_kept and settings.BATCH_NORM == "local", two_states),
     }
     for condition, conflict in conflicts.items():
-        _refuse(settings, {"HEAD_ROUNDS": conflict}, condition)
+        refuse(settings, {"HEAD_ROUNDS": conflict}, condition)
 
 
 def check_optimizer(settings: Any) -> None:
@@ -172,7 +174,7 @@ def check_optimizer(settings: Any) -> None:
     """
     conflicts = {"MOMENTUM": (settings.MOMENTUM > 0, "it is for OPTIMIZER=sgd; Adam has its own")}
     if settings.OPTIMIZER != "sgd":
-        _refuse(settings, conflicts, f"OPTIMIZER={settings.OPTIMIZER}")
+        refuse(settings, conflicts, f"OPTIMIZER={settings.OPTIMIZER}")
     if settings.NESTEROV and not settings.MOMENTUM:
         raise ConfigError("NESTEROV: received True with MOMENTUM=0; set MOMENTUM, such as 0.9")
     if settings.OPTIMIZER_STATE == "keep" and settings.OPTIMIZER == "sgd" and not settings.MOMENTUM:
@@ -191,7 +193,7 @@ def check_logit_adjustment(settings: Any) -> None:
     is_weighted = settings.CLASS_WEIGHT != "none"
     conflicts = {"CLASS_WEIGHT": (is_weighted, "both correct the frequency of the classes")}
     if settings.LOGIT_ADJUSTMENT:
-        _refuse(settings, conflicts, "LOGIT_ADJUSTMENT=true")
+        refuse(settings, conflicts, "LOGIT_ADJUSTMENT=true")
 
 
 def check_schedule(settings: Any) -> None:
@@ -220,25 +222,6 @@ def check_precision(settings: Any) -> None:
         )
 
 
-def _refuse(
-    settings: Any, conflicts: Mapping[str, tuple[bool, str]], condition: str, alternative: str = ""
-) -> None:
-    """Refuse the first setting in conflict with a condition.
-
-    Args:
-        settings: the config.
-        conflicts: for each setting, whether its value is in conflict, and why.
-        condition: the other setting and its value.
-        alternative: another remedy than the default value.
-    """
-    for name, (is_conflict, reason) in conflicts.items():
-        if is_conflict:
-            raise ConfigError(
-                f"{name}: received {getattr(settings, name)!r} with {condition}: {reason}; "
-                f"{alternative}leave {name} at its default, {getattr(type(settings), name)!r}"
-            )
-
-
 RULES: tuple[Callable[[Any], None], ...] = (
     check_clients,
     check_strategy,
@@ -251,5 +234,7 @@ RULES: tuple[Callable[[Any], None], ...] = (
     check_logit_adjustment,
     check_schedule,
     check_precision,
+    check_privacy,
+    check_private_training,
 )
 """Checked in this order."""

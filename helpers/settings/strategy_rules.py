@@ -4,6 +4,8 @@ from collections.abc import Mapping
 from typing import Any
 
 from helpers.federated.strategies import STRATEGIES, Strategy
+from helpers.federated.strategies.noised_mean import with_noise
+from helpers.privacy.mechanism import mechanism_of
 from helpers.settings.errors import ConfigError
 from helpers.settings.own_code import REFERENCE, import_own, in_one_line
 
@@ -28,9 +30,19 @@ def make_strategy(settings: Mapping[str, Any]) -> Strategy:
     Args:
         settings: values by name.
 
+    Returns:
+        With `DP=client`, one that sees only a noisy mean of the updates.
+
     Raises:
         ConfigError: this machine does not allow the user's own class, or it cannot be used.
     """
+    strategy = _plain_strategy(settings)
+    if settings["DP"] != "client" or not strategy.needs_only_mean:
+        return strategy
+    return with_noise(strategy, lambda: mechanism_of(settings).noise_multiplier)
+
+
+def _plain_strategy(settings: Mapping[str, Any]) -> Strategy:
     name = settings["STRATEGY"]
     if name in STRATEGIES:
         return STRATEGIES[name](settings)

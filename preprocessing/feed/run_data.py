@@ -13,6 +13,7 @@ from preprocessing.feed import augment_images
 from preprocessing.feed.custom_augmentation import embed_custom_augmentation
 from preprocessing.feed.named_images import refuse_other_images
 from preprocessing.feed.prepared_data import MANIFEST, PreparedData
+from preprocessing.feed.private_batches import check_patients
 from preprocessing.load_and_create_dataset import prepare
 from preprocessing.terminal_output import print_summary, progress_bar
 
@@ -33,6 +34,8 @@ def data_and_config(config: Config) -> tuple[PreparedData | None, Config]:
         config = config.model_copy(update={"CLASS_NAMES": config.class_names})
     else:
         config = with_data_settings(config, data)
+        if config.DATA_AT != "sites":
+            check_patients(data, config)
     config = embed_custom_augmentation(config)  # tried on images of the size just set
     config.check_input_shape()
     config.check_threshold()

@@ -56,6 +56,7 @@ def test_the_lock_agrees_with_the_direct_requirements():
         "requirements-demo.txt",
         "requirements-export.txt",
         "requirements-pretrained.txt",
+        "requirements-privacy.txt",
         "requirements-dev.txt",
     ):
         assert pinned(name).items() <= lock

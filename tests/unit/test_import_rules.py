@@ -22,6 +22,7 @@ SETTINGS_PARTS = (
     "helpers.architectures",
     "helpers.evaluation.threshold_rule",
     "helpers.federated",
+    "helpers.privacy.mechanism",
 )
 # Parts of the project: what a module may import of it. The longest name that fits counts.
 MAY_IMPORT = {

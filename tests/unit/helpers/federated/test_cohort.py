@@ -1,10 +1,11 @@
 """Cohorts: which clients take part in a round."""
 
+import numpy as np
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from helpers.federated.cohort import Cohort, CohortChooser, sample_clients
+from helpers.federated.cohort import Cohort, CohortChooser, PoissonChooser, sample_clients
 from helpers.federated.results import RunState
 
 
@@ -50,3 +51,20 @@ def test_the_number_of_clients_is_asked_for_at_every_round_and_a_change_is_said(
     assert [text.partition(",")[0] for text in notices] == [
         "round 3: 4 clients instead of 3", "round 4: 2 clients instead of 4",
     ]  # fmt: skip
+
+
+def test_private_clients_are_drawn_one_by_one_and_not_from_the_seed() -> None:
+    asked: list[tuple[int, float]] = []
+
+    def draw(count: int, rate: float) -> np.ndarray:
+        asked.append((count, rate))
+        return np.arange(count) % 3 == len(asked) % 3
+
+    options = {"count_clients": lambda: 6, "clients_of": lambda count: list(range(10, 10 + count))}
+    chooser = PoissonChooser(draw=draw, fraction=0.4, seed=42, notice=print, **options)
+    state = RunState("r", 0, "f", None, None, None)
+    assert chooser.choose(state) == Cohort(6, [11, 14])
+    assert chooser.choose(state) == Cohort(6, [12, 15])
+    assert asked == [(6, 0.4)] * 2
+    usual = PoissonChooser(fraction=0.5, seed=42, notice=print, **options | {"count_clients": lambda: 200})
+    assert usual.choose(state) != usual.choose(state)

@@ -104,3 +104,19 @@ def test_a_round_with_too_few_clients_for_its_strategy_is_not_begun() -> None:
     with pytest.raises(QuorumMissed, match=r"^round 2: TRIM_FRACTION: received 0\.2: of 4 clients"):
         run_all_rounds(options, config, "r", executor, chooser, observer)
     assert recorder.seen[-1] == "finished 1"
+
+
+def test_a_run_whose_budget_is_spent_ends_with_a_notice() -> None:
+    recorder = Recorder()
+    spent = RunState("r", 3, "f", None, None, None, budget_is_spent=True)
+    started = {
+        "state": spent.to_message(),
+        "weights": Reference("weights-3", 1, "x", ()).to_message(),
+        "states": {},
+    }
+    executor: Any = SimpleNamespace(start_run=lambda **_: started, run_round=recorder.run_round)
+    private = {"DP": "example", "DP_TARGET_EPSILON": 3, "ARCHITECTURE": "seed_cnn_groupnorm"}
+    observer: Any = recorder
+    state = run_all_rounds(parse([]), Config(**private), "r", executor, None, observer)  # type: ignore[arg-type]
+    assert state == spent
+    assert recorder.seen == ["run from 3", "stopped: another round would exceed DP_TARGET_EPSILON=3"]

@@ -96,11 +96,11 @@ def test_rounds_become_rows(folders: RunFolders) -> None:
     commit(folders, 1, 0.6)
     commit(folders, 2, None)
     text = (folders.metrics / "rounds.csv").read_text().splitlines()
-    assert text[1] == "1,1,5,0.30000000000000004,0.5,0.5,0.5,0.5,0.5,0.6,1.0,0,0,,,,,,0.5,0,,,,"
-    assert text[2] == "2,1,5,0.30000000000000004,0.5,0.5,0.5,0.5,0.5,,1.0,0,0,,,,,,0.5,0,,,,"
+    assert text[1] == "1,1,5,0.30000000000000004,0.5,0.5,0.5,0.5,0.5,0.6,1.0,0,0,,,,,,0.5,0,,,,,"
+    assert text[2] == "2,1,5,0.30000000000000004,0.5,0.5,0.5,0.5,0.5,,1.0,0,0,,,,,,0.5,0,,,,,"
     header, first, _ = (folders.metrics / "clients.csv").read_text().splitlines()
-    assert header.endswith(",error,state_bytes,val_loss,val_recall,val_specificity,site")
-    assert first == "1,0,w,ok,5,0.30000000000000004,0.5,0.6,0.0,0.0,0.0,0,0,,0,0.7,0.5,0.25,"
+    assert header.endswith(",error,state_bytes,val_loss,val_recall,val_specificity,site,epsilon")
+    assert first == "1,0,w,ok,5,0.30000000000000004,0.5,0.6,0.0,0.0,0.0,0,0,,0,0.7,0.5,0.25,,"
     header, *rows = (folders.metrics / "classes.csv").read_text().splitlines()
     assert header.startswith("round,class,name,num_examples,precision,recall,f1_score,roc_auc,")
     assert rows[0] == "1,0,normal,1,0.25,1.0,0.4,0.5,0.25,0.0,0.0"  # equal scores: all are called 0
@@ -128,8 +128,8 @@ def test_the_average_over_the_rounds_is_one_more_candidate(folders: RunFolders) 
     kept = {file.name for file in folders.models.glob("*.safetensors")}
     assert kept == {state.weights_file, state.best_weights_file, state.ema_file}
     rows = (folders.metrics / "rounds.csv").read_text().splitlines()
-    assert rows[0].endswith(",ema_val_loss,ema_roc_auc")
-    assert rows[2].endswith(",0.5,0.8")
+    assert rows[0].endswith(",ema_val_loss,ema_roc_auc,epsilon")
+    assert rows[2].endswith(",0.5,0.8,")
 
 
 def test_of_equal_aucs_the_lower_loss_is_best(folders: RunFolders) -> None:

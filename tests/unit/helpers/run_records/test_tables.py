@@ -7,9 +7,11 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+from helpers.federated.replies import ClientReply
 from helpers.run_records.tables import (
     confusion_table,
     read_table,
+    round_row,
     to_csv,
     write_table,
 )
@@ -45,3 +47,14 @@ def test_a_spreadsheet_executes_nothing_and_reading_gives_the_text_back(tmp_path
 def test_classes_called_by_a_formula_are_text_in_the_confusion_table() -> None:
     text = to_csv(confusion_table(np.array([[3, 1], [0, 5]]), ["=a", "b"])).decode()
     assert text == "true,'=a,b\n'=a,3,1\nb,0,5\n"
+
+
+def test_the_training_loss_of_a_round_is_the_mean_over_its_images_and_empty_in_a_private_run() -> None:
+    replies = [
+        ClientReply(1, 0, 0, "w", "ok", num_examples=3, train_loss=0.5),
+        ClientReply(1, 1, 0, "w", "ok", num_examples=1, train_loss=0.1),
+    ]
+    assert round_row(1, replies, 1.0, 0.0)["train_loss"] == pytest.approx(0.4)
+    private = [ClientReply(1, 0, 0, "w", "ok", num_examples=3)]
+    assert round_row(1, private, 1.0, 0.0)["train_loss"] is None
+    assert round_row(1, [ClientReply(1, 0, 0, "w", "failed")], 1.0, 0.0)["train_loss"] is None
