@@ -11,7 +11,7 @@ from helpers.sites import certificates
 from helpers.sites.provisioning import Provision
 
 
-def test_a_sites_worker_serves_one_queue_and_knows_three_tasks(monkeypatch: pytest.MonkeyPatch) -> None:
+def test_a_sites_worker_serves_one_queue_and_knows_its_tasks_alone(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("DT_SITE", "north")
     settings = celery_app._settings()
     assert (
@@ -19,7 +19,9 @@ def test_a_sites_worker_serves_one_queue_and_knows_three_tasks(monkeypatch: pyte
         == ["site.north"]
         == [settings["task_default_queue"]]
     )
-    assert settings["include"] == ["tasks.sites.train", "tasks.sites.score", "tasks.sites.own_test"]
+    assert settings["include"] == [
+        "tasks.sites.train", "tasks.sites.score", "tasks.sites.own_test", "tasks.sites.secure_steps",
+    ]  # fmt: skip
     monkeypatch.delenv("DT_SITE")
     settings = celery_app._settings()
     assert [queue.name for queue in settings["task_queues"]] == ["train", "aggregate"]
