@@ -174,7 +174,8 @@ def _open_session(name: str, config: Config) -> WorkerSession:
         url = config.REDIS_URL.get_secret_value()
         session = WorkerSession(name, url, config.THREADS, config.WEIGHT_STORE, gpu=config.GPU)
         if config.DEPLOYMENT:
-            session.store = _deployment(config).sealed(session.store)
+            deployment = _deployment(config)
+            session.open_board, session.store = deployment.open_board, deployment.sealed(session.store)
         return session
     from helpers.sites.site_session import SiteSession  # only a site needs it
 

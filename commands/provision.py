@@ -45,5 +45,5 @@ def main(arguments: Sequence[str]) -> int:
     else:
         provision.renew()
         print(f"The certificates of all parts are valid for {certificates.DAYS} days.")
-        print("Give each its new tls.crt, and coordinator and sites the new orders.crt; restart all.")
+        print("Give each its new tls.crt and tls.key, and coordinator and sites orders.crt; restart all.")
     return 0

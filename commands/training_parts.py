@@ -9,7 +9,7 @@ from helpers.cluster.absent_clients import RoundTerms
 from helpers.cluster.advice import HOW_TO_START_AT_SITES
 from helpers.cluster.chord_executor import ChordExecutor
 from helpers.cluster.job_board import JobBoard
-from helpers.cluster.mailbox import SiteBoard, Verify, any_signature
+from helpers.cluster.mailbox import SiteBoard
 from helpers.cluster.run_workers import SiteWorkers
 from helpers.cluster.secure_executor import SecureExecutor
 from helpers.cluster.site_executor import SiteExecutor
@@ -23,6 +23,7 @@ from helpers.federated.sites.cohort import SiteChooser
 from helpers.global_config import Config
 from helpers.privacy.meaning import meaning
 from helpers.privacy.mechanism import mechanism_of
+from helpers.settings.errors import ConfigError
 from preprocessing.feed.partitioning import count_clients, most_clients, partition
 from preprocessing.feed.prepared_data import PreparedData
 
@@ -30,15 +31,23 @@ Cohorts = CohortChooser | SiteChooser
 
 
 def make_board(config: Config, client: Any, run: str, observer: Observer) -> JobBoard:
-    """Return the job board of a new session of a run; where clients are sites, they reply by mail."""
-    session = uuid.uuid4().hex[:12]
-    if config.DATA_AT == "sites":
-        verify: Verify = any_signature
-        if config.DEPLOYMENT:
-            from helpers.sites.deployment import open_deployment
+    """Return the job board of a new session of a run; where clients are sites, they reply by mail.
 
-            verify = open_deployment(config).verify
-        return SiteBoard(client, run, session, notice=observer.notice, verify=verify)
+    Raises:
+        ConfigError: the deployment of this machine cannot be used.
+    """
+    session = uuid.uuid4().hex[:12]
+    if config.DATA_AT == "sites" and config.DEPLOYMENT:
+        from helpers.sites.deployment import COORDINATOR, open_deployment
+
+        verify = open_deployment(config).verify
+        return SiteBoard(
+            client, run, session, notice=observer.notice, verify=verify, averaging=COORDINATOR
+        )  # fmt: skip
+    if config.DEPLOYMENT:
+        raise ConfigError("DEPLOYMENT: it is for runs of sites; add --data-at sites, or unset it")
+    if config.DATA_AT == "sites":
+        return SiteBoard(client, run, session, notice=observer.notice)
     return JobBoard(client, run, session)
 
 

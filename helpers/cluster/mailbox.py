@@ -1,6 +1,7 @@
-"""Replies of sites: each site writes to a mailbox of its own, and the orchestrator puts them on the board.
+"""Replies of sites: each site writes to a mailbox of its own, and the orchestrator keeps what counts.
 
-So a site needs to read no other site's replies, and no write access to the job board. A letter is JSON:
+So a site needs to read no other site's replies, and no write access to the job board. In a deployment the
+worker that averages does the same, and what Redis holds is never believed unsigned. A letter is JSON:
 {text, signature}; its text is JSON too: {site, run, session, job, attempt, answer}, or with `failure` in
 place of `answer`.
 """
@@ -36,8 +37,8 @@ class Mailbox(JobBoard):
 
     Args:
         client, run, session: as for `JobBoard`.
-        site: name of the site.
-        sign: returns the site's signature of bytes.
+        site: name of the sender.
+        sign: returns the sender's signature of bytes.
     """
 
     def __init__(
@@ -77,15 +78,16 @@ class Mailbox(JobBoard):
 
 
 class SiteBoard(JobBoard):
-    """The job board of a run of sites, which opens their mail.
+    """The job board of a run of sites. It opens their mail, and holds the answers in memory.
 
     Args:
         client, run, session: as for `JobBoard`.
         notice: receives a line about each letter that does not count.
-        verify: tells whether a signature is a site's.
+        verify: tells whether a signature is a sender's.
+        averaging: who signs the answers to jobs without a site; empty where these are not mailed.
 
     Attributes:
-        site_of: the site of each job that only one may answer.
+        site_of: the sender of each job that is answered by mail.
     """
 
     def __init__(
@@ -96,9 +98,13 @@ class SiteBoard(JobBoard):
         *,
         notice: Callable[[str], None],
         verify: Verify = any_signature,
+        averaging: str = "",
     ) -> None:
         super().__init__(client, run, session)
         self.site_of: dict[str, str] = {}
+        self.averaging = averaging
+        self._expected: dict[str, int] = {}
+        self._accepted: dict[str, Any] = {}
         self._notice = notice
         self._verify = verify
 
@@ -115,13 +121,20 @@ class SiteBoard(JobBoard):
             letters: Any = self._client.lpop(self._mail_of(site), MOST_LETTERS)
             for letter in letters or ():
                 self._open(site, letter)
-        return super().answers(jobs)
+        by_mail = {job: self._accepted[job] for job in jobs if job in self._accepted}
+        others = [job for job in jobs if job not in self.site_of]
+        return by_mail | (super().answers(others) if others else {})
+
+    def expect(self, jobs: dict[str, int]) -> None:
+        self._expected |= jobs
+        super().expect(jobs)
 
     def answer(self, job: str, attempt: int, message: dict[str, Any]) -> bool:
-        is_accepted = super().answer(job, attempt, message)
-        if is_accepted:  # so that the site stops: it cannot see answers
-            self._client.hdel(self._attempts, job)
-        return is_accepted
+        if self._expected.get(job) != attempt or job in self._accepted:
+            return False
+        self._accepted[job] = message
+        self._client.hdel(self._attempts, job)  # so that the site stops
+        return True
 
     def wait(self, seconds: float) -> None:
         """Wait for an answer, a failure or a letter, at most `seconds`."""
@@ -134,7 +147,8 @@ class SiteBoard(JobBoard):
         jobs = list(jobs)
         super().forget(jobs)
         for job in jobs:
-            self.site_of.pop(job, None)
+            for by_job in (self.site_of, self._expected, self._accepted):
+                by_job.pop(job, None)
 
     def close(self) -> None:
         super().close()
@@ -149,7 +163,7 @@ class SiteBoard(JobBoard):
         return keys.of_session(*self.identity.values(), "mail", site=site)
 
     def _open(self, site: str, letter: Any) -> None:
-        """Put a letter's content on the board, or report why it does not count."""
+        """Take a letter's content as answer or failure, or report why it does not count."""
         try:
             content = self._read(site, letter)
             job, attempt = str(content["job"]), content["attempt"]
@@ -160,7 +174,7 @@ class SiteBoard(JobBoard):
             else:
                 failure = content["failure"]
                 worker, is_unable = str(failure["worker"]), failure["is_unable"] is True
-                if not worker.startswith(f"{site}/"):
+                if worker.rpartition("/")[0] != ("" if site == self.averaging else site):
                     raise ValueError(f"it is about the worker {worker[:100]}")
                 self.fail(job, attempt, worker, str(failure["error"]), is_unable=is_unable)
         except (ValueError, LookupError, TypeError, RecursionError) as error:

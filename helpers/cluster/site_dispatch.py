@@ -17,9 +17,9 @@ class SiteDispatcher(Dispatcher):
     _serial = 0
 
     def job(self, order: Order, *arguments: Any) -> Job:
-        if order.site:
-            assert isinstance(self._board, SiteBoard)  # made for a run of sites
-            self._board.site_of[order.job] = order.site
+        assert isinstance(self._board, SiteBoard)  # made for a run of sites
+        if sender := order.site or self._board.averaging:
+            self._board.site_of[order.job] = sender
         return super().job(order, *arguments)
 
     def signature(self, order: Order, *arguments: Any) -> Any:

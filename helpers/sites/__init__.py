@@ -1,1 +1,1 @@
-"""What a site's worker does for its own protection: its policy and its audit log."""
+"""What protects sites: their policy and audit log, keys and certificates, signed orders, sealed updates."""

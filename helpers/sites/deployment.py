@@ -5,13 +5,14 @@ import os
 from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Self
+from typing import Any, Self
 
 from cryptography.exceptions import InvalidSignature
 from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PrivateKey, Ed25519PublicKey
 from cryptography.hazmat.primitives.asymmetric.x25519 import X25519PrivateKey, X25519PublicKey
 
 from helpers.cluster.keys import owner_of
+from helpers.cluster.mailbox import Mailbox
 from helpers.global_config import Config
 from helpers.settings.errors import ConfigError
 from helpers.sites import certificates
@@ -101,6 +102,10 @@ class Deployment:
             return False
         return True
 
+    def open_board(self, client: Any, run: str, session: str) -> Mailbox:
+        """Return the job board of a run as this member sees it; what it answers is signed."""
+        return Mailbox(client, run, session, site=self.name, sign=self.sign)
+
     def sealer_for(self, key: str) -> Sealer | None:
         """Return what seals the blob under a key of the weight store; None for one that is not a site's.
 
@@ -135,8 +140,13 @@ def open_deployment(config: Config) -> Deployment:
     """Return the deployment of this machine.
 
     Raises:
-        ConfigError: as `Deployment.open`, or it belongs to another member.
+        ConfigError: as `Deployment.open`, it belongs to another member, or the settings do not fit it.
     """
+    if config.NAMESPACE or config.WEIGHT_STORE != "redis":
+        raise ConfigError(
+            "DEPLOYMENT: leave NAMESPACE and WEIGHT_STORE at their defaults: the users of its Redis reach "
+            "no other keys"
+        )
     deployment, name = Deployment.open(Path(config.DEPLOYMENT)), config.SITE or COORDINATOR
     if deployment.name != name:
         raise ConfigError(f"DEPLOYMENT: {config.DEPLOYMENT} is that of {deployment.name}, not of {name}")

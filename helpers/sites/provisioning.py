@@ -59,6 +59,8 @@ class Provision:
         Raises:
             UserError: a name is wrong or taken, or the folder is not empty.
         """
+        for number, site in enumerate(sites):
+            _check_name(site, sites[:number])
         if folder.exists() and any(folder.iterdir()):
             raise UserError(f"--out: {folder} is not empty; choose another folder, or use --add, --revoke")
         if not certificates.is_ip(bind):
@@ -102,13 +104,7 @@ class Provision:
         Raises:
             UserError: its name is wrong or taken.
         """
-        if not SITE_NAME.fullmatch(site) or site in RESERVED:
-            raise UserError(
-                f"site {site!r}: 1 to 40 letters, digits, '.', '_' and '-' are allowed, and not "
-                f"{' or '.join(RESERVED)}"
-            )
-        if site.lower() in (name.lower() for name in self.sites):
-            raise UserError(f"site {site}: there is one of this name")
+        _check_name(site, self.sites)
         self._add_member(site, f"sites/{site}", self._authority())
         self._write(f"sites/{site}", POLICY, readme.POLICY)
         self._write(f"sites/{site}", readme.FILE, readme.of_site(site))
@@ -123,7 +119,7 @@ class Provision:
             raise UserError(f"site {site}: there is none of this name, only {', '.join(self.sites)}")
         self._set_members({name: keys for name, keys in self._members().items() if name != site})
         self._write("server", USERS, redis_files.without_user(self._read("server", USERS).decode(), site))
-        shutil.rmtree(self.folder / "sites" / site)
+        shutil.rmtree(self.folder / "sites" / site, ignore_errors=True)  # often it was handed over
 
     def renew(self) -> None:
         """Write new certificates for all keys of the deployment, valid from now on."""
@@ -207,6 +203,16 @@ class Provision:
         with os.fdopen(handle, "wb") as file:
             file.write(content.encode() if isinstance(content, str) else content)
         whole.replace(folder / name)
+
+
+def _check_name(site: str, others: Sequence[str]) -> None:
+    if not SITE_NAME.fullmatch(site) or site in RESERVED:
+        raise UserError(
+            f"site {site!r}: 1 to 40 letters, digits, '.', '_' and '-' are allowed, and not "
+            f"{' or '.join(RESERVED)}"
+        )
+    if site.lower() in (name.lower() for name in others):
+        raise UserError(f"site {site}: there is one of this name")
 
 
 def _named(signing: Any, sealing: Any) -> tuple[tuple[str, Any], tuple[str, Any]]:

@@ -20,8 +20,8 @@ Copy this folder to the machine {host}. Start Redis 7 or later, with TLS, in the
 
     redis-server redis.conf
 
-After `run.py provision --add`, `--revoke` or `--renew`, copy `users.acl` and `tls.crt` there again and
-restart Redis. Workers wait for it. The firewall should accept port {port} from the members only.
+After `run.py provision --add`, `--revoke` or `--renew`, copy `users.acl`, `tls.crt` and `tls.key` there
+again and restart Redis. Workers wait for it. The firewall should accept port {port} from the members only.
 """
 _COORDINATOR = """\
 # Coordinator
@@ -51,6 +51,7 @@ POLICY = """\
 # may_stop_early = false
 # orders_per_hour = 240
 # needs_approval = false
+# keep_models = false
 #
 # [settings.EPOCHS]
 # most = 50

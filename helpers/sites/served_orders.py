@@ -39,4 +39,9 @@ class ServedOrders:
             database.execute("CREATE TABLE IF NOT EXISTS served (run TEXT PRIMARY KEY, serial INTEGER)")
             is_newer = database.execute(NEWER, (order.run, order.serial)).rowcount == 1
         database.close()
-        return "" if is_newer else f"its serial {order.serial} is not newer than those served: it is a replay"
+        if is_newer:
+            return ""
+        return (
+            f"its serial {order.serial} is not newer than those served: it is a replay, or the clock of the "
+            "coordinator was set back"
+        )

@@ -1,6 +1,5 @@
 """The session of a site's worker: it checks every order by the site's own rules and records each decision."""
 
-import functools
 import json
 import signal
 import threading
@@ -50,13 +49,13 @@ class SiteSession(WorkerSession):
         url = config.REDIS_URL.get_secret_value()
         name = f"{config.SITE}/{name}"  # so that a site's key of its heartbeat begins with its name
         super().__init__(name, url, config.THREADS, config.WEIGHT_STORE, site, config.GPU)
-        self.open_board = functools.partial(Mailbox, site=self.site)
+        self.open_board = partial(Mailbox, site=self.site)
         self.served: ServedOrders | None = None
         store: WeightStore = self.store
         folder = own_folder(config)
         if config.DEPLOYMENT:
             deployment = open_deployment(config)
-            self.open_board = functools.partial(Mailbox, site=self.site, sign=deployment.sign)
+            self.open_board = deployment.open_board
             store = deployment.sealed(ReadersStore(self.client))
             self.served = ServedOrders(folder)
         self.policy = Policy.load(folder)

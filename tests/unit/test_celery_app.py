@@ -1,5 +1,7 @@
 """The Celery app of a site's worker."""
 
+import subprocess
+import sys
 from pathlib import Path
 
 import pytest
@@ -7,6 +9,7 @@ from click import ClickException
 from kombu.serialization import registry
 
 import celery_app
+from helpers.cluster.versions import ROOT
 from helpers.sites import certificates
 from helpers.sites.provisioning import Provision
 
@@ -54,3 +57,9 @@ def test_a_deployment_accepts_signed_messages_only(monkeypatch: pytest.MonkeyPat
     monkeypatch.delenv("DT_SITE")
     with pytest.raises(ClickException, match="that of north, not of coordinator"):
         celery_app._settings()
+
+
+def test_nothing_of_sites_is_imported_where_there_are_none() -> None:
+    lines = "import sys, celery_app, commands.training_parts; print('helpers.sites' in sys.modules)"
+    done = subprocess.run([sys.executable, "-c", lines], cwd=ROOT, capture_output=True, text=True)
+    assert done.stdout == "False\n", done.stderr

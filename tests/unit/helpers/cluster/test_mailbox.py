@@ -53,6 +53,33 @@ def test_an_answer_by_mail_counts_once(board: SiteBoard, north: Mailbox) -> None
     assert not north.answer(JOB, 0, {"a": 3})
 
 
+def test_what_is_written_on_the_board_by_hand_does_not_count(
+    client: fakeredis.FakeRedis, board: SiteBoard
+) -> None:
+    """The operator of Redis can write anywhere."""
+    answers = keys.of_session("run", "s", "answers")
+    client.hset(answers, JOB, json.dumps({"forged": 1}))
+    client.hset(keys.of_session("run", "s", "attempts"), JOB, "7")
+    mail(client, attempt=7, answer={"recorded": 1})
+    assert board.answers([JOB]) == {}
+    client.hset(answers, "average:1", json.dumps({"a": 1}))
+    assert board.answers(["average:1"]) == {"average:1": {"a": 1}}  # the worker that averages has no mailbox
+
+
+def test_in_a_deployment_the_averages_come_by_mail(client: fakeredis.FakeRedis, notices: list[str]) -> None:
+    board = SiteBoard(client, "run", "s", notice=notices.append, averaging="coordinator")
+    board.take_over()
+    board.expect({"average:1": 0})
+    board.site_of["average:1"] = "coordinator"
+    averaging = Mailbox(client, "run", "s", site="coordinator")
+    averaging.fail("average:1", 0, "averaging@h", "full disk")
+    assert board.answers(["average:1"]) == {}
+    assert board.failures(["average:1"])["average:1"]["error"] == "full disk"
+    averaging.answer("average:1", 0, {"a": 1})
+    assert board.answers(["average:1"]) == {"average:1": {"a": 1}}
+    assert notices == []
+
+
 def test_a_letter_wakes_the_orchestrator_and_is_not_lost(board: SiteBoard, north: Mailbox) -> None:
     north.answer(JOB, 0, {"a": 1})
     board.wait(5)

@@ -1,6 +1,7 @@
 """Folders of a deployment: who gets which secret, and what adding, revoking and renewing change."""
 
 import datetime
+import shutil
 from pathlib import Path
 from typing import Any
 
@@ -143,6 +144,26 @@ def test_names_that_no_site_can_have(provision: Provision, name: str) -> None:
     with pytest.raises(UserError, match="site"):
         provision.add(name)
     assert provision.sites == ["north", "south"]
+
+
+@pytest.mark.parametrize("sites", [["a", "A"], ["a", "a"], ["a", "b c"]])
+def test_a_wrong_name_leaves_no_folder(tmp_path: Path, sites: list[str]) -> None:
+    with pytest.raises(UserError, match="site"):
+        Provision.create(tmp_path / "p", sites, "10.0.0.5", 1, "10.0.0.5")
+    assert not (tmp_path / "p").exists()
+
+
+def test_a_site_is_revoked_whose_folder_was_handed_over(provision: Provision) -> None:
+    shutil.rmtree(provision.folder / "sites/north")
+    provision.revoke("north")
+    assert provision.sites == ["south"]
+
+
+@pytest.mark.parametrize("setting", [{"NAMESPACE": "n"}, {"WEIGHT_STORE": "file:///tmp/w"}])
+def test_settings_that_do_not_fit_a_deployment(provision: Provision, setting: dict[str, Any]) -> None:
+    place = str(provision.folder / "coordinator")
+    with pytest.raises(ConfigError, match="leave NAMESPACE and WEIGHT_STORE"):
+        open_deployment(Config(DEPLOYMENT=place, **setting))
 
 
 def test_folders_that_are_refused(provision: Provision, tmp_path: Path) -> None:
