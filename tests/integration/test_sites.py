@@ -101,6 +101,17 @@ def test_a_run_that_stops_before_a_round_is_scored_goes_on_to_the_same_bits(apar
     assert_same_runs(apart, "stopped", "together")
 
 
+def test_a_private_run_accounts_for_every_site(apart: Cluster) -> None:
+    private = ("--dp", "example", "--dp-target-epsilon", "8", "--architecture", "seed_cnn_groupnorm")
+    done = apart.train("--run", "private", "--epochs", "1", *SETTINGS, *private)
+    assert done.returncode == 0, done.stdout + done.stderr
+    assert "DP=example: every site finds the noise for its own number of images" in done.stdout
+    rounds, clients = apart.table("private", "rounds.csv"), apart.table("private", "clients.csv")
+    assert clients["epsilon"].between(7.9, 8).all()
+    assert rounds["epsilon"].tolist() == [clients["epsilon"].max()]
+    assert clients["train_loss"].isna().all()
+
+
 def test_nothing_of_an_image_leaves_a_site_and_nothing_of_the_run_lies_there(apart: Cluster) -> None:
     written = written_to_redis(apart)
     assert b"scores-val:1:1:0" in written
