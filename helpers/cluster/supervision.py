@@ -185,7 +185,7 @@ class Supervisor:
             if failure is not None:
                 self._retry_failed(job, failure, on_failure)
             elif job.site and (reason := self._why_absent(job, workers)):
-                on_failure(job, f"site {job.site} {reason}")
+                on_failure(job, f"the site {reason}")
             elif self._is_lost(job, workers):
                 self._retry_lost(job, on_failure)
             elif job.runner is None and now - job.sent_at >= PICK_UP_S:

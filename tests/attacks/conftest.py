@@ -118,7 +118,6 @@ def site(images: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Victi
     monkeypatch.setenv("DT_SITE", "north")
     monkeypatch.setenv("DT_SITE_DIR", str(tmp_path))
     monkeypatch.setenv("DT_PREPROCESSED_DIR", str(images))
-    monkeypatch.setenv("DT_THREADS", "1")
     monkeypatch.setenv("REDIS_URL", "redis://127.0.0.1:1/0")
     config_of_run.cache_clear()
     config, data = Config.load(), PreparedData.open(images)

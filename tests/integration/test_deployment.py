@@ -197,12 +197,6 @@ def test_a_site_checks_its_machine(deployed: Deployed) -> None:
     assert deployed.denied() == []
 
 
-def test_only_runs_of_sites_have_a_deployment(deployed: Deployed) -> None:
-    done = deployed.train("here", "--data-at", "workers")
-    assert done.returncode == 2
-    assert "DEPLOYMENT: it is for runs of sites" in done.stderr
-
-
 def test_an_update_is_opened_by_the_coordinator_alone(deployed: Deployed) -> None:
     """The operator of Redis, with the keys of another site."""
     (name,) = set(re.findall(rb"dt:site:north:first:\w+:update:1:1:1(?=\r)", deployed.written()))
