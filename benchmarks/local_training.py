@@ -2,6 +2,7 @@
 
 import time
 from pathlib import Path
+from types import SimpleNamespace
 from typing import Any
 
 import numpy as np
@@ -12,6 +13,7 @@ from helpers.local_training.trainer import train_locally
 from helpers.model_instance_helper import initial_weights, model_for
 from preprocessing.feed.input_pipeline import training_batches
 from preprocessing.feed.prepared_data import PreparedData
+from tasks.dp_sgd import dp_sgd
 
 
 class LocalTraining:
@@ -33,7 +35,10 @@ class LocalTraining:
     def epoch(self, augmentation: str = "none") -> dict[str, float]:
         """Train one epoch from new weights; return `seconds` and processor seconds `cpu`."""
         began, used = time.perf_counter(), time.process_time()
-        batches = training_batches(
+        parts: Any = SimpleNamespace(config=self._config, data=self._data)
+        is_private = self._config.DP == "example"
+        feed, fit = dp_sgd(parts, self._rows) if is_private else (training_batches, train_locally)
+        batches = feed(
             self._data.images("train"),
             self._data.labels("train"),
             self._rows,
@@ -42,7 +47,5 @@ class LocalTraining:
             augmentation_name=augmentation,
             seed=[1, 2, 3],
         )
-        train_locally(
-            self._instance, self._weights, batches, learning_rate=self._config.learning_rate, seed=[1, 2]
-        )
+        fit(self._instance, self._weights, batches, learning_rate=self._config.learning_rate, seed=[1, 2])
         return {"seconds": time.perf_counter() - began, "cpu": time.process_time() - used}

@@ -32,6 +32,7 @@ PARTS = {
     "traffic": "traffic",
     "secure": "secure",
     "step": "training_step",
+    "private": "private_step",
     "augmentation": "augmentation",
     "memory": "memory",
     "start": "start",

@@ -100,7 +100,9 @@ def announce_privacy(config: Config, data: PreparedData | None, notice: Callable
         ConfigError: it cannot, or dp-accounting is not installed.
     """
     if config.DP == "example" and data is None:
-        notice("DP=example: every site finds the noise for its own number of images")
+        budget = config.DP_TARGET_EPSILON
+        limit = f"; after all rounds at most {meaning(dict(config), budget)}" if budget else ""
+        notice(f"DP=example: every site finds the noise for its own number of images{limit}")
         return
     sizes = {0}
     if config.DP == "example" and data is not None:
