@@ -113,4 +113,4 @@ def correlation(recovered: Pixels, true: Pixels) -> float:
 
 
 def _short(name: str) -> str:
-    return name.removeprefix("seed_cnn/")
+    return name.partition("/")[2]

@@ -86,3 +86,19 @@ def test_weights_made_to_single_out_images_still_do(site: VictimSite) -> None:
     assert reply is not None
     matches, similarities = best_matches(learned(site, config, before, reply), true)
     assert 3 <= len(set(matches[similarities > 0.95])) <= 12
+
+
+def test_noise_for_single_images_stops_that_too(site: VictimSite) -> None:
+    plain = PLAIN | {"TRAIN_BATCH_SIZE": 40, "ARCHITECTURE": "seed_cnn_groupnorm"}
+    private = plain | {"DP": "example", "DP_TARGET_EPSILON": 8.0, "EPOCHS": 1, "DP_DELTA": 1e-3}
+    directions = np.random.default_rng(0).normal(size=(NUM_BLOCKS, 64)).astype(np.float32) / NUM_BLOCKS**0.5
+    true = blocks_of(site.data.images("train"))
+    best = []
+    for settings in (plain, private):
+        config = Config.from_run(SETTINGS | settings)
+        before = training_weights(config, directions, np.full(64, 2.0))
+        reply = site.train(before, **settings)
+        assert reply is not None, site.board.failure
+        best.append(best_matches(learned(site, config, before, reply), true)[1].max())
+    assert best[0] > 0.95
+    assert best[1] < 0.85  # as similar as noise is to the most similar of 40 images

@@ -14,7 +14,7 @@ from helpers.sites import certificates
 from helpers.sites.provisioning import Provision
 
 
-def test_a_sites_worker_serves_one_queue_and_knows_what_sites_do(monkeypatch: pytest.MonkeyPatch) -> None:
+def test_a_sites_worker_serves_one_queue_and_knows_its_tasks_alone(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("DT_SITE", "north")
     settings = celery_app._settings()
     assert (
@@ -22,8 +22,9 @@ def test_a_sites_worker_serves_one_queue_and_knows_what_sites_do(monkeypatch: py
         == ["site.north"]
         == [settings["task_default_queue"]]
     )
-    names = ["train", "score", "own_test", "secure_steps"]
-    assert settings["include"] == [f"tasks.sites.{name}" for name in names]
+    assert settings["include"] == [
+        "tasks.sites.train", "tasks.sites.score", "tasks.sites.own_test", "tasks.sites.secure_steps",
+    ]  # fmt: skip
     monkeypatch.delenv("DT_SITE")
     settings = celery_app._settings()
     assert [queue.name for queue in settings["task_queues"]] == ["train", "aggregate"]
