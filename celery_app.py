@@ -175,7 +175,8 @@ def _open_session(name: str, config: Config) -> WorkerSession:
         session = WorkerSession(name, url, config.THREADS, config.WEIGHT_STORE, gpu=config.GPU)
         if config.DEPLOYMENT:
             deployment = _deployment(config)
-            session.open_board, session.store = deployment.open_board, deployment.sealed(session.store)
+            session.open_board = deployment.open_board
+            session.store_of_sites = deployment.sealed(session.store_of_sites)
         return session
     from helpers.sites.site_session import SiteSession  # only a site needs it
 

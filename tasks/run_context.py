@@ -21,7 +21,7 @@ from helpers.global_config import Config
 from helpers.model_instance_helper import ModelInstance, model_for
 from helpers.run_records.files import RunFolders
 from helpers.settings.errors import UserError
-from helpers.weight_store.store import WeightStore, open_store
+from helpers.weight_store.store import WeightStore
 from preprocessing.feed.partitioning import count_classes, weights_of_classes
 from preprocessing.feed.prepared_data import PreparedData
 
@@ -49,7 +49,7 @@ class RunContext:
         own_data: this machine's prepared images, the same as the orchestrator's or, at a site, the site's.
             Where images stay at the sites, the test set of TEST_DIR elsewhere, or None without one.
         instance: the model, kept from task to task; it has the run's PRECISION where a client trains.
-        store: the weight store; Redis where images stay at the sites, which share no folder.
+        store: the weight store.
         folders: folders of the run's records.
         worker: name of this worker.
     """
@@ -81,7 +81,7 @@ class RunContext:
         # What is evaluated is what is saved: float32, whatever clients compute in.
         computing = config if is_training or config.PRECISION == "float32" else _in_float32(config)
         folders = RunFolders.of(config, order.run)
-        store = open_store("redis", session.client) if config.DATA_AT == "sites" else session.store
+        store = session.store_of_sites if config.DATA_AT == "sites" else session.store
         return cls(order, config, data, _model_of(computing), store, folders, session.name)
 
     @property

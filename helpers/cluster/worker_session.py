@@ -41,6 +41,8 @@ class WorkerSession:
 
     Attributes:
         open_board: opens the job board of a run and session.
+        store: of weights.
+        store_of_sites: the same for runs whose images stay at the sites, which share no folder.
 
     Args:
         name: the worker's node name.
@@ -73,6 +75,7 @@ class WorkerSession:
         self._unable_for: set[str] = set()  # sessions of runs
         self.client = connect(redis_url)
         self.store = open_store(weight_store, self.client)
+        self.store_of_sites = open_store("redis", self.client)
         about = {"threads": threads, "weight_store": weight_store, "site": site, "gpu": gpu}
         about["bits"] = what_decides_bits(threads)
         if site is None:  # a site does not show where its images are

@@ -21,7 +21,7 @@ from helpers.sites.audit import DONE, FAILED, REFUSED, AuditLog, CountingStore, 
 from helpers.sites.deployment import open_deployment
 from helpers.sites.policy import FILE, OrderRefused, Policy
 from helpers.sites.served_orders import ServedOrders
-from helpers.weight_store.redis_store import ReadersStore
+from helpers.weight_store.redis_store import RedisStore
 from helpers.weight_store.store import WeightStore
 
 HOUR = timedelta(hours=1)
@@ -51,17 +51,17 @@ class SiteSession(WorkerSession):
         super().__init__(name, url, config.THREADS, config.WEIGHT_STORE, site, config.GPU)
         self.open_board = partial(Mailbox, site=self.site)
         self.served: ServedOrders | None = None
-        store: WeightStore = self.store
+        store: WeightStore = self.store_of_sites
         folder = own_folder(config)
         if config.DEPLOYMENT:
             deployment = open_deployment(config)
             self.open_board = deployment.open_board
-            store = deployment.sealed(ReadersStore(self.client))
+            store = deployment.sealed(RedisStore(self.client, may_renew=False))
             self.served = ServedOrders(folder)
         self.policy = Policy.load(folder)
         self.approvals = Approvals(folder)
         self.audit = AuditLog(folder)
-        self.store: CountingStore = CountingStore(store)
+        self.store = self.store_of_sites = self._counting_store = CountingStore(store)
         self._description = site
         self._is_running = False
         self._is_leaving = False
@@ -101,11 +101,11 @@ class SiteSession(WorkerSession):
             self.check(order)
             self._is_running = True
             answer = do(order)
-            self.store.bytes_out += len(json.dumps(answer))
+            self._counting_store.bytes_out += len(json.dumps(answer))
             self.record(order, DONE)
             return answer
 
-        self.store.bytes_out, self._is_running = 0, False
+        self._counting_store.bytes_out, self._is_running = 0, False
         return super().run_order(kind, message, do_if_allowed)
 
     def check(self, order: Order) -> None:
@@ -137,7 +137,7 @@ class SiteSession(WorkerSession):
             {
                 "sender": order.origin, "run": order.run, "job": order.job, "attempt": order.attempt,
                 "settings": settings_digest(order), "decision": decision,
-                "bytes_out": self.store.bytes_out,
+                "bytes_out": self._counting_store.bytes_out,
             }
         )  # fmt: skip
 

@@ -20,10 +20,12 @@ class RedisStore:
 
     Args:
         client: a client that returns bytes (`decode_responses=False`).
+        may_renew: whether reading a blob renews its time to live; a user who may only read it cannot.
     """
 
-    def __init__(self, client: redis.Redis) -> None:
+    def __init__(self, client: redis.Redis, *, may_renew: bool = True) -> None:
         self._client = client
+        self._may_renew = may_renew
 
     def put(self, key: str, data: Buffers) -> None:
         unfinished = f"{key}:unfinished:{secrets.token_hex(8)}"
@@ -65,7 +67,7 @@ class RedisStore:
             pipeline.hlen(key)
             for number in range(most):
                 pipeline.hstrlen(key, str(number))
-            self._renew(pipeline, key)
+            pipeline.expire(key, LIFETIME_S) if self._may_renew else pipeline.exists(key)
             count, *lengths, _ = _answers(pipeline)
         if count == 0:
             raise StoreError(
@@ -75,9 +77,6 @@ class RedisStore:
         if count > most or sum(lengths) > limit:
             raise StoreError(f"{key}: more bytes than the {limit} expected")
         return lengths[:count]
-
-    def _renew(self, pipeline: Pipeline, key: str) -> None:
-        pipeline.expire(key, LIFETIME_S)
 
     def delete(self, keys: Sequence[str]) -> None:
         if not keys:
@@ -89,13 +88,6 @@ class RedisStore:
 
     def delete_others(self, prefix: str, own: str) -> None:
         """Do nothing: the orchestrator has deleted them when it took the run over."""
-
-
-class ReadersStore(RedisStore):
-    """Weight store of a user who may only read what others stored, and so does not renew its time to live."""
-
-    def _renew(self, pipeline: Pipeline, key: str) -> None:
-        pipeline.exists(key)
 
 
 def _answers(pipeline: Pipeline) -> list[Any]:
