@@ -2,7 +2,6 @@
 
 import time
 from collections.abc import Callable
-from functools import partial
 from typing import Any
 
 from celery import Celery, chord
@@ -91,12 +90,13 @@ class ChordExecutor:
         trainings = [self._dispatcher.job(train_order) for train_order in train_orders]
         retry_redis(lambda: self._board.expect({job.name: 0 for job in trainings} | {order.job: 0}))
         header = [self._dispatcher.signature(train_order) for train_order in train_orders]
-        if self._supervisor.workers.unable or not self.has_chord:  # the unable would take its messages, too
-            for job in trainings:
-                retry_redis(partial(self._supervisor.send_again, job))
-        else:
+        is_chord = self.has_chord and not self._supervisor.workers.unable  # they would take its messages, too
+        if is_chord:
             body = self._dispatcher.signature(order)
             self._dispatcher.send(lambda: chord(header, app=self._app)(body))
+        else:
+            for job in trainings:
+                job.send(0, job.target)
 
         def on_progress(answers: dict[str, Any], workers: Workers) -> None:
             self._on_progress(RoundProgress(round_number, len(answers), len(clients), workers))
@@ -109,7 +109,7 @@ class ChordExecutor:
         if absent:
             self._absent_clients.check_quorum(round_number, len(clients), absent)
         aggregation = self._dispatcher.job(order, messages)
-        if any(job.attempt or job.was_answered_for for job in trainings):  # the chord cannot fire
+        if not is_chord or any(job.attempt or job.was_answered_for for job in trainings):  # it cannot fire
             retry_redis(lambda: self._supervisor.send_again(aggregation))
         answers = self._supervisor.supervise(
             [aggregation], raise_failure, lambda _, workers: on_progress(replies, workers),

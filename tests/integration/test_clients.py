@@ -33,6 +33,7 @@ def test_ten_clients_on_three_workers_of_which_half_take_part(cluster: Cluster) 
     assert np.array_equal(clients["num_examples"], sizes[clients["client"]])
 
 
+@pytest.mark.long
 def test_a_sampled_run_that_is_resumed_gives_the_numbers_of_one_that_is_not(cluster: Cluster) -> None:
     settings = ("--num-clients", "6", "--client-fraction", "0.4", "--partition", "dirichlet")
     settings += ("--update-dtype", "int8")

@@ -120,6 +120,7 @@ def test_a_slow_client_counts_with_what_it_saw(cluster: Cluster) -> None:
     assert rounds["num_examples"].tolist() == rows["num_examples"].tolist()
 
 
+@pytest.mark.long
 def test_too_few_clients_at_the_deadline_stop_the_run(cluster: Cluster) -> None:
     done = cluster.train("--run", "quorum", *SLOW, *TOO_LONG, "--partial-updates", "false")
     assert done.returncode == 3
@@ -170,6 +171,7 @@ def test_a_redis_that_stays_away_ends_the_run(cluster: Cluster, tmp_path: Path) 
     assert "did not answer for 3 s" in printed
 
 
+@pytest.mark.long
 def test_a_run_whose_redis_stayed_away_is_resumed_when_it_is_back(
     cluster: Cluster, calm: dict[str, bytes]
 ) -> None:
@@ -352,9 +354,9 @@ def test_a_namespace_keeps_two_projects_on_one_redis_apart(cluster: Cluster, tmp
         status, printed = finish(training)
     assert (done.returncode, status) == (0, 0), done.stderr + printed
     workers = set(pd.read_csv(tmp_path / "DT_METRICS_DIR/theirs/clients.csv")["worker"])
-    assert workers == {f"theirs-north@{socket.gethostname()}"}
+    assert workers == {f"north/theirs-north@{socket.gethostname()}"}
     assert not workers & set(cluster.table("ours", "clients.csv")["worker"])
-    assert re.search(r"workers +ok +theirs-north@\S+, theirs@\S+$", doctor.stdout, re.MULTILINE), (
+    assert re.search(r"workers +ok +north/theirs-north@\S+, theirs@\S+$", doctor.stdout, re.MULTILINE), (
         doctor.stdout
     )
     keys = [key.decode() for key in cluster.client.scan_iter("*", count=1000)]
@@ -371,7 +373,8 @@ def their_worker(
     worker = subprocess.Popen(command, cwd=folder, env=environment, stderr=subprocess.DEVNULL)
     client = connect(environment["REDIS_URL"])
     prefix = f"{environment['DT_NAMESPACE']}:" if "DT_NAMESPACE" in environment else ""
-    heartbeat = f"{prefix}dt:worker:{name}@{socket.gethostname()}"
+    site = f"{environment['DT_SITE']}/" if "DT_SITE" in environment else ""
+    heartbeat = f"{prefix}dt:worker:{site}{name}@{socket.gethostname()}"
     try:
         wait_until(lambda: b'"ready": true' in (client.get(heartbeat) or b""))
         yield

@@ -20,6 +20,7 @@ def _three_workers(cluster: Cluster) -> None:
     cluster.have_workers(3)
 
 
+@pytest.mark.long
 def test_clients_compute_in_half_and_what_was_scored_is_what_was_saved(
     cluster: Cluster, tmp_path: Path
 ) -> None:

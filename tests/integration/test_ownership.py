@@ -141,6 +141,7 @@ def test_a_run_in_training_is_refused_to_others_and_taken_over_by_force(pair: Cl
     assert pair.client.get("dt:run:owned:session") == ENDED
 
 
+@pytest.mark.long
 def test_the_next_session_deletes_what_a_killed_one_left(pair: Cluster) -> None:
     training = pair.start_training("--run", "left", *FOUR_ROUNDS)
     pair.wait_for_task("train:2")

@@ -104,7 +104,7 @@ def test_the_model_is_that_of_a_plain_run(
         pytest.param("announce_keys", ["ok", "ok"], marks=pytest.mark.long),
         pytest.param("share_secrets", ["ok", "ok"], marks=pytest.mark.long),
         ("train_securely", ["ok", "ok", "failed"]),
-        ("reveal_shares", ["ok", "ok", "ok"]),
+        pytest.param("reveal_shares", ["ok", "ok", "ok"], marks=pytest.mark.long),
     ],
 )
 def test_a_site_that_dies_does_not_stop_the_round(
@@ -119,6 +119,7 @@ def test_a_site_that_dies_does_not_stop_the_round(
     assert_alike(model_of(apart, step), expected)
 
 
+@pytest.mark.long
 def test_too_few_sites_end_the_run_and_it_resumes_to_the_same_bits(apart: Cluster) -> None:
     """With states, which the sites keep: their own batch normalization and optimizer."""
     options = ("--epochs", "2", "--batch-norm", "local", "--optimizer-state", "keep", *SECURE)

@@ -106,6 +106,7 @@ def test_a_private_run_accounts_for_every_site(apart: Cluster) -> None:
     assert done.returncode == 0, done.stdout + done.stderr
     assert "DP=example: every site finds the noise for its own number of images" in done.stdout
     rounds, clients = apart.table("private", "rounds.csv"), apart.table("private", "clients.csv")
+    assert (clients["attempt"] == 0).all()  # a second one would have spent as much again
     assert clients["epsilon"].between(7.9, 8).all()
     assert rounds["epsilon"].tolist() == [clients["epsilon"].max()]
     assert clients["train_loss"].isna().all()
@@ -124,6 +125,7 @@ def test_nothing_of_an_image_leaves_a_site_and_nothing_of_the_run_lies_there(apa
     assert not (apart.folder / "preprocessed").exists()
 
 
+@pytest.mark.long
 def test_a_site_leaves_and_comes_back_and_keeps_its_scores(apart: Cluster) -> None:
     by_rows = ("--optimizer-state", "keep", "--logit-adjustment", "true")  # functions of a site's own rows
     training = apart.start_training("--run", "leaving", "--epochs", "3", *by_rows, *SETTINGS)
