@@ -7,6 +7,7 @@ import time
 from collections.abc import Iterator
 
 import numpy as np
+import pytest
 
 from helpers.cluster.heartbeat import live_workers
 from helpers.federated.cohort import sample_clients
