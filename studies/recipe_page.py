@@ -109,7 +109,7 @@ def differences_table(cases: Sequence[Case], finished: Mapping[str, Outcomes], s
             if seed in references
         }
         cells = [estimate(estimates[seed]) if seed in estimates else NOTHING for seed in seeds]
-        values = [float(each["difference"] or 0.0) for each in estimates.values()]
+        values = [each["difference"] for each in estimates.values() if each["difference"] is not None]
         rows.append([case.title, _mean_with_interval(values, signed=True), *cells])
     return table([f"minus {cases[0].title}", "mean", *(f"seed {seed}" for seed in seeds)], rows)
 
@@ -131,7 +131,8 @@ def _mean_with_interval(values: Sequence[float], *, signed: bool = False) -> str
 
 def _of_last_round(one: Outcome) -> float:
     """Return the test AUC of the last round's weights, which is that of the model where it was chosen."""
-    return float(one.files.best.get("test_roc_auc_of_last") or one.files.test["roc_auc"])
+    of_last = one.files.best.get("test_roc_auc_of_last")
+    return float(one.files.test["roc_auc"] if of_last is None else of_last)
 
 
 def _mean(values: Sequence[float]) -> float:

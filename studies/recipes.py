@@ -1,7 +1,7 @@
 """Study of the recipes: pooled and federated training on the folds of real images; Linux only.
 
-python -m studies.recipes --recipe ultrasound           about three hours on 2 cores
-python -m studies.recipes --recipe ultrasound_small     about one hour
+python -m studies.recipes --recipe ultrasound           20 trainings, each about ten minutes of processor time
+python -m studies.recipes --recipe ultrasound_small
 python -m studies.recipes --recipe ultrasound --cases pooled device --seeds 1 2
 
 Makes docs/recipe-results/<recipe>.md from all finished runs; a page with runs missing says so. Stop the

@@ -17,6 +17,7 @@ from helpers.run_records.files import RunFolders
 from helpers.settings.command_line import config_from_arguments
 from helpers.settings.errors import UserError
 from helpers.settings.names import current_names
+from preprocessing.feed.run_data import with_data_settings
 from studies.cases import COMMON, Case
 from studies.images import Images
 from studies.lies import APP, VARIABLE
@@ -89,10 +90,11 @@ class Study:
         if not (folders.metrics / LAST_FILE).exists():
             return False
         before = current_names(json.loads((folders.metrics / "run.json").read_bytes())["settings"])
-        config = config_from_arguments(Config, training_options.parse(self._options(seed, case))).for_run()
+        asked = config_from_arguments(Config, training_options.parse(self._options(seed, case)))
+        config = with_data_settings(asked, self.images.prepared(seed))  # as the training itself has it
         changes = [
             f"{name} was {before.get(name)!r}, is {value!r}"
-            for name, value in config.items()
+            for name, value in config.for_run().items()
             if before.get(name) != value
         ]
         if changes:

@@ -68,8 +68,8 @@ class Member:
             if self._keys != keys:
                 raise ProtocolError("this site has shared its secrets among other keys before")
             return self._sealed_for_others
-        if len(keys) < two_thirds(len(keys)):
-            raise ProtocolError(f"{len(keys)} sites are too few for a sum that hides each of them")
+        if len(keys) < 2:
+            raise ProtocolError("one site is too few for a sum that hides it")
         if keys.get(self._client) != self.public_keys():
             raise ProtocolError("the keys of the round have others in place of this site's own")
         self._keys = dict(keys)

@@ -1,4 +1,4 @@
-"""Sealing of what sites and the coordinator put into the weight store: nobody else can read or change it.
+"""Sealing of what sites and the coordinator put into the weight store: no one else can read or change it.
 
 Two parties derive the same secret from one's private and the other's public X25519 key. From it, a random
 salt and the key of the blob, HKDF derives a key of its own for each blob, which ChaCha20-Poly1305 uses once.

@@ -6,10 +6,12 @@ from pathlib import Path
 
 import pytest
 
+from benchmarks.synthetic_data import write_prepared
 from commands import training_options
 from helpers.global_config import Config
 from helpers.settings.command_line import config_from_arguments
 from helpers.settings.errors import UserError
+from preprocessing.feed.prepared_data import PreparedData
 from studies import runs
 from studies.cases import (
     honest,
@@ -27,9 +29,11 @@ def study_in(folder: Path, rounds: int = 2) -> Study:
 
 
 @pytest.fixture
-def calls(monkeypatch):
+def calls(monkeypatch, tmp_path):
     """What is started, in order; every training that is started is finished at once."""
     started = []
+    write_prepared(tmp_path / "data", 4, 2, (16, 16))
+    data = PreparedData.open(tmp_path / "data")
 
     @contextlib.contextmanager
     def pipeline(folder, prepared, count, *, app, more):
@@ -41,14 +45,15 @@ def calls(monkeypatch):
         folder = Path(environment["DT_METRICS_DIR"]) / command[3]
         folder.mkdir(parents=True)
         config = config_from_arguments(Config, training_options.parse(command[2:]))
-        (folder / "run.json").write_text(json.dumps({"settings": config.for_run()}))
+        settings = config.for_run() | {"CLASS_NAMES": list(data.class_names)}  # as a training records them
+        (folder / "run.json").write_text(json.dumps({"settings": settings}))
         (folder / "test.csv").write_text("")
         return type("Process", (), {"wait": lambda self: 0, "poll": lambda self: 0})()
 
     monkeypatch.setattr(runs, "Pipeline", pipeline)
     monkeypatch.setattr(runs, "start_apart", start)
     monkeypatch.setattr(Study, "outcome", lambda self, seed, case: made_up())
-    monkeypatch.setattr(Images, "prepared", lambda self, seed: type("Data", (), {"folder": Path("prepared")}))
+    monkeypatch.setattr(Images, "prepared", lambda self, seed: data)
     return started
 
 

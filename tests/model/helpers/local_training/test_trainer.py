@@ -276,7 +276,7 @@ def test_a_used_model_trains_like_a_new_one_and_is_traced_once(
     start = initial_weights(config)
     variables = model_for(config).model.trainable_variables
     has_terms = bool(config.strategy.client_state)
-    drawn = np.random.default_rng(1)  # not one number: the order of additions has to show in the last bits
+    drawn = np.random.default_rng(1)
     terms = {v.path: drawn.normal(0, 0.01, v.shape).astype("float32") for v in variables if has_terms}
     first = one_round(config, start, [1], gradient_terms=terms)
     monkeypatch.setattr(GradientTerms, "apply", None)  # called where the step is traced, and no more

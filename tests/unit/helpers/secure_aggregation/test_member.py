@@ -56,7 +56,7 @@ def test_its_own_keys_cannot_be_replaced(members: dict[int, Member], keys: dict[
 
 
 def test_a_sum_over_one_site_is_refused(members: dict[int, Member], keys: dict[int, PublicKeys]) -> None:
-    with pytest.raises(ProtocolError, match="1 sites are too few"):
+    with pytest.raises(ProtocolError, match="one site is too few"):
         members[0].share({0: keys[0]})
 
 
