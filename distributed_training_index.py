@@ -72,7 +72,7 @@ def run_training(options: argparse.Namespace, config: Config, run: str) -> None:
 
     console = Console()
     observer = make_observers(
-        config, folders, console, with_tensorboard=options.tensorboard,
+        config, folders, console, client, with_tensorboard=options.tensorboard,
         examples=lambda: augmented_examples(data, config) if data else (),
     )  # fmt: skip
     board = make_board(config, client, run, observer)
@@ -121,12 +121,12 @@ def run_all_rounds(
     started = executor.start_run(resume=bool(options.resume), overwrite=options.overwrite)
     state = RunState.from_message(started["state"])
     observer.run_started(run, state, config.EPOCHS)
-    interruption = Interruption(observer.notice)
+    interruption = Interruption(observer.notice, executor.is_asked_to_stop)
     with interruption.finishing_the_round():
         state = run_rounds(
             state, Reference.from_message(started["weights"]), started["states"], rounds=config.EPOCHS,
             patience=config.PATIENCE, choose_cohort=choose_cohort, run_round=executor.run_round,
-            observer=observer, is_asked_to_stop=lambda: interruption.is_asked_for,
+            observer=observer, is_asked_to_stop=interruption.is_asked_to_stop,
         )  # fmt: skip
     if state.round < config.EPOCHS:
         observer.notice(early_end(config, state))

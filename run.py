@@ -39,6 +39,8 @@ COMMANDS = {
     "export": "write a model as SavedModel or ONNX, checked against Keras",
     "runs": "list all runs, best first",
     "compare": "compare runs: metrics in the terminal, curves in a page",
+    "watch": "follow a run live in the browser, from any machine",
+    "stop": "end a run after its round, from any terminal or machine",
     "provision": "keys, certificates and Redis users for sites",
     "approve": "at a site: show what a run asks for, and approve it",
     "leave": "at a site: end its workers; its runs go on without it at once",

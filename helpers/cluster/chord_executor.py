@@ -55,6 +55,7 @@ class ChordExecutor:
         self._facts = facts
         self._terms = terms
         self._on_progress = on_progress
+        self.is_asked_to_stop = lambda: supervisor.retry_redis(board.is_asked_to_stop)
 
     def start_run(self, *, resume: bool, overwrite: bool) -> dict[str, Any]:
         """Have the run prepared, see `StartOrder`; return {state, weights, states}."""

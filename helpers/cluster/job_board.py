@@ -73,6 +73,7 @@ class JobBoard:
         self._failures = keys.of_session(run, session, "failures")
         self._events = keys.of_session(run, session, "events")
         self._clock = keys.of_session(run, session, "clock")
+        self._stop = keys.of_session(run, session, "stop")
         self._answer_script = client.register_script(_ANSWER)
         self._claim_script = client.register_script(_CLAIM)
         self._hold_script = client.register_script(_HOLD)
@@ -165,7 +166,26 @@ class JobBoard:
         """Delete the board when the session has ended; an earlier one that wakes does not claim the run."""
         if self._client.get(self._session_key) == self._session.encode():
             self._client.set(self._session_key, ENDED, ex=keys.LIFETIME_S)
-        self._client.delete(self._attempts, self._answers, self._failures, self._events, self._clock)
+        parts = (self._attempts, self._answers, self._failures, self._events, self._clock, self._stop)
+        self._client.delete(*parts)
+
+    def is_asked_to_stop(self) -> bool:
+        """Return whether `ask_to_stop` was called."""
+        return bool(self._client.exists(self._stop))
+
+    # For people who watch the run
+
+    def open_jobs(self) -> list[str]:
+        """Return the jobs that are expected and not answered."""
+        with self._client.pipeline() as pipe:
+            pipe.hkeys(self._attempts)
+            pipe.hkeys(self._answers)
+            expected, answered = pipe.execute()
+        return [job.decode(errors="replace") for job in set(expected) - set(answered)]
+
+    def ask_to_stop(self) -> None:
+        """Ask the orchestrator to end the run after its round."""
+        self._client.set(self._stop, 1, ex=keys.LIFETIME_S)
 
     # For workers
 

@@ -9,6 +9,8 @@ dt:run:{run}:{session}:answers          hash: job -> its accepted answer
 dt:run:{run}:{session}:failures         hash: job -> the error of its current attempt
 dt:run:{run}:{session}:events           list that wakes the orchestrator
 dt:run:{run}:{session}:clock            the run's time, with Redis' time when it was written
+dt:run:{run}:{session}:stop             somebody asked to end the run after its round
+dt:run:{run}:feed                       stream of what happens in the run, for people who watch it
 dt:run:{run}:{session}:weights:{round}                     global weights after a round
 dt:run:{run}:{session}:shared:{round}                      what STRATEGY shares with all clients
 dt:run:{run}:{session}:update:{round}:{client}:{attempt}   a client's update
@@ -65,6 +67,10 @@ def left(site: str) -> str:
 
 def session(run: str) -> str:
     return f"{namespace()}dt:run:{run}:session"
+
+
+def feed(run: str) -> str:
+    return f"{namespace()}dt:run:{run}:feed"
 
 
 def of_session(run: str, session: str, *parts: str | int, site: str = "") -> str:

@@ -13,6 +13,7 @@ from helpers.cluster.errors import WorkerDied
 from helpers.global_config import Config
 from helpers.launcher.child_processes import run_child
 from helpers.launcher.embedded_redis import find_or_start
+from helpers.launcher.own_clusters import announced
 from helpers.launcher.shared_redis import free_database, usable_workers
 from helpers.launcher.weight_folder import weight_folder
 from helpers.launcher.worker_processes import Sink, WorkerProcesses, worker_environment
@@ -94,6 +95,8 @@ def local_cluster(
         url = server.url
         if server.process is None:
             url = stack.enter_context(free_database(url, is_given=bool(given_url)))
+        if not given_url:
+            stack.enter_context(announced(url))
         count = num_workers or default
         say(f"Workers: starting {count} (logs in {logs}) …")
         yield stack.enter_context(started_workers(config, url, count, log_files(logs), name))

@@ -15,8 +15,10 @@ import numpy as np
 from numpy.typing import NDArray
 from rich.console import Console
 
+from helpers.cluster.run_feed import RunFeed
 from helpers.federated.observers import EVENTS, Observer, Observers
 from helpers.global_config import Config
+from helpers.monitoring.feed_observer import FeedObserver
 from helpers.monitoring.report_observer import ReportObserver
 from helpers.monitoring.tensorboard import TensorBoardObserver
 from helpers.monitoring.terminal import TerminalObserver
@@ -26,7 +28,7 @@ from helpers.settings.errors import ConfigError
 from helpers.settings.own_code import REFERENCE, import_own, in_one_line
 
 FORM = "package.module:Class"
-EVERY_RUN = ("terminal", "report")
+EVERY_RUN = ("terminal", "report", "feed")
 
 logger = logging.getLogger(__name__)
 
@@ -39,12 +41,14 @@ class ObservedRun:
         config: the run's settings.
         folders: the run's folders.
         console: the terminal.
+        redis: connection to Redis.
         examples: returns augmented training images, each (H, W, C).
     """
 
     config: Config
     folders: RunFolders
     console: Console
+    redis: Any
     examples: Callable[[], Iterable[NDArray[np.generic]]]
 
 
@@ -59,6 +63,10 @@ def _report(run: ObservedRun) -> Observer:
     return ReportObserver(lambda is_running: write(is_running=is_running))
 
 
+def _feed(run: ObservedRun) -> Observer:
+    return FeedObserver(RunFeed(run.redis, run.folders.metrics.name))
+
+
 def _tensorboard(run: ObservedRun) -> Observer:
     folder = run.folders.metrics / "tensorboard"
     return TensorBoardObserver(folder, run.config.for_run(), run.examples())
@@ -67,6 +75,7 @@ def _tensorboard(run: ObservedRun) -> Observer:
 BUILT_IN: dict[str, Callable[[ObservedRun], Observer]] = {
     "terminal": _terminal,
     "report": _report,
+    "feed": _feed,
     "tensorboard": _tensorboard,
 }
 
@@ -75,22 +84,24 @@ def make_observers(
     config: Config,
     folders: RunFolders,
     console: Console,
+    redis: Any,
     *,
     examples: Callable[[], Iterable[NDArray[np.generic]]] = tuple,
     with_tensorboard: bool = False,
 ) -> Observer:
-    """Return the observers of a run as one: terminal, report, those of OBSERVERS and, if asked, TensorBoard.
+    """Return the observers of a run as one: EVERY_RUN, those of OBSERVERS and, if asked, TensorBoard.
 
     Args:
         config, folders: of the run.
         console: the terminal.
+        redis: connection to Redis.
         examples: returns augmented training images for TensorBoard, each (H, W, C); called only if needed.
         with_tensorboard: as `OBSERVERS=tensorboard`.
 
     Raises:
         ConfigError: an observer is unknown, or cannot be imported or constructed.
     """
-    run = ObservedRun(config, folders, console, examples)
+    run = ObservedRun(config, folders, console, redis, examples)
     names = dict.fromkeys((*EVERY_RUN, *["tensorboard"] * with_tensorboard, *config.OBSERVERS))
     observers: list[Observer] = [BUILT_IN[name](run) for name in names if name in BUILT_IN]
     notice = observers[0].notice

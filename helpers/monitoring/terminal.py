@@ -120,15 +120,19 @@ class TerminalObserver(Observer):
         if task is None:
             return ("idle",)
         batch, batches, seconds = task.get("batch", 0), task.get("batches", 0), task.get("seconds", 0.0)
-        kind, *numbers = task["job"].split(":")
-        kind = kind.partition("-")[0]  # score-val, score-test
-        activity = f"client {numbers[-1]}" if kind == "train" else ACTIVITIES.get(kind, kind)
-        label = Text(printable(activity))
+        label = Text(printable(activity_of(task["job"])))
         if not batches:
             return (label,)
         speed = f"{batch * self._batch_size / seconds:.0f} images/s" if seconds > 0 and batch else ""
         late = "[yellow]late[/]" if seconds > LATE * self._usual_s else ""
         return (label, ProgressBar(batches, batch, width=8), f"batch {batch}/{batches}", speed, late)
+
+
+def activity_of(job: str) -> str:
+    """Return what a worker does in a job, for people."""
+    kind, *numbers = job.split(":")
+    kind = kind.partition("-")[0]  # score-val, score-test
+    return f"client {numbers[-1]}" if kind == "train" and numbers else ACTIVITIES.get(kind, kind)
 
 
 def _worker_name(name: str) -> Text:

@@ -5,6 +5,7 @@ from io import StringIO
 from pathlib import Path
 from types import SimpleNamespace
 
+import fakeredis
 import numpy as np
 import pytest
 from rich.console import Console
@@ -52,7 +53,8 @@ def observe(config: Config, *names: str, **options: object) -> tuple[Observer, S
     """Return the observers of a run, and what they print."""
     config = config.model_copy(update={"OBSERVERS": names})
     console = Console(file=StringIO(), width=200)
-    return make_observers(config, RunFolders.of(config, "first"), console, **options), console.file
+    folders, redis = RunFolders.of(config, "first"), fakeredis.FakeRedis()
+    return make_observers(config, folders, console, redis, **options), console.file
 
 
 def test_every_call_goes_to_every_observer_in_order():
@@ -122,7 +124,7 @@ def test_errors_of_a_custom_class_are_reported_once_in_one_line_and_do_not_end_t
     [
         (
             "tensorbord",
-            "received 'tensorbord'; use one of terminal, report, tensorboard, or package",
+            "received 'tensorbord'; use one of terminal, report, feed, tensorboard, or package",
         ),
         ("no_such_module:Watch", "received 'no_such_module:Watch': importing .* ModuleNotFoundError: No"),
         ("own_observers:Nothing", "received 'own_observers:Nothing': own_observers has no function"),
@@ -135,7 +137,7 @@ def test_errors_of_a_custom_class_are_reported_once_in_one_line_and_do_not_end_t
 def test_unusable_names_are_refused_at_the_start(config, name, said):
     with pytest.raises(ConfigError, match=f"^OBSERVERS: {said}"):
         observe(config, name)
-    assert list(BUILT_IN) == ["terminal", "report", "tensorboard"]
+    assert list(BUILT_IN) == ["terminal", "report", "feed", "tensorboard"]
 
 
 def test_the_setting_is_a_list_of_names_of_this_machine():
