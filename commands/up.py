@@ -19,6 +19,7 @@ from helpers.launcher.embedded_redis import (
 )
 from helpers.launcher.local_cluster import started_workers
 from helpers.launcher.weight_folder import VARIABLE
+from helpers.launcher.worker_processes import SILENT, WITH_EVENTS
 from helpers.settings.command_line import ArgumentParser
 from helpers.settings.errors import UserError
 
@@ -30,13 +31,16 @@ def main(arguments: Sequence[str]) -> int:
         description="Runs Redis (unless one runs) and workers in the foreground. Ctrl-C stops all.",
     )
     parser.add_argument("--workers", type=int, default=3, metavar="N", help="number of workers [3]")
+    parser.add_argument(
+        "--events", action="store_true", help="workers publish Celery's events, for monitors such as Flower"
+    )
     options = parser.parse_args(arguments)
     if options.workers < 1:
         raise UserError(f"--workers: received {options.workers}; at least 1")
-    return up(options.workers)
+    return up(options.workers, options.events)
 
 
-def up(count: int) -> int:
+def up(count: int, with_events: bool = False) -> int:
     """Run Redis and workers until Ctrl-C; return the exit status.
 
     Raises:
@@ -47,9 +51,11 @@ def up(count: int) -> int:
     try:
         with (
             _redis() as server,
-            started_workers(config, server.url, count, _print_line) as cluster,
+            started_workers(
+                config, server.url, count, _print_line, options=WITH_EVENTS if with_events else SILENT
+            ) as cluster,
         ):
-            how = _how_to_go_on(cluster.environment, count)
+            how = _how_to_go_on(cluster.environment, count, " --events" if with_events else "")
             print(f"\n{count} workers are ready; Ctrl-C stops all. {how}\n", flush=True)
             while True:
                 cluster.report_ended()
@@ -69,14 +75,14 @@ def _print_line(name: str, line: str) -> None:
     print(f"{name} | {line}", flush=True)
 
 
-def _how_to_go_on(environment: Mapping[str, str], count: int) -> str:
+def _how_to_go_on(environment: Mapping[str, str], count: int, option: str) -> str:
     """Return the commands that train and that start one more worker like these."""
     python, url = os.path.relpath(sys.executable, ROOT), environment["REDIS_URL"]
     redis = "" if url in (USUAL_URL, redis_url_given()) else f"REDIS_URL={url} "
     same = [f"{name}={environment[name]} " for name in ("DT_THREADS", VARIABLE) if environment.get(name)]
     if "DT_NAMESPACE" in environment:
         redis = f"DT_NAMESPACE={environment['DT_NAMESPACE']} {redis}"
-    worker = f"-m celery --app=celery_app worker --pool=solo --hostname=worker{count + 1}@%h"
+    worker = f"-m celery --app=celery_app worker --pool=solo --hostname=worker{count + 1}@%h{option}"
     terminal = f"another terminal{' with the same REDIS_URL' if redis_url_given() else ''}"
     return (
         f"To train, in {terminal}:\n  {redis}{python} distributed_training_index.py\n"

@@ -16,7 +16,7 @@ from helpers.launcher.embedded_redis import find_or_start
 from helpers.launcher.own_clusters import announced
 from helpers.launcher.shared_redis import free_database, usable_workers
 from helpers.launcher.weight_folder import weight_folder
-from helpers.launcher.worker_processes import Sink, WorkerProcesses, worker_environment
+from helpers.launcher.worker_processes import SILENT, Sink, WorkerProcesses, worker_environment
 
 
 @dataclass(frozen=True)
@@ -104,9 +104,16 @@ def local_cluster(
 
 @contextlib.contextmanager
 def started_workers(
-    config: Config, redis_url: str, count: int, sink: Sink, name: str = "worker"
+    config: Config,
+    redis_url: str,
+    count: int,
+    sink: Sink,
+    name: str = "worker",
+    options: Sequence[str] = SILENT,
 ) -> Iterator[LocalCluster]:
     """Start workers with a folder for their weights and wait until they take tasks; stop them at the end.
+
+    `options` are further ones of the command `celery worker`.
 
     Raises:
         ClusterError: a worker did not start.
@@ -114,7 +121,7 @@ def started_workers(
     with weight_folder(redis_url) as store:
         environment = worker_environment(redis_url, count) | store | machine_settings(config)
         names = [f"{name}{number}" for number in range(1, count + 1)]
-        with WorkerProcesses(names, environment, sink) as workers:
+        with WorkerProcesses(names, environment, sink, options=options) as workers:
             workers.wait_until_ready(connect(redis_url))
             yield LocalCluster(redis_url, environment, workers)
 

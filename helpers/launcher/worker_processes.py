@@ -21,15 +21,21 @@ from helpers.launcher.gpus import count_visible, has_libraries
 READY_TIMEOUT_S = 180.0
 TAIL_LINES = 15
 
+SILENT = ("--without-gossip", "--without-mingle", "--without-heartbeat")
+"""Options of workers that exchange no messages of Celery's own."""
+WITH_EVENTS = (*SILENT[:2], "--events", "--heartbeat-interval=30")
+"""Options of workers that publish Celery's events. A monitor takes a worker for alive until twice the interval
+after its last event, and a solo worker sends none during a task."""
+
 Sink = Callable[[str, str], None]
 """A function that receives the name of a worker and a line it printed."""
 
 
-def worker_command(name: str, app: str = "celery_app") -> list[str]:
+def worker_command(name: str, app: str = "celery_app", options: Sequence[str] = SILENT) -> list[str]:
     """Return the command that starts a worker with this interpreter in the repository."""
     command = [sys.executable, "-m", "celery", f"--app={app}", "worker", "--pool=solo"]
     command += ["--loglevel=info", f"--hostname={name}@%h"]
-    return [*command, "--without-gossip", "--without-mingle", "--without-heartbeat"]
+    return [*command, *options]
 
 
 def worker_environment(redis_url: str, count: int) -> dict[str, str]:
@@ -52,11 +58,11 @@ def own_gpus(count: int, environment: Mapping[str, str]) -> list[dict[str, str]]
 class Worker:
     """One worker process. Its output goes line by line to `sink`, and the last lines are kept."""
 
-    def __init__(self, name: str, environment: Mapping[str, str], sink: Sink, app: str) -> None:
+    def __init__(self, name: str, environment: Mapping[str, str], sink: Sink, command: list[str]) -> None:
         self.name = name
         self._sink = sink
         self._tail: collections.deque[str] = collections.deque(maxlen=TAIL_LINES)
-        self.process = start_apart(worker_command(name, app), subprocess.PIPE, environment)
+        self.process = start_apart(command, subprocess.PIPE, environment)
         self._reader = threading.Thread(target=self._read, args=(self.process.stdout,), daemon=True)
         self._reader.start()
 
@@ -86,16 +92,19 @@ class WorkerProcesses:
         environment: their environment variables. Each gets a GPU in turn, if there are any.
         sink: receives the lines they print.
         app: module of their Celery app.
+        options: further ones of the command `celery worker`.
     """
 
     def __init__(
-        self, names: Sequence[str], environment: Mapping[str, str], sink: Sink, app: str = "celery_app"
-    ) -> None:
+        self, names: Sequence[str], environment: Mapping[str, str], sink: Sink, app: str = "celery_app",
+        options: Sequence[str] = SILENT,
+    ) -> None:  # fmt: skip
         self._workers: list[Worker] = []
         self._reported: set[str] = set()
         try:
             for name, gpu in zip(names, own_gpus(len(names), environment), strict=True):
-                self._workers.append(Worker(name, {**environment, **gpu}, sink, app))
+                command = worker_command(name, app, options)
+                self._workers.append(Worker(name, {**environment, **gpu}, sink, command))
         except BaseException:
             self.stop()
             raise
