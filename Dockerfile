@@ -4,8 +4,9 @@ FROM python:3.11-slim
 ENV PYTHONUNBUFFERED=1 PYTHONDONTWRITEBYTECODE=1 PIP_NO_CACHE_DIR=1 HOME=/tmp
 
 WORKDIR /app
-COPY requirements.txt requirements.lock ./
-RUN pip install --disable-pip-version-check -r requirements.txt -c requirements.lock
+COPY requirements.txt requirements-demo.txt requirements.lock ./
+RUN pip install --disable-pip-version-check -r requirements.txt -r requirements-demo.txt \
+        -c requirements.lock
 
 COPY . .
 RUN useradd --uid 1000 --no-create-home trainer \

@@ -6,6 +6,7 @@ import logging
 import os
 import secrets
 import socket
+import sys
 import threading
 import time
 from collections.abc import Callable, Iterator, Sequence
@@ -169,3 +170,19 @@ def live_workers(client: redis.Redis, on_unreadable: Callable[[str, str], None] 
         if status and status["ready"]:
             workers[name] = status
     return workers
+
+
+def has_worker_here(client: redis.Redis) -> bool:
+    """Return whether a live worker of this machine, or of this container, takes tasks.
+
+    Raises:
+        redis.RedisError: Redis cannot be reached.
+    """
+    return any(status["host"] == socket.gethostname() for status in live_workers(client).values())
+
+
+if __name__ == "__main__":  # the health check of containers
+    from helpers.cluster.connection import connect
+    from helpers.global_config import Config
+
+    sys.exit(not has_worker_here(connect(Config.load().REDIS_URL.get_secret_value())))

@@ -24,7 +24,7 @@ TAIL_LINES = 15
 SILENT = ("--without-gossip", "--without-mingle", "--without-heartbeat")
 """Options of workers that exchange no messages of Celery's own."""
 WITH_EVENTS = (*SILENT[:2], "--events", "--heartbeat-interval=30")
-"""Options of workers that publish Celery's events. A monitor takes a worker for alive until twice the interval
+"""Options of workers that publish Celery's events. Monitors take a worker for alive for twice this time
 after its last event, and a solo worker sends none during a task."""
 
 Sink = Callable[[str, str], None]
