@@ -38,6 +38,7 @@ COMMANDS = {
     "predict": "predict images with a trained model; research only, no diagnosis",
     "export": "write a model as SavedModel or ONNX, checked against Keras",
     "runs": "list all runs, best first",
+    "show": "show one run: origin, images, settings, rounds, test",
     "compare": "compare runs: metrics in the terminal, curves in a page",
     "provision": "keys, certificates and Redis users for sites",
     "approve": "at a site: show what a run asks for, and approve it",
@@ -60,7 +61,7 @@ SUPPORTED = ((3, 11), (3, 12), (3, 13))
 REQUIREMENTS = {"demo": ("requirements.txt", "requirements-demo.txt"), "dev": ("requirements-dev.txt",)}
 """What .venv gets. Both sets suffice for every command but `test`, which needs dev."""
 LOCK = "requirements.lock"
-LIGHT = ("runs", "compare")
+LIGHT = ("runs", "show", "compare")
 """Commands that only read files: they need LIGHT_PACKAGES and never install anything."""
 LIGHT_PACKAGES = ("jinja2", "matplotlib", "numpy", "pandas", "pydantic-settings", "rich", "scikit-learn")
 
