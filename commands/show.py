@@ -12,7 +12,6 @@ from commands.runs import FOLDERS
 from helpers.federated.sites.site import described
 from helpers.global_config import Config
 from helpers.monitoring.result_tables import NOTHING
-from helpers.reporting.anonymous import write_anonymous
 from helpers.reporting.page import number
 from helpers.reporting.run_files import RunFiles, read_run
 from helpers.reporting.summaries import check_known
@@ -49,6 +48,8 @@ def main(arguments: Sequence[str]) -> int:
     config = config_from_arguments(Config, options)
     check_known(config.METRICS_DIR, [options.run])
     if options.anonymous:
+        from helpers.reporting.anonymous import write_anonymous  # needs OpenCV, the rest does not
+
         for file in write_anonymous(config.METRICS_DIR, config.MODELS_DIR, options.run, options.out):
             print(file)
     elif options.json:
