@@ -35,6 +35,7 @@ COMMANDS = {
     "up": "run Redis and workers in the foreground; Ctrl-C stops all",
     "prepare": "resize, check and split images",
     "train": "prepare, start what is missing, train, stop what was started",
+    "repeat": "train over seeds, folds or left-out sites: mean and interval",
     "predict": "predict images with a trained model; research only, no diagnosis",
     "export": "write a model as SavedModel or ONNX, checked against Keras",
     "runs": "list all runs, best first",
