@@ -49,7 +49,7 @@ examples:
 """
 INTERVAL = {
     "seeds": "patients of the test and seeds",
-    "folds": "folds, which differ in patients and training. It is somewhat narrow: they share training images",
+    "folds": "folds, which differ in patients and training. It is a bit narrow: they share training images",
 }
 
 
