@@ -36,6 +36,7 @@ COMMANDS = {
     "prepare": "resize, check and split images",
     "train": "prepare, start what is missing, train, stop what was started",
     "repeat": "train over seeds, folds or left-out sites: mean and interval",
+    "tune": "search for better settings, judged by validation over folds",
     "predict": "predict images with a trained model; research only, no diagnosis",
     "export": "write a model as SavedModel or ONNX, checked against Keras",
     "runs": "list all runs, best first",

@@ -92,6 +92,7 @@ def run_training(
     logs: Path | None = None,
     name: str = "worker",
     on_line: Callable[[str], None] | None = None,
+    watch: Callable[[], object] | None = None,
 ) -> int:
     """Run the training command with a cluster of this machine; return its exit status.
 
@@ -101,6 +102,7 @@ def run_training(
         logs: folder for the output of the workers that are started.
         name: these workers are called by it and a number.
         on_line: receives each line that the command prints, in place of the terminal.
+        watch: called several times a second; what it raises stops the training.
 
     Raises:
         ClusterError: Redis or the workers did not start, or all have ended.
@@ -109,7 +111,7 @@ def run_training(
     logs = logs or config.METRICS_DIR.parent / "logs" / request.run
     default = min(DEFAULT_WORKERS, config.cohort_size or DEFAULT_WORKERS)
     with local_cluster(config, num_workers, logs, default=default, name=name, say=on_line or _say) as cluster:
-        return cluster.run([SCRIPT, *request.arguments], on_line)
+        return cluster.run([SCRIPT, *request.arguments], on_line, watch)
 
 
 def _say(line: str) -> None:
