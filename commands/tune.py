@@ -6,6 +6,7 @@ import shlex
 import sys
 import time
 from collections.abc import Callable, Sequence
+from functools import partial
 from pathlib import Path
 
 import pandas as pd
@@ -82,7 +83,8 @@ def main(arguments: Sequence[str]) -> int:
     study = open_study(folders.metrics / "tune.journal", name, facts, rounds=config.EPOCHS, seed=seed)
     train = _training(options.workers, folders.metrics / "logs")
     images = [one.folder for one in folds]
-    tuning = Tuning(folders, images, searches, words, options.workers, config.EPOCHS, train)
+    say = partial(print, flush=True)
+    tuning = Tuning(folders, images, searches, words, options.workers, config.EPOCHS, train, say)
     try:
         tuning.run(study, options.trials)
     except TrainingStopped as stopped:

@@ -18,7 +18,8 @@ from helpers.federated.results import RoundResult, RunState
 
 logger = logging.getLogger(__name__)
 
-AVERAGED = "averaged"
+AVERAGED, PICTURES = "averaged", "pictures"
+"""The parts of a run that TensorBoard can show or hide, in addition to one for each client."""
 ROUND_TAGS = {  # columns of rounds.csv: tags; curves of the same tag share a diagram
     "train_loss": "loss/training",
     "val_loss": "loss/validation",
@@ -77,14 +78,15 @@ class TensorBoardObserver(Observer):
             self._write(f"client-{row['client']}", step, _scalars(row, CLIENT_TAGS))
 
     def show_images(self, name: str, images: Iterable[NDArray[np.generic]], step: int = 0) -> None:
-        """Write images, such as an augmented batch.
+        """Write images, such as an augmented batch, as one card below those of the scalars.
 
         Args:
-            name: the tag, such as `augmented/client-0`.
-            images: each uint8 0-255 or float 0-1, (H, W, 3) RGB or (H, W, 1) gray.
+            name: of the card.
+            images: each uint8 0-255 or float 0-1, (H, W, 3) RGB or (H, W, 1) gray, all of one size.
             step: the round.
         """
-        self._write(AVERAGED, step, [_image(f"{name}/{index}", image) for index, image in enumerate(images)])
+        if pictures := list(images):
+            self._write(PICTURES, step, [_images(f"views/{name}", pictures)])
 
     def _write(self, part: str, step: int, values: list[Any]) -> None:
         """Append values to the event file of a part; log a failure, as it must not end a training."""
@@ -133,12 +135,18 @@ def _text(tag: str, markdown: str) -> Any:
     return Summary.Value(tag=tag, tensor=tensor, metadata=create_summary_metadata("", ""))
 
 
-def _image(tag: str, image: NDArray[np.generic]) -> Any:
+def _images(tag: str, images: list[NDArray[np.generic]]) -> Any:
+    """Return several images of one size as one value, which TensorBoard shows as one card."""
     import cv2
     from tensorboard.compat.proto.summary_pb2 import Summary
+    from tensorboard.plugins.image.metadata import create_summary_metadata
+    from tensorboard.util.tensor_util import make_tensor_proto
 
-    pixels = image if image.dtype == np.uint8 else (np.clip(image, 0, 1) * 255).round().astype(np.uint8)
-    height, width, channels = pixels.shape
-    _, data = cv2.imencode(".png", np.ascontiguousarray(pixels[..., ::-1]))
-    png = Summary.Image(height=height, width=width, colorspace=channels, encoded_image_string=data.tobytes())
-    return Summary.Value(tag=tag, image=png)
+    height, width = images[0].shape[:2]
+    content = [str(width).encode(), str(height).encode()]
+    for image in images:
+        pixels = image if image.dtype == np.uint8 else (np.clip(image, 0, 1) * 255).round().astype(np.uint8)
+        _, data = cv2.imencode(".png", np.ascontiguousarray(pixels[..., ::-1]))
+        content.append(data.tobytes())
+    metadata = create_summary_metadata(display_name="", description="")
+    return Summary.Value(tag=tag, tensor=make_tensor_proto(np.array(content, object)), metadata=metadata)

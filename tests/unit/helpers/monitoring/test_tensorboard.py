@@ -11,6 +11,8 @@ from typing import Any
 import cv2
 import numpy as np
 from tensorboard.compat.proto.event_pb2 import Event, SessionLog
+from tensorboard.compat.proto.summary_pb2 import DATA_CLASS_BLOB_SEQUENCE, Summary
+from tensorboard.dataclass_compat import migrate_event
 
 from helpers.monitoring.tensorboard import TensorBoardObserver
 
@@ -46,6 +48,13 @@ def scalars(folder: Path, tag: str) -> list[tuple[int, float]]:
     ]  # fmt: skip
 
 
+def pictures(folder: Path) -> list[bytes]:
+    """Return width, height and PNGs of the card of augmented images."""
+    values = {value.tag: value for event in events(folder / "pictures") for value in event.summary.value}
+    assert values["views/augmented"].metadata.plugin_data.plugin_name == "images"
+    return list(values["views/augmented"].tensor.string_val)
+
+
 def test_scalars_per_round_and_client(tmp_path):
     train(tmp_path, 1, 0.6)
     assert scalars(tmp_path / "averaged", "validation/roc_auc") == [(1, 0.6), (2, 0.6), (3, 0.6)]
@@ -59,18 +68,33 @@ def test_settings_as_text_and_images_as_they_are(tmp_path):
     values = {value.tag: value for event in events(tmp_path / "averaged") for value in event.summary.value}
     assert b"| EPOCHS | 3 |" in values["settings"].tensor.string_val[0]
     assert values["settings"].metadata.plugin_data.plugin_name == "text"
-    png = np.frombuffer(values["augmented/1"].image.encoded_image_string, np.uint8)
-    shown = cv2.imdecode(png, cv2.IMREAD_COLOR)[..., ::-1]
+    width, height, *pngs = pictures(tmp_path)
+    assert (width, height, len(pngs)) == (b"5", b"4", 2)
+    shown = cv2.imdecode(np.frombuffer(pngs[1], np.uint8), cv2.IMREAD_COLOR)[..., ::-1]
     np.testing.assert_array_equal(shown, (IMAGES[1] * 255).round().astype(np.uint8))
+
+
+def test_all_pictures_are_one_card_after_the_scalars_in_a_part_of_their_own(tmp_path):
+    train(tmp_path, 1, 0.6)
+    of_scalars = {value.tag for event in events(tmp_path / "averaged") for value in event.summary.value}
+    of_pictures = {value.tag for event in events(tmp_path / "pictures") for value in event.summary.value}
+    assert of_pictures == {"views/augmented"}
+    assert max(tag for tag in of_scalars if "/" in tag) < "views/augmented"  # TensorBoard sorts by tag
+    (value,) = [value for event in events(tmp_path / "pictures") for value in event.summary.value]
+    (event,) = migrate_event(Event(step=1, summary=Summary(value=[value])), {})  # as TensorBoard reads it
+    assert event.summary.value[0].metadata.data_class == DATA_CLASS_BLOB_SEQUENCE
+
+
+def test_without_pictures_there_is_no_such_part(tmp_path):
+    TensorBoardObserver(tmp_path, {}, IMAGES[:0]).run_started("r", SimpleNamespace(round=0), 1)
+    assert not (tmp_path / "pictures").exists()
 
 
 def test_gray_images_are_shown_gray(tmp_path):
     gray = IMAGES[:1, ..., :1]
     TensorBoardObserver(tmp_path, {}, gray).run_started("r", SimpleNamespace(round=0), 1)
-    values = {value.tag: value for event in events(tmp_path / "averaged") for value in event.summary.value}
-    image = values["augmented/0"].image
-    assert image.colorspace == 1
-    shown = cv2.imdecode(np.frombuffer(image.encoded_image_string, np.uint8), cv2.IMREAD_UNCHANGED)
+    shown = cv2.imdecode(np.frombuffer(pictures(tmp_path)[2], np.uint8), cv2.IMREAD_UNCHANGED)
+    assert shown.ndim == 2
     np.testing.assert_array_equal(shown, (gray[0, ..., 0] * 255).round().astype(np.uint8))
 
 
