@@ -67,7 +67,11 @@ def test_a_run_leaves_the_promised_files(cluster: Cluster) -> None:
     shared = cluster.folder / "shared"
     write_anonymous(cluster.folder / "metrics", cluster.folder / "models", "files", shared)
     entries = json.loads(manifest)["files"]
-    private = ["@", *(entry["file"] for entry in entries), *(entry["sha256"] for entry in entries)]
+    private = [
+        *clients["worker"],
+        *(entry["file"] for entry in entries),
+        *(entry["sha256"] for entry in entries),
+    ]
     for file in shared.iterdir():
         text = file.read_text()
         assert [word for word in private if word in text] == [], file.name
