@@ -1,16 +1,13 @@
 """`run.py repeat`: the same training several times, and what its results are on average."""
 
 import argparse
-import shlex
 import sys
-import time
 from collections.abc import Callable, Sequence
 
 from rich.console import Console
 from rich.table import Table
 from rich.text import Text
 
-from commands.prepared_folder import prepared_folder
 from commands.repetitions import (
     Repetition,
     add_repetition_options,
@@ -18,19 +15,15 @@ from commands.repetitions import (
     repetitions_of,
 )
 from commands.run_request import RunRequest
-from commands.train import add_own_options, named_images, run_training
-from commands.training_options import add_options, parse
+from commands.several_trainings import SeveralTrainings
+from commands.train import add_own_options, run_training
 from helpers.global_config import Config
 from helpers.launcher.child_processes import unwind_when_terminated
 from helpers.monitoring.result_tables import NOTHING, shown
 from helpers.reporting.repeat_page import Repeated, write_repeat_page
 from helpers.reporting.run_files import read_run
-from helpers.run_records.files import RunFolders
-from helpers.run_records.resume import check_name
-from helpers.settings.command_line import ArgumentParser, config_from_arguments
-from helpers.settings.errors import UserError
+from helpers.settings.command_line import ArgumentParser
 from helpers.settings.outside_text import printable
-from preprocessing.feed.prepared_data import PreparedData
 
 COMMAND = "python run.py repeat"
 USAGE = f"{COMMAND} (--seeds 1..5 | --folds 5 | --fold-column NAME | --leave-out COLUMN) [option …]"
@@ -56,27 +49,16 @@ INTERVAL = {
 def main(arguments: Sequence[str]) -> int:
     """Run the command; return the exit status."""
     unwind_when_terminated()
-    parser = make_parser(arguments)
-    add_options(parser)
-    parser.parse_args(arguments)  # shows the help or refuses unknown options
-    options, rest = make_parser(arguments).parse_known_args(arguments)
-    training = parse(rest)
-    if training.resume or training.compare or training.overwrite:
-        raise UserError("repeat: takes no --resume, --compare or --overwrite; the same command continues it")
-    config = config_from_arguments(Config, training)
-    check_repetition_options(options, config)
-    name = training.run or time.strftime("%Y-%m-%d_%H-%M-%S")
-    check_free(RunFolders.of(config, name), name)
-    again = f"{COMMAND} {shlex.join(without_run(arguments))} --run {name}"
-    data = PreparedData.open(prepared_folder(config, named_images(options), again))
-    repetitions = repetitions_of(options, name, config, data)
-    words = [*without_run(rest), "--resume-with", "python run.py train"]
-    status = train_all(repetitions, words, options.workers)
+    command = SeveralTrainings.of(COMMAND, make_parser, arguments)
+    check_repetition_options(command.options, command.config)
+    repetitions = repetitions_of(command.options, command.name, command.config, command.prepare())
+    words = [*command.words, "--resume-with", "python run.py train"]
+    status = train_all(repetitions, words, command.options.workers)
     if status:
-        print(f"finished trainings are kept; to continue: {again}", file=sys.stderr)
+        print(f"finished trainings are kept; to continue: {command.again}", file=sys.stderr)
         return status
-    kind = "seeds" if options.seeds else "folds"
-    write_results(config, name, repetitions, f"The 95 % interval counts {INTERVAL[kind]}.")
+    kind = "seeds" if command.options.seeds else "folds"
+    write_results(command.config, command.name, repetitions, f"The 95 % interval counts {INTERVAL[kind]}.")
     return 0
 
 
@@ -89,28 +71,6 @@ def make_parser(arguments: Sequence[str]) -> ArgumentParser:
     add_repetition_options(parser)
     add_own_options(parser, arguments)
     return parser
-
-
-def check_free(folders: RunFolders, name: str) -> None:
-    """Check that the name is not that of a run.
-
-    Raises:
-        UserError: it is, or it is no name.
-    """
-    check_name(name, folders, overwrite=True)
-    if (folders.metrics / "run.json").exists() or folders.state.exists():
-        raise UserError(f"--run {name}: a run has this name; choose another one")
-
-
-def without_run(arguments: Sequence[str]) -> list[str]:
-    """Return the options without --run NAME."""
-    words, rest = iter(arguments), []
-    for word in words:
-        if word == "--run":
-            next(words, None)
-        elif not word.startswith("--run="):
-            rest.append(word)
-    return rest
 
 
 def train_all(

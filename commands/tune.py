@@ -4,7 +4,6 @@ import argparse
 import importlib.util
 import shlex
 import sys
-import time
 from collections.abc import Callable, Sequence
 from functools import partial
 from pathlib import Path
@@ -13,12 +12,11 @@ import pandas as pd
 from rich.console import Console
 from rich.table import Table
 
-from commands.prepared_folder import prepared_folder
-from commands.repeat import check_free, without_run
 from commands.run_request import RunRequest
 from commands.search_space import FORM, Search, options_of
-from commands.train import add_own_options, named_images, run_training
-from commands.training_options import add_options, parse
+from commands.several_trainings import SeveralTrainings, without_run
+from commands.train import add_own_options, run_training
+from commands.training_options import parse
 from helpers.global_config import Config
 from helpers.launcher.child_processes import unwind_when_terminated
 from helpers.launcher.local_cluster import log_files
@@ -52,47 +50,33 @@ SHOWN_TRIALS = 10
 def main(arguments: Sequence[str]) -> int:
     """Run the command; return the exit status."""
     unwind_when_terminated()
-    parser = make_parser(arguments)
-    add_options(parser)
-    parser.parse_args(arguments)  # shows the help or refuses unknown options
-    options, rest = make_parser(arguments).parse_known_args(arguments)
-    training = parse(rest)
-    config = config_from_arguments(Config, training)
-    name = training.run or time.strftime("%Y-%m-%d_%H-%M-%S")
-    searches = check(options, training, rest)
-    folders = RunFolders.of(config, name)
-    check_free(folders, name)
-    again = f"{COMMAND} {shlex.join(without_run(arguments))} --run {name}"
-    data = PreparedData.open(prepared_folder(config, named_images(options), again))
-    seed = config.SEED
-    folds = [
-        resplit(
-            data, members, config.PREPROCESSED_DIR / f"{data.digest[:8]}-tune-{k}-of-{options.folds}-{seed}"
-        )
-        for k, members in enumerate(without_test(data, options.folds, seed), 1)
-    ]
+    command = SeveralTrainings.of(COMMAND, make_parser, arguments)
+    options, config = command.options, command.config
+    searches = check(options, command.words)
+    data, folders = command.prepare(), RunFolders.of(config, command.name)
     places = ["--metrics-dir", str(folders.metrics), "--models-dir", str(folders.models)]
-    words = [*without_run(rest), *places, "--resume-with", COMMAND]
+    words = [*command.words, *places, "--resume-with", COMMAND]
 
     from commands.tuning import TrainingStopped, Tuning, open_study, table_of
 
     facts = {
-        "settings": RunRequest.of([*words, "--run", name], options.workers).config.for_run(),
+        "settings": RunRequest.of([*words, "--run", command.name], options.workers).config.for_run(),
         "images": data.digest, "folds": options.folds, "search": [repr(search) for search in searches],
     }  # fmt: skip
-    study = open_study(folders.metrics / "tune.journal", name, facts, rounds=config.EPOCHS, seed=seed)
-    train = _training(options.workers, folders.metrics / "logs")
-    images = [one.folder for one in folds]
-    say = partial(print, flush=True)
-    tuning = Tuning(folders, images, searches, words, options.workers, config.EPOCHS, train, say)
+    journal = folders.metrics / "tune.journal"
+    study = open_study(journal, command.name, facts, rounds=config.EPOCHS, seed=config.SEED)
+    tuning = Tuning(
+        folders, folds_of(data, options.folds, config), searches, words, options.workers, config.EPOCHS,
+        train=_training(options.workers, folders.metrics / "logs"), say=partial(print, flush=True),
+    )  # fmt: skip
     try:
         tuning.run(study, options.trials)
     except TrainingStopped as stopped:
-        print(f"{stopped}; finished trainings are kept; to continue: {again}", file=sys.stderr)
+        print(f"{stopped}; finished trainings are kept; to continue: {command.again}", file=sys.stderr)
         return stopped.status
     table = table_of(study, tuning.as_set)
     write_whole(folders.metrics / "tune.csv", to_csv(table))
-    print_trials(table, searches, words_of_train(arguments, options), folders.metrics / "tune.csv")
+    print_trials(table, searches, words_of_train(arguments), folders.metrics / "tune.csv")
     return 0
 
 
@@ -111,7 +95,21 @@ def make_parser(arguments: Sequence[str]) -> ArgumentParser:
     return parser
 
 
-def check(options: argparse.Namespace, training: argparse.Namespace, rest: Sequence[str]) -> list[Search]:
+def folds_of(data: PreparedData, number: int, config: Config) -> list[Path]:
+    """Return the folder of the images of each fold, in PREPROCESSED_DIR.
+
+    Raises:
+        UserError: the images cannot be divided so.
+    """
+    places = [
+        config.PREPROCESSED_DIR / f"{data.digest[:8]}-tune-{fold}-of-{number}-seed-{config.SEED}"
+        for fold in range(1, number + 1)
+    ]
+    divisions = without_test(data, number, config.SEED)
+    return [resplit(data, *each).folder for each in zip(divisions, places, strict=True)]
+
+
+def check(options: argparse.Namespace, words: Sequence[str]) -> list[Search]:
     """Return the settings to tune, after checking all options and the ends of all values.
 
     Raises:
@@ -127,11 +125,9 @@ def check(options: argparse.Namespace, training: argparse.Namespace, rest: Seque
         raise UserError(f"--trials: received {options.trials}; at least 1")
     if not 2 <= options.folds <= MOST_FOLDS:
         raise UserError(f"--folds: received {options.folds}; expected 2 to {MOST_FOLDS}")
-    if training.resume or training.compare or training.overwrite:
-        raise UserError("tune: takes no --resume, --compare or --overwrite; the same command continues it")
     for search in searches:
         for value in search.ends():
-            config_from_arguments(Config, parse([*rest, *options_of({search.name: value})]))
+            config_from_arguments(Config, parse([*words, *options_of({search.name: value})]))
     if importlib.util.find_spec("optuna") is None:
         raise UserError(
             "tune: needs Optuna: python -m pip install -r requirements-tune.txt -c requirements.lock"
@@ -152,7 +148,7 @@ def _training(num_workers: int | None, logs: Path) -> Callable[[RunRequest, Call
     return train
 
 
-def words_of_train(arguments: Sequence[str], options: argparse.Namespace) -> list[str]:
+def words_of_train(arguments: Sequence[str]) -> list[str]:
     """Return the options of the command line that `run.py train` takes."""
     words, rest = iter(without_run(arguments)), []
     for word in words:

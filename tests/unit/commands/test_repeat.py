@@ -4,14 +4,11 @@ from io import StringIO
 from pathlib import Path
 from types import SimpleNamespace
 
-import pytest
 from rich.console import Console
 
-from commands.repeat import check_free, main, train_all, without_run, write_results
+from commands.repeat import train_all, write_results
 from commands.repetitions import Repetition
 from helpers.global_config import Config
-from helpers.run_records.files import RunFolders
-from helpers.settings.errors import UserError
 from tests.unit.helpers.reporting.test_report import write_run
 
 
@@ -51,28 +48,3 @@ def test_the_results_are_printed_and_written(tmp_path):
     assert "sensitivity (recall) 0.800 0.000 – 0.800 0.800" in " ".join(text.split())
     assert "It counts folds." in text
     assert (tmp_path / "metrics/mine/repeat.html").exists()
-
-
-def test_the_name_of_a_run_is_not_taken(tmp_path):
-    config = Config.load(METRICS_DIR=tmp_path / "metrics", MODELS_DIR=tmp_path / "models")
-    check_free(RunFolders.of(config, "mine"), "mine")
-    (tmp_path / "metrics/mine").mkdir(parents=True)
-    (tmp_path / "metrics/mine/repeat.csv").touch()
-    check_free(RunFolders.of(config, "mine"), "mine")
-    (tmp_path / "metrics/mine/run.json").touch()
-    with pytest.raises(UserError, match="--run mine: a run has this name"):
-        check_free(RunFolders.of(config, "mine"), "mine")
-    with pytest.raises(UserError, match="use letters"):
-        check_free(RunFolders.of(config, "a/b"), "a/b")
-
-
-def test_options_without_the_name():
-    words = ["--run", "a", "--epochs", "2", "--run=b", "--folds", "3"]
-    assert without_run(words) == ["--epochs", "2", "--folds", "3"]
-
-
-@pytest.mark.parametrize("option", [["--resume", "x"], ["--compare"], ["--overwrite"]])
-def test_options_that_do_not_fit_are_refused(tmp_path, monkeypatch, option):
-    monkeypatch.chdir(tmp_path)
-    with pytest.raises(UserError, match="repeat: takes no"):
-        main(["--folds", "2", *option])

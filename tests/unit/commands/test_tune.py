@@ -9,7 +9,7 @@ import pytest
 from rich.console import Console
 
 from commands.search_space import Search
-from commands.tune import main, make_parser, print_trials, words_of_train
+from commands.tune import main, print_trials, words_of_train
 from helpers.settings.errors import UserError
 
 SEARCHES = [Search.of("base_lr=1e-5..1e-2:log")]
@@ -28,7 +28,7 @@ def folder(tmp_path, monkeypatch):
         (["--search", "base_lr=1..2", "--search", "BASE_LR=1..3"], "a setting is named twice"),
         (["--search", "base_lr=1..2", "--trials", "0"], "--trials: received 0"),
         (["--search", "base_lr=1..2", "--folds", "1"], "--folds: received 1"),
-        (["--search", "base_lr=1..2", "--compare"], "tune: takes no"),
+        (["--search", "base_lr=1..2", "--compare"], "are for one training"),
         (["--search", "base_lr=-1..2"], "BASE_LR: received"),
         (["--search", "optimizer=adam,adamw"], "OPTIMIZER: received"),
     ],
@@ -89,5 +89,4 @@ def test_options_of_the_search_are_no_options_of_a_training():
         "--trials",
         "9",
     ]
-    options = make_parser(words).parse_known_args(words)[0]
-    assert words_of_train(words, options) == ["--epochs", "3", "--workers", "2"]
+    assert words_of_train(words) == ["--epochs", "3", "--workers", "2"]
