@@ -4,6 +4,7 @@
 a tracking server may be read by others.
 """
 
+import hashlib
 import logging
 import os
 import tempfile
@@ -20,8 +21,8 @@ from helpers.run_records.files import RunFolders
 from helpers.settings.errors import ConfigError
 
 EXPERIMENT = "breast-training"
-TAG = "breast_training.run"
-"""Names the folder of a run, so that a resumed run goes on in MLflow."""
+TAG = "breast_training.folder"
+"""Has a digest of the folder of a run, so that a resumed run goes on in MLflow."""
 MODEL_CODE = Path(__file__).with_name("mlflow_model.py")
 PACKAGES = ("keras", "numpy", "tensorflow")
 """The packages that the model needs, as `versions` in run.json names them."""
@@ -39,6 +40,7 @@ class MLflowObserver(Observer):
     """
 
     def __init__(self, config: Config, folders: RunFolders) -> None:
+        os.environ.setdefault("MLFLOW_DISABLE_TELEMETRY", "true")  # it would report its use to its makers
         try:
             import mlflow
         except ImportError:
@@ -54,7 +56,7 @@ class MLflowObserver(Observer):
 
     def run_started(self, run: str, state: RunState, rounds: int) -> None:
         self._open_store()
-        place = str(self._folders.metrics.absolute())
+        place = hashlib.sha256(str(self._folders.metrics.absolute()).encode()).hexdigest()[:16]
         earlier = self._mlflow.search_runs(
             experiment_names=[EXPERIMENT], filter_string=f"tags.`{TAG}` = '{place}'", output_format="list"
         )
