@@ -127,9 +127,9 @@ def _python(files: RunFiles) -> dict[str, Any]:
     return {"python": environment["python"]} if "python" in environment else {}
 
 
-def _audit(data: dict[str, Any]) -> list[tuple[str, int]] | None:
+def _audit(data: dict[str, Any]) -> list[tuple[str, Any]] | None:
     """Return the counts of the audit with their descriptions; None if there was no audit."""
-    counts = data.get("audit")
+    counts = tables.audit_counts(data)
     return [(words, counts[name]) for name, words in AUDITED.items() if name in counts] if counts else None
 
 

@@ -72,6 +72,8 @@ OUTSIDE = (
     "model",
     "picture",
     "decision",
+    "column",
+    "value",
 )
 """Columns with text that comes from outside: a spreadsheet could execute it."""
 TEST_COLUMNS = [
@@ -84,6 +86,16 @@ TEST_COLUMNS = [
     *WITH_INTERVALS,
     *(f"{name}_{end}" for name in WITH_INTERVALS for end in ("low", "high")),
     "roc_auc_over",
+]
+GROUP_COLUMNS = [
+    "split",
+    "column",
+    "value",
+    "num_examples",
+    "num_patients",
+    "num_of_rarest",
+    "note",
+    *(name for name in TEST_COLUMNS[TEST_COLUMNS.index("test_loss") :] if name != "roc_auc_over"),
 ]
 SITE_MODELS = ("global", "fine-tuned", "local")
 """Values of `model` in sites.csv: that of the run, the same trained further at the site, trained alone."""

@@ -75,7 +75,7 @@ def test_contains_the_facts_of_the_records(root):
         "1 unreadable image left out.",
         "| split | images | benign | malignant | patients |",
         "| training | 60 | 40 | 20 | unknown | | validation | 40 | 20 | 20 | unknown |",
-        "exact copies 0, near copies 1, images in two classes 0, patients in more than one split 0.",
+        "exact copies 0, near copies 1, images in two classes 0, patients in more than one split unknown.",
         "| ROC-AUC | 0.900 | 0.800 to 0.950 |",
         "and 0.500 of them are malignant",
         "- Patients are unknown",
