@@ -84,7 +84,7 @@ def predict(model_file: Path, paths: Sequence[Path], out: Path, *, crop: bool = 
 
 
 def tabulate(
-    files: Sequence[Path], scores: NDArray[np.float32], threshold: float, labels: Sequence[str]
+    files: Sequence[Path], scores: NDArray[np.floating], threshold: float, labels: Sequence[str]
 ) -> pd.DataFrame:
     """Return the decision on every image.
 

@@ -1,6 +1,6 @@
 """Sections of a run's report: the values of each, or a sentence on why it is empty."""
 
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from typing import Any
 
 from helpers.evaluation.operating_points import chosen_thresholds, operating_points
@@ -34,7 +34,12 @@ class NothingToShow(Exception):
 
 def all_sections(files: RunFiles) -> dict[str, Section]:
     """Return every section by name. One without usable files has only the sentence `missing`."""
-    return {name: _built(build, files) for name, build in BUILDERS.items()}
+    return some_sections(files, tuple(BUILDERS))
+
+
+def some_sections(files: RunFiles, names: Sequence[str]) -> dict[str, Section]:
+    """Return the sections of these names; see `all_sections`."""
+    return {name: _built(BUILDERS[name], files) for name in names}
 
 
 def _built(build: Callable[[RunFiles], Section], files: RunFiles) -> Section:
