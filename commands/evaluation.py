@@ -27,7 +27,7 @@ from helpers.reporting.evaluation_page import EVALUATIONS, write_evaluation_page
 from helpers.reporting.model_card import write_model_card
 from helpers.reporting.page import number
 from helpers.reporting.run_files import SplitScores
-from helpers.reporting.tables import test_metrics
+from helpers.reporting.tables import Metric, test_metrics
 from helpers.run_records.files import remove, write_whole
 from helpers.run_records.tables import EVALUATION_COLUMNS, GROUP_COLUMNS, to_csv, write_table
 from helpers.settings.errors import UserError
@@ -71,9 +71,10 @@ def evaluate_model(options: argparse.Namespace, config: Config) -> Path:
     write_whole(folder / "predictions.csv", to_csv(_predictions(scorer, images, scores, seen)))
     write_table(folder / "groups.csv", GROUP_COLUMNS, groups)
     split = SplitScores(images.labels, scores, images.patients)
-    write_evaluation_page(folder, name, scorer.class_names, rows, split, notes, _facts(scorer, options.data))
+    facts = _facts(scorer, options.data)
+    worst = write_evaluation_page(folder, name, scorer.class_names, rows, split, notes, facts)
     write_table(folder / "evaluation.csv", EVALUATION_COLUMNS, rows)
-    _print(console, rows, notes)
+    _print(console, rows, [*notes, *([worst] if worst else [])])
     console.print(shown(f"  {folder}\n  {folder / 'report.html'}"))
     if scorer.run and scorer.file == config.MODELS_DIR / scorer.run / "best.keras":
         console.print(shown(f"  {write_model_card(config.METRICS_DIR, config.MODELS_DIR, scorer.run)}"))
@@ -199,12 +200,13 @@ def _print(console: Console, rows: list[dict[str, Any]], notes: list[str]) -> No
         head = row["threshold_is"] if row["threshold"] is None else f"threshold {row['threshold']:.3f}"
         table.add_column(shown(head if row is first else f"{head}, chosen here"), justify="right")
     for metrics in zip(*(test_metrics(row) for row in rows), strict=True):
-        cells = [
-            number(metric.value) + (f" [{number(metric.low)}, {number(metric.high)}]" if metric.low else "")
-            for metric in metrics
-        ]
+        cells = [number(metric.value) + _interval(metric) for metric in metrics]
         table.add_row(metrics[0].name, *cells)
     console.print(table)
     if len(rows) > 1:
         console.print("The threshold chosen here fits these images: its column is optimistic.")
     console.print(CAUTION)
+
+
+def _interval(metric: Metric) -> str:
+    return "" if metric.low is None else f" [{number(metric.low)}, {number(metric.high)}]"

@@ -27,8 +27,8 @@ def write_evaluation_page(
     split: SplitScores,
     notes: Sequence[str],
     facts: Sequence[tuple[str, str]],
-) -> None:
-    """Write report.html of an evaluation.
+) -> str:
+    """Write report.html of an evaluation; return the sentence on the worst group, if there are groups.
 
     Args:
         folder: of the evaluation, with groups.csv.
@@ -61,6 +61,7 @@ def write_evaluation_page(
         metrics=metrics, notes=[*notes, *unreadable], facts=facts, **built,
     )  # fmt: skip
     write_whole(folder / "report.html", page)
+    return next((part["worst"] for part in built["groups"].get("parts", ())), "")
 
 
 def evaluations_of(metrics_dir: Path, run: str, model: Path) -> list[dict[Any, Any]]:
