@@ -16,7 +16,7 @@ from commands.image_files import is_readable_dicom
 from helpers.global_config import Config
 from helpers.settings.errors import UserError
 from preprocessing.errors import PreprocessingError, counted, name_some
-from preprocessing.feed.prepared_data import MANIFEST, SPLITS, PreparedData
+from preprocessing.feed.prepared_data import LABEL, MANIFEST, SPLITS, PreparedData
 from preprocessing.prepare.image_reader import read_images
 from preprocessing.prepare.sources import list_images
 from preprocessing.prepare.sources.image_folder import is_picture
@@ -100,7 +100,7 @@ def _prepared(
         data.has_patients,
         {
             column: [cell for name in splits for cell in data.column(name, column)]
-            for column in data.column_names
+            for column in data.group_columns
         },
         [digest for name in splits for digest in data.digests(name)],
         str(data.manifest.get("source")),
@@ -135,7 +135,7 @@ def _read(
     records, digests = [records[row] for row in kept], [readings[row].sha256 for row in kept]
     pixels = np.load(target, mmap_mode="r")
     has_patients = all(record.patient is not None for record in records)
-    columns = sorted({name for record in records for name in record.columns})
+    columns = sorted({name for record in records for name in record.columns} - {LABEL})
     notes = [*images.metadata.get("notes", ()), *_class_note(images.classes, class_names, folder)]
     notes += [f"Left out, unreadable: {name_some(bad)}"] if bad else []
     return LabeledImages(

@@ -116,12 +116,12 @@ def groups_of_splits(
     Where images stay at the sites, so do their columns.
     """
     data = context.own_data
-    if data is None or context.config.DATA_AT == "sites" or not data.column_names:
+    if data is None or context.config.DATA_AT == "sites" or not data.group_columns:
         return []
     all_labels = [int(entry["label"]) for entry in data.manifest["files"]]
     everywhere = {
         name: [entry.get("columns", {}).get(name, "") for entry in data.manifest["files"]]
-        for name in data.column_names
+        for name in data.group_columns
     }
     skipped = skipped_columns(everywhere, all_labels)
     rows: list[dict[str, Any]] = [{"column": name, "note": reason} for name, reason in skipped.items()]

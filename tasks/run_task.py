@@ -143,7 +143,7 @@ def write_results(
     """Write the models, best.json, scores.npz, cases.npz, the tables of the test and, from these,
     model_card.md.
 
-    Earlier scores and cases are deleted if there are no new ones.
+    Earlier scores, cases and groups are deleted if there are no new ones.
     """
     config, folders, order = context.config, context.folders, context.order
     last = saved_weights(context, state, state.weights_file)
@@ -161,6 +161,8 @@ def write_results(
             remove(folders.metrics / name)
     if groups := groups_of_splits(context, arrays, test.row["threshold"]):
         write_table(folders.metrics / "groups.csv", GROUP_COLUMNS, groups)
+    else:
+        remove(folders.metrics / "groups.csv")
     write_table(folders.metrics / "test.csv", TEST_COLUMNS, [test.row])
     if test.classes:
         write_table(folders.metrics / "test_classes.csv", TEST_CLASS_COLUMNS, test.classes)

@@ -74,8 +74,9 @@ def _draw_panel(axes: "Axes", metric: str, lines: Lines) -> None:
             continue
         color = MUTED if row["note"] else SERIES[0] if row["column"] else INK
         low, high = row[f"{metric}_low"], row[f"{metric}_high"]
-        axes.plot([low, high], [y, y], color=color, linewidth=1.2)
-        axes.plot([row[metric]], [y], "o", color=color, markerfacecolor="none" if row["note"] else color)
+        fill = "none" if row["note"] else color
+        axes.plot([low, high], [y, y], color=color, linewidth=1.2, clip_on=False)
+        axes.plot([row[metric]], [y], "o", color=color, markerfacecolor=fill, clip_on=False)
         if y == 0:
             axes.axvline(row[metric], linestyle=":", color=MUTED, linewidth=1)
     axes.set(xlim=(0, 1), ylim=(len(lines) - 0.4, -0.6), xlabel=NAMES[metric])

@@ -18,6 +18,7 @@ from preprocessing.errors import COMMAND, PreprocessingError
 
 FORMAT_VERSION = 1
 MANIFEST = "manifest.json"
+LABEL = "label"
 SPLITS = ("train", "val", "test")
 RGB = 3
 
@@ -149,8 +150,13 @@ class PreparedData:
 
     @cached_property
     def column_names(self) -> list[str]:
-        """Names of the further columns of manifest.csv, sorted."""
+        """Names of the columns of manifest.csv but file, patient and split, sorted."""
         return sorted({column for entry in self.manifest["files"] for column in entry.get("columns", ())})
+
+    @property
+    def group_columns(self) -> list[str]:
+        """Names of the columns that may make groups: `column_names` but `label`, which is the class."""
+        return [name for name in self.column_names if name != LABEL]
 
     def column(self, split: str, name: str) -> list[str]:
         """Return a further column of manifest.csv for each image of a split, in row order.
