@@ -13,6 +13,7 @@ from rich.console import Console
 from rich.table import Table
 
 from commands.labeled_images import LabeledImages, labeled_images
+from commands.predictions import CAUTION as NOTE
 from commands.predictions import tabulate
 from commands.scorers import Scorer, open_scorer
 from commands.seen_images import differences, seen_in, training_manifest, warnings_of
@@ -22,6 +23,7 @@ from helpers.evaluation.intervals import FEW_TEST_PATIENTS
 from helpers.evaluation.tested import values_of_test
 from helpers.evaluation.threshold_rule import parse_rule
 from helpers.evaluation.thresholds import choose_threshold
+from helpers.federated.messages import RUN_NAME
 from helpers.global_config import Config
 from helpers.reporting.evaluation_page import EVALUATIONS, write_evaluation_page
 from helpers.reporting.model_card import write_model_card
@@ -34,7 +36,6 @@ from helpers.settings.errors import UserError
 from helpers.settings.outside_text import shown
 from preprocessing.terminal_output import progress_bar
 
-NAME = re.compile(r"[A-Za-z0-9._-]{1,100}")
 OWN, CHOSEN_HERE = "stored", "chosen on these images: optimistic"
 CAUTION = "For research only, no diagnosis."
 
@@ -48,7 +49,7 @@ def evaluate_model(options: argparse.Namespace, config: Config) -> Path:
     console = Console(highlight=False, soft_wrap=True)
     scorer = open_scorer(options.model, config, options.pixels, options.threshold)
     name = options.name or _default_name(scorer, options.data)
-    if not NAME.fullmatch(name):
+    if not RUN_NAME.fullmatch(name):
         raise UserError(f"--name {name!r}: use letters, digits, `.`, `_`, `-`, at most 100")
     training = training_manifest(scorer, config)
     with (
@@ -63,20 +64,21 @@ def evaluate_model(options: argparse.Namespace, config: Config) -> Path:
         *differences(images, training, scorer),
         *_doubts(images, scorer),
     ]
-    rows = _rows(scorer, options.data, images, scores, seen)
-    groups = _groups(options, scorer, images, scores)
     folder = config.METRICS_DIR / EVALUATIONS / name
-    # evaluation.csv is the sign of a whole evaluation: it goes first and comes last.
-    remove(folder / "evaluation.csv")
-    write_whole(folder / "predictions.csv", to_csv(_predictions(scorer, images, scores, seen)))
-    write_table(folder / "groups.csv", GROUP_COLUMNS, groups)
-    split = SplitScores(images.labels, scores, images.patients)
-    facts = _facts(scorer, options.data)
-    worst = write_evaluation_page(folder, name, scorer.class_names, rows, split, notes, facts)
-    write_table(folder / "evaluation.csv", EVALUATION_COLUMNS, rows)
+    with console.status("computing metrics and their intervals"):
+        rows = _rows(scorer, options.data, images, scores, seen)
+        groups = _groups(options, scorer, images, scores)
+        # evaluation.csv is the sign of a whole evaluation: it goes first and comes last.
+        remove(folder / "evaluation.csv")
+        write_whole(folder / "predictions.csv", to_csv(_predictions(scorer, images, scores, seen)))
+        write_table(folder / "groups.csv", GROUP_COLUMNS, groups)
+        split = SplitScores(images.labels, scores, images.patients)
+        facts = _facts(scorer, options.data)
+        worst = write_evaluation_page(folder, name, scorer.class_names, rows, split, notes, facts)
+        write_table(folder / "evaluation.csv", EVALUATION_COLUMNS, rows)
     _print(console, rows, [*notes, *([worst] if worst else [])])
     console.print(shown(f"  {folder}\n  {folder / 'report.html'}"))
-    if scorer.run and scorer.file == config.MODELS_DIR / scorer.run / "best.keras":
+    if scorer.run and scorer.file.resolve() == (config.MODELS_DIR / scorer.run / "best.keras").resolve():
         console.print(shown(f"  {write_model_card(config.METRICS_DIR, config.MODELS_DIR, scorer.run)}"))
     return folder
 
@@ -154,6 +156,8 @@ def _predictions(
         true=[labels[label] for label in images.labels],
         patient=images.patients if images.has_patients else "",
         seen_in=seen,
+        threshold=scorer.threshold if scores.ndim == 1 else None,
+        note=NOTE,
         **{f"probability_{name}": values for name, values in by_class.items()},
     )
 
