@@ -201,7 +201,7 @@ def _print(console: Console, rows: list[dict[str, Any]], notes: list[str]) -> No
     table = Table(box=None, pad_edge=False)
     table.add_column("metric, 95 % interval")
     for row in rows:
-        head = row["threshold_is"] if row["threshold"] is None else f"threshold {row['threshold']:.3f}"
+        head = "value" if row["threshold"] is None else f"threshold {row['threshold']:.3f}"
         table.add_column(shown(head if row is first else f"{head}, chosen here"), justify="right")
     for metrics in zip(*(test_metrics(row) for row in rows), strict=True):
         cells = [number(metric.value) + _interval(metric) for metric in metrics]
