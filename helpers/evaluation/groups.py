@@ -12,6 +12,7 @@ from helpers.evaluation.metrics import Labels, Scores, num_classes_of
 from helpers.evaluation.tested import values_of_test
 
 MOST_VALUES = 20
+DIVISIONS = ("fold", "split")
 FEW = 10
 """With fewer patients of a class, or images if patients are unknown, a group is too small to say anything."""
 TOO_SMALL = "too small to say"
@@ -32,10 +33,12 @@ def skipped_columns(columns: Columns, labels: Sequence[int]) -> dict[str, str]:
         columns: of all images.
         labels: the class of each image.
     """
-    return {name: reason for name, values in columns.items() if (reason := _reason(values, labels))}
+    return {name: reason for name, values in columns.items() if (reason := _reason(name, values, labels))}
 
 
-def _reason(values: Sequence[str], labels: Sequence[int]) -> str:
+def _reason(name: str, values: Sequence[str], labels: Sequence[int]) -> str:
+    if name.casefold() in DIVISIONS:
+        return "skipped: a division of the images for training and test"
     counts = Counter(value for value in values if value)
     if not 2 <= len(counts) <= MOST_VALUES:
         many = f"{len(counts):,} values" if len(counts) != 1 else "1 value"

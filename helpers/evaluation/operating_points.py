@@ -72,9 +72,11 @@ def operating_points(
 
 
 def chosen_thresholds(labels: Labels, scores: Scores) -> list[tuple[float, str]]:
-    """Return 0.5 and the threshold that each of RULES chooses on these images, from low to high."""
-    chosen = [(choose_threshold(labels, scores, rule), rule) for rule in RULES]
-    return sorted([(WITHOUT_CHOICE, "fixed"), *chosen])
+    """Return 0.5 and the thresholds that RULES choose on these images, from low to high, with their rules."""
+    rules = {WITHOUT_CHOICE: ["fixed"]}
+    for rule in RULES:
+        rules.setdefault(choose_threshold(labels, scores, rule), []).append(rule)
+    return [(threshold, ", ".join(rules[threshold])) for threshold in sorted(rules)]
 
 
 def net_benefit(labels: Labels, scores: Scores, thresholds: Values) -> Values:

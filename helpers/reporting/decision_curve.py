@@ -3,7 +3,7 @@
 import numpy as np
 
 from helpers.evaluation.operating_points import benefit_of_all, net_benefit
-from helpers.reporting.pictures import MUTED, SERIES, Picture, new_axes, to_picture
+from helpers.reporting.pictures import MUTED, SERIES, Picture, new_figure, to_picture
 from helpers.reporting.run_files import SplitScores
 
 THRESHOLDS = np.linspace(0.01, 0.99, 99)
@@ -11,7 +11,9 @@ THRESHOLDS = np.linspace(0.01, 0.99, 99)
 
 def draw_decision_curve(split: SplitScores, name: str, positive: str) -> Picture:
     """Draw net benefit by threshold for the model, for every image as class 1, and for none."""
-    figure, axes = new_axes("threshold (probability at which one would act)", "net benefit per image")
+    figure = new_figure(left=0.75)
+    axes = figure.add_subplot()
+    axes.set(xlabel="threshold (probability at which one would act)", ylabel="net benefit per image")
     model = net_benefit(split.labels, split.scores, THRESHOLDS)
     every = benefit_of_all(split.labels, THRESHOLDS)
     share = float(split.labels.mean())

@@ -30,6 +30,10 @@ def test_which_columns_make_groups(values, reason):
     assert bool(skipped) == bool(reason)
 
 
+def test_a_division_of_the_images_makes_no_groups():
+    assert list(skipped_columns({"Fold": ["1", "2", "2", "1"] * 10}, LABELS)) == ["Fold"]
+
+
 def test_rare_values_are_merged_and_unknown_ones_are_not():
     values = ["GE"] * 5 + ["Philips"] * 2 + ["Toshiba"] + [""]
     assert merge_rare(values, 3) == ["GE"] * 5 + [MERGED] * 3 + [""]

@@ -4,7 +4,6 @@ import numpy as np
 import pytest
 
 from helpers.evaluation.operating_points import (
-    RULES,
     benefit_of_all,
     chosen_thresholds,
     net_benefit,
@@ -31,9 +30,11 @@ def test_a_rate_without_images_is_not_defined():
 
 def test_thresholds_are_chosen_by_each_rule_and_sorted():
     chosen = chosen_thresholds(LABELS, SCORES)
-    assert {rule for _, rule in chosen} == {*RULES, "fixed"}
-    assert [threshold for threshold, _ in chosen] == sorted(threshold for threshold, _ in chosen)
-    assert {rule: threshold for threshold, rule in chosen}["sensitivity>=0.90"] == 0.4
+    assert chosen == [
+        (0.4, "sensitivity>=0.95, sensitivity>=0.90, youden"),
+        (0.5, "fixed"),
+        (0.9, "specificity>=0.90, specificity>=0.95"),
+    ]
 
 
 def test_net_benefit_by_hand():
