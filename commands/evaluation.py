@@ -104,8 +104,8 @@ def _rows(
     }
     thresholds: list[tuple[str, float | None]] = [(OWN, None)]
     if len(scorer.class_names) == 2:
-        rule = str(scorer.facts.get("threshold_rule") or "")
-        rule = rule if rule and parse_rule(rule).kind != "fixed" else "youden"
+        rule = scorer.facts.get("threshold_rule", "youden")
+        rule = "youden" if parse_rule(rule).kind == "fixed" else rule
         chosen = choose_threshold(images.labels, scores, rule)
         thresholds = [(OWN, scorer.threshold), (f"{CHOSEN_HERE} ({rule})", chosen)]
     return [

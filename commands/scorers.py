@@ -6,13 +6,14 @@ from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from functools import cached_property
 from pathlib import Path
-from typing import Any
+from typing import Any, NamedTuple
 
 import numpy as np
 from numpy.typing import NDArray
 
 from commands.trained_model import first_line, open_keras, stored_class_names, stored_facts, stored_threshold
-from helpers.evaluation.threshold_rule import WITHOUT_CHOICE
+from helpers.evaluation.threshold_rule import WITHOUT_CHOICE, is_rule
+from helpers.federated.messages import RUN_NAME
 from helpers.global_config import Config
 from helpers.settings.errors import UserError
 from helpers.settings.types import USUAL_CLASS_NAMES
@@ -105,34 +106,54 @@ def open_scorer(name: str, config: Config, pixels: str | None, threshold: float 
         UserError: the model cannot be used, or its pixels are not described.
     """
     file = _find(name, config)
-    is_onnx = file.suffix == ".onnx"
-    facts = {} if is_onnx else stored_facts(file)
-    if is_onnx:
-        score, shape, num_outputs, facts = _open_onnx(file, config)
-    else:
-        score, shape, num_outputs = _open_keras(file, config)
-    num_classes = max(2, num_outputs)
-    if is_onnx and facts.get("threshold") is not None:
-        stored, origin = float(facts["threshold"]), f"of the metadata of {file.name}"
-    elif is_onnx:
-        stored, origin = WITHOUT_CHOICE, f"the default: {file.name} has none in its metadata"
-    else:
-        stored, origin = stored_threshold(file)
+    opened = _open_onnx(file, config) if file.suffix == ".onnx" else _open_keras(file, config)
+    facts, num_classes = _usable(opened.facts), max(2, opened.num_outputs)
+    stored, origin = _threshold(file, facts)
     if threshold is not None:
         if not origin.startswith("the default"):
             raise UserError(f"--threshold: {file} has one, {stored:g}; leave the option out")
         stored, origin = threshold, "of --threshold"
     return Scorer(
         file,
-        str(facts.get("run") or ""),
-        shape,
+        facts.get("run", ""),
+        opened.shape,
         _class_names(file, facts, config, num_classes),
         stored,
         origin,
         _pixels(file, facts, pixels),
         facts,
-        score,
+        opened.score,
     )
+
+
+class _Opened(NamedTuple):
+    """A model file: how it scores, the shape of its images, its outputs, and what it says of its training."""
+
+    score: Score
+    shape: ImageShape
+    num_outputs: int
+    facts: dict[str, Any]
+
+
+def _usable(facts: dict[str, Any]) -> dict[str, Any]:
+    """Return the facts about a training that have the form they should; a file may say anything."""
+    checks = {
+        "run": lambda value: isinstance(value, str) and RUN_NAME.fullmatch(value),
+        "classes": lambda value: isinstance(value, list) and all(isinstance(name, str) for name in value),
+        "threshold": lambda value: isinstance(value, int | float) and 0 <= value <= 1,
+        "threshold_rule": lambda value: isinstance(value, str) and is_rule(value),
+        "data_digest": lambda value: isinstance(value, str),
+    }
+    return {name: facts[name] for name, fits in checks.items() if name in facts and fits(facts[name])}
+
+
+def _threshold(file: Path, facts: dict[str, Any]) -> tuple[float, str]:
+    """Return the stored threshold, else 0.5, and where it comes from."""
+    if file.suffix != ".onnx":
+        return stored_threshold(file)
+    if "threshold" in facts:
+        return float(facts["threshold"]), f"of the metadata of {file}"
+    return WITHOUT_CHOICE, f"the default: {file} has none in its metadata"
 
 
 def _find(name: str, config: Config) -> Path:
@@ -165,9 +186,8 @@ def _pixels(file: Path, facts: dict[str, Any], pixels: str | None) -> str:
 
 
 def _class_names(file: Path, facts: dict[str, Any], config: Config, num_classes: int) -> tuple[str, ...]:
-    names = facts.get("classes")
-    if isinstance(names, list) and len(names) == num_classes:
-        return tuple(map(str, names))
+    if len(names := facts.get("classes", ())) == num_classes:
+        return tuple(names)
     if given := config.CLASS_NAMES:
         if len(given) != num_classes:
             raise UserError(f"--class-names: received {len(given)}, {file} has {num_classes} classes")
@@ -186,45 +206,46 @@ def _size(file: Path, height: Any, width: Any, channels: Any, config: Config) ->
     return (*config.INPUT_SHAPE, channels)
 
 
-def _open_keras(file: Path, config: Config) -> tuple[Score, ImageShape, int]:
+def _open_keras(file: Path, config: Config) -> _Opened:
     model = open_keras(file)
     inputs, outputs = model.input_shape, model.output_shape
-    if not isinstance(inputs, tuple) or len(inputs) != 4 or len(outputs) != 2 or outputs[1] is None:
+    fits = isinstance(inputs, tuple) and len(inputs) == 4 and isinstance(outputs, tuple) and len(outputs) == 2
+    if not fits or not isinstance(outputs[1], int):
         raise UserError(
             f"{file}: input {inputs} and output {outputs}, expected (None, H, W, C) and (None, k)"
         )
-    return model.predict_on_batch, _size(file, *inputs[1:], config), int(outputs[1])
+    _, height, width, channels = inputs
+    shape = _size(file, height, width, channels, config)
+    return _Opened(model.predict_on_batch, shape, outputs[1], stored_facts(file))
 
 
-def _open_onnx(file: Path, config: Config) -> tuple[Score, ImageShape, int, dict[str, Any]]:
+def _open_onnx(file: Path, config: Config) -> _Opened:
     if importlib.util.find_spec("onnxruntime") is None:
         raise UserError(f"{file}: needs onnxruntime; install it: pip install -r requirements-export.txt")
     import onnxruntime
 
     try:
         session = onnxruntime.InferenceSession(file, providers=["CPUExecutionProvider"])
+        (pixels,), output = session.get_inputs(), session.get_outputs()[0]
+        _, *sizes = pixels.shape
+        is_channels_first = sizes[0] in (1, 3) and sizes[2] not in (1, 3)
+        channels, height, width = sizes if is_channels_first else (sizes[2], *sizes[:2])
+        shape = _size(file, height, width, channels, config)
+
+        def score(images: Images) -> NDArray[Any]:
+            if is_channels_first:
+                images = np.ascontiguousarray(images.transpose(0, 3, 1, 2))
+            result: NDArray[Any] = session.run([output.name], {pixels.name: images})[0]
+            return result
+
+        num_outputs = score(np.zeros((1, *shape), np.float32)).size
+        texts = session.get_modelmeta().custom_metadata_map
+        facts = {name: json.loads(text) for name, text in texts.items()} if "classes" in texts else {}
+    except UserError:
+        raise
     except Exception as error:  # the runtime has exceptions of its own
-        raise UserError(f"{file}: cannot be loaded as ONNX: {first_line(error)}") from error
-    (pixels, *others), output = session.get_inputs(), session.get_outputs()[0]
-    if others or len(pixels.shape) != 4:
-        raise UserError(f"{file}: expected one input of four dimensions, images")
-    is_channels_first = pixels.shape[1] in (1, 3) and pixels.shape[3] not in (1, 3)
-    channels, height, width = pixels.shape[1:] if is_channels_first else (pixels.shape[3], *pixels.shape[1:3])
-    shape = _size(file, height, width, channels, config)
-
-    def score(images: Images) -> NDArray[Any]:
-        if is_channels_first:
-            images = np.ascontiguousarray(images.transpose(0, 3, 1, 2))
-        result: NDArray[Any] = session.run([output.name], {pixels.name: images})[0]
-        return result
-
-    num_outputs = score(np.zeros((1, *shape), np.float32)).size
-    return score, shape, num_outputs, _metadata(session.get_modelmeta().custom_metadata_map)
-
-
-def _metadata(texts: dict[str, str]) -> dict[str, Any]:
-    """Return what an export of this project wrote into an ONNX file; empty for another file."""
-    try:
-        return {name: json.loads(text) for name, text in texts.items()} if "classes" in texts else {}
-    except ValueError:
-        return {}
+        raise UserError(
+            f"{file}: cannot be used, expected ONNX with one input (N, H, W, C) or (N, C, H, W) of float32: "
+            f"{first_line(error)}"
+        ) from error
+    return _Opened(score, shape, num_outputs, facts)

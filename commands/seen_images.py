@@ -36,7 +36,7 @@ def training_manifest(scorer: Scorer, config: Config) -> Training | None:
 
 def seen_in(digests: Sequence[str], training: Training | None) -> list[str]:
     """Return for each image the split of the model's training that has the same file; empty for none."""
-    splits = {entry.get("sha256"): str(entry["split"]) for entry in (training or {}).get("files", ())}
+    splits = {entry.get("sha256"): str(entry.get("split", "")) for entry in (training or {}).get("files", ())}
     splits.pop(None, None)
     return [splits.get(digest, "") if digest else "" for digest in digests]
 

@@ -120,3 +120,19 @@ def test_outputs_that_are_no_probabilities_are_refused(place, tmp_path: Path) ->
     model.save(tmp_path / "logits.keras")
     with pytest.raises(UserError, match="expected probabilities; export the model with its sigmoid"):
         scores(scorer(place, tmp_path / "logits.keras", "0..255"), place)
+
+
+@pytest.mark.parametrize("content", [b"no model", b""])
+def test_a_damaged_onnx_file_is_one_line(place, tmp_path, content) -> None:
+    pytest.importorskip("onnxruntime")
+    (tmp_path / "damaged.onnx").write_bytes(content)
+    with pytest.raises(UserError, match=r"damaged.onnx: cannot be used, expected ONNX with one input"):
+        scorer(place, tmp_path / "damaged.onnx", "0..1")
+
+
+def test_facts_of_another_form_are_not_used(place, tmp_path) -> None:
+    shutil.copy(place.file, tmp_path / "last.keras")
+    facts = {"run": "../other", "classes": ["a", 1], "threshold_rule": "luck", "data_digest": 3}
+    (tmp_path / "best.json").write_text(json.dumps(facts))
+    of_last = scorer(place, tmp_path / "last.keras", "0..1")
+    assert (of_last.run, of_last.facts, of_last.class_names) == ("", {}, ("non-cancerous", "cancerous"))

@@ -214,3 +214,33 @@ def test_prepared_images_of_another_size_are_refused(place, capsys):
     )  # fmt: skip
     assert run.call("evaluate", ["first", str(place / "large")]) == 2
     assert "prepared as 16x16 pixels, gray, the model takes 8x8 pixels, gray" in capsys.readouterr().err
+
+
+def test_more_than_two_classes(place, monkeypatch, capsys):
+    file = place / "models/first/best.keras"
+    names = ("benign", "malignant", "normal")
+
+    def score(images: np.ndarray) -> np.ndarray:
+        level = images.mean(axis=(1, 2, 3))[:, None]
+        near = np.exp(-20 * (level - np.array([0.35, 0.63, 0.9])) ** 2)
+        return near / near.sum(axis=1, keepdims=True)
+
+    scorer = Scorer(file, "", (SIDE, SIDE, 1), names, 0.5, "the default", "0..1", {}, score)
+    monkeypatch.setattr(evaluation, "open_scorer", lambda *arguments: scorer)
+    manifest = place / "hospital/manifest.csv"
+    rows = pd.read_csv(manifest)
+    rows["label"] = [names[label if index % 8 < 6 else 2] for index, label in enumerate(rows["label"])]
+    rows.to_csv(manifest, index=False)
+    folder = evaluate(place, manifest)
+    assert folder.name == "best-on-hospital"
+    (row,) = table(folder, "evaluation.csv").to_dict("records")
+    assert (row["threshold_is"], row["threshold"]) == ("stored", "")
+    assert row["roc_auc"] != ""
+    predictions = table(folder, "predictions.csv")
+    columns = [f"probability_{name}" for name in names]
+    np.testing.assert_allclose(predictions[columns].sum(axis=1), 1)
+    assert set(table(folder, "groups.csv")["value"]) >= {"all", "GE", "Toshiba"}
+    page = (folder / "report.html").read_text()
+    assert "not as expected" not in page
+    assert "At other thresholds" not in page
+    assert "it does not say on which images" in capsys.readouterr().out
