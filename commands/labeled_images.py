@@ -114,6 +114,7 @@ def _read(
     options: argparse.Namespace, progress: Progress,
 ) -> LabeledImages:  # fmt: skip
     """List the images of a folder as the preparation does, and read them into an array at `target`."""
+    progress("Listing images", 0, 1)
     source = options.source or _kind(folder)
     images = _list(folder, source, class_names, options)
     records = images.records
