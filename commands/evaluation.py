@@ -12,7 +12,7 @@ from numpy.typing import NDArray
 from rich.console import Console
 from rich.table import Table
 
-from commands.labeled_images import LabeledImages, labeled_images
+from commands.labeled_images import LabeledImages, folder_of, labeled_images
 from commands.predictions import CAUTION as NOTE
 from commands.predictions import tabulate
 from commands.scorers import Scorer, open_scorer
@@ -47,6 +47,7 @@ def evaluate_model(options: argparse.Namespace, config: Config) -> Path:
         UserError: the model or the images cannot be used, or the results cannot be written.
     """
     console = Console(highlight=False, soft_wrap=True)
+    folder_of(options.data)  # a wrong path is answered before TensorFlow is loaded
     scorer = open_scorer(options.model, config, options.pixels, options.threshold)
     name = options.name or _default_name(scorer, options.data)
     if not RUN_NAME.fullmatch(name):
@@ -84,8 +85,7 @@ def evaluate_model(options: argparse.Namespace, config: Config) -> Path:
 
 
 def _default_name(scorer: Scorer, data: Path) -> str:
-    folder = data.resolve() if data.is_dir() else data.resolve().parent
-    words = f"{scorer.run or scorer.file.stem}-on-{folder.name}"
+    words = f"{scorer.run or scorer.file.stem}-on-{folder_of(data).resolve().name}"
     return re.sub(r"[^A-Za-z0-9._-]", "_", words)[:100]
 
 

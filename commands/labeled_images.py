@@ -71,15 +71,24 @@ def labeled_images(
     Raises:
         UserError: the images cannot be used.
     """
-    if path.is_file() and path.name.casefold() == TABLE:
-        path = path.parent
-    if not path.is_dir():
-        raise UserError(f"{path}: not found; expected a folder of images, its {TABLE}, or prepared images")
-    if (path / MANIFEST).is_file():
-        yield _prepared(PreparedData.open(path), shape, class_names, options.split)
+    folder = folder_of(path)
+    if (folder / MANIFEST).is_file():
+        yield _prepared(PreparedData.open(folder), shape, class_names, options.split)
         return
     with TemporaryDirectory(prefix="evaluate-") as scratch:
-        yield _read(path, Path(scratch) / "all.npy", shape, class_names, options, progress)
+        yield _read(folder, Path(scratch) / "all.npy", shape, class_names, options, progress)
+
+
+def folder_of(path: Path) -> Path:
+    """Return the folder of images that a path names.
+
+    Raises:
+        UserError: it names none.
+    """
+    folder = path.parent if path.is_file() and path.name.casefold() == TABLE else path
+    if not folder.is_dir():
+        raise UserError(f"{path}: not found; expected a folder of images, its {TABLE}, or prepared images")
+    return folder
 
 
 def _prepared(
