@@ -38,6 +38,7 @@ COMMANDS = {
     "repeat": "train over seeds, folds or left-out sites: mean and interval",
     "tune": "search for better settings, judged by validation over folds",
     "predict": "predict images with a trained model; research only, no diagnosis",
+    "evaluate": "test a trained model on other labeled images, also by groups",
     "export": "write a model as SavedModel or ONNX, checked against Keras",
     "runs": "list all runs, best first",
     "show": "show one run: origin, images, settings, rounds, test",

@@ -56,6 +56,8 @@ def write_page(
         repeated=repeated,
         pictures=pictures,
         metrics=summaries.metrics_of_runs(runs),
+        difference=summaries.DIFFERENCE,
+        differences=[] if repeated else summaries.paired_differences(runs),
         settings=summaries.settings_that_differ(runs),
         doubts=[] if repeated else summaries.doubts(runs),
     )

@@ -14,7 +14,7 @@ PATIENTS = 30
 def prepared(folder: Path) -> PreparedData:
     """Write two images of each patient, one class each: 18 patients train, 6 validate, 6 test.
 
-    Columns: `device` A to C in turn, `fold` 1 to 3, and `side`, which differs within a patient.
+    Columns: `device` A to C in turn, `fold` 1 to 3, `side`, which differs within a patient, and `only`.
     """
     scratch = folder / "scratch"
     scratch.mkdir()
