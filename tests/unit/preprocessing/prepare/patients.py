@@ -27,6 +27,7 @@ def prepared(folder: Path) -> PreparedData:
             "device": "ABC"[patient // 2 % 3],
             "fold": str(1 + patient // 2 % 3),
             "side": "LR"[row % 2],
+            "only": "one",
         }
         record = ImageRecord(f"{row}.png", patient % 2, patient=f"p{patient}", columns=columns)
         examples.append(Example(record, row, f"{row:064x}", patient))
