@@ -20,6 +20,8 @@ logger = logging.getLogger(__name__)
 
 AVERAGED, PICTURES = "averaged", "pictures"
 """The parts of a run that TensorBoard can show or hide, in addition to one for each client."""
+PER_ROW = 4
+"""Number of images next to each other in the picture of augmented images."""
 ROUND_TAGS = {  # columns of rounds.csv: tags; curves of the same tag share a diagram
     "train_loss": "loss/training",
     "val_loss": "loss/validation",
@@ -78,15 +80,15 @@ class TensorBoardObserver(Observer):
             self._write(f"client-{row['client']}", step, _scalars(row, CLIENT_TAGS))
 
     def show_images(self, name: str, images: Iterable[NDArray[np.generic]], step: int = 0) -> None:
-        """Write images, such as an augmented batch, as one card below those of the scalars.
+        """Write images, such as an augmented batch, side by side in one picture, below the curves.
 
         Args:
-            name: of the card.
+            name: of the picture.
             images: each uint8 0-255 or float 0-1, (H, W, 3) RGB or (H, W, 1) gray, all of one size.
             step: the round.
         """
         if pictures := list(images):
-            self._write(PICTURES, step, [_images(f"views/{name}", pictures)])
+            self._write(PICTURES, step, [_image(f"views/{name}", _sheet(pictures))])
 
     def _write(self, part: str, step: int, values: list[Any]) -> None:
         """Append values to the event file of a part; log a failure, as it must not end a training."""
@@ -135,18 +137,23 @@ def _text(tag: str, markdown: str) -> Any:
     return Summary.Value(tag=tag, tensor=tensor, metadata=create_summary_metadata("", ""))
 
 
-def _images(tag: str, images: list[NDArray[np.generic]]) -> Any:
-    """Return several images of one size as one value, which TensorBoard shows as one card."""
+def _sheet(images: list[NDArray[np.generic]]) -> NDArray[np.uint8]:
+    """Return images of one size in rows of PER_ROW; the rest of the last row is black."""
+    pixels = [
+        image if image.dtype == np.uint8 else (np.clip(image, 0, 1) * 255).round().astype(np.uint8)
+        for image in images
+    ]
+    per_row = min(PER_ROW, len(pixels))
+    pixels += [np.zeros_like(pixels[0])] * (-len(pixels) % per_row)
+    rows = [np.hstack(pixels[start : start + per_row]) for start in range(0, len(pixels), per_row)]
+    return np.vstack(rows).astype(np.uint8)
+
+
+def _image(tag: str, pixels: NDArray[np.uint8]) -> Any:
     import cv2
     from tensorboard.compat.proto.summary_pb2 import Summary
-    from tensorboard.plugins.image.metadata import create_summary_metadata
-    from tensorboard.util.tensor_util import make_tensor_proto
 
-    height, width = images[0].shape[:2]
-    content = [str(width).encode(), str(height).encode()]
-    for image in images:
-        pixels = image if image.dtype == np.uint8 else (np.clip(image, 0, 1) * 255).round().astype(np.uint8)
-        _, data = cv2.imencode(".png", np.ascontiguousarray(pixels[..., ::-1]))
-        content.append(data.tobytes())
-    metadata = create_summary_metadata(display_name="", description="")
-    return Summary.Value(tag=tag, tensor=make_tensor_proto(np.array(content, object)), metadata=metadata)
+    height, width, channels = pixels.shape
+    _, data = cv2.imencode(".png", np.ascontiguousarray(pixels[..., ::-1]))
+    png = Summary.Image(height=height, width=width, colorspace=channels, encoded_image_string=data.tobytes())
+    return Summary.Value(tag=tag, image=png)

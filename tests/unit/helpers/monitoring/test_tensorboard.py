@@ -11,8 +11,6 @@ from typing import Any
 import cv2
 import numpy as np
 from tensorboard.compat.proto.event_pb2 import Event, SessionLog
-from tensorboard.compat.proto.summary_pb2 import DATA_CLASS_BLOB_SEQUENCE, Summary
-from tensorboard.dataclass_compat import migrate_event
 
 from helpers.monitoring.tensorboard import TensorBoardObserver
 
@@ -48,11 +46,11 @@ def scalars(folder: Path, tag: str) -> list[tuple[int, float]]:
     ]  # fmt: skip
 
 
-def pictures(folder: Path) -> list[bytes]:
-    """Return width, height and PNGs of the card of augmented images."""
+def picture(folder: Path, flag: int = cv2.IMREAD_UNCHANGED) -> np.ndarray:
+    """Return the picture of augmented images."""
     values = {value.tag: value for event in events(folder / "pictures") for value in event.summary.value}
-    assert values["views/augmented"].metadata.plugin_data.plugin_name == "images"
-    return list(values["views/augmented"].tensor.string_val)
+    png = np.frombuffer(values["views/augmented"].image.encoded_image_string, np.uint8)
+    return cv2.imdecode(png, flag)
 
 
 def test_scalars_per_round_and_client(tmp_path):
@@ -68,21 +66,25 @@ def test_settings_as_text_and_images_as_they_are(tmp_path):
     values = {value.tag: value for event in events(tmp_path / "averaged") for value in event.summary.value}
     assert b"| EPOCHS | 3 |" in values["settings"].tensor.string_val[0]
     assert values["settings"].metadata.plugin_data.plugin_name == "text"
-    width, height, *pngs = pictures(tmp_path)
-    assert (width, height, len(pngs)) == (b"5", b"4", 2)
-    shown = cv2.imdecode(np.frombuffer(pngs[1], np.uint8), cv2.IMREAD_COLOR)[..., ::-1]
-    np.testing.assert_array_equal(shown, (IMAGES[1] * 255).round().astype(np.uint8))
+    shown = picture(tmp_path, cv2.IMREAD_COLOR)[..., ::-1]
+    np.testing.assert_array_equal(shown, (np.hstack(IMAGES) * 255).round().astype(np.uint8))
 
 
-def test_all_pictures_are_one_card_after_the_scalars_in_a_part_of_their_own(tmp_path):
+def test_there_is_one_picture_after_the_scalars_in_a_part_of_its_own(tmp_path):
     train(tmp_path, 1, 0.6)
     of_scalars = {value.tag for event in events(tmp_path / "averaged") for value in event.summary.value}
-    of_pictures = {value.tag for event in events(tmp_path / "pictures") for value in event.summary.value}
-    assert of_pictures == {"views/augmented"}
+    of_pictures = [value.tag for event in events(tmp_path / "pictures") for value in event.summary.value]
+    assert of_pictures == ["views/augmented"]
     assert max(tag for tag in of_scalars if "/" in tag) < "views/augmented"  # TensorBoard sorts by tag
-    (value,) = [value for event in events(tmp_path / "pictures") for value in event.summary.value]
-    (event,) = migrate_event(Event(step=1, summary=Summary(value=[value])), {})  # as TensorBoard reads it
-    assert event.summary.value[0].metadata.data_class == DATA_CLASS_BLOB_SEQUENCE
+
+
+def test_images_are_in_rows_and_the_rest_is_black(tmp_path):
+    images = np.full((5, 2, 3, 1), 200, np.uint8)
+    TensorBoardObserver(tmp_path, {}, images).run_started("r", SimpleNamespace(round=0), 1)
+    shown = picture(tmp_path)
+    assert shown.shape == (4, 12)
+    assert shown[:2].min() == shown[2:, :3].min() == 200
+    assert shown[2:, 3:].max() == 0
 
 
 def test_without_pictures_there_is_no_such_part(tmp_path):
@@ -93,8 +95,7 @@ def test_without_pictures_there_is_no_such_part(tmp_path):
 def test_gray_images_are_shown_gray(tmp_path):
     gray = IMAGES[:1, ..., :1]
     TensorBoardObserver(tmp_path, {}, gray).run_started("r", SimpleNamespace(round=0), 1)
-    shown = cv2.imdecode(np.frombuffer(pictures(tmp_path)[2], np.uint8), cv2.IMREAD_UNCHANGED)
-    assert shown.ndim == 2
+    shown = picture(tmp_path)
     np.testing.assert_array_equal(shown, (gray[0, ..., 0] * 255).round().astype(np.uint8))
 
 
