@@ -75,7 +75,7 @@ def _print_line(name: str, line: str) -> None:
     print(f"{name} | {line}", flush=True)
 
 
-def _how_to_go_on(environment: Mapping[str, str], count: int, option: str) -> str:
+def _how_to_go_on(environment: Mapping[str, str], count: int, option: str = "") -> str:
     """Return the commands that train and that start one more worker like these."""
     python, url = os.path.relpath(sys.executable, ROOT), environment["REDIS_URL"]
     redis = "" if url in (USUAL_URL, redis_url_given()) else f"REDIS_URL={url} "

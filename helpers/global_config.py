@@ -460,7 +460,7 @@ class Config(DerivedSettings):
     )
     OBSERVERS: NameList = setting(
         (),
-        "Observers in addition to terminal and report: `tensorboard`, or your own classes such as "
+        "Observers in addition to terminal and report: `tensorboard`, `mlflow`, or your own classes such as "
         "`mypackage.watch:Watch` (described in helpers/monitoring/registry.py).",
         local=True,
     )

@@ -1,10 +1,15 @@
 """Summaries of all runs, and side-by-side rows for several runs."""
 
 import time
+from collections.abc import Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
+import numpy as np
+import pandas as pd
+
+from helpers.evaluation.intervals import paired_difference
 from helpers.reporting.run_files import RunFiles, read_run
 from helpers.reporting.tables import NAMES
 from helpers.settings.errors import UserError
@@ -14,6 +19,9 @@ MARKS = ("rounds.csv", "test.csv", "run.json")
 CLASS_MEANS = (
     "Precision, recall, F1, specificity and AUC of {runs} are means over the classes, each against the rest."
 )
+
+
+DIFFERENCE = "ROC-AUC of the first minus this one"
 
 
 class UnknownRun(UserError):
@@ -120,6 +128,22 @@ def _summary(metrics_dir: Path, files: RunFiles) -> Summary:
     )
 
 
+def export_table(metrics_dir: Path, models_dir: Path, summaries: Sequence[Summary]) -> pd.DataFrame:
+    """Return one row per run: its summary, the row of test.csv and all settings."""
+    rows = []
+    for one in summaries:
+        files = read_run(metrics_dir, models_dir, one.run)
+        test = {f"test_{name.removeprefix('test_')}": value for name, value in files.test.items()}
+        times = {name: files.facts.get(name) for name in ("started_at", "ended_at")}
+        of_run = {
+            "run": one.run, "state": one.state, "date": one.date, **times, "data_digest": one.data_digest,
+            "rounds": one.rounds, "best_round": files.best_round, "clients": one.clients,
+            "best_validation_auc": one.best_validation_auc,
+        }  # fmt: skip
+        rows.append(of_run | test | dict(sorted(files.settings.items())))
+    return pd.DataFrame(rows)
+
+
 def metrics_of_runs(runs: list[RunFiles]) -> list[tuple[str, list[dict[str, Any]]]]:
     """Return the test metrics: for each its name, and every run's value and interval."""
     nothing = float("nan")
@@ -131,6 +155,34 @@ def metrics_of_runs(runs: list[RunFiles]) -> list[tuple[str, list[dict[str, Any]
                 (text, [{key: run.test.get(of, nothing) for key, of in keys.items()} for run in runs])
             )
     return rows
+
+
+def paired_differences(runs: list[RunFiles]) -> list[dict[str, float | None] | None]:
+    """Return the test AUC of the first run minus that of each, with its paired 95 % interval.
+
+    The method is that of DeLong et al. 1988 by patient; see `paired_difference`. None for the first run, and
+    for a run that was tested on other images or has no scores.
+    """
+    first, *others = runs
+    reference = first.scores.get("test")
+    digest = first.facts.get("data_digest")
+    differences: list[dict[str, float | None] | None] = [None]
+    for run in others:
+        split = run.scores.get("test")
+        are_same = (
+            reference is not None
+            and split is not None
+            and bool(digest)
+            and run.facts.get("data_digest") == digest
+            and np.array_equal(split.labels, reference.labels)
+            and split.scores.shape == reference.scores.shape
+        )
+        differences.append(
+            paired_difference(split.labels, reference.scores, split.scores, split.patients)
+            if are_same and split is not None and reference is not None
+            else None
+        )
+    return differences
 
 
 def settings_that_differ(runs: list[RunFiles]) -> list[tuple[str, list[str]]]:
@@ -151,5 +203,7 @@ def doubts(runs: list[RunFiles]) -> list[str]:
     unfinished = [run.run for run in runs if not run.is_finished]
     if unfinished:
         sentences.append(f"Not tested yet: {', '.join(unfinished)}.")
+    if any(paired_differences(runs)):
+        sentences.append("A difference of AUCs whose interval includes 0 may be chance.")
     sentences.append("Do not choose a run by its test metrics: those of the chosen run would be too good.")
     return sentences

@@ -71,6 +71,7 @@ def test_wrong_options_are_refused_with_status_2(words, message, capsys):
 @pytest.mark.parametrize("name", sorted(run.COMMANDS.keys() - {"setup", "test"}))
 def test_no_option_is_abbreviated_and_a_mistyped_one_is_one_line(name, option, capsys):
     needed = {"predict": ["best.keras", "a.png"], "export": ["best.keras"], "compare": ["a", "b"]}
+    needed["evaluate"] = ["first", "images"]
     needed["provision"] = ["--out", "x", "--renew"]
     with pytest.raises(SystemExit) as caught:
         run.call(name, [*needed.get(name, []), option, "3"])
@@ -205,7 +206,7 @@ def test_an_environment_that_has_the_packages_is_used_as_it_is(project, monkeypa
     assert not run.VENV.exists()
 
 
-@pytest.mark.parametrize("name", ["runs", "compare"])
+@pytest.mark.parametrize("name", ["runs", "show", "compare"])
 def test_a_light_command_needs_few_packages_and_installs_none(project, monkeypatch, capsys, name):
     monkeypatch.setattr(run, "call", lambda name, options: 7)
     monkeypatch.setattr(run, "differing_packages", lambda file: iter(["tensorflow absent, not 2.21.0"]))

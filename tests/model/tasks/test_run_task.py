@@ -51,6 +51,7 @@ def test_results_leave_no_scores_of_an_earlier_end_and_the_card_is_of_the_new_te
     folders.metrics.mkdir(parents=True)
     for name in ("scores.npz", "cases.npz"):
         np.savez(folders.metrics / name, test_labels=[0, 1], test_scores=[0.1, 0.2])
+    (folders.metrics / "groups.csv").touch()
     monkeypatch.setattr(run_task, "load_arrays", lambda *_: [])
     monkeypatch.setattr(run_task, "keras_file", lambda *_: b"")
     config = Config(METRICS_DIR=tmp_path / "metrics", MODELS_DIR=tmp_path / "models", CLASS_NAMES=("a", "b"))
@@ -63,7 +64,8 @@ def test_results_leave_no_scores_of_an_earlier_end_and_the_card_is_of_the_new_te
     row = dict.fromkeys(TEST_COLUMNS) | {"round": 2, "threshold": 0.5, "num_examples": 6, "roc_auc": 0.625}
     test = FinalTest(row, [], np.array([[3, 0], [1, 2]]))
     run_task.write_results(context, RunState("r", 2, "w", 2, 0.75, "w"), [], test, {})
-    assert sorted(path.name for path in folders.metrics.iterdir()) == ["confusion.csv", "test.csv"]
+    names = sorted(path.name for path in folders.metrics.iterdir())
+    assert names == ["confusion.csv", "run.json", "test.csv"]
     assert (folders.metrics / "confusion.csv").read_text() == "true,a,b\na,3,0\nb,1,2\n"
     card = (folders.models / "model_card.md").read_text()
     assert "| ROC-AUC | 0.625 | not defined |" in card

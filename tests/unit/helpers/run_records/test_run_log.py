@@ -96,8 +96,8 @@ def test_rounds_become_rows(folders: RunFolders) -> None:
     commit(folders, 1, 0.6)
     commit(folders, 2, None)
     text = (folders.metrics / "rounds.csv").read_text().splitlines()
-    assert text[1] == "1,1,5,0.30000000000000004,0.5,0.5,0.5,0.5,0.5,0.6,1.0,0,0,,,,,,0.5,0,,,,,"
-    assert text[2] == "2,1,5,0.30000000000000004,0.5,0.5,0.5,0.5,0.5,,1.0,0,0,,,,,,0.5,0,,,,,"
+    assert text[1] == "1,1,5,0.30000000000000004,0.5,0.5,0.5,0.5,0.5,0.6,1.0,0,0,,,,,,0.5,0,,,,,,"
+    assert text[2] == "2,1,5,0.30000000000000004,0.5,0.5,0.5,0.5,0.5,,1.0,0,0,,,,,,0.5,0,,,,,,"
     header, first, _ = (folders.metrics / "clients.csv").read_text().splitlines()
     assert header.endswith(",error,state_bytes,val_loss,val_recall,val_specificity,site,epsilon")
     assert first == "1,0,w,ok,5,0.30000000000000004,0.5,0.6,0.0,0.0,0.0,0,0,,0,0.7,0.5,0.25,,"
@@ -128,8 +128,8 @@ def test_the_average_over_the_rounds_is_one_more_candidate(folders: RunFolders) 
     kept = {file.name for file in folders.models.glob("*.safetensors")}
     assert kept == {state.weights_file, state.best_weights_file, state.ema_file}
     rows = (folders.metrics / "rounds.csv").read_text().splitlines()
-    assert rows[0].endswith(",ema_val_loss,ema_roc_auc,epsilon")
-    assert rows[2].endswith(",0.5,0.8,")
+    assert rows[0].endswith(",ema_val_loss,ema_roc_auc,epsilon,weights_sha256")
+    assert rows[2].endswith(",0.5,0.8,,")
 
 
 def test_of_equal_aucs_the_lower_loss_is_best(folders: RunFolders) -> None:
