@@ -337,8 +337,8 @@ class Config(DerivedSettings):
     )  # fmt: skip
     CHOICE: Literal["best", "smoothed"] = setting(
         "best",
-        "Which round has the best model: that of the highest validation ROC-AUC (`best`), or of the highest "
-        "mean over the round and the two before it (`smoothed`), which depends less on chance.",
+        "Which round has the best model: that of the highest validation ROC-AUC (`best`), or, in the last "
+        "third, that of the highest mean over it and the two before (`smoothed`): less left to chance.",
     )
     PATIENCE: int = setting(
         0,

@@ -161,10 +161,15 @@ def test_one_lucky_round_stays_the_best(folders: RunFolders) -> None:
     assert [number for number, _ in chosen(folders, LUCKY, "best")] == [1] * 11
 
 
-def test_a_smoothed_choice_has_means_of_three_rounds(folders: RunFolders) -> None:
-    # .667 (round 3), .567, .7 (5), .667, .7, .667, .733 (9), and none with the undefined round.
+def test_a_smoothed_choice_has_means_of_three_rounds_in_the_last_third(folders: RunFolders) -> None:
+    # Of 9 planned rounds: .667 (round 6), .7, .667, .733 (9), and none with the undefined round.
     rounds = [number for number, _ in chosen(folders, LUCKY, "smoothed")]
-    assert rounds == [1, 2, 3, 3, 5, 5, 5, 5, 9, 9, 9]
+    assert rounds == [1, 2, 3, 4, 5, 6, 7, 7, 9, 9, 9]
+
+
+def test_a_round_without_a_mean_does_not_replace_an_earlier_one(folders: RunFolders) -> None:
+    rounds = [number for number, _ in chosen(folders, [0.6, 0.6, 0.6, None, 0.7], "smoothed")]
+    assert rounds == [1, 2, 3, 3, 3]
 
 
 def test_a_smoothed_choice_includes_the_average_over_the_rounds(folders: RunFolders) -> None:
@@ -173,7 +178,7 @@ def test_a_smoothed_choice_includes_the_average_over_the_rounds(folders: RunFold
 
 
 def test_a_smoothed_choice_is_resumed(folders: RunFolders) -> None:
-    smoothed = {"CHOICE": "smoothed"}
+    smoothed = {"CHOICE": "smoothed", "EPOCHS": 4}
     resume_run(folders, order(0, smoothed), SCHEMA)  # its settings count from here on
     for number, auc in enumerate([0.9, 0.5, 0.6, 0.7], start=1):
         state = commit(folders, number, auc, settings=smoothed)
