@@ -14,8 +14,9 @@ from helpers.weight_store.codec import Buffers, Digest
 from helpers.weight_store.store import WeightStore
 
 FILE = "audit.jsonl"
-COLUMNS = ("time", "sender", "run", "job", "attempt", "settings", "decision", "bytes_out")
-"""Fields of an entry; of an order that cannot be read, only `time` and `decision`."""
+COLUMNS = ("time", "sender", "run", "job", "attempt", "settings", "decision", "bytes_out", "epsilon")
+"""Fields of an entry. That of an order that cannot be read has only `time` and `decision`, and only those of
+private trainings have `epsilon`, what all runs have spent of the privacy of the site's images."""
 DONE, FAILED, REFUSED = "done", "failed", "refused"
 """Decisions; a reason follows the last two."""
 LONGEST = 500
