@@ -10,6 +10,7 @@ from commands import leave
 from helpers.cluster.versions import versions_here
 from helpers.federated.messages import Order
 from helpers.federated.sites.messages import ScoreOrder, SiteTrainOrder
+from helpers.federated.sites.secure_messages import KeysOrder
 from helpers.global_config import Config
 from helpers.sites.policy import OrderRefused
 from helpers.sites.site_session import SiteSession
@@ -107,6 +108,15 @@ def test_only_so_many_orders_an_hour_run(tmp_path: Path, monkeypatch: pytest.Mon
     assert Board.failures == ["OrderRefused: 2 orders in the past hour: site.toml has orders_per_hour = 2"]
     again = SiteSession("north@here", Config(SITE="north", SITE_DIR=tmp_path), SITE)  # a restart forgets none
     assert again.run_order(ScoreOrder, order(), lambda order: {}) is None
+
+
+def test_steps_of_secure_aggregation_run_beyond_the_limit(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    session = start(tmp_path, monkeypatch, "orders_per_hour = 1")
+    assert session.run_order(ScoreOrder, order(), lambda order: {}) == {}
+    step = {name: value for name, value in order().items() if name not in ("split", "weights", "threshold")}
+    assert session.run_order(KeysOrder, step, lambda order: {"a": 1}) == {"a": 1}
 
 
 def test_a_run_waits_for_approval_where_the_policy_says_so(
