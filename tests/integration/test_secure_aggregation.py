@@ -104,6 +104,7 @@ def test_the_model_is_that_of_a_plain_run(
         pytest.param("announce_keys", ["ok", "ok"], marks=pytest.mark.long),
         pytest.param("share_secrets", ["ok", "ok"], marks=pytest.mark.long),
         ("train_securely", ["ok", "ok", "failed"]),
+        pytest.param("confirm_survivors", ["ok", "ok", "ok"], marks=pytest.mark.long),
         pytest.param("reveal_shares", ["ok", "ok", "ok"], marks=pytest.mark.long),
     ],
 )
