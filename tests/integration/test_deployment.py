@@ -10,6 +10,7 @@ import subprocess
 import sys
 import time
 from collections.abc import Callable, Iterator
+from contextlib import contextmanager
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
@@ -122,23 +123,17 @@ def free_port() -> int:
         return int(probe.getsockname()[1])
 
 
-@pytest.fixture(scope="module")
-def deployed(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Deployed]:
+@contextmanager
+def running(deployed: Deployed, host: str = "127.0.0.1") -> Iterator[Deployed]:
+    """Provision a deployment and run it: Redis, the worker of the coordinator and three sites."""
     binary = shutil.which("redis-server")
     if binary is None or os.name != "posix":
         pytest.skip("needs redis-server on PATH (on Debian: apt-get install redis-server)")
-    folder = tmp_path_factory.mktemp("deployment")
-    provision = [
-        sys.executable,
-        "run.py",
-        "provision",
-        "--sites",
-        ",".join(SITES),
-        "--port",
-        str(free_port()),
-    ]
-    subprocess.run([*provision, "--out", str(folder / "provision")], cwd=ROOT, check=True)
-    deployed, server = Deployed(folder), folder / "provision/server"
+    folder = deployed.folder
+    provision = [sys.executable, "run.py", "provision", "--sites", ",".join(SITES), "--host", host]
+    provision += ["--port", str(free_port()), "--out", str(folder / "provision")]
+    subprocess.run(provision, cwd=ROOT, check=True)
+    server = folder / "provision/server"
     with (server / "users.acl").open("a") as users:
         users.write(ADMIN)
     log = server / "server.log"
@@ -164,6 +159,12 @@ def deployed(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Deployed]:
         for workers in deployed.groups.values():
             workers.stop(grace_s=5)
         stop_all([process])
+
+
+@pytest.fixture(scope="module")
+def deployed(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Deployed]:
+    with running(Deployed(tmp_path_factory.mktemp("deployment"))) as deployed:
+        yield deployed
 
 
 def test_three_sites_train_without_a_denied_command(deployed: Deployed) -> None:
