@@ -34,8 +34,7 @@ class PrivacyAccount:
 
     def __init__(self, folder: Path, policy: Policy) -> None:
         self._file, self._policy = folder.absolute() / FILE, policy
-        has_spent = any("epsilon" in entry for entry in AuditLog(folder).entries())
-        if not self._file.exists() and not has_spent:
+        if not self._file.exists() and not any("epsilon" in entry for entry in AuditLog(folder).entries()):
             folder.mkdir(parents=True, exist_ok=True)
             with sqlite3.connect(self._file, timeout=60) as database:
                 database.execute(CREATE)
