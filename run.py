@@ -36,6 +36,7 @@ COMMANDS = {
     "prepare": "resize, check and split images",
     "train": "prepare, start what is missing, train, stop what was started",
     "predict": "predict images with a trained model; research only, no diagnosis",
+    "evaluate": "test a trained model on other labeled images, also by groups",
     "export": "write a model as SavedModel or ONNX, checked against Keras",
     "runs": "list all runs, best first",
     "compare": "compare runs: metrics in the terminal, curves in a page",

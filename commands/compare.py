@@ -1,6 +1,6 @@
 """`run.py compare RUN RUN …`: test metrics of several runs in the terminal, and curves as a page."""
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 
 from rich.console import Console
 from rich.table import Table
@@ -12,7 +12,14 @@ from helpers.reporting.compare_page import page_path, write_page
 from helpers.reporting.page import NOTHING, number
 from helpers.reporting.pictures import several_shortened
 from helpers.reporting.run_files import RunFiles, read_run
-from helpers.reporting.summaries import check_known, doubts, metrics_of_runs, settings_that_differ
+from helpers.reporting.summaries import (
+    DIFFERENCE,
+    check_known,
+    doubts,
+    metrics_of_runs,
+    paired_differences,
+    settings_that_differ,
+)
 from helpers.settings.command_line import ArgumentParser, add_settings, config_from_arguments
 from helpers.settings.outside_text import printable
 
@@ -76,6 +83,14 @@ def _rows(runs: list[RunFiles]) -> list[tuple[str, list[str]]]:
     ]
     for name, values in metrics_of_runs(runs):
         rows.append((f"test {name}", [_with_interval(value) for value in values]))
+    differences = paired_differences(runs)
+    if any(differences):
+        keys = {"value": "difference", "low": "low", "high": "high"}
+        cells = [
+            _with_interval({key: row[of] for key, of in keys.items()}) if row else NOTHING
+            for row in differences
+        ]
+        rows.append((DIFFERENCE, cells))
     return rows + settings_that_differ(runs)
 
 
@@ -97,6 +112,6 @@ def _table(
     return table
 
 
-def _with_interval(cell: dict[str, float]) -> str:
+def _with_interval(cell: Mapping[str, float | None]) -> str:
     value, low, high = (number(cell[name]) for name in ("value", "low", "high"))
     return value if low == NOTHING else f"{value} [{low}, {high}]"

@@ -1,9 +1,10 @@
 """`run.py export`: a trained model in other formats, each checked against Keras on the same images."""
 
 import importlib.util
+import json
 import tempfile
 import warnings
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -11,11 +12,13 @@ import numpy as np
 from numpy.typing import NDArray
 from rich.console import Console
 
+from commands.scorers import OWN_PIXELS
 from commands.trained_model import (
     check_model_file,
     first_line,
     load_model,
     stored_class_names,
+    stored_facts,
     stored_threshold,
 )
 from helpers.global_config import Config
@@ -76,12 +79,13 @@ def export(model_file: Path, formats: Sequence[str], out: Path | None) -> None:
         check_onnx_packages()
     with errors.status(shown(f"loading {model_file}")):
         model = load_model(model_file)
+        metadata = stored_metadata(model_file, max(2, model.output_shape[1]))
         images, description = checking_images(model.input_shape[1:])
         expected = np.asarray(model(images, training=False))
     for kind in formats:
         target = out / f"{model_file.stem}.{kind}"
         with errors.status(shown(f"writing and checking {target}")):
-            difference = write_checked(model, kind, target, images, expected)
+            difference = write_checked(model, kind, target, images, expected, metadata)
         scored = f"scored {expected.min():.3f} to {expected.max():.3f}"
         text = f"{target}: differs from Keras by {difference:.1e} at most, on {description}, {scored}"
         console.print(shown(text))
@@ -128,9 +132,16 @@ def checking_images(shape: tuple[int, int, int]) -> tuple[Images, str]:
 
 
 def write_checked(
-    model: "keras.Model", kind: str, target: Path, images: Images, expected: NDArray[np.generic]
+    model: "keras.Model",
+    kind: str,
+    target: Path,
+    images: Images,
+    expected: NDArray[np.generic],
+    metadata: Mapping[str, Any],
 ) -> float:
     """Export a model, whole or not at all; return the largest difference of its scores from those of Keras.
+
+    An ONNX file also gets the metadata.
 
     Raises:
         UserError: they differ by more than TOLERANCE, the format does not support a layer, or `target` is
@@ -144,6 +155,8 @@ def write_checked(
         with tempfile.TemporaryDirectory(prefix=".export-", dir=target.parent) as folder:
             scratch = Path(folder) / target.name
             write(model, scratch)
+            if kind == "onnx":
+                add_metadata(scratch, metadata)
             score = read(scratch)
             scores = np.concatenate([score(images[:1]), score(images[1:])])  # two sizes of a batch
             difference = float(np.abs(scores.reshape(expected.shape) - expected).max())
@@ -179,6 +192,25 @@ def write_onnx(model: "keras.Model", file: Path) -> None:
     with warnings.catch_warnings():
         warnings.simplefilter("ignore", FutureWarning)  # Keras patches tf2onnx for NumPy 2
         model.export(file, format="onnx", verbose=False)
+
+
+def stored_metadata(model_file: Path, num_classes: int) -> dict[str, Any]:
+    """Return what a user of an ONNX file must know of the training: classes, threshold, pixels, origin."""
+    facts = stored_facts(model_file)
+    metadata = {name: facts[name] for name in ("run", "data_digest", "threshold_rule") if facts.get(name)}
+    threshold, origin = stored_threshold(model_file)
+    if num_classes == 2 and not origin.startswith("the default"):
+        metadata["threshold"] = threshold
+    return metadata | {"classes": stored_class_names(model_file, num_classes), "pixels": OWN_PIXELS}
+
+
+def add_metadata(file: Path, metadata: Mapping[str, Any]) -> None:
+    """Write metadata into an ONNX file, each value as JSON."""
+    import onnx
+
+    model = onnx.load(file)
+    onnx.helper.set_model_props(model, {name: json.dumps(value) for name, value in metadata.items()})
+    onnx.save(model, file)
 
 
 def read_onnx(file: Path) -> Callable[[Images], NDArray[Any]]:

@@ -39,24 +39,35 @@ def find_files(paths: Sequence[Path]) -> list[Path]:
     return files
 
 
-def read_all(files: Sequence[Path], shape: ImageShape, *, crop: bool) -> NDArray[np.uint8]:
-    """Read images as the preparation does: uint8 (N, *shape), RGB or gray, 0-255.
+def read_all(
+    files: Sequence[Path], shape: ImageShape, *, crop: bool, skip_unreadable: bool = False
+) -> tuple[list[Path], NDArray[np.uint8], list[str]]:
+    """Read images as the preparation does.
+
+    Returns:
+        The files read; their images, uint8 (N, *shape), RGB or gray, 0-255; the files left out, with reasons.
 
     Raises:
-        UserError: names every file that cannot be used; or pydicom is not installed.
+        UserError: names every file that cannot be used, unless `skip_unreadable`; none can be used; or
+            pydicom is not installed.
     """
     images = np.empty((len(files), *shape), np.uint8)
-    problems = []
+    problems: list[str] = []
+    read: list[Path] = []
     level = cv2.utils.logging.setLogLevel(SILENT)
-    for image, file in zip(images, files, strict=True):
+    for file in files:
         try:
-            image[...] = read_one(file, shape, crop=crop).pixels
+            images[len(read)] = read_one(file, shape, crop=crop).pixels
+            read.append(file)
         except UnreadableImageError as error:
             problems.append(f"{file} ({error})")
     cv2.utils.logging.setLogLevel(level)
-    if problems:
-        raise UserError(f"unreadable: {name_some(problems)}; move them away or name other images")
-    return images
+    if problems and not (skip_unreadable and read):
+        raise UserError(
+            f"unreadable: {name_some(problems)}; move them away, name other images"
+            + ("" if skip_unreadable else ", or leave them out with --skip-unreadable")
+        )
+    return read, images[: len(read)], problems
 
 
 def read_one(file: Path, shape: ImageShape, *, crop: bool) -> ImageFile:

@@ -22,8 +22,20 @@ def main(arguments: Sequence[str]) -> int:
         "--crop-breast", action="store_true",
         help="cut DICOM mammograms down to the breast, as the training images were with this option",
     )  # fmt: skip
+    parser.add_argument("--no-pictures", action="store_true", help="write predictions.csv only")
+    parser.add_argument(
+        "--skip-unreadable", action="store_true",
+        help="leave out and list files that are no usable images, such as reports in a DICOM folder",
+    )  # fmt: skip
     options = parser.parse_args(arguments)
     from commands.predictions import predict  # after parsing, so that --help answers at once
 
-    predict(options.model, options.images, options.out, crop=options.crop_breast)
+    predict(
+        options.model,
+        options.images,
+        options.out,
+        crop=options.crop_breast,
+        with_pictures=not options.no_pictures,
+        skip_unreadable=options.skip_unreadable,
+    )
     return 0

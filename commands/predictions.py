@@ -27,6 +27,7 @@ from helpers.run_records.files import write_whole
 from helpers.run_records.tables import to_csv
 from helpers.settings.errors import UserError
 from helpers.settings.outside_text import from_cell, shown
+from preprocessing.errors import name_some
 
 if TYPE_CHECKING:
     import keras
@@ -35,11 +36,15 @@ CAUTION = "research use only, no diagnosis"
 ROWS_SHOWN = 40
 TABLE = "predictions.csv"
 PICTURE_NAME = r"\d{4,}_[^/\\]*\.png"
+NOTHING_MARKED = "nothing in these images supports the class that Grad-CAM explains"
 PICTURE_HEIGHT = 384  # pixels
 PICTURES_AT_ONCE = 16
 
 
-def predict(model_file: Path, paths: Sequence[Path], out: Path, *, crop: bool = False) -> None:
+def predict(
+    model_file: Path, paths: Sequence[Path], out: Path, *, crop: bool = False, with_pictures: bool = True,
+    skip_unreadable: bool = False,
+) -> None:  # fmt: skip
     """Predict images, print a table, and write predictions.csv and one picture per image.
 
     The threshold decides between two classes. With more, the most probable class is the decision.
@@ -50,6 +55,8 @@ def predict(model_file: Path, paths: Sequence[Path], out: Path, *, crop: bool = 
         paths: image files, and folders whose images are found at any depth.
         out: folder for predictions.csv and the pictures. Those of an earlier call are replaced.
         crop: cut DICOM images down to the breast, for a model whose training images were cut.
+        with_pictures: whether to write the pictures.
+        skip_unreadable: leave out and list files that cannot be used, instead of refusing them.
 
     Raises:
         UserError: the model, best.json or an image cannot be used, or `out` cannot be written.
@@ -62,12 +69,14 @@ def predict(model_file: Path, paths: Sequence[Path], out: Path, *, crop: bool = 
     classes = stored_class_names(model_file, max(2, model.output_shape[1]))
     labels = called_classes(classes)
     with console.status("reading and predicting the images"):
-        images = read_all(image_files, model.input_shape[1:], crop=crop)
+        image_files, images, left_out = read_all(
+            image_files, model.input_shape[1:], crop=crop, skip_unreadable=skip_unreadable
+        )
         from preprocessing.feed.input_pipeline import evaluation_batches  # loads TensorFlow
 
         scores = model.predict(evaluation_batches(images, Config.EVALUATION_BATCH_SIZE), verbose=0)
     names = [f"{number:04d}_{file.stem}.png" for number, file in enumerate(image_files, 1)]
-    table = tabulate(image_files, scores, threshold, labels).assign(picture=names)
+    table = tabulate(image_files, scores, threshold, labels).assign(picture=names if with_pictures else "")
     shown_threshold: float | None = threshold
     by_class = {}
     if len(classes) > 2:
@@ -76,15 +85,19 @@ def predict(model_file: Path, paths: Sequence[Path], out: Path, *, crop: bool = 
     forget_pictures(out)
     write_whole(out / TABLE, to_csv(table.assign(**by_class, threshold=shown_threshold, note=CAUTION)))
     print_table(console, table)
-    write_pictures(model, images, [out / name for name in names])
+    if left_out:
+        console.print(shown(f"left out, unreadable ({len(left_out)}): {name_some(left_out)}"))
+    if with_pictures and (number := write_pictures(model, images, [out / name for name in names])):
+        console.print(f"{number} of {len(images)} pictures mark no region: {NOTHING_MARKED}")
     by_threshold = f"threshold {threshold:g} ({origin})"
     rule = "decided: the most probable class" if shown_threshold is None else by_threshold
     console.print(shown(f"{rule}; {CAUTION}"))
-    console.print(shown(f"  {out / TABLE}, and in the same folder a picture of each image"))
+    pictures = ", and in the same folder a picture of each image" if with_pictures else ""
+    console.print(shown(f"  {out / TABLE}{pictures}"))
 
 
 def tabulate(
-    files: Sequence[Path], scores: NDArray[np.float32], threshold: float, labels: Sequence[str]
+    files: Sequence[Path], scores: NDArray[np.floating], threshold: float, labels: Sequence[str]
 ) -> pd.DataFrame:
     """Return the decision on every image.
 
@@ -120,8 +133,11 @@ def forget_pictures(out: Path) -> None:
         ) from None
 
 
-def write_pictures(model: "keras.Model", images: NDArray[np.uint8], targets: Sequence[Path]) -> None:
+def write_pictures(model: "keras.Model", images: NDArray[np.uint8], targets: Sequence[Path]) -> int:
     """Write one PNG per image: the image and, to its right, the image with its Grad-CAM heatmap.
+
+    Returns:
+        The number of images in which nothing is marked.
 
     Raises:
         UserError: Grad-CAM cannot explain this model, or a file could not be written.
@@ -130,14 +146,17 @@ def write_pictures(model: "keras.Model", images: NDArray[np.uint8], targets: Seq
 
     console = Console(stderr=True)
     starts = range(0, len(images), PICTURES_AT_ONCE)
+    number_empty = 0
     for start in track(starts, "Grad-CAM pictures", console=console, disable=not console.is_terminal):
         part = images[start : start + PICTURES_AT_ONCE]
         heatmaps = grad_cam(model, np.divide(part, 255, dtype=np.float32))
+        number_empty += int((heatmaps.max(axis=(1, 2)) == 0).sum())
         for image, heatmap, target in zip(part, heatmaps, targets[start:], strict=False):
             size = (round(PICTURE_HEIGHT * image.shape[1] / image.shape[0]), PICTURE_HEIGHT)
             large = cv2.resize(image, size).reshape(*size[::-1], -1)
             picture = with_heatmap(np.asarray(large, np.uint8), cv2.resize(heatmap, size))
             write_whole(target, cv2.imencode(".png", cv2.cvtColor(picture, cv2.COLOR_RGB2BGR))[1].tobytes())
+    return number_empty
 
 
 def print_table(console: Console, predictions: pd.DataFrame) -> None:

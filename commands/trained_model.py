@@ -60,11 +60,11 @@ def _check_size(file: Path) -> None:
         )
 
 
-def load_model(file: Path) -> "keras.Model":
-    """Load a model and check that it is one of this project: one output, or one per class.
+def open_keras(file: Path) -> "keras.Model":
+    """Load any Keras model.
 
     Raises:
-        UserError: missing, damaged, or with another input or output.
+        UserError: missing or damaged.
     """
     check_model_file(file)
     _check_size(file)
@@ -73,9 +73,18 @@ def load_model(file: Path) -> "keras.Model":
 
     try:
         with Console().status("loading the model"):
-            model = keras.models.load_model(file, compile=False)
+            return keras.models.load_model(file, compile=False)
     except Exception as error:  # a damaged file makes Keras raise anything
         raise UserError(f"{file}: cannot be loaded as a Keras model: {first_line(error)}") from error
+
+
+def load_model(file: Path) -> "keras.Model":
+    """Load a model and check that it is one of this project: one output, or one per class.
+
+    Raises:
+        UserError: missing, damaged, or with another input or output.
+    """
+    model = open_keras(file)
     shapes = (model.input_shape, model.output_shape)
     fits = len(shapes[0]) == 4 and None not in shapes[0][1:] and shapes[0][3] in (1, 3)
     fits = fits and len(shapes[1]) == 2 and shapes[1][1] not in (None, 2)
@@ -85,6 +94,22 @@ def load_model(file: Path) -> "keras.Model":
             "or (None, k) of k > 2 classes; take a model that this project trained"
         )
     return model
+
+
+def stored_facts(model_file: Path) -> dict[str, Any]:
+    """Return the content of the best.json next to a model file; empty if there is none.
+
+    Raises:
+        UserError: it cannot be read.
+    """
+    file = model_file.with_name("best.json")
+    try:
+        content = json.loads(file.read_bytes())
+    except FileNotFoundError:
+        return {}
+    except (OSError, ValueError, RecursionError) as error:
+        raise UserError(f"{file}: cannot be read: {error}") from None
+    return content if isinstance(content, dict) else {}
 
 
 def stored_threshold(model_file: Path) -> tuple[float, str]:

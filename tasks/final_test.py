@@ -7,9 +7,10 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
+from helpers.evaluation.groups import group_rows, skipped_columns
 from helpers.evaluation.intervals import metric_intervals
-from helpers.evaluation.metrics import Evaluation, evaluate
-from helpers.evaluation.proportions import Interval
+from helpers.evaluation.metrics import evaluate
+from helpers.evaluation.tested import ends_of, metrics_of_test
 from helpers.evaluation.threshold_rule import WITHOUT_CHOICE, without_choice
 from helpers.evaluation.thresholds import choose_threshold
 from helpers.explaining.cases import surest_cases
@@ -89,10 +90,10 @@ def final_test(
         "num_examples": len(labels),
         "num_patients": len(set(patients)) if has_patients else None,
         **metrics_of_test(evaluation),
-        **_ends(intervals.overall),
+        **ends_of(intervals.overall),
     }
     classes = [
-        {"round": round_number, **metrics, **_ends(own)}
+        {"round": round_number, **metrics, **ends_of(own)}
         for metrics, own in zip(class_rows(evaluation, config.class_names), intervals.by_class, strict=True)
     ]
     return FinalTest(row, classes, evaluation.confusion)
@@ -107,19 +108,30 @@ def test_threshold(config: Config, arrays: dict[str, np.ndarray]) -> float | Non
     return choose_threshold(arrays["val_labels"], arrays["val_scores"], config.THRESHOLD)
 
 
-def metrics_of_test(evaluation: Evaluation) -> dict[str, float | None]:
-    """Return the metrics under their names in test.csv."""
-    metrics = dict(evaluation.metrics)
-    return {"test_loss": metrics.pop("val_loss"), **metrics}
+def groups_of_splits(
+    context: RunContext, arrays: dict[str, np.ndarray], threshold: float | None
+) -> list[dict[str, Any]]:
+    """Return the rows of groups.csv, for the columns of manifest.csv; none without such columns.
 
-
-def _ends(intervals: dict[str, Interval]) -> dict[str, float | None]:
-    """Return the columns `…_low` and `…_high` of the intervals."""
-    return {
-        f"{name}_{end}": interval[place] if interval else None
-        for name, interval in intervals.items()
-        for place, end in enumerate(("low", "high"))
+    Where images stay at the sites, so do their columns.
+    """
+    data = context.own_data
+    if data is None or context.config.DATA_AT == "sites" or not data.group_columns:
+        return []
+    all_labels = [int(entry["label"]) for entry in data.manifest["files"]]
+    everywhere = {
+        name: [entry.get("columns", {}).get(name, "") for entry in data.manifest["files"]]
+        for name in data.group_columns
     }
+    skipped = skipped_columns(everywhere, all_labels)
+    rows: list[dict[str, Any]] = [{"column": name, "note": reason} for name, reason in skipped.items()]
+    for split in ("test", "val"):
+        columns = {name: data.column(split, name) for name in everywhere if name not in skipped}
+        labels, scores, patients = (arrays[f"{split}_{name}"] for name in ("labels", "scores", "patients"))
+        cut = WITHOUT_CHOICE if threshold is None else threshold
+        of_split = group_rows(columns, labels, scores, patients, cut, has_patients=data.has_patients)
+        rows += [{"split": split, **row} for row in of_split]
+    return rows
 
 
 def explained_cases(

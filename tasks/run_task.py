@@ -22,7 +22,14 @@ from helpers.run_records import fence, journal
 from helpers.run_records.checkpoint import load_arrays, read_state
 from helpers.run_records.files import remove, write_whole
 from helpers.run_records.run_log import SMOOTHED_ROUNDS, begin_run, resume_run
-from helpers.run_records.tables import TEST_CLASS_COLUMNS, TEST_COLUMNS, confusion_table, to_csv, write_table
+from helpers.run_records.tables import (
+    GROUP_COLUMNS,
+    TEST_CLASS_COLUMNS,
+    TEST_COLUMNS,
+    confusion_table,
+    to_csv,
+    write_table,
+)
 from helpers.weight_store.store import put_arrays
 from preprocessing.feed.partitioning import (
     count_clients,
@@ -32,7 +39,14 @@ from preprocessing.feed.partitioning import (
     sites_of_rows,
 )
 from tasks.client_states import put_states
-from tasks.final_test import FinalTest, auc_on_test, explained_cases, final_test, score_splits
+from tasks.final_test import (
+    FinalTest,
+    auc_on_test,
+    explained_cases,
+    final_test,
+    groups_of_splits,
+    score_splits,
+)
 from tasks.privacy_account import budget_is_spent
 from tasks.run_context import RunContext
 
@@ -129,7 +143,7 @@ def write_results(
     """Write the models, best.json, scores.npz, cases.npz, the tables of the test and, from these,
     model_card.md.
 
-    Earlier scores and cases are deleted if there are no new ones.
+    Earlier scores, cases and groups are deleted if there are no new ones.
     """
     config, folders, order = context.config, context.folders, context.order
     last = saved_weights(context, state, state.weights_file)
@@ -145,6 +159,10 @@ def write_results(
             write_whole(folders.metrics / name, _to_npz(content))
         else:
             remove(folders.metrics / name)
+    if groups := groups_of_splits(context, arrays, test.row["threshold"]):
+        write_table(folders.metrics / "groups.csv", GROUP_COLUMNS, groups)
+    else:
+        remove(folders.metrics / "groups.csv")
     write_table(folders.metrics / "test.csv", TEST_COLUMNS, [test.row])
     if test.classes:
         write_table(folders.metrics / "test_classes.csv", TEST_CLASS_COLUMNS, test.classes)

@@ -45,6 +45,15 @@ def parse_rule(text: str) -> Rule:
     return Rule(kind, value)
 
 
+def is_rule(text: str) -> bool:
+    """Return whether `parse_rule` accepts a text."""
+    try:
+        parse_rule(text)
+    except ValueError:
+        return False
+    return True
+
+
 def without_choice(text: str) -> float:
     """Return the threshold without scores to choose it from: a rule's fixed number, else 0.5.
 

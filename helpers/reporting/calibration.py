@@ -4,7 +4,16 @@ import numpy as np
 
 from helpers.evaluation.metrics import decide
 from helpers.evaluation.threshold_rule import WITHOUT_CHOICE
-from helpers.reporting.pictures import HALF, MUTED, PAPER, SERIES, Picture, new_figure, to_picture
+from helpers.reporting.pictures import (
+    HALF,
+    LEGEND_LINE,
+    MUTED,
+    PAPER,
+    SERIES,
+    Picture,
+    new_figure,
+    to_picture,
+)
 from helpers.reporting.run_files import SplitScores
 
 BINS = 10
@@ -27,7 +36,7 @@ def draw_calibration(split: SplitScores, name: str, class_names: tuple[str, ...]
     means = np.bincount(bins, weights=scores, minlength=BINS)[filled] / counts[filled]
     shares = positives[filled] / counts[filled]
 
-    figure = new_figure((HALF[0], HALF[1] + 0.9))
+    figure = new_figure((HALF[0], HALF[1] + 1.2), bottom=0.5 + 1.3 * LEGEND_LINE)
     upper, lower = figure.subplots(2, sharex=True, height_ratios=(3, 1), gridspec_kw={"hspace": 0.12})
     upper.plot([0, 1], [0, 1], ":", color=MUTED, linewidth=1, label="perfect")
     upper.plot(means, shares, "-o", color=SERIES[0], label=name)
@@ -38,7 +47,7 @@ def draw_calibration(split: SplitScores, name: str, class_names: tuple[str, ...]
             ha="center", va="top" if below else "bottom", fontsize=8, color=MUTED,
         )  # fmt: skip
     upper.set(xlim=(0, 1), ylim=(-0.04, 1.04), ylabel=f"share {positive}")
-    upper.legend(loc="upper left")
+    upper.legend(loc="lower left", bbox_to_anchor=(0, 1), ncols=2, borderaxespad=0.2)
     centers = (np.arange(BINS) + 0.5) / BINS
     width = 0.9 / BINS
     negatives = counts - positives
@@ -48,8 +57,7 @@ def draw_calibration(split: SplitScores, name: str, class_names: tuple[str, ...]
         label=positive,
     )  # fmt: skip
     lower.set(xlabel=axis, ylabel="images")
-    lower.set_ylim(0, counts.max() * 1.7)
-    lower.legend(loc="upper center", ncols=2)
+    figure.legend(*lower.get_legend_handles_labels(), loc="lower center", ncols=2)
     worst = int(np.argmax(np.abs(shares - means)))
     alt = (
         f"Reliability diagram on {name}; farthest from the diagonal: images with a mean {axis} "

@@ -49,6 +49,8 @@ def write_page(path: Path, runs: list[RunFiles], budgets: Sequence[Mapping[Any, 
         budgets=budgets,
         pictures=pictures,
         metrics=summaries.metrics_of_runs(runs),
+        difference=summaries.DIFFERENCE,
+        differences=summaries.paired_differences(runs),
         settings=summaries.settings_that_differ(runs),
         doubts=summaries.doubts(runs),
     )

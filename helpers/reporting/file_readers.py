@@ -14,7 +14,7 @@ from helpers.settings.outside_text import from_cell
 
 TEXT_COLUMNS = (
     "client", "worker", "site", "roc_auc_over", "status", "error", "model", "kind", "file", "other", "detail",
-    "name", "patient",
+    "name", "patient", "split", "column", "value", "note", "threshold_is", "run", "model_digest", "data",
 )  # fmt: skip
 
 

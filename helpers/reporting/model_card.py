@@ -11,11 +11,14 @@ from pathlib import Path
 from typing import Any
 
 from helpers.evaluation.metrics import decide
+from helpers.evaluation.operating_points import OperatingPoint, operating_points
 from helpers.evaluation.tallies import BINNED, MEAN
 from helpers.evaluation.threshold_rule import WITHOUT_CHOICE, parse_rule
 from helpers.global_config import Config
 from helpers.reporting import tables
 from helpers.reporting.cautions import cautions
+from helpers.reporting.evaluation_page import evaluations_of
+from helpers.reporting.groups import describe_worst
 from helpers.reporting.page import render_markdown
 from helpers.reporting.run_files import RunFiles, read_run
 from helpers.run_records.files import write_whole
@@ -45,7 +48,8 @@ def write_model_card(metrics_dir: Path, models_dir: Path, run: str) -> Path:
     """
     files = read_run(metrics_dir, models_dir, run)
     path = models_dir / run / NAME
-    write_whole(path, render_markdown("model_card.md", **card(files)))
+    evaluations = evaluations_of(metrics_dir, run, path.with_name("best.keras"))
+    write_whole(path, render_markdown("model_card.md", **card(files), evaluations=evaluations))
     return path
 
 
@@ -92,6 +96,8 @@ def card(files: RunFiles) -> dict[str, Any]:
         "is_of_tallies": test.get("roc_auc_over") in (BINNED, MEAN),
         "how_chosen": _how_chosen(files),
         "operating_points": _operating_points(files),
+        "groups": (groups := _groups(files)),
+        "worst_group": describe_worst(groups) if groups else "",
         "by_class": tables.class_rows(files.test_classes),
         "decisions": _decisions(files),
         "scores": _score_facts(files),
@@ -127,9 +133,9 @@ def _python(files: RunFiles) -> dict[str, Any]:
     return {"python": environment["python"]} if "python" in environment else {}
 
 
-def _audit(data: dict[str, Any]) -> list[tuple[str, int]] | None:
+def _audit(data: dict[str, Any]) -> list[tuple[str, Any]] | None:
     """Return the counts of the audit with their descriptions; None if there was no audit."""
-    counts = data.get("audit")
+    counts = tables.audit_counts(data)
     return [(words, counts[name]) for name, words in AUDITED.items() if name in counts] if counts else None
 
 
@@ -148,7 +154,7 @@ def _how_chosen(files: RunFiles) -> str:
     return f"chosen on the validation images by the rule {rule}"
 
 
-def _operating_points(files: RunFiles) -> list[dict[str, Any]]:
+def _operating_points(files: RunFiles) -> list[OperatingPoint]:
     """Return the decisions at the chosen threshold and at 0.5, from the scores of the test.
 
     Empty without scores, or with more than two classes, which have no threshold.
@@ -156,23 +162,14 @@ def _operating_points(files: RunFiles) -> list[dict[str, Any]]:
     split = files.scores.get("test")
     if split is None or not files.is_binary:
         return []
-    points = []
-    for threshold in dict.fromkeys((files.threshold, WITHOUT_CHOICE)):
-        negatives, positives = tables.confusion_rows(split, threshold, files.class_names)
-        (true_negatives, specificity), (false_positives, _) = negatives[1]
-        (false_negatives, _), (true_positives, sensitivity) = positives[1]
-        points.append(
-            {
-                "threshold": threshold,
-                "sensitivity": sensitivity,
-                "specificity": specificity,
-                "detected": true_positives,
-                "missed": false_negatives,
-                "correct": true_negatives,
-                "false_alarms": false_positives,
-            }
-        )
-    return points
+    others = [(WITHOUT_CHOICE, "")] if files.threshold != WITHOUT_CHOICE else []
+    return operating_points(split.labels, split.scores, files.threshold, others)
+
+
+def _groups(files: RunFiles) -> list[dict[Any, Any]]:
+    """Return the rows of groups.csv on the test, that of all images first; empty without groups."""
+    rows = files.groups[files.groups["split"] == "test"].to_dict("records")
+    return rows if len(rows) > 1 else []
 
 
 def _decisions(files: RunFiles) -> list[tuple[str, list[tuple[int, float | None]]]]:

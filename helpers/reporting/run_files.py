@@ -15,6 +15,7 @@ from helpers.reporting.file_readers import read_arrays, read_csv, read_json
 from helpers.run_records.tables import (
     CLASS_COLUMNS,
     CLIENT_COLUMNS,
+    GROUP_COLUMNS,
     PARTITION_COLUMNS,
     ROUND_COLUMNS,
     SITE_COLUMNS,
@@ -61,6 +62,7 @@ class RunFiles:
         rounds, clients: rounds.csv and clients.csv, with all known columns; missing values are NaN.
         test: the row of test.csv; missing values are NaN; empty before the test.
         classes, test_classes: classes.csv and test_classes.csv; empty with two classes.
+        groups: groups.csv; empty without groups.
         scores: by split.
         cases: the arrays of cases.npz; empty before the test.
         facts: run.json.
@@ -79,6 +81,7 @@ class RunFiles:
     test: dict[str, Any] = field(default_factory=dict)
     classes: pd.DataFrame = field(default_factory=lambda: pd.DataFrame(columns=CLASS_COLUMNS))
     test_classes: pd.DataFrame = field(default_factory=lambda: pd.DataFrame(columns=CLASS_COLUMNS))
+    groups: pd.DataFrame = field(default_factory=lambda: pd.DataFrame(columns=GROUP_COLUMNS))
     scores: dict[str, SplitScores] = field(default_factory=dict)
     cases: dict[str, NDArray[Any]] = field(default_factory=dict)
     facts: dict[str, Any] = field(default_factory=dict)
@@ -197,6 +200,7 @@ def read_run(metrics_dir: Path, models_dir: Path, run: str, audit_csv: Path | No
         test=dict(test.iloc[0]) if len(test) else {},
         classes=read_csv(metrics / "classes.csv", CLASS_COLUMNS, unreadable),
         test_classes=read_csv(metrics / "test_classes.csv", CLASS_COLUMNS, unreadable),
+        groups=read_csv(metrics / "groups.csv", GROUP_COLUMNS, unreadable),
         scores=_scores(arrays, len(_recorded_names(facts, best)), unreadable),
         cases=read_arrays(metrics / "cases.npz", unreadable),
         facts={"settings": state.get("settings"), "versions": state.get("versions"), **facts},

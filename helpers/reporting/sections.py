@@ -1,12 +1,15 @@
 """Sections of a run's report: the values of each, or a sentence on why it is empty."""
 
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from typing import Any
 
+from helpers.evaluation.operating_points import chosen_thresholds, operating_points
 from helpers.reporting import curves, operating_curves, tables
 from helpers.reporting.calibration import draw_calibration
 from helpers.reporting.case_panels import panels
 from helpers.reporting.cautions import cautions
+from helpers.reporting.decision_curve import draw_decision_curve
+from helpers.reporting.groups import describe_worst, draw_forest
 from helpers.reporting.run_files import RunFiles, SplitScores
 from helpers.reporting.shares import draw_shares
 from helpers.reporting.timeline import draw_timeline
@@ -31,7 +34,12 @@ class NothingToShow(Exception):
 
 def all_sections(files: RunFiles) -> dict[str, Section]:
     """Return every section by name. One without usable files has only the sentence `missing`."""
-    return {name: _built(build, files) for name, build in BUILDERS.items()}
+    return some_sections(files, tuple(BUILDERS))
+
+
+def some_sections(files: RunFiles, names: Sequence[str]) -> dict[str, Section]:
+    """Return the sections of these names; see `all_sections`."""
+    return {name: _built(BUILDERS[name], files) for name in names}
 
 
 def _built(build: Callable[[RunFiles], Section], files: RunFiles) -> Section:
@@ -89,6 +97,7 @@ def decisions(files: RunFiles) -> Section:
         pictures = [
             operating_curves.draw_roc(split, name, files.test),
             operating_curves.draw_precision_recall(split, name, files.test),
+            draw_decision_curve(split, name, files.class_names[1]),
         ]
     else:
         pictures = [
@@ -101,6 +110,19 @@ def decisions(files: RunFiles) -> Section:
         "threshold": files.threshold,
         "confusion": tables.confusion_rows(split, files.threshold, files.class_names),
         "has_patients": bool(files.data.get("patients")),
+        **(_points(files, name, split) if files.is_binary else {"points": []}),
+    }
+
+
+def _points(files: RunFiles, name: str, split: SplitScores) -> Section:
+    """Return the operating points of a split, and the split on whose images the thresholds were chosen."""
+    validation = files.scores.get("val")
+    has_classes = validation is not None and len(set(validation.labels)) == 2
+    chosen_on = validation if validation is not None and has_classes else split
+    others = chosen_thresholds(chosen_on.labels, chosen_on.scores)
+    return {
+        "points": operating_points(split.labels, split.scores, files.threshold, others),
+        "chosen_on": tables.SPLITS["val"] if chosen_on is validation else name,
     }
 
 
@@ -149,6 +171,21 @@ def sites(files: RunFiles) -> Section:
     return {"rows": files.sites_table.to_dict("records")}
 
 
+def groups(files: RunFiles) -> Section:
+    """Return the metrics of groups on each split, test first, and the columns that make none."""
+    if not len(files.groups):
+        raise NothingToShow("No columns of manifest.csv were kept with the images of this run.")
+    records = files.groups.to_dict("records")
+    parts = []
+    for split in ("test", "val"):
+        rows = [row for row in records if row["split"] == split]
+        if len(rows) > 1:
+            name = tables.SPLITS[split]
+            picture, worst = draw_forest(rows, name), describe_worst(rows)
+            parts.append({"split": name, "picture": picture, "worst": worst, "rows": rows})
+    return {"parts": parts, "skipped": [row for row in records if not row["split"]]}
+
+
 def timeline(files: RunFiles) -> Section:
     if not len(files.rounds) or not files.clients["started_at"].notna().any():
         raise NothingToShow("The start times of the clients are not recorded in this run.")
@@ -181,7 +218,7 @@ def data(files: RunFiles) -> Section:
 
 
 def audit(files: RunFiles) -> Section:
-    counts = files.data.get("audit")
+    counts = tables.audit_counts(files.data)
     if not counts and not len(files.audit):
         raise NothingToShow("The images were not audited for duplicates, or the audit has no findings.")
     by_severity = [*KINDS]
@@ -191,7 +228,7 @@ def audit(files: RunFiles) -> Section:
     )[:MOST_FINDINGS]
     for finding in findings:
         finding["kind"] = KINDS.get(finding["kind"], finding["kind"])
-    return {"counts": counts or {}, "findings": findings, "further": len(files.audit) - len(findings)}
+    return {"counts": counts, "findings": findings, "further": len(files.audit) - len(findings)}
 
 
 def settings(files: RunFiles) -> Section:
@@ -213,6 +250,7 @@ BUILDERS: dict[str, Callable[[RunFiles], Section]] = {
     "test": test,
     "rounds": rounds,
     "decisions": decisions,
+    "groups": groups,
     "cases": cases,
     "clients": clients,
     "sites": sites,

@@ -5,6 +5,9 @@ from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
+import numpy as np
+
+from helpers.evaluation.intervals import paired_difference
 from helpers.reporting.run_files import RunFiles, read_run
 from helpers.reporting.tables import NAMES
 from helpers.settings.errors import UserError
@@ -14,6 +17,9 @@ MARKS = ("rounds.csv", "test.csv", "run.json")
 CLASS_MEANS = (
     "Precision, recall, F1, specificity and AUC of {runs} are means over the classes, each against the rest."
 )
+
+
+DIFFERENCE = "ROC-AUC of the first minus this one"
 
 
 class UnknownRun(UserError):
@@ -133,6 +139,34 @@ def metrics_of_runs(runs: list[RunFiles]) -> list[tuple[str, list[dict[str, Any]
     return rows
 
 
+def paired_differences(runs: list[RunFiles]) -> list[dict[str, float | None] | None]:
+    """Return the test AUC of the first run minus that of each, with its paired 95 % interval.
+
+    The method is that of DeLong et al. 1988 by patient; see `paired_difference`. None for the first run, and
+    for a run that was tested on other images or has no scores.
+    """
+    first, *others = runs
+    reference = first.scores.get("test")
+    digest = first.facts.get("data_digest")
+    differences: list[dict[str, float | None] | None] = [None]
+    for run in others:
+        split = run.scores.get("test")
+        are_same = (
+            reference is not None
+            and split is not None
+            and bool(digest)
+            and run.facts.get("data_digest") == digest
+            and np.array_equal(split.labels, reference.labels)
+            and split.scores.shape == reference.scores.shape
+        )
+        differences.append(
+            paired_difference(split.labels, reference.scores, split.scores, split.patients)
+            if are_same and split is not None and reference is not None
+            else None
+        )
+    return differences
+
+
 def settings_that_differ(runs: list[RunFiles]) -> list[tuple[str, list[str]]]:
     """Return the settings that are not equal in all runs, with the value of each run."""
     names = sorted({name for run in runs for name in run.settings})
@@ -151,5 +185,7 @@ def doubts(runs: list[RunFiles]) -> list[str]:
     unfinished = [run.run for run in runs if not run.is_finished]
     if unfinished:
         sentences.append(f"Not tested yet: {', '.join(unfinished)}.")
+    if any(paired_differences(runs)):
+        sentences.append("A difference of AUCs whose interval includes 0 may be chance.")
     sentences.append("Do not choose a run by its test metrics: those of the chosen run would be too good.")
     return sentences

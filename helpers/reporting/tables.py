@@ -148,6 +148,14 @@ def split_rows(data: dict[str, Any], num_classes: int) -> list[dict[str, Any]]:
     return rows
 
 
+def audit_counts(data: dict[str, Any]) -> dict[str, Any]:
+    """Return the audit's counts of run.json; none of patients where these are unknown."""
+    counts = dict(data.get("audit") or {})
+    if counts.get("split_patients") == 0 and not data.get("patients"):
+        counts["split_patients"] = "unknown"
+    return counts
+
+
 def round_rows(rounds: pd.DataFrame) -> tuple[list[str], list[list[float]]]:
     """Return headers and rows of the table of rounds, without columns that have no value."""
     shown = rounds.drop(columns="roc_auc_over").dropna(axis="columns", how="all")

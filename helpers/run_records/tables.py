@@ -72,6 +72,9 @@ OUTSIDE = (
     "model",
     "picture",
     "decision",
+    "column",
+    "value",
+    "data",
 )
 """Columns with text that comes from outside: a spreadsheet could execute it."""
 TEST_COLUMNS = [
@@ -84,6 +87,28 @@ TEST_COLUMNS = [
     *WITH_INTERVALS,
     *(f"{name}_{end}" for name in WITH_INTERVALS for end in ("low", "high")),
     "roc_auc_over",
+]
+GROUP_COLUMNS = [
+    "split",
+    "column",
+    "value",
+    "num_examples",
+    "num_patients",
+    "num_of_rarest",
+    "note",
+    *(name for name in TEST_COLUMNS[TEST_COLUMNS.index("test_loss") :] if name != "roc_auc_over"),
+]
+EVALUATION_COLUMNS = [
+    "threshold_is",
+    "threshold",
+    "num_examples",
+    "num_patients",
+    "num_trained_on",
+    *GROUP_COLUMNS[GROUP_COLUMNS.index("test_loss") :],
+    "run",
+    "model",
+    "model_digest",
+    "data",
 ]
 SITE_MODELS = ("global", "fine-tuned", "local")
 """Values of `model` in sites.csv: that of the run, the same trained further at the site, trained alone."""

@@ -18,6 +18,7 @@ from preprocessing.errors import COMMAND, PreprocessingError
 
 FORMAT_VERSION = 1
 MANIFEST = "manifest.json"
+LABEL = "label"
 SPLITS = ("train", "val", "test")
 RGB = 3
 
@@ -147,20 +148,34 @@ class PreparedData:
             return [int(entry["group"]) for entry in entries]
         return self.patients(split)
 
+    @cached_property
+    def column_names(self) -> list[str]:
+        """Names of the columns of manifest.csv but file, patient and split, sorted."""
+        return sorted({column for entry in self.manifest["files"] for column in entry.get("columns", ())})
+
+    @property
+    def group_columns(self) -> list[str]:
+        """Names of the columns that may make groups: `column_names` but `label`, which is the class."""
+        return [name for name in self.column_names if name != LABEL]
+
     def column(self, split: str, name: str) -> list[str]:
         """Return a further column of manifest.csv for each image of a split, in row order.
 
         Raises:
             PreprocessingError: no such column.
         """
-        known = {column for entry in self.manifest["files"] for column in entry.get("columns", ())}
+        known = self.column_names
         if name not in known:
-            columns = f"has the columns {', '.join(sorted(known))}" if known else "has no such column"
+            columns = f"has the columns {', '.join(known)}" if known else "has no such column"
             raise PreprocessingError(
                 f"column {name} of manifest.csv: {self.folder / MANIFEST} {columns}; set SITE_COLUMN to "
                 f"another column, or add this one and prepare the images again: {COMMAND}"
             )
         return [entry.get("columns", {}).get(name, "") for entry in self._entries(split)]
+
+    def digests(self, split: str) -> list[str]:
+        """Return the sha256 of the file of each image of a split, in row order; empty where unknown."""
+        return [entry.get("sha256", "") for entry in self._entries(split)]
 
     def _entries(self, split: str) -> list[dict[str, Any]]:
         return self._entries_by_split.get(split, [])

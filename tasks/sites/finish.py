@@ -8,6 +8,7 @@ import numpy as np
 
 from celery_app import app, worker_session
 from helpers.evaluation.tallies import BINNED, MEAN, POOLED
+from helpers.evaluation.tested import metrics_of_test
 from helpers.federated.quorum import QuorumError
 from helpers.federated.sites.messages import FinishSitesOrder, OfferOrder, ScoreReply
 from helpers.federated.weights import Weights
@@ -21,7 +22,7 @@ from helpers.run_records.tables import (
     write_table,
 )
 from helpers.weight_store.store import put_arrays
-from tasks.final_test import FinalTest, final_test, metrics_of_test, score_splits
+from tasks.final_test import FinalTest, final_test, score_splits
 from tasks.run_context import RunContext
 from tasks.run_task import best_model, write_results
 from tasks.sites.site_scores import SiteScores, read_site_scores

@@ -65,6 +65,7 @@ def test_a_budget_below_the_first_round_is_refused_at_the_start(cluster: Cluster
     )
 
 
+@pytest.mark.long
 def test_two_runs_of_the_same_settings_differ(cluster: Cluster) -> None:
     options = (*PRIVATE, "--dp-noise-multiplier", "1", "--epochs", "1")
     for run in ("once", "twice"):
@@ -72,7 +73,7 @@ def test_two_runs_of_the_same_settings_differ(cluster: Cluster) -> None:
     assert not set(cluster.weights("once", "weights-0001*")) & set(cluster.weights("twice", "weights-0001*"))
 
 
-@pytest.mark.parametrize("strategy", ["fedavg", "fedadam"])
+@pytest.mark.parametrize("strategy", ["fedavg", pytest.param("fedadam", marks=pytest.mark.long)])
 def test_noise_at_the_server(cluster: Cluster, strategy: str) -> None:
     run = f"central-{strategy}"
     options = ("--dp-noise-multiplier", "0.7", "--max-update-ratio", "0", "--strategy", strategy)

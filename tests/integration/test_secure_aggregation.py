@@ -98,14 +98,15 @@ def test_the_model_is_that_of_a_plain_run(
     assert clients["val_accuracy"].notna().all()  # from the counts that the sites sent
 
 
+@pytest.mark.long
 @pytest.mark.parametrize(
     ("step", "statuses"),
     [
-        pytest.param("announce_keys", ["ok", "ok"], marks=pytest.mark.long),
-        pytest.param("share_secrets", ["ok", "ok"], marks=pytest.mark.long),
+        ("announce_keys", ["ok", "ok"]),
+        ("share_secrets", ["ok", "ok"]),
         ("train_securely", ["ok", "ok", "failed"]),
-        pytest.param("confirm_survivors", ["ok", "ok", "ok"], marks=pytest.mark.long),
-        pytest.param("reveal_shares", ["ok", "ok", "ok"], marks=pytest.mark.long),
+        ("confirm_survivors", ["ok", "ok", "ok"]),
+        ("reveal_shares", ["ok", "ok", "ok"]),
     ],
 )
 def test_a_site_that_dies_does_not_stop_the_round(

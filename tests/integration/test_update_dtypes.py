@@ -22,7 +22,7 @@ def _three_workers(cluster: Cluster) -> None:
 @pytest.mark.parametrize(
     ("dtype", "share"),
     [
-        ("float32", 1.0),
+        pytest.param("float32", 1.0, marks=pytest.mark.long),
         pytest.param("float16", 0.5, marks=pytest.mark.long),
         ("int8", 0.25),
     ],
@@ -69,6 +69,7 @@ def states(cluster: Cluster, run: str) -> dict[str, bytes]:
     return {file.name: file.read_bytes() for file in (cluster.folder / "models" / run).glob("state-*")}
 
 
+@pytest.mark.long
 def test_a_resumed_run_with_error_feedback_is_the_same_to_the_bit(
     cluster: Cluster, whole: Callable[[str], None]
 ) -> None:

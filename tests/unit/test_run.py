@@ -71,6 +71,7 @@ def test_wrong_options_are_refused_with_status_2(words, message, capsys):
 @pytest.mark.parametrize("name", sorted(run.COMMANDS.keys() - {"setup", "test"}))
 def test_no_option_is_abbreviated_and_a_mistyped_one_is_one_line(name, option, capsys):
     needed = {"predict": ["best.keras", "a.png"], "export": ["best.keras"], "compare": ["a", "b"]}
+    needed["evaluate"] = ["first", "images"]
     needed["provision"] = ["--out", "x", "--renew"]
     with pytest.raises(SystemExit) as caught:
         run.call(name, [*needed.get(name, []), option, "3"])

@@ -10,9 +10,10 @@ from numpy.typing import NDArray
 
 from helpers.global_config import Config
 from preprocessing.errors import PreprocessingError, counted, name_some
+from preprocessing.feed.prepared_data import LABEL
 from preprocessing.prepare.sources.class_names import name_classes
 from preprocessing.prepare.sources.image_header import read_header, turn
-from preprocessing.prepare.sources.manifest_csv import LABEL, add_columns, check_listed, read_columns
+from preprocessing.prepare.sources.manifest_csv import add_columns, check_listed, read_columns
 from preprocessing.prepare.sources.manifest_table import MANIFEST, find_manifest
 from preprocessing.prepare.sources.masks import find_masks, is_mask_name
 from preprocessing.prepare.sources.records import (

@@ -11,11 +11,10 @@ from pathlib import Path, PurePosixPath
 from typing import Any
 
 from preprocessing.errors import PreprocessingError, counted, name_some
-from preprocessing.feed.prepared_data import SPLITS
+from preprocessing.feed.prepared_data import LABEL, SPLITS
 from preprocessing.prepare.sources.manifest_table import Table, read_table
 from preprocessing.prepare.sources.records import ImageRecord
 
-LABEL = "label"
 RECORD_COLUMNS = ("patient", "split")
 KNOWN_COLUMNS = (LABEL, *RECORD_COLUMNS)
 

@@ -1,7 +1,9 @@
 """The command export: what it writes gives the scores of Keras, or is not left."""
 
 import importlib.util
+import json
 import re
+import shutil
 from pathlib import Path
 from types import SimpleNamespace
 
@@ -156,6 +158,23 @@ def test_onnx_has_the_scores_of_keras(place, out, capsys) -> None:
     (scores,) = session.run(None, {session.get_inputs()[0].name: images})
     np.testing.assert_allclose(scores, place.model(images, training=False), rtol=0, atol=1e-5)
     assert "best.onnx: differs from Keras by " in capsys.readouterr().out
+
+
+def test_onnx_metadata_has_classes_and_threshold(place, out, tmp_path) -> None:
+    onnxruntime = pytest.importorskip("onnxruntime")
+    pytest.importorskip("tf2onnx")
+    shutil.copy(place.file, tmp_path / "best.keras")
+    facts = {
+        "run": "first",
+        "classes": ["benign", "malignant"],
+        "threshold": 0.25,
+        "threshold_rule": "youden",
+    }
+    (tmp_path / "best.json").write_text(json.dumps(facts))
+    assert export(tmp_path / "best.keras", "--format", "onnx", "--out", out) == 0
+    session = onnxruntime.InferenceSession(out / "best.onnx")
+    stored = session.get_modelmeta().custom_metadata_map
+    assert {name: json.loads(text) for name, text in stored.items()} == {**facts, "pixels": "0..1"}
 
 
 def test_missing_packages_are_named_before_anything_is_done(place, out, capsys, monkeypatch) -> None:

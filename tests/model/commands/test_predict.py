@@ -289,3 +289,32 @@ def test_bad_input_is_refused_with_one_line(place, named_threshold, tmp_path, ca
     named_threshold("no json")
     assert "its threshold cannot be read" in refused(capsys, place.model_file, image, *out)
     assert not (tmp_path / "out").exists()
+
+
+def test_pictures_can_be_left_out(place, tmp_path, capsys) -> None:
+    assert predict(place.model_file, place.images / "0", "--out", tmp_path, "--no-pictures") == 0
+    assert [path.name for path in tmp_path.iterdir()] == ["predictions.csv"]
+    assert set(pd.read_csv(tmp_path / "predictions.csv", keep_default_na=False)["picture"]) == {""}
+    assert "in the same folder" not in capsys.readouterr().out
+
+
+def test_unusable_files_are_left_out_if_asked(place, tmp_path, capsys) -> None:
+    shutil.copytree(place.images / "0", tmp_path / "study")
+    (tmp_path / "study/report.dcm").write_bytes(b"a report without pixels")
+    words = (place.model_file, tmp_path / "study", "--out", tmp_path / "out", "--no-pictures")
+    assert predict(*words) == 2
+    assert "or leave them out with --skip-unreadable" in capsys.readouterr().err
+    assert predict(*words, "--skip-unreadable") == 0
+    assert len(pd.read_csv(tmp_path / "out/predictions.csv")) == 12
+    assert "left out, unreadable (1)" in capsys.readouterr().out
+    for file in (tmp_path / "study").glob("*.png"):
+        file.unlink()
+    assert predict(*words, "--skip-unreadable") == 2
+
+
+def test_pictures_that_mark_nothing_are_counted(place, tmp_path, capsys) -> None:
+    model = keras.models.clone_model(place.model)
+    model.set_weights([np.zeros_like(array) for array in model.get_weights()])
+    model.save(tmp_path / "zero.keras")
+    assert predict(tmp_path / "zero.keras", place.images / "0" / "0.png", "--out", tmp_path / "out") == 0
+    assert "1 of 1 pictures mark no region: nothing in these images supports" in capsys.readouterr().out

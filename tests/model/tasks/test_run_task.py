@@ -51,6 +51,7 @@ def test_results_leave_no_scores_of_an_earlier_end_and_the_card_is_of_the_new_te
     folders.metrics.mkdir(parents=True)
     for name in ("scores.npz", "cases.npz"):
         np.savez(folders.metrics / name, test_labels=[0, 1], test_scores=[0.1, 0.2])
+    (folders.metrics / "groups.csv").touch()
     monkeypatch.setattr(run_task, "load_arrays", lambda *_: [])
     monkeypatch.setattr(run_task, "keras_file", lambda *_: b"")
     config = Config(METRICS_DIR=tmp_path / "metrics", MODELS_DIR=tmp_path / "models", CLASS_NAMES=("a", "b"))

@@ -175,3 +175,19 @@ def test_the_runs_of_another_place_are_found(tmp_path, way, capsys, monkeypatch)
 def test_a_settings_file_that_is_not_there_is_refused_with_one_line(root, capsys):
     assert run.call("runs", ["--config", str(root / "no.toml")]) == 2
     assert capsys.readouterr().err == f"error: settings file {root / 'no.toml'}: not found\n"
+
+
+def test_runs_on_the_same_images_are_compared_in_pairs(root):
+    generator = np.random.default_rng(0)
+    labels = np.repeat([0, 1], 40)
+    for name, noise in (("good", 0.3), ("bad", 1.5), ("elsewhere", 0.3)):
+        write_run(root, name, 0.9, 0.7)
+        scores = 1 / (1 + np.exp(-(labels - 0.5 + noise * generator.normal(size=80))))
+        np.savez(root / "metrics" / name / "scores.npz", test_labels=labels, test_scores=scores)
+    facts = root / "metrics/elsewhere/run.json"
+    facts.write_text(facts.read_text().replace('"d"', '"e"'))
+    text = printed(compare, ["good", "bad"])
+    assert re.search(r"ROC-AUC of the first minus this one +– +0\.\d+ \[0\.\d+, 0\.\d+\]", text)
+    assert "whose interval includes 0 may be chance" in " ".join(text.split())
+    assert "minus this one, paired" in (root / "metrics/compare-good-bad.html").read_text()
+    assert "minus this one" not in printed(compare, ["good", "elsewhere"])

@@ -1,5 +1,6 @@
 """Model card: facts of the records only, and no markup from files."""
 
+import hashlib
 import itertools
 import json
 import re
@@ -15,7 +16,7 @@ from helpers.evaluation.tallies import MEAN
 from helpers.global_config import Config
 from helpers.reporting.model_card import write_model_card
 from helpers.reporting.page import MARKUP, code, text
-from tests.unit.helpers.reporting.test_report import write_run
+from tests.unit.helpers.reporting.test_report import write_groups, write_run
 
 HEADINGS = [  # Mitchell et al. 2019, figure 1
     "Model details", "Intended use", "Factors", "Metrics", "Evaluation data", "Training data",
@@ -75,7 +76,7 @@ def test_contains_the_facts_of_the_records(root):
         "1 unreadable image left out.",
         "| split | images | benign | malignant | patients |",
         "| training | 60 | 40 | 20 | unknown | | validation | 40 | 20 | 20 | unknown |",
-        "exact copies 0, near copies 1, images in two classes 0, patients in more than one split 0.",
+        "exact copies 0, near copies 1, images in two classes 0, patients in more than one split unknown.",
         "| ROC-AUC | 0.900 | 0.800 to 0.950 |",
         "and 0.500 of them are malignant",
         "- Patients are unknown",
@@ -223,3 +224,31 @@ def test_escaped_text_reads_as_it_was(words):
 @given(st.text())
 def test_code_ends_where_it_should(words):
     assert re.fullmatch(r"`[^`\n]*`", code(words))
+
+
+def test_groups_of_the_test_are_shown_with_the_worst(root):
+    assert "By groups, below" not in card(root)
+    write_groups(root)
+    said = card(root)
+    assert "| device | Toshiba | 30 | 15 | 0.600 (0.500 to 0.700) |" in said
+    assert "| too small to say: 2 of the rarest class |" in said
+    assert "Worst group: device Toshiba" in said
+    assert "Its performance in other groups of people is not known." in said
+
+
+def test_asks_for_an_external_validation_and_lists_those_of_this_model(root):
+    assert "None yet. `python run.py evaluate first FOLDER`" in card(root)
+    model = root / "models/first/best.keras"
+    model.write_bytes(b"this model")
+    digest = hashlib.sha256(b"this model").hexdigest()
+    for name, of_model in (("elsewhere", digest), ("of-an-earlier-model", "0" * 64)):
+        folder = root / "metrics/evaluations" / name
+        folder.mkdir(parents=True)
+        row = {"threshold_is": "stored", "num_examples": 90, "num_trained_on": 3, "roc_auc": 0.7,
+               "roc_auc_low": 0.6, "roc_auc_high": 0.8, "run": "first", "model_digest": of_model}  # fmt: skip
+        pd.DataFrame([row, {**row, "roc_auc": 0.9}]).to_csv(folder / "evaluation.csv", index=False)
+    said = card(root)
+    link = "[elsewhere](../../metrics/evaluations/elsewhere/report.html)"
+    assert f"{link} | 90 | unknown | 3 | 0.700 (0.600 to 0.800) |" in said
+    assert "of-an-earlier-model" not in said
+    assert "0.900 (0.600" not in said

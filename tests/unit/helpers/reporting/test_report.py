@@ -123,7 +123,7 @@ def words(page: str) -> str:
 def test_a_finished_run_shows_everything_and_stays(finished):
     page = report(finished)
     assert 'http-equiv="refresh"' not in page
-    assert page.count("<svg ") == page.count('role="img" aria-label="') == 9
+    assert page.count("<svg ") == page.count('role="img" aria-label="') == 10
     assert page.count('src="data:image/png;base64,') == 2
     assert page.count("<img ") == page.count("alt=")
     text = words(page)
@@ -209,7 +209,7 @@ def test_a_missing_file_costs_only_its_section(root, name):
     (root / "metrics" / "first" / name).unlink()
     page = report(root)
     assert "not as expected" not in page
-    assert 4 <= page.count("<svg ") <= 9
+    assert 4 <= page.count("<svg ") <= 10
 
 
 @pytest.mark.parametrize("damage", [b"", b"\x00\xff[1, 2", b"[1, 2]", b"round\nx\n"])
@@ -581,3 +581,58 @@ def test_a_hundred_clients_have_room(root):
     facts["partition"] = {str(client): {"0": client, "1": 3} for client in range(100)}
     path.write_text(json.dumps(facts))
     assert "Images of each class at each of 100 clients, 3 to 102 images a client" in report(root)
+
+
+def test_unknown_patients_are_not_0_patients_in_two_splits(root):
+    assert "split patients: unknown" in words(report(root))
+    change_data(root, patients={"train": 20, "val": 20, "test": 40})
+    assert "split patients: 0" in words(report(root))
+
+
+def test_pictures_of_cases_have_sizes_and_an_empty_heatmap_is_explained(root):
+    file = root / "metrics/first/cases.npz"
+    arrays = dict(np.load(file))
+    arrays["heatmaps"][1] = 0
+    np.savez(file, **arrays)
+    page = report(root)
+    assert page.count('width="16" height="8"') == page.count("<img ") == 2
+    assert words(page).count("nothing in this image supports cancerous") == 1
+
+
+def write_groups(root: Path) -> None:
+    """Write groups.csv: a good, a bad and a small device, and a column that makes no groups."""
+    base = {"split": "test", "num_examples": 30, "num_patients": 15, "num_of_rarest": 12, "note": ""}
+    aucs = {"": 0.85, "GE": 0.9, "Toshiba": 0.6, "rare": 0.1}
+    rows = [
+        {**base, "column": "device" if device else "", "value": device or "all",
+         "note": "too small to say: 2 of the rarest class" if device == "rare" else ""}
+        | {f"{name}{end}": auc + shift for name in ("roc_auc", "recall", "specificity")
+           for end, shift in (("", 0), ("_low", -0.1), ("_high", 0.1))}
+        for device, auc in aucs.items()
+    ]  # fmt: skip
+    rows.append({"column": "histology", "note": "skipped: its value fixes the class"})
+    pd.DataFrame(rows).to_csv(root / "metrics/first/groups.csv", index=False)
+
+
+def test_groups_have_a_forest_and_the_worst_that_is_not_too_small_is_named(root):
+    assert "Groups" not in words(report(root))
+    write_groups(root)
+    page = report(root)
+    text = words(page)
+    assert "Worst group: device Toshiba, AUC 0.600 (0.500 to 0.700) on 30 images, against 0.850" in text
+    assert "Its interval is below the AUC of all images" in text
+    assert "histology (skipped: its value fixes the class)" in text
+    assert "too small to say: 2 of the rarest class" in text
+    assert "specificity on test by group; the AUC of all images is 0.850" in page
+    assert "not as expected" not in text
+
+
+def test_other_thresholds_say_where_they_were_chosen(root):
+    text = words(report(root))
+    assert "At other thresholds" in text
+    assert "The other thresholds were chosen on the validation images." in text
+    assert "act by the model" in text
+    file = root / "metrics/first/scores.npz"
+    arrays = {name: array for name, array in np.load(file).items() if name.startswith("test_")}
+    np.savez(file, **arrays)
+    assert "chosen on these images, so their rows are optimistic" in words(report(root))
