@@ -35,10 +35,13 @@ COMMANDS = {
     "up": "run Redis and workers in the foreground; Ctrl-C stops all",
     "prepare": "resize, check and split images",
     "train": "prepare, start what is missing, train, stop what was started",
+    "repeat": "train over seeds, folds or left-out sites: mean and interval",
+    "tune": "search for better settings, judged by validation over folds",
     "predict": "predict images with a trained model; research only, no diagnosis",
     "evaluate": "test a trained model on other labeled images, also by groups",
     "export": "write a model as SavedModel or ONNX, checked against Keras",
     "runs": "list all runs, best first",
+    "show": "show one run: origin, images, settings, rounds, test",
     "compare": "compare runs: metrics in the terminal, curves in a page",
     "provision": "keys, certificates and Redis users for sites",
     "approve": "at a site: show what a run asks for, and approve it",
@@ -61,7 +64,7 @@ SUPPORTED = ((3, 11), (3, 12), (3, 13))
 REQUIREMENTS = {"demo": ("requirements.txt", "requirements-demo.txt"), "dev": ("requirements-dev.txt",)}
 """What .venv gets. Both sets suffice for every command but `test`, which needs dev."""
 LOCK = "requirements.lock"
-LIGHT = ("runs", "compare")
+LIGHT = ("runs", "show", "compare")
 """Commands that only read files: they need LIGHT_PACKAGES and never install anything."""
 LIGHT_PACKAGES = ("jinja2", "matplotlib", "numpy", "pandas", "pydantic-settings", "rich", "scikit-learn")
 

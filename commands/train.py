@@ -59,10 +59,7 @@ def main(arguments: Sequence[str]) -> int:
     if options.workers is not None and options.workers < 1:
         raise UserError(f"--workers: received {options.workers}; at least 1")
     request = RunRequest.of([*training_arguments, "--resume-with", COMMAND], options.workers)
-    images = argparse.Namespace(**{name: getattr(options, name) for name in PLAIN if name in options})
-    images.source_options = source_options(options)
-    is_plain = vars(images) == PLAIN
-    request = request.with_images(None if is_plain else images, f"{COMMAND} {shlex.join(arguments)}")
+    request = request.with_images(named_images(options), f"{COMMAND} {shlex.join(arguments)}")
     return run_training(request, options.workers)
 
 
@@ -72,9 +69,21 @@ def make_parser(arguments: Sequence[str]) -> ArgumentParser:
         prog="run.py train", usage=USAGE, description=HELP, epilog=DETAILS,
         formatter_class=argparse.RawDescriptionHelpFormatter,
     )  # fmt: skip
+    add_own_options(parser, arguments)
+    return parser
+
+
+def add_own_options(parser: ArgumentParser, arguments: Sequence[str]) -> None:
+    """Add the number of workers, and the options about images."""
     parser.add_argument("--workers", type=int, metavar="N", help=f"number of workers [{DEFAULT_WORKERS}]")
     add_image_options(parser.add_argument_group("images, as `python run.py prepare`"), arguments)
-    return parser
+
+
+def named_images(options: argparse.Namespace) -> argparse.Namespace | None:
+    """Return the options about images; None if none is given."""
+    images = argparse.Namespace(**{name: getattr(options, name) for name in PLAIN if name in options})
+    images.source_options = source_options(options)
+    return None if vars(images) == PLAIN else images
 
 
 def run_training(
@@ -83,6 +92,7 @@ def run_training(
     logs: Path | None = None,
     name: str = "worker",
     on_line: Callable[[str], None] | None = None,
+    watch: Callable[[], object] | None = None,
 ) -> int:
     """Run the training command with a cluster of this machine; return its exit status.
 
@@ -92,6 +102,7 @@ def run_training(
         logs: folder for the output of the workers that are started.
         name: these workers are called by it and a number.
         on_line: receives each line that the command prints, in place of the terminal.
+        watch: called several times a second; what it raises stops the training.
 
     Raises:
         ClusterError: Redis or the workers did not start, or all have ended.
@@ -100,7 +111,7 @@ def run_training(
     logs = logs or config.METRICS_DIR.parent / "logs" / request.run
     default = min(DEFAULT_WORKERS, config.cohort_size or DEFAULT_WORKERS)
     with local_cluster(config, num_workers, logs, default=default, name=name, say=on_line or _say) as cluster:
-        return cluster.run([SCRIPT, *request.arguments], on_line)
+        return cluster.run([SCRIPT, *request.arguments], on_line, watch)
 
 
 def _say(line: str) -> None:

@@ -337,8 +337,8 @@ class Config(DerivedSettings):
     )  # fmt: skip
     CHOICE: Literal["best", "smoothed"] = setting(
         "best",
-        "Which round has the best model: that of the highest validation ROC-AUC (`best`), or of the highest "
-        "mean over the round and the two before it (`smoothed`), which depends less on chance.",
+        "Which round has the best model: that of the highest validation ROC-AUC (`best`), or, in the last "
+        "third, that of the highest mean over it and the two before (`smoothed`): less left to chance.",
     )
     PATIENCE: int = setting(
         0,
@@ -460,7 +460,7 @@ class Config(DerivedSettings):
     )
     OBSERVERS: NameList = setting(
         (),
-        "Observers in addition to terminal and report: `tensorboard`, or your own classes such as "
+        "Observers in addition to terminal and report: `tensorboard`, `mlflow`, or your own classes such as "
         "`mypackage.watch:Watch` (described in helpers/monitoring/registry.py).",
         local=True,
     )

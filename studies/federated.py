@@ -14,7 +14,6 @@ from __future__ import annotations
 
 import argparse
 import shutil
-import signal
 import sys
 from collections.abc import Sequence
 from pathlib import Path
@@ -23,6 +22,8 @@ from typing import TYPE_CHECKING
 ROOT = Path(__file__).resolve().parents[1]
 if sys.path[0] == str(ROOT / "studies"):  # run as a script: `import run` must find the project's
     sys.path[0] = str(ROOT)
+
+from studies.command import run_command  # noqa: E402
 
 if TYPE_CHECKING:
     from studies.runs import Study
@@ -92,44 +93,24 @@ def command_of(options: argparse.Namespace) -> str:
     return "python -m studies.federated --quick" if options.quick else " ".join(command)
 
 
-def main(arguments: Sequence[str] | None = None) -> int:
-    """Run the command and return its exit status."""
-    options = parse(arguments)
-    if not sys.platform.startswith("linux"):
-        print("error: the studies read /proc and need Linux", file=sys.stderr)
-        return 2
-    from benchmarks.run import drop_settings, enter_environment
-
-    if status := enter_environment(__file__):
-        return status
-    from benchmarks.watching import CommandFailed
-    from helpers.cluster.errors import ClusterError
-    from helpers.settings.errors import UserError
+def run(options: argparse.Namespace) -> Path:
+    """Train what is missing and write the page; return it."""
     from studies.leftovers import alone_in
     from studies.study import run_study
 
-    for number in (signal.SIGTERM, signal.SIGHUP):  # end the processes that were started, as Ctrl-C does
-        if signal.getsignal(number) is not signal.SIG_IGN:  # nohup ignores it
-            signal.signal(number, lambda number, frame: sys.exit(128 + number))
-    drop_settings()
-    try:
-        study = study_of(options)
-        page = options.page or (study.folder / "results.md" if options.quick else PAGE)
-        seeds = options.seeds[:1] if options.quick else options.seeds
-        with alone_in(study.folder):
-            what = {"liars": not options.no_liars, "few": options.quick}
-            run_study(study, seeds, page, options.reach, command_of(options), **what)
-    except UserError as error:
-        print(f"error: {error}", file=sys.stderr)
-        return 2
-    except (ClusterError, CommandFailed) as error:
-        print(f"error: {error}\nfinished runs are kept; repeat the command to continue", file=sys.stderr)
-        return 3
-    except KeyboardInterrupt:
-        print("stopped; finished runs are kept; repeat the command to continue", file=sys.stderr)
-        return 130
-    print(f"Results: {page}")
-    return 0
+    study = study_of(options)
+    page = options.page or (study.folder / "results.md" if options.quick else PAGE)
+    seeds = options.seeds[:1] if options.quick else options.seeds
+    with alone_in(study.folder):
+        what = {"liars": not options.no_liars, "few": options.quick}
+        run_study(study, seeds, page, options.reach, command_of(options), **what)
+    return Path(page)
+
+
+def main(arguments: Sequence[str] | None = None) -> int:
+    """Run the command and return its exit status."""
+    options = parse(arguments)
+    return run_command(__file__, lambda: run(options))
 
 
 if __name__ == "__main__":

@@ -43,16 +43,16 @@ class Images:
         place = self._folder / f"seed-{seed}"
         if not (place / MANIFEST).exists():
             self._on_progress(f"seed {seed}: preparing images")
-            settings: dict[str, Any] = {"DATA_DIR": self.source(seed), "INPUT_SHAPE": self.input_shape}
-            prepare(Config.load(PREPROCESSED_DIR=place, SEED=seed, **settings))
+            self._prepare(seed, place)
         data = PreparedData.open(place)
         if (name := data.manifest["data_dir"]) != self.name:
             raise UserError(f"--data-dir: received {self.name}, but {place} has {name}; name another --out")
         return data
 
-    def source(self, seed: int) -> Path:
-        """Return the folder that the splits of a seed are prepared from."""
-        return self._data_dir
+    def _prepare(self, seed: int, place: Path) -> None:
+        """Prepare the splits of a seed in a folder."""
+        settings: dict[str, Any] = {"DATA_DIR": self._data_dir, "INPUT_SHAPE": self.input_shape}
+        prepare(Config.load(PREPROCESSED_DIR=place, SEED=seed, **settings))
 
     def sites(self, seed: int) -> list[str]:
         """Return the sites of the training images, in the order of the clients of PARTITION=site."""

@@ -11,9 +11,9 @@ command at any time and give it again: it keeps finished runs. studies/README.md
 from __future__ import annotations
 
 import argparse
-import signal
 import sys
 from collections.abc import Sequence
+from functools import partial
 from pathlib import Path
 
 ROOT = Path(__file__).resolve().parents[1]
@@ -21,6 +21,7 @@ if sys.path[0] == str(ROOT / "studies"):  # run as a script: `import run` must f
     sys.path[0] = str(ROOT)
 
 from studies.cases import Case  # noqa: E402
+from studies.command import run_command  # noqa: E402
 
 DATA_DIR = ROOT.parent / "shared/data/bus-bra"
 PAGES = ROOT / "docs/recipe-results"
@@ -64,55 +65,32 @@ def parse(arguments: Sequence[str] | None) -> argparse.Namespace:
     return options
 
 
-def main(arguments: Sequence[str] | None = None) -> int:
-    """Run the command and return its exit status."""
-    options = parse(arguments)
-    if not sys.platform.startswith("linux"):
-        print("error: the studies read /proc and need Linux", file=sys.stderr)
-        return 2
-    from benchmarks.run import drop_settings, enter_environment
-
-    if status := enter_environment(__file__):
-        return status
-    from benchmarks.watching import CommandFailed
-    from helpers.cluster.errors import ClusterError
-    from helpers.settings.errors import UserError
+def run(options: argparse.Namespace) -> Path:
+    """Train what is missing and write the page; return it."""
     from studies.folds import FoldImages
     from studies.leftovers import alone_in
     from studies.recipe_page import write_recipe_page
     from studies.runs import Study
 
-    for number in (signal.SIGTERM, signal.SIGHUP):  # end the processes that were started, as Ctrl-C does
-        if signal.getsignal(number) is not signal.SIG_IGN:  # nohup ignores it
-            signal.signal(number, lambda number, frame: sys.exit(128 + number))
-    drop_settings()
-
-    def report(line: str) -> None:
-        print(line, flush=True)
-
+    report = partial(print, flush=True)
     out = options.out or ROOT / f"studies/results/recipe-{options.recipe}"
     images = FoldImages(options.data_dir, out / "prepared", SHAPES[options.recipe], report)
     study = Study(out, images, ROUNDS, report, ("--recipe", options.recipe))
     cases = [CASES[name] for name in options.cases]
-    try:
-        with alone_in(study.folder):
-            study.expect(len(options.seeds) * len(cases))
-            for case in cases:
-                for seed in options.seeds:
-                    study.run_cases(seed, [case])
-            page = PAGES / f"{options.recipe}.md"
-            write_recipe_page(page, study, images, options.recipe, list(CASES.values()), options.seeds)
-    except UserError as error:
-        print(f"error: {error}", file=sys.stderr)
-        return 2
-    except (ClusterError, CommandFailed) as error:
-        print(f"error: {error}\nfinished runs are kept; repeat the command to continue", file=sys.stderr)
-        return 3
-    except KeyboardInterrupt:
-        print("stopped; finished runs are kept; repeat the command to continue", file=sys.stderr)
-        return 130
-    print(f"Results: {page}")
-    return 0
+    page = PAGES / f"{options.recipe}.md"
+    with alone_in(study.folder):
+        study.expect(len(options.seeds) * len(cases))
+        for case in cases:
+            for seed in options.seeds:
+                study.run_cases(seed, [case])
+        write_recipe_page(page, study, images, options.recipe, list(CASES.values()), options.seeds)
+    return page
+
+
+def main(arguments: Sequence[str] | None = None) -> int:
+    """Run the command and return its exit status."""
+    options = parse(arguments)
+    return run_command(__file__, lambda: run(options))
 
 
 if __name__ == "__main__":

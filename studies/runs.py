@@ -1,6 +1,5 @@
 """The runs of the study. Finished ones are skipped, begun ones are resumed."""
 
-import json
 import os
 import shutil
 import sys
@@ -14,9 +13,8 @@ from commands import training_options
 from helpers.global_config import Config
 from helpers.launcher.child_processes import start_apart, stop_all
 from helpers.run_records.files import RunFolders
+from helpers.run_records.resume import is_finished
 from helpers.settings.command_line import config_from_arguments
-from helpers.settings.errors import UserError
-from helpers.settings.names import current_names
 from preprocessing.feed.run_data import with_data_settings
 from studies.cases import COMMON, Case
 from studies.images import Images
@@ -25,8 +23,6 @@ from studies.outcomes import Outcome, read_outcome
 
 MOST_WORKERS = 4
 TAIL_LINES = 15
-LAST_FILE = "test.csv"
-"""The file that a run writes last in its folder of metrics."""
 
 
 class Study:
@@ -86,23 +82,10 @@ class Study:
         Raises:
             UserError: it is, with other settings.
         """
-        folders, run = self._folders(seed, case), run_name(seed, case)
-        if not (folders.metrics / LAST_FILE).exists():
-            return False
-        before = current_names(json.loads((folders.metrics / "run.json").read_bytes())["settings"])
+        data = self.images.prepared(seed)
         asked = config_from_arguments(Config, training_options.parse(self._options(seed, case)))
-        config = with_data_settings(asked, self.images.prepared(seed))  # as the training itself has it
-        changes = [
-            f"{name} was {before.get(name)!r}, is {value!r}"
-            for name, value in config.for_run().items()
-            if before.get(name) != value
-        ]
-        if changes:
-            raise UserError(
-                f"run {run} is finished, but {'; '.join(changes)}; set it back, remove {folders.metrics} and "
-                f"{folders.models}, or name another --out"
-            )
-        return True
+        config = with_data_settings(asked, data)  # as the training itself has it
+        return is_finished(self._folders(seed, case), config.for_run(), data.digest)
 
     def _options(self, seed: int, case: Case) -> list[str]:
         """Return the options of the training command, without the name of the run."""

@@ -39,7 +39,7 @@ def record_round(
         RecordError: the records could not be written; the round has not happened.
     """
     privacy = account(context, order, averaged.clients, sites) if context.config.DP != "off" else {}
-    row = {**averaged.row, **evaluation.metrics, **privacy}
+    row = {**averaged.row, **evaluation.metrics, **privacy, "weights_sha256": averaged.weights["sha256"]}
     classes = class_rows(evaluation, context.config.class_names) if evaluation.by_class else []
     rows = {
         "rounds.csv": [row],

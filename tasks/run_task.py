@@ -21,6 +21,7 @@ from helpers.reporting.model_card import write_model_card
 from helpers.run_records import fence, journal
 from helpers.run_records.checkpoint import load_arrays, read_state
 from helpers.run_records.files import remove, write_whole
+from helpers.run_records.origin import origin_of_run, record_end
 from helpers.run_records.run_log import SMOOTHED_ROUNDS, begin_run, resume_run
 from helpers.run_records.tables import (
     GROUP_COLUMNS,
@@ -38,6 +39,7 @@ from preprocessing.feed.partitioning import (
     resolve_partition,
     sites_of_rows,
 )
+from preprocessing.feed.prepared_data import MANIFEST
 from tasks.client_states import put_states
 from tasks.final_test import (
     FinalTest,
@@ -80,15 +82,19 @@ def start(order: StartOrder) -> dict[str, Any]:
 
 
 def write_description(context: RunContext, state: RunState) -> None:
-    """Write run.json.
+    """Write run.json and, where this machine has the images, a copy of their manifest.
 
     Raises:
-        RecordError: it could not be written.
+        RecordError: one could not be written.
     """
-    client = worker_session().client
+    client, folders = worker_session().client, context.folders
+    workers = live_workers(client)
     description = _description(context, environment_here(client), state)
-    description["workers"] = {name: status.get("bits") for name, status in live_workers(client).items()}
-    write_whole(context.folders.metrics / "run.json", _to_json(description))
+    description["workers"] = {name: status.get("bits") for name, status in workers.items()}
+    description |= origin_of_run(folders, context.order.origin, context.worker, workers)
+    write_whole(folders.metrics / "run.json", _to_json(description))
+    if context.own_data:
+        write_whole(folders.metrics / MANIFEST, (context.own_data.folder / MANIFEST).read_bytes())
 
 
 @app.task(name="tasks.finish_run", ignore_result=True)
@@ -170,6 +176,7 @@ def write_results(
         folders.metrics / "confusion.csv", to_csv(confusion_table(test.confusion, config.class_names))
     )
     write_model_card(config.METRICS_DIR, config.MODELS_DIR, order.run)
+    record_end(folders)
     fence.release()
     context.store.delete([context.key("weights", number) for number in (state.round - 1, state.round)])
 

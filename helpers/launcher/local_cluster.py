@@ -32,15 +32,31 @@ class LocalCluster:
     environment: dict[str, str]
     workers: WorkerProcesses | None
 
-    def run(self, command: Sequence[str], on_line: Callable[[str], None] | None = None) -> int:
+    def run(
+        self,
+        command: Sequence[str],
+        on_line: Callable[[str], None] | None = None,
+        watch: Callable[[], object] | None = None,
+    ) -> int:
         """Run a Python script that uses this cluster; see `run_child`.
+
+        Args:
+            command: the script and its arguments.
+            on_line: receives each line of output, in place of the terminal.
+            watch: called several times a second; what it raises stops the script.
 
         Raises:
             WorkerDied: all workers that were started have ended before the script.
         """
+
+        def look() -> None:
+            self.report_ended()
+            if watch is not None:
+                watch()
+
         # Its folders stay as its own settings say: unlike the workers, it runs in the current folder.
         environment = {**os.environ, "REDIS_URL": self.redis_url, "PYTHONUNBUFFERED": "1"}
-        return run_child([sys.executable, *command], environment, self.report_ended, on_line)
+        return run_child([sys.executable, *command], environment, look, on_line)
 
     def report_ended(self) -> None:
         """Print how each worker ended that has ended since the last call.

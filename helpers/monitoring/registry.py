@@ -1,4 +1,4 @@
-"""Registry of observers: the built-in ones by name, and users' own classes named in OBSERVERS.
+"""Registry of observers: the built-in ones by name, optional ones, and users' own classes named in OBSERVERS.
 
 `OBSERVERS=package.module:Class` constructs `Class(config, folders)` with the run's Config and RunFolders
 (`folders.metrics` is metrics/<run>, `folders.models` is models/<run>). Derive the class from
@@ -70,6 +70,9 @@ BUILT_IN: dict[str, Callable[[ObservedRun], Observer]] = {
     "tensorboard": _tensorboard,
 }
 
+OPTIONAL = {"mlflow": "helpers.monitoring.mlflow_observer:MLflowObserver"}
+"""Observers that need further packages. They are made, and their errors are reported, as those of users."""
+
 
 def make_observers(
     config: Config,
@@ -94,7 +97,8 @@ def make_observers(
     names = dict.fromkeys((*EVERY_RUN, *["tensorboard"] * with_tensorboard, *config.OBSERVERS))
     observers: list[Observer] = [BUILT_IN[name](run) for name in names if name in BUILT_IN]
     notice = observers[0].notice
-    custom = [_CustomObserver(name, config, folders, notice) for name in names if name not in BUILT_IN]
+    others = [OPTIONAL.get(name, name) for name in names if name not in BUILT_IN]
+    custom = [_CustomObserver(name, config, folders, notice) for name in others]
     return Observers([*observers, *custom])
 
 
@@ -132,11 +136,13 @@ def _constructed(reference: str, config: Config, folders: RunFolders) -> Any:
         ConfigError: the name, the import or the construction is wrong.
     """
     if not REFERENCE.fullmatch(reference):
-        known = ", ".join(BUILT_IN)
+        known = ", ".join((*BUILT_IN, *OPTIONAL))
         raise ConfigError(f"OBSERVERS: received {reference!r}; use one of {known}, or {FORM}")
     own = import_own("OBSERVERS", reference)
     try:
         return own(config, folders)
+    except ConfigError:
+        raise
     except Exception as error:  # a user's class may raise anything
         raise ConfigError(
             f"OBSERVERS: {reference} failed: {in_one_line(error)}; {own.__name__}(config, folders) must "

@@ -18,7 +18,10 @@ from helpers.federated.results import RoundResult, RunState
 
 logger = logging.getLogger(__name__)
 
-AVERAGED = "averaged"
+AVERAGED, PICTURES = "averaged", "pictures"
+"""The parts of a run that TensorBoard can show or hide, in addition to one for each client."""
+PER_ROW = 4
+"""Number of images next to each other in the picture of augmented images."""
 ROUND_TAGS = {  # columns of rounds.csv: tags; curves of the same tag share a diagram
     "train_loss": "loss/training",
     "val_loss": "loss/validation",
@@ -77,14 +80,15 @@ class TensorBoardObserver(Observer):
             self._write(f"client-{row['client']}", step, _scalars(row, CLIENT_TAGS))
 
     def show_images(self, name: str, images: Iterable[NDArray[np.generic]], step: int = 0) -> None:
-        """Write images, such as an augmented batch.
+        """Write images, such as an augmented batch, side by side in one picture, below the curves.
 
         Args:
-            name: the tag, such as `augmented/client-0`.
-            images: each uint8 0-255 or float 0-1, (H, W, 3) RGB or (H, W, 1) gray.
+            name: of the picture.
+            images: each uint8 0-255 or float 0-1, (H, W, 3) RGB or (H, W, 1) gray, all of one size.
             step: the round.
         """
-        self._write(AVERAGED, step, [_image(f"{name}/{index}", image) for index, image in enumerate(images)])
+        if pictures := list(images):
+            self._write(PICTURES, step, [_image(f"views/{name}", _sheet(pictures))])
 
     def _write(self, part: str, step: int, values: list[Any]) -> None:
         """Append values to the event file of a part; log a failure, as it must not end a training."""
@@ -133,11 +137,22 @@ def _text(tag: str, markdown: str) -> Any:
     return Summary.Value(tag=tag, tensor=tensor, metadata=create_summary_metadata("", ""))
 
 
-def _image(tag: str, image: NDArray[np.generic]) -> Any:
+def _sheet(images: list[NDArray[np.generic]]) -> NDArray[np.uint8]:
+    """Return images of one size in rows of PER_ROW; the rest of the last row is black."""
+    pixels = [
+        image if image.dtype == np.uint8 else (np.clip(image, 0, 1) * 255).round().astype(np.uint8)
+        for image in images
+    ]
+    per_row = min(PER_ROW, len(pixels))
+    pixels += [np.zeros_like(pixels[0])] * (-len(pixels) % per_row)
+    rows = [np.hstack(pixels[start : start + per_row]) for start in range(0, len(pixels), per_row)]
+    return np.vstack(rows).astype(np.uint8)
+
+
+def _image(tag: str, pixels: NDArray[np.uint8]) -> Any:
     import cv2
     from tensorboard.compat.proto.summary_pb2 import Summary
 
-    pixels = image if image.dtype == np.uint8 else (np.clip(image, 0, 1) * 255).round().astype(np.uint8)
     height, width, channels = pixels.shape
     _, data = cv2.imencode(".png", np.ascontiguousarray(pixels[..., ::-1]))
     png = Summary.Image(height=height, width=width, colorspace=channels, encoded_image_string=data.tobytes())

@@ -25,13 +25,19 @@ def page_path(metrics_dir: Path, runs: list[str]) -> Path:
     return metrics_dir / f"compare-{names}.html"
 
 
-def write_page(path: Path, runs: list[RunFiles], budgets: Sequence[Mapping[Any, Any]] = ()) -> None:
+def write_page(
+    path: Path,
+    runs: list[RunFiles],
+    budgets: Sequence[Mapping[Any, Any]] = (),
+    repeated: Mapping[str, Any] | None = None,
+) -> None:
     """Write the page.
 
     Args:
         path: of the page.
         runs: the runs to compare.
         budgets: rows of compare.csv, for runs of `--compare`; see `compare_runs`.
+        repeated: mean and spread of the runs, if they repeat one training; see `repeat_page`.
 
     Raises:
         RecordError: the page could not be written.
@@ -47,12 +53,13 @@ def write_page(path: Path, runs: list[RunFiles], budgets: Sequence[Mapping[Any, 
         ],
         runs=runs,
         budgets=budgets,
+        repeated=repeated,
         pictures=pictures,
         metrics=summaries.metrics_of_runs(runs),
         difference=summaries.DIFFERENCE,
-        differences=summaries.paired_differences(runs),
+        differences=[] if repeated else summaries.paired_differences(runs),
         settings=summaries.settings_that_differ(runs),
-        doubts=summaries.doubts(runs),
+        doubts=[] if repeated else summaries.doubts(runs),
     )
     write_whole(path, page)
 

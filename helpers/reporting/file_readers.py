@@ -15,6 +15,7 @@ from helpers.settings.outside_text import from_cell
 TEXT_COLUMNS = (
     "client", "worker", "site", "roc_auc_over", "status", "error", "model", "kind", "file", "other", "detail",
     "name", "patient", "split", "column", "value", "note", "threshold_is", "run", "model_digest", "data",
+    "weights_sha256",
 )  # fmt: skip
 
 

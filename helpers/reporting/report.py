@@ -4,7 +4,7 @@ from pathlib import Path
 
 from helpers.reporting.page import render
 from helpers.reporting.pictures import drawing
-from helpers.reporting.run_files import read_run
+from helpers.reporting.run_files import RunFiles, read_run
 from helpers.reporting.sections import all_sections
 from helpers.run_records.files import write_whole
 
@@ -32,11 +32,16 @@ def write_report(
         RecordError: the report could not be written.
     """
     files = read_run(metrics_dir, models_dir, run, audit_csv)
+    path = metrics_dir / run / "report.html"
+    write_whole(path, report_page(files, REFRESH_S if is_running and not files.is_finished else None))
+    return path
+
+
+def report_page(files: RunFiles, refresh: int | None = None) -> bytes:
+    """Return the report of a run; `refresh` is the time between two reloads, seconds."""
     with drawing():
         sections = all_sections(files)
-    refresh = REFRESH_S if is_running and not files.is_finished else None
-    classes, is_binary = files.class_names, files.is_binary
-    page = render("report.html", run=run, refresh=refresh, classes=classes, is_binary=is_binary, **sections)
-    path = metrics_dir / run / "report.html"
-    write_whole(path, page)
-    return path
+    return render(
+        "report.html", run=files.run, refresh=refresh, classes=files.class_names,
+        is_binary=files.is_binary, **sections,
+    )  # fmt: skip

@@ -1,11 +1,13 @@
 """Summaries of all runs, and side-by-side rows for several runs."""
 
 import time
+from collections.abc import Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
 import numpy as np
+import pandas as pd
 
 from helpers.evaluation.intervals import paired_difference
 from helpers.reporting.run_files import RunFiles, read_run
@@ -124,6 +126,22 @@ def _summary(metrics_dir: Path, files: RunFiles) -> Summary:
         is_binary=files.is_binary,
         data_digest=str(files.facts.get("data_digest") or ""),
     )
+
+
+def export_table(metrics_dir: Path, models_dir: Path, summaries: Sequence[Summary]) -> pd.DataFrame:
+    """Return one row per run: its summary, the row of test.csv and all settings."""
+    rows = []
+    for one in summaries:
+        files = read_run(metrics_dir, models_dir, one.run)
+        test = {f"test_{name.removeprefix('test_')}": value for name, value in files.test.items()}
+        times = {name: files.facts.get(name) for name in ("started_at", "ended_at")}
+        of_run = {
+            "run": one.run, "state": one.state, "date": one.date, **times, "data_digest": one.data_digest,
+            "rounds": one.rounds, "best_round": files.best_round, "clients": one.clients,
+            "best_validation_auc": one.best_validation_auc,
+        }  # fmt: skip
+        rows.append(of_run | test | dict(sorted(files.settings.items())))
+    return pd.DataFrame(rows)
 
 
 def metrics_of_runs(runs: list[RunFiles]) -> list[tuple[str, list[dict[str, Any]]]]:

@@ -158,7 +158,7 @@ def audit_counts(data: dict[str, Any]) -> dict[str, Any]:
 
 def round_rows(rounds: pd.DataFrame) -> tuple[list[str], list[list[float]]]:
     """Return headers and rows of the table of rounds, without columns that have no value."""
-    shown = rounds.drop(columns="roc_auc_over").dropna(axis="columns", how="all")
+    shown = rounds.drop(columns=["roc_auc_over", "weights_sha256"]).dropna(axis="columns", how="all")
     return [name.replace("_", " ") for name in shown.columns], shown.to_numpy().tolist()
 
 

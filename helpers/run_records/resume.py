@@ -1,14 +1,18 @@
 """Checks before a run starts or resumes: its name, settings, data and versions."""
 
+import json
 from collections.abc import Mapping
 from typing import Any
 
 from helpers.federated.messages import RUN_NAME
 from helpers.global_config import Config
 from helpers.run_records.checkpoint import read_state
-from helpers.run_records.files import RunFolders
+from helpers.run_records.files import RecordError, RunFolders
 from helpers.settings.errors import ConfigError
 from helpers.settings.names import current_names
+
+LAST_FILE = "test.csv"
+"""A run that has this file is finished."""
 
 
 def check_name(run: str, folders: RunFolders, *, resume: bool = False, overwrite: bool = False) -> None:
@@ -41,6 +45,35 @@ def config_to_resume(folders: RunFolders, config: Config) -> Config:
         return Config.load(**(current_names(facts.get("settings", {})) | set_now))
     except ConfigError as error:
         raise ConfigError(f"{folders.state}: {error}") from error
+
+
+def is_finished(folders: RunFolders, settings: Mapping[str, Any], data_digest: str) -> bool:
+    """Return whether a run is finished with these settings on these images.
+
+    A setting that is newer than the run had its default.
+
+    Raises:
+        ConfigError: it is finished with others; the message names every difference.
+        RecordError: run.json cannot be read.
+    """
+    if not (folders.metrics / LAST_FILE).exists():
+        return False
+    file = folders.metrics / "run.json"
+    try:
+        facts = json.loads(file.read_bytes())
+        before = Config.model_construct().for_run() | current_names(facts["settings"])
+    except (OSError, ValueError, LookupError) as error:
+        raise RecordError(f"{file} could not be read: {error}") from error
+    changes = [f"{name} was {before.get(name)!r}, is {value!r}" for name, value in settings.items()
+               if before.get(name) != value]  # fmt: skip
+    if facts.get("data_digest", data_digest) != data_digest:
+        changes.append("the prepared images differ")
+    if changes:
+        raise ConfigError(
+            f"run {folders.metrics.name} is finished, but {'; '.join(changes)}; set it back, or remove "
+            f"{folders.metrics} and {folders.models}"
+        )
+    return True
 
 
 def check_same(folders: RunFolders, facts: Mapping[str, Any], *, force: bool) -> None:

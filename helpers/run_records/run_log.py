@@ -138,7 +138,7 @@ def commit_round(
         budget_is_spent=metrics.get("budget_is_spent", False),
     )
     if order.settings.get("CHOICE") == "smoothed":
-        state, metrics = smoothed(state, all_rows["rounds.csv"])
+        state, metrics = smoothed(state, all_rows["rounds.csv"], order.settings["EPOCHS"])
     for file, prefix in ((state.weights_file, ""), (state.ema_file, "ema_")):
         auc, loss = metrics.get(f"{prefix}roc_auc"), metrics.get(f"{prefix}val_loss")
         if is_better(auc, loss, state):
@@ -150,22 +150,26 @@ def commit_round(
     return state
 
 
-def smoothed(state: RunState, rounds: Sequence[Mapping[str, Any]]) -> tuple[RunState, dict[str, Any]]:
+def smoothed(
+    state: RunState, rounds: Sequence[Mapping[str, Any]], epochs: int
+) -> tuple[RunState, dict[str, Any]]:
     """Return what `CHOICE=smoothed` compares: the best so far, and the last row with means of the AUCs.
 
-    The means are over SMOOTHED_ROUNDS rounds. Rounds before the first such mean lose to any later one.
+    The means are over SMOOTHED_ROUNDS rounds. Rounds before the first such mean, or before the last third of
+    the planned ones, lose to any later one.
 
     Args:
         state: after the last round.
         rounds: rows of rounds.csv, up to the last round.
+        epochs: number of planned rounds.
     """
-    if state.round <= SMOOTHED_ROUNDS:
-        state = replace(state, **checkpoint.NO_BEST)
     means = {}
     for name in ("roc_auc", "ema_roc_auc"):
         aucs = [row.get(name) for row in rounds[-SMOOTHED_ROUNDS:]]
         known = [auc for auc in aucs if auc is not None]
         means[name] = sum(known) / len(known) if len(known) == len(aucs) else None
+    if state.round <= max(SMOOTHED_ROUNDS, epochs - epochs // 3) and means["roc_auc"] is not None:
+        state = replace(state, **checkpoint.NO_BEST)
     return state, {**rounds[-1], **means}
 
 

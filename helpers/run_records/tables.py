@@ -34,6 +34,7 @@ ROUND_COLUMNS = [
     "ema_val_loss",
     "ema_roc_auc",
     "epsilon",
+    "weights_sha256",
 ]
 CLIENT_COLUMNS = [
     "round",

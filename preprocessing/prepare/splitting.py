@@ -127,38 +127,62 @@ def _split_by_group(
     seed: int,
     num_classes: int,
 ) -> dict[str, np.ndarray]:
-    """Assign each group, the largest first, to the split where it fits best.
-
-    The best split brings the class counts nearest to their targets by Pearson's chi-square. So all splits
-    fill at the same pace, and a large group does not overfill a small split.
-    """
-    names, owner = np.unique(np.asarray(groups), return_inverse=True)
-    if len(names) < len(SPLITS):
+    number = len(np.unique(np.asarray(groups)))
+    if number < len(SPLITS):
         raise PreprocessingError(
-            f"{counted(len(names), 'patient')} cannot be divided among {len(SPLITS)} splits "
+            f"{counted(number, 'patient')} cannot be divided among {len(SPLITS)} splits "
             "(copies count as images of one patient); add images of more patients, "
             "or correct the column patient of manifest.csv"
         )
+    rest = 1 - test_fraction
+    parts = [rest * (1 - validation_fraction), rest * validation_fraction, test_fraction]
+    split_of = divide_groups(labels, groups, parts, seed, num_classes)
+    return {name: np.flatnonzero(split_of == number) for number, name in enumerate(SPLITS)}
+
+
+def divide_groups(
+    labels: np.ndarray,
+    groups: Sequence[str] | np.ndarray,
+    parts: Sequence[float],
+    seed: int,
+    num_classes: int,
+) -> np.ndarray:
+    """Divide images among parts of given sizes, with similar proportions of the classes.
+
+    Each group, the largest first, goes to the part where it fits best: the one that brings the class counts
+    nearest to their targets by Pearson's chi-square. So all parts fill at the same pace, and a large group
+    does not overfill a small part.
+
+    Args:
+        labels: int (N,), 0 to num_classes - 1.
+        groups: group of each image; no group is in two parts.
+        parts: size of each part; they sum to 1.
+        seed: the same seed gives the same parts.
+        num_classes: number of classes.
+
+    Returns:
+        Number of the part of each image, int64 (N,).
+    """
+    names, owner = np.unique(np.asarray(groups), return_inverse=True)
     counts = np.zeros((len(names), num_classes))  # images per group and class
     np.add.at(counts, (owner, labels), 1)
-    rest = 1 - test_fraction
-    parts = np.array([rest * (1 - validation_fraction), rest * validation_fraction, test_fraction])
     targets = np.maximum(np.outer(parts, counts.sum(axis=0)), 1e-9)  # avoids division by zero
     filled = np.zeros_like(targets)
     left = (counts > 0).sum(axis=0)  # groups not yet placed, per class
 
     order = np.random.default_rng(seed).permutation(len(names))
     order = order[np.argsort(-counts[order].sum(axis=1), kind="stable")]
-    split_of = np.empty(len(names), dtype=np.int64)
+    part_of = np.empty(len(names), dtype=np.int64)
     for group in order:
         added = counts[group]
         growth = (added * (added + 2 * (filled - targets)) / targets).sum(axis=1)  # of the chi-square
-        # The last groups of a class go to the splits that still have none of it.
+        # The last groups of a class go to the parts that still have none of it.
         needed = ((filled == 0) & (added > 0) & (left <= (filled == 0).sum(axis=0))).any(axis=1)
-        split_of[group] = np.argmin(np.where(needed, growth - 1e9, growth))
-        filled[split_of[group]] += added
+        part_of[group] = np.argmin(np.where(needed, growth - 1e9, growth))
+        filled[part_of[group]] += added
         left -= added > 0
-    return {name: np.flatnonzero(split_of[owner] == number) for number, name in enumerate(SPLITS)}
+    parts_of_images: np.ndarray = part_of[owner]
+    return parts_of_images
 
 
 def _too_few(labels: np.ndarray, class_names: Sequence[str], reason: str) -> PreprocessingError:

@@ -1,8 +1,10 @@
 """Whole trainings on real workers and a real Redis."""
 
+import hashlib
 import json
 import re
 import shutil
+import socket
 import time
 import zipfile
 from dataclasses import replace
@@ -17,8 +19,10 @@ from helpers.cluster.connection import connect
 from helpers.cluster.heartbeat import live_workers
 from helpers.cluster.job_board import ENDED
 from helpers.launcher.worker_processes import WorkerProcesses
+from helpers.reporting.anonymous import write_anonymous
 from tests.integration.conftest import Cluster, log_to
 
+HOST = socket.gethostname()
 TIMES = ["seconds", "started_at", "transfer_seconds", "aggregation_started_at"]
 
 
@@ -48,11 +52,29 @@ def test_a_run_leaves_the_promised_files(cluster: Cluster) -> None:
     facts = json.loads((cluster.folder / "metrics/files/run.json").read_text())
     assert re.fullmatch(r"\w+ \d+\.\d+\.\d+", facts["environment"]["redis server"])
     assert facts["data"]["split_by"] == "drawn"
+    assert facts["started_at"] < facts["ended_at"]
+    assert facts["hosts"] == {"orchestrator": HOST, "writer": HOST, "workers": [HOST]}
+    manifest = (cluster.folder / "metrics/files/manifest.json").read_bytes()
+    assert hashlib.sha256(manifest).hexdigest() == facts["data_digest"]
+    state = json.loads((cluster.folder / "models/files/state.json").read_text())["state"]
+    assert rounds["weights_sha256"].iloc[-1][:12] in state["weights_file"]
     card = (cluster.folder / "models/files/model_card.md").read_text()
     assert f"the model after round {best_round} of 3" in card
     assert "270 test images" in card
     assert "Test of the best model" in done.stdout
     assert "metrics/files" in done.stdout
+
+    shared = cluster.folder / "shared"
+    write_anonymous(cluster.folder / "metrics", cluster.folder / "models", "files", shared)
+    entries = json.loads(manifest)["files"]
+    private = [
+        *clients["worker"],
+        *(entry["file"] for entry in entries),
+        *(entry["sha256"] for entry in entries),
+    ]
+    for file in shared.iterdir():
+        text = file.read_text()
+        assert [word for word in private if word in text] == [], file.name
 
 
 def test_a_smoothed_choice_and_the_test_of_the_last_round(cluster: Cluster) -> None:

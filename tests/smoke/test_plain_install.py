@@ -57,6 +57,8 @@ def test_the_lock_agrees_with_the_direct_requirements():
         "requirements-export.txt",
         "requirements-pretrained.txt",
         "requirements-privacy.txt",
+        "requirements-tune.txt",
+        "requirements-mlflow.txt",
         "requirements-dev.txt",
     ):
         assert pinned(name).items() <= lock

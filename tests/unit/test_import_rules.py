@@ -54,6 +54,7 @@ KERAS_USERS = (
     "helpers.explaining.grad_cam",
     "preprocessing.feed.input_pipeline",
     "helpers.run_records.run",
+    "helpers.monitoring.mlflow_model",
     "commands.trained_model",
     "commands.predictions",
     "commands.export",

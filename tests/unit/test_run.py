@@ -206,7 +206,7 @@ def test_an_environment_that_has_the_packages_is_used_as_it_is(project, monkeypa
     assert not run.VENV.exists()
 
 
-@pytest.mark.parametrize("name", ["runs", "compare"])
+@pytest.mark.parametrize("name", ["runs", "show", "compare"])
 def test_a_light_command_needs_few_packages_and_installs_none(project, monkeypatch, capsys, name):
     monkeypatch.setattr(run, "call", lambda name, options: 7)
     monkeypatch.setattr(run, "differing_packages", lambda file: iter(["tensorflow absent, not 2.21.0"]))

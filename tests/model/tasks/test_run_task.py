@@ -64,7 +64,8 @@ def test_results_leave_no_scores_of_an_earlier_end_and_the_card_is_of_the_new_te
     row = dict.fromkeys(TEST_COLUMNS) | {"round": 2, "threshold": 0.5, "num_examples": 6, "roc_auc": 0.625}
     test = FinalTest(row, [], np.array([[3, 0], [1, 2]]))
     run_task.write_results(context, RunState("r", 2, "w", 2, 0.75, "w"), [], test, {})
-    assert sorted(path.name for path in folders.metrics.iterdir()) == ["confusion.csv", "test.csv"]
+    names = sorted(path.name for path in folders.metrics.iterdir())
+    assert names == ["confusion.csv", "run.json", "test.csv"]
     assert (folders.metrics / "confusion.csv").read_text() == "true,a,b\na,3,0\nb,1,2\n"
     card = (folders.models / "model_card.md").read_text()
     assert "| ROC-AUC | 0.625 | not defined |" in card

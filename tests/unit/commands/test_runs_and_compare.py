@@ -1,19 +1,23 @@
 """`run.py runs` and `run.py compare`."""
 
 import json
+import os
 import re
 from io import StringIO
 from pathlib import Path
 
 import numpy as np
+import pandas as pd
 import pytest
 from rich.console import Console
 
 import run
 from commands.compare import compare
-from commands.runs import CAUTION, runs
+from commands.runs import CAUTION, delete, main, runs
 from helpers.global_config import Config
 from helpers.reporting.compare_page import LONGEST_NAME
+from helpers.reporting.summaries import summarize
+from helpers.settings.errors import UserError
 
 ROUNDS = "round,num_clients,val_loss,roc_auc,seconds\n1,3,0.7,0.6,2\n2,3,0.6,{auc},2\n"
 
@@ -98,7 +102,7 @@ def test_long_names_fit_80_columns(root):
 
 
 def test_no_run_yet_is_said_with_what_to_do(root):
-    assert "python distributed_training_index.py" in printed(runs)
+    assert "python run.py train" in " ".join(printed(runs).split())
 
 
 def test_compare_prints_a_table_and_writes_a_page(root):
@@ -175,6 +179,78 @@ def test_the_runs_of_another_place_are_found(tmp_path, way, capsys, monkeypatch)
 def test_a_settings_file_that_is_not_there_is_refused_with_one_line(root, capsys):
     assert run.call("runs", ["--config", str(root / "no.toml")]) == 2
     assert capsys.readouterr().err == f"error: settings file {root / 'no.toml'}: not found\n"
+
+
+def write_dated(root: Path, *names: str) -> None:
+    """Write finished runs, each changed a day after the one before."""
+    for day, name in enumerate(names, start=1):
+        write_run(root, name, 0.6, 0.7)
+        (root / "models" / name).mkdir(parents=True)
+        for file in (root / "metrics" / name).iterdir():
+            os.utime(file, (day * 86_400, day * 86_400))
+
+
+def listed(capsys, *arguments: str) -> list[str]:
+    assert main(arguments) == 0
+    return [line.split()[0] for line in capsys.readouterr().out.splitlines() if re.search(r"\d/\d", line)]
+
+
+def test_runs_by_date_and_filtered(root, capsys):
+    write_dated(root, "old", "middle", "new")
+    write_run(root, "open", 0.9)
+    assert listed(capsys, "--sort", "date") == ["open", "new", "middle", "old"]
+    assert listed(capsys, "--sort", "date", "--match", "*d*") == ["middle", "old"]
+    assert listed(capsys, "--state", "unfinished") == ["open"]
+    assert listed(capsys, "--since", "1970-01-04") == ["open", "new"]
+    with pytest.raises(UserError, match="--since: received 'soon'; expected a date"):
+        main(["--since", "soon"])
+
+
+def test_one_table_of_all_runs(root, capsys):
+    write_run(root, "a", 0.9, 0.7, SEED=1)
+    write_run(root, "b", 0.8, STRATEGY="median")
+    assert main(["--export", str(root / "runs.csv")]) == 0
+    assert capsys.readouterr().out == f"2 runs: {root / 'runs.csv'}\n"
+    table = pd.read_csv(root / "runs.csv")
+    assert table[["run", "best_validation_auc", "SEED"]].fillna(0).to_numpy().tolist() == [
+        ["a", 0.9, 1], ["b", 0.8, 0],
+    ]  # fmt: skip
+    assert table["test_roc_auc"].tolist()[0] == 0.7
+    assert table["STRATEGY"].tolist()[1] == "median"
+
+
+def names_left(root: Path) -> list[str]:
+    left = {path.name for folder in ("metrics", "models") for path in (root / folder).iterdir()}
+    return sorted(left)
+
+
+def test_all_but_the_newest_are_deleted(root, capsys):
+    write_dated(root, "a", "b", "c")
+    with pytest.raises(UserError, match="add --yes"):
+        main(["--keep", "2"])
+    assert names_left(root) == ["a", "b", "c"]
+    assert main(["--keep", "2", "--yes"]) == 0
+    assert names_left(root) == ["b", "c"]
+    assert "1 to delete: a" in capsys.readouterr().out
+    assert main(["--delete", "--match", "x*", "--yes"]) == 0
+    assert "nothing to delete" in capsys.readouterr().out
+    with pytest.raises(UserError, match="--keep: received 0"):
+        main(["--keep", "0"])
+
+
+@pytest.mark.parametrize(("answer", "left"), [("y", []), ("no", ["a"]), ("", ["a"])])
+def test_it_asks_before_it_deletes(root, answer, left):
+    write_dated(root, "a")
+    delete(Config.load(), summarize(root / "metrics", root / "models"), is_sure=False, ask=lambda _: answer)
+    assert names_left(root) == left
+
+
+def test_a_run_in_training_is_never_deleted(root, capsys):
+    write_dated(root, "a", "alive")
+    (root / "models/alive/.epoch-000000001-0a1b2c3d").mkdir()
+    assert main(["--delete", "--yes"]) == 0
+    assert names_left(root) == ["alive"]
+    assert "kept: alive is not finished and has changed lately" in capsys.readouterr().out
 
 
 def test_runs_on_the_same_images_are_compared_in_pairs(root):

@@ -1,34 +1,51 @@
 """Images of the study of recipes: folds of a manifest."""
 
-import pandas as pd
+import numpy as np
 import pytest
 
-from helpers.settings.errors import UserError
+from preprocessing.errors import PreprocessingError
 from studies.folds import FoldImages
+from studies.images import Images
+from tests.unit.preprocessing.prepare.patients import prepared
 
 
 @pytest.fixture
-def images(tmp_path):
-    folder = tmp_path / "breasts"
-    folder.mkdir()
-    rows = [(f"{number}.png", f"patient {number // 2}", 1 + number // 2 % 4) for number in range(4000)]
-    pd.DataFrame(rows, columns=["file", "patient", "fold"]).to_csv(folder / "manifest.csv", index=False)
-    return FoldImages(folder, tmp_path / "prepared", (16, 16), print)
+def images(tmp_path, monkeypatch):
+    """Folds 1 to 3 of thirty patients with two images each."""
+    made = []
+
+    def prepare(self, seed, place):
+        made.append(place.name)
+        place.mkdir(parents=True)
+        prepared(place)
+
+    monkeypatch.setattr(Images, "_prepare", prepare)
+    images = FoldImages(tmp_path / "breasts", tmp_path / "prepared", (4, 4), print)
+    images.name = ""  # as that of the prepared noise
+    yield images
+    assert made == ["all"]
 
 
 def test_every_fold_is_the_test_once_and_patients_stay_together(images):
-    assert [images.fold(seed) for seed in (1, 2, 3, 4, 5)] == ["1", "2", "3", "4", "1"]
+    assert [images.fold(seed) for seed in (1, 2, 3, 4)] == ["1", "2", "3", "1"]
     tested = []
-    for seed in (1, 2, 3, 4):
-        manifest = pd.read_csv(images.source(seed) / "manifest.csv")
-        assert manifest.groupby("patient")["split"].nunique().max() == 1
-        assert (manifest["fold"] == seed).equals(manifest["split"] == "test")
-        assert 0.09 < (manifest["split"] == "val").sum() / (manifest["split"] != "test").sum() < 0.15
-        tested += list(manifest.loc[manifest["split"] == "test", "file"])
-    assert len(tested) == len(set(tested)) == 4000
+    for seed in (1, 2, 3):
+        data = images.prepared(seed)
+        patients = [set(data.patients(split)) for split in ("train", "val", "test")]
+        assert sum(map(len, patients)) == len(set.union(*patients)) == 30
+        assert set(data.column("test", "fold")) == {str(seed)}
+        tested += data.files("test")
+    assert len(tested) == len(set(tested)) == 60
 
 
-def test_a_manifest_without_folds_is_refused(images, tmp_path):
-    (tmp_path / "breasts/manifest.csv").write_text("file,patient\n1.png,a\n")
-    with pytest.raises(UserError, match=r"--data-dir: .*manifest\.csv has no column fold"):
-        images.source(1)
+def test_the_validation_of_a_fold_is_the_same_for_all_seeds(images):
+    first, again = images.prepared(1), images.prepared(4)
+    assert first.files("val") == again.files("val")
+    assert np.array_equal(first.images("train"), again.images("train"))
+
+
+def test_images_without_folds_are_refused(images):
+    for entry in images._all().manifest["files"]:
+        del entry["columns"]["fold"]
+    with pytest.raises(PreprocessingError, match="column fold of manifest"):
+        images.prepared(1)

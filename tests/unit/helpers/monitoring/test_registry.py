@@ -122,7 +122,7 @@ def test_errors_of_a_custom_class_are_reported_once_in_one_line_and_do_not_end_t
     [
         (
             "tensorbord",
-            "received 'tensorbord'; use one of terminal, report, tensorboard, or package",
+            "received 'tensorbord'; use one of terminal, report, tensorboard, mlflow, or package",
         ),
         ("no_such_module:Watch", "received 'no_such_module:Watch': importing .* ModuleNotFoundError: No"),
         ("own_observers:Nothing", "received 'own_observers:Nothing': own_observers has no function"),
@@ -136,6 +136,12 @@ def test_unusable_names_are_refused_at_the_start(config, name, said):
     with pytest.raises(ConfigError, match=f"^OBSERVERS: {said}"):
         observe(config, name)
     assert list(BUILT_IN) == ["terminal", "report", "tensorboard"]
+
+
+def test_mlflow_without_its_package_says_what_to_install(config, monkeypatch):
+    monkeypatch.setitem(sys.modules, "mlflow", None)
+    with pytest.raises(ConfigError, match=r"^OBSERVERS: mlflow needs a package: .* requirements-mlflow\.txt"):
+        observe(config, "mlflow")
 
 
 def test_the_setting_is_a_list_of_names_of_this_machine():

@@ -46,6 +46,13 @@ def scalars(folder: Path, tag: str) -> list[tuple[int, float]]:
     ]  # fmt: skip
 
 
+def picture(folder: Path, flag: int = cv2.IMREAD_UNCHANGED) -> np.ndarray:
+    """Return the picture of augmented images."""
+    values = {value.tag: value for event in events(folder / "pictures") for value in event.summary.value}
+    png = np.frombuffer(values["views/augmented"].image.encoded_image_string, np.uint8)
+    return cv2.imdecode(png, flag)
+
+
 def test_scalars_per_round_and_client(tmp_path):
     train(tmp_path, 1, 0.6)
     assert scalars(tmp_path / "averaged", "validation/roc_auc") == [(1, 0.6), (2, 0.6), (3, 0.6)]
@@ -59,18 +66,36 @@ def test_settings_as_text_and_images_as_they_are(tmp_path):
     values = {value.tag: value for event in events(tmp_path / "averaged") for value in event.summary.value}
     assert b"| EPOCHS | 3 |" in values["settings"].tensor.string_val[0]
     assert values["settings"].metadata.plugin_data.plugin_name == "text"
-    png = np.frombuffer(values["augmented/1"].image.encoded_image_string, np.uint8)
-    shown = cv2.imdecode(png, cv2.IMREAD_COLOR)[..., ::-1]
-    np.testing.assert_array_equal(shown, (IMAGES[1] * 255).round().astype(np.uint8))
+    shown = picture(tmp_path, cv2.IMREAD_COLOR)[..., ::-1]
+    np.testing.assert_array_equal(shown, (np.hstack(IMAGES) * 255).round().astype(np.uint8))
+
+
+def test_there_is_one_picture_after_the_scalars_in_a_part_of_its_own(tmp_path):
+    train(tmp_path, 1, 0.6)
+    of_scalars = {value.tag for event in events(tmp_path / "averaged") for value in event.summary.value}
+    of_pictures = [value.tag for event in events(tmp_path / "pictures") for value in event.summary.value]
+    assert of_pictures == ["views/augmented"]
+    assert max(tag for tag in of_scalars if "/" in tag) < "views/augmented"  # TensorBoard sorts by tag
+
+
+def test_images_are_in_rows_and_the_rest_is_black(tmp_path):
+    images = np.full((5, 2, 3, 1), 200, np.uint8)
+    TensorBoardObserver(tmp_path, {}, images).run_started("r", SimpleNamespace(round=0), 1)
+    shown = picture(tmp_path)
+    assert shown.shape == (4, 12)
+    assert shown[:2].min() == shown[2:, :3].min() == 200
+    assert shown[2:, 3:].max() == 0
+
+
+def test_without_pictures_there_is_no_such_part(tmp_path):
+    TensorBoardObserver(tmp_path, {}, IMAGES[:0]).run_started("r", SimpleNamespace(round=0), 1)
+    assert not (tmp_path / "pictures").exists()
 
 
 def test_gray_images_are_shown_gray(tmp_path):
     gray = IMAGES[:1, ..., :1]
     TensorBoardObserver(tmp_path, {}, gray).run_started("r", SimpleNamespace(round=0), 1)
-    values = {value.tag: value for event in events(tmp_path / "averaged") for value in event.summary.value}
-    image = values["augmented/0"].image
-    assert image.colorspace == 1
-    shown = cv2.imdecode(np.frombuffer(image.encoded_image_string, np.uint8), cv2.IMREAD_UNCHANGED)
+    shown = picture(tmp_path)
     np.testing.assert_array_equal(shown, (gray[0, ..., 0] * 255).round().astype(np.uint8))
 
 

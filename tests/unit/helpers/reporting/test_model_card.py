@@ -98,7 +98,8 @@ def test_the_average_over_the_rounds_is_named(root):
 def test_a_smoothed_choice_is_named(root):
     change(root / "metrics/first/run.json", settings=Config(CHOICE="smoothed").for_run())
     said = (
-        "the round with the highest mean ROC-AUC on the validation images in itself and the two rounds before"
+        "the round of the last third with the highest mean ROC-AUC on the validation images in itself and "
+        "the two rounds before"
     )
     assert f"{said}, 0.750." in card(root)
 

@@ -96,8 +96,8 @@ def test_rounds_become_rows(folders: RunFolders) -> None:
     commit(folders, 1, 0.6)
     commit(folders, 2, None)
     text = (folders.metrics / "rounds.csv").read_text().splitlines()
-    assert text[1] == "1,1,5,0.30000000000000004,0.5,0.5,0.5,0.5,0.5,0.6,1.0,0,0,,,,,,0.5,0,,,,,"
-    assert text[2] == "2,1,5,0.30000000000000004,0.5,0.5,0.5,0.5,0.5,,1.0,0,0,,,,,,0.5,0,,,,,"
+    assert text[1] == "1,1,5,0.30000000000000004,0.5,0.5,0.5,0.5,0.5,0.6,1.0,0,0,,,,,,0.5,0,,,,,,"
+    assert text[2] == "2,1,5,0.30000000000000004,0.5,0.5,0.5,0.5,0.5,,1.0,0,0,,,,,,0.5,0,,,,,,"
     header, first, _ = (folders.metrics / "clients.csv").read_text().splitlines()
     assert header.endswith(",error,state_bytes,val_loss,val_recall,val_specificity,site,epsilon")
     assert first == "1,0,w,ok,5,0.30000000000000004,0.5,0.6,0.0,0.0,0.0,0,0,,0,0.7,0.5,0.25,,"
@@ -128,8 +128,8 @@ def test_the_average_over_the_rounds_is_one_more_candidate(folders: RunFolders) 
     kept = {file.name for file in folders.models.glob("*.safetensors")}
     assert kept == {state.weights_file, state.best_weights_file, state.ema_file}
     rows = (folders.metrics / "rounds.csv").read_text().splitlines()
-    assert rows[0].endswith(",ema_val_loss,ema_roc_auc,epsilon")
-    assert rows[2].endswith(",0.5,0.8,")
+    assert rows[0].endswith(",ema_val_loss,ema_roc_auc,epsilon,weights_sha256")
+    assert rows[2].endswith(",0.5,0.8,,")
 
 
 def test_of_equal_aucs_the_lower_loss_is_best(folders: RunFolders) -> None:
@@ -161,10 +161,15 @@ def test_one_lucky_round_stays_the_best(folders: RunFolders) -> None:
     assert [number for number, _ in chosen(folders, LUCKY, "best")] == [1] * 11
 
 
-def test_a_smoothed_choice_has_means_of_three_rounds(folders: RunFolders) -> None:
-    # .667 (round 3), .567, .7 (5), .667, .7, .667, .733 (9), and none with the undefined round.
+def test_a_smoothed_choice_has_means_of_three_rounds_in_the_last_third(folders: RunFolders) -> None:
+    # Of 9 planned rounds: .667 (round 6), .7, .667, .733 (9), and none with the undefined round.
     rounds = [number for number, _ in chosen(folders, LUCKY, "smoothed")]
-    assert rounds == [1, 2, 3, 3, 5, 5, 5, 5, 9, 9, 9]
+    assert rounds == [1, 2, 3, 4, 5, 6, 7, 7, 9, 9, 9]
+
+
+def test_a_round_without_a_mean_does_not_replace_an_earlier_one(folders: RunFolders) -> None:
+    rounds = [number for number, _ in chosen(folders, [0.6, 0.6, 0.6, None, 0.7], "smoothed")]
+    assert rounds == [1, 2, 3, 3, 3]
 
 
 def test_a_smoothed_choice_includes_the_average_over_the_rounds(folders: RunFolders) -> None:
@@ -173,7 +178,7 @@ def test_a_smoothed_choice_includes_the_average_over_the_rounds(folders: RunFold
 
 
 def test_a_smoothed_choice_is_resumed(folders: RunFolders) -> None:
-    smoothed = {"CHOICE": "smoothed"}
+    smoothed = {"CHOICE": "smoothed", "EPOCHS": 4}
     resume_run(folders, order(0, smoothed), SCHEMA)  # its settings count from here on
     for number, auc in enumerate([0.9, 0.5, 0.6, 0.7], start=1):
         state = commit(folders, number, auc, settings=smoothed)

@@ -1,0 +1,45 @@
+"""Deletion of runs, except those that may be in training."""
+
+import json
+import time
+
+from helpers.global_config import Config
+from helpers.run_records import fence
+from helpers.run_records.files import RunFolders, remove
+
+MARGIN = 3.0
+"""A run that is alive changes a file at least once in this many round deadlines."""
+
+
+def may_be_in_training(folders: RunFolders) -> bool:
+    """Return whether a task has taken the run over and may still write it, on whatever machine.
+
+    A finished run has no place of a task (`fence`). One without its last round, which was stopped or killed,
+    has one, but does not change any more.
+    """
+    both = (folders.metrics, folders.models)
+    if not any(True for folder in both for _ in folder.glob(fence.PATTERN)):
+        return False
+    changes = [
+        path.stat().st_mtime for folder in both if folder.exists() for path in (folder, *folder.iterdir())
+    ]
+    return time.time() - max(changes) < MARGIN * _round_deadline_s(folders)
+
+
+def delete_run(folders: RunFolders) -> None:
+    """Delete both folders of a run, first its state, so that half a run is never resumed.
+
+    Raises:
+        RecordError: something cannot be deleted.
+    """
+    for path in (folders.state, folders.models, folders.metrics):
+        remove(path)
+
+
+def _round_deadline_s(folders: RunFolders) -> float:
+    """Return ROUND_DEADLINE_S of a run; the default if it is not on record."""
+    try:
+        settings = json.loads((folders.metrics / "run.json").read_bytes())["settings"]
+        return float(settings["ROUND_DEADLINE_S"])
+    except (OSError, ValueError, TypeError, LookupError):
+        return Config.model_construct().ROUND_DEADLINE_S
