@@ -31,6 +31,7 @@ PARTS = {
     "transfer": "transfer",
     "traffic": "traffic",
     "secure": "secure",
+    "provisioned": "provisioned",
     "step": "training_step",
     "private": "private_step",
     "augmentation": "augmentation",

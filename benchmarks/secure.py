@@ -22,51 +22,77 @@ from helpers.secure_aggregation.fixed_point import Residues, add_residues, decod
 from helpers.secure_aggregation.member import Member
 from helpers.secure_aggregation.unmasking import remove_masks
 
-SITES = ("north", "south", "west")
 NUM_SITES = (3, 10, 30)
 TIME_LIMIT, TRAFFIC_LIMIT = 1.5, 1.1
 PLAIN, SECURE = "plain", "SECURE_AGGREGATION=true"
 
 
 def measure(record: Record, folder: Path, quick: bool) -> None:
-    """Measure whole rounds of three sites with 300 images each, and the protocol without messages."""
-    side, num_train, num_val, turns = (32, 20, 8, 1) if quick else (128, 216, 76, 2)
-    write_prepared(folder / "prepared", num_train, num_val, (side, side))
-    options = ["--data-at", "sites", "--min-clients", "3", "--epochs", "3"]
+    """Measure whole rounds of 3, 10 and 30 sites, and the protocol by itself."""
+    side, num_train, num_val, turns = (32, 20, 8, 1) if quick else (128, 216, 76, 3)
+    measure_rounds(record, folder / "readme", 3, side, (num_train, num_val), turns)
+    for num_sites in () if quick else NUM_SITES[1:]:
+        measure_rounds(record, folder / str(num_sites), num_sites, 32, (20, 8), turns)
+    schema = schema_of_readme(side)
+    for num_sites in NUM_SITES:
+        measure_protocol(record, schema, num_sites)
+
+
+def measure_rounds(
+    record: Record, folder: Path, num_sites: int, side: int, num_images: tuple[int, int], turns: int
+) -> None:
+    """Measure steady rounds with and without masks, in turn.
+
+    Args:
+        num_images: of each site, for training and for validation.
+    """
+    write_prepared(folder / "prepared", *num_images, (side, side))
+    options = ["--data-at", "sites", "--min-clients", str(num_sites), "--epochs", "3"]
     options += ["--input-shape", f"{side},{side}"]
-    record.progress("starting workers")
-    with contextlib.ExitStack() as stack:
-        own = {"DT_THREADS": "1", "DT_SITE_DIR": str(folder / "sites")}
-        pipeline = stack.enter_context(
-            Pipeline(folder / "pipeline", folder / "prepared", 1, all_in_redis=True, more=own)
-        )
-        for site in SITES:
-            environment = pipeline.environment | {"DT_SITE": site}
-            workers = WorkerProcesses([site], environment, lambda name, line: None)
-            stack.enter_context(workers)
+    record.progress(f"starting {num_sites} sites")
+    own = {"DT_THREADS": "1", "DT_SITE_DIR": str(folder / "sites")}
+    with (
+        Pipeline(folder / "pipeline", folder / "prepared", 1, all_in_redis=True, more=own) as pipeline,
+        contextlib.ExitStack() as stack,
+    ):
+        for number in range(num_sites):
+            environment = pipeline.environment | {"DT_SITE": f"site{number}"}
+            workers = stack.enter_context(WorkerProcesses([f"site{number}"], environment, print_nothing))
             workers.wait_until_ready(pipeline.client)
         contenders = {
             PLAIN: lambda: pipeline.train(*options)[1:],
             SECURE: lambda: pipeline.train(*options, "--secure-aggregation", "true")[1:],
         }
         turned = in_turn(contenders, turns)
-    rounds = {name: [reading for turn in each for reading in turn] for name, each in turned.items()}
-    compare(record, rounds, "steady round of three sites", "s", TIME_LIMIT, lambda one: one["seconds"])
-    what = "traffic of a steady round of three sites"
-    compare(record, rounds, what, "MB", TRAFFIC_LIMIT, lambda one: (one["in"] + one["out"]) / 1e6)
-    schema = schema_of_readme(side)
-    for num_sites in NUM_SITES:
-        measure_protocol(record, schema, num_sites)
+    what = f"steady round of {num_sites} sites, {sum(num_images)} images of {side}×{side}"
+    compare(record, turned, PLAIN, SECURE, what, "s", TIME_LIMIT, lambda one: one["seconds"])
+    traffic = f"traffic of a {what}"
+    compare(
+        record, turned, PLAIN, SECURE, traffic, "MB", TRAFFIC_LIMIT,
+        lambda one: (one["in"] + one["out"]) / 1e6,
+    )  # fmt: skip
 
 
 def compare(
-    record: Record, rounds: dict[str, list[Readings]], what: str, unit: str, limit: float,
-    value: Callable[[Readings], float],
+    record: Record, turned: dict[str, list[list[Readings]]], plain: str, other: str, what: str, unit: str,
+    limit: float | None, value: Callable[[Readings], float],
 ) -> None:  # fmt: skip
-    """Write a value of plain and secure rounds, and their ratio as a target."""
-    plain = record.add(what, PLAIN, unit, [value(one) for one in rounds[PLAIN]])
-    secure = record.add(what, SECURE, unit, [value(one) for one in rounds[SECURE]], plain)
-    record.target(f"{what} / plain", limit, secure.ratio, "×")
+    """Write a value of the rounds of two contenders, and their ratio in each turn.
+
+    Args:
+        limit: of the median ratio, as a target; None without one.
+    """
+    rounds = {name: [value(one) for turn in each for one in turn] for name, each in turned.items()}
+    record.add(what, other, unit, rounds[other], record.add(what, plain, unit, rounds[plain]))
+    turns = zip(turned[other], turned[plain], strict=True)
+    ratios = [median(map(value, each)) / median(map(value, reference)) for each, reference in turns]
+    ratio = record.add(f"{what} / {plain}", other, "×", ratios)
+    if limit is not None:
+        record.target(f"{what} / {plain}", limit, ratio.median, "×")
+
+
+def print_nothing(name: str, line: str) -> None:
+    """Drop a line of a worker."""
 
 
 def measure_protocol(record: Record, schema: Schema, num_sites: int) -> None:
@@ -123,6 +149,7 @@ def play(schema: Schema, local: Weights, num_sites: int, survivors: range) -> tu
     to_all = len(json.dumps({site: each.to_message() for site, each in keys.items()}))
     through = 2 * sum(len(json.dumps(each)) for each in sealed.values())  # to the coordinator and on
     at_the_end = sum(len(json.dumps(each.to_message())) for _, each in revealed)
+    at_the_end += len(survivors) * len(json.dumps(dict.fromkeys(survivors, "0" * 128)))  # signatures
     return at_site, at_server, (num_sites + 1) * to_all + through + at_the_end
 
 

@@ -9,6 +9,7 @@ from helpers.global_config import Config
 from helpers.settings.command_line import config_from_arguments
 from helpers.settings.errors import ConfigError, UserError
 from helpers.settings.outside_text import printable
+from helpers.settings.privacy_rules import check_private_training
 
 RunTraining = Callable[[argparse.Namespace, Config, str], None]
 
@@ -54,7 +55,9 @@ def train(options: argparse.Namespace, config: Config, run: str, run_training: R
         run_training(options, config, run)
         return
     if config.DATA_AT == "sites":  # nobody sees the images of all, so there is no pooled training
-        run_training(options, config.model_copy(update={"LOCAL_MODELS": True}), run)
+        comparing = config.model_copy(update={"LOCAL_MODELS": True})
+        check_private_training(comparing)
+        run_training(options, comparing, run)
         return
     from commands.budgets import compare_budgets
 

@@ -7,14 +7,12 @@ from typing import Any
 from helpers.federated.messages import RoundOrder
 from helpers.federated.results import RunState
 from helpers.federated.sites.site import Site
+from helpers.privacy.accountant import exceeds
 from helpers.privacy.mechanism import Mechanism, mechanism_of
 from helpers.run_records import journal
 from helpers.run_records.checkpoint import read_state
 from preprocessing.feed.partitioning import count_clients, partition
 from tasks.run_context import RunContext
-
-ROUNDING = 1 + 1e-6
-"""Factor by which a budget may be exceeded: the noise for it is solved in floating-point numbers."""
 
 
 def account(
@@ -97,8 +95,3 @@ def mechanisms_of(
 def is_spent(budget: float, mechanisms: Mapping[int, Mechanism], trainings: Mapping[int, int]) -> bool:
     """Return whether one more training of a client would exceed a budget; never where there is none."""
     return any(exceeds(budget, mechanisms[client].epsilon(n + 1)) for client, n in trainings.items())
-
-
-def exceeds(budget: float, epsilon: float) -> bool:
-    """Return whether ε exceeds a budget; 0 is none."""
-    return 0 < budget * ROUNDING < epsilon

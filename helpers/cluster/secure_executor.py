@@ -1,6 +1,7 @@
 """Runs rounds of sites whose updates are summed under masks (`SECURE_AGGREGATION`)."""
 
 import time
+from collections import Counter
 from collections.abc import Callable, Sequence
 from dataclasses import replace
 from typing import Any, TypeVar
@@ -19,6 +20,7 @@ from helpers.federated.results import RoundResult
 from helpers.federated.sites.messages import SiteRoundOrder, SiteTrainOrder
 from helpers.federated.sites.secure_messages import (
     SEALED_BYTES,
+    ConfirmOrder,
     KeysOrder,
     PublicKeys,
     Revealed,
@@ -37,9 +39,12 @@ class SecureExecutor(SiteExecutor):
     """Sends the orders of a run of sites whose updates are summed under masks; arguments as for
     `ChordExecutor`.
 
-    A round has three more steps: the sites announce keys and share secrets before they train, and reveal
-    shares after it. A site that does not answer has dropped out; two thirds of the sites suffice.
+    A round has four more steps: the sites announce keys and share secrets before they train. After it they
+    confirm whose updates are summed, and reveal shares. A site that does not answer has dropped out. Two
+    thirds of the sites suffice.
     """
+
+    _crowded: frozenset[str] = frozenset()
 
     def run_round(self, round_number: int, cohort: Cohort, weights: Reference, states: States) -> RoundResult:
         """Run one round; see `helpers.secure_aggregation.member` for its steps.
@@ -70,7 +75,8 @@ class SecureExecutor(SiteExecutor):
         self._check_number(round_number, "updates", len(survivors), len(keys))
         if absent := [reply for reply in replies if reply.status not in USABLE]:
             self._absent_clients.check_quorum(round_number, len(replies), absent)
-        revealed = self._revealed_shares(order, survivors, len(keys))
+        confirmations = self._confirmations(order, survivors, len(keys))
+        revealed = self._revealed_shares(order, survivors, confirmations, len(keys))
         averaging = SecureRoundOrder(
             **vars(order), replies=messages, keys=_as_message(keys), revealed=_as_message(revealed),
             total=total,
@@ -84,6 +90,19 @@ class SecureExecutor(SiteExecutor):
             self._on_progress(RoundProgress(order.round, len(answers), len(order.clients), workers))
 
         return on_progress
+
+    def wait_for_workers(self, lacking: Any) -> Workers:
+        """Wait as `SiteExecutor`, and name sites with several workers, once each."""
+        workers = super().wait_for_workers(lacking)
+        numbers = Counter(name.partition("/")[0] for name in workers if "/" in name)
+        crowded = {site for site, number in numbers.items() if number > 1} - self._crowded
+        self._crowded |= crowded
+        for site in sorted(crowded):
+            self._supervisor.notice(
+                f"site {site} has {numbers[site]} workers. With SECURE_AGGREGATION=true it needs one, whose "
+                "memory has the keys of a round: end the others, or the site will drop out of rounds"
+            )
+        return workers
 
     # The steps of the protocol
 
@@ -100,11 +119,26 @@ class SecureExecutor(SiteExecutor):
         orders = [SharesOrder.at(order, client, keys=_as_message(keys)) for client in keys]
         return self._take_step(orders, len(keys), read)
 
+    def _confirmations(self, order: SiteRoundOrder, survivors: list[int], num_sites: int) -> dict[int, str]:
+        """Return the signatures with which sites confirm the survivors."""
+
+        def read(client: int, answer: dict[str, Any]) -> str:
+            if not isinstance(signature := answer.get("signature"), str):
+                raise MessageError("the signature is not text")
+            return signature
+
+        orders = [ConfirmOrder.at(order, client, survivors=survivors) for client in survivors]
+        return self._take_step(orders, num_sites, read)
+
     def _revealed_shares(
-        self, order: SiteRoundOrder, survivors: list[int], num_sites: int
+        self, order: SiteRoundOrder, survivors: list[int], confirmations: dict[int, str], num_sites: int
     ) -> dict[int, Revealed]:
         dropped = set(order.clients) - set(survivors)
-        orders = [RevealOrder.at(order, client, survivors=survivors) for client in survivors]
+        confirmed = {str(client): signature for client, signature in confirmations.items()}
+        orders = [
+            RevealOrder.at(order, client, survivors=survivors, confirmations=confirmed)
+            for client in confirmations
+        ]
         return self._take_step(orders, num_sites, lambda _, answer: Revealed.read(answer, survivors, dropped))
 
     def _take_step(

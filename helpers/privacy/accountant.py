@@ -4,6 +4,7 @@ It adds up Rényi differential privacy (Mironov 2017) with the library dp-accoun
 """
 
 import functools
+from collections.abc import Sequence
 from typing import Any
 
 from helpers.settings.errors import ConfigError
@@ -14,6 +15,8 @@ ORDERS = (*(tenths / 10 for tenths in range(20, 110)), *range(11, 65), 128, 256,
 15, and do not always converge."""
 MOST_NOISE = 1e4
 """Largest noise multiplier that is tried; more leaves nothing of a gradient."""
+ROUNDING = 1 + 1e-6
+"""Factor by which a budget may be exceeded: the noise for it is solved in floating-point numbers."""
 
 
 @functools.lru_cache(maxsize=4096)
@@ -34,10 +37,22 @@ def epsilon(noise_multiplier: float, sampling_rate: float, num_steps: int, delta
     Raises:
         ConfigError: dp-accounting is not installed.
     """
-    if not num_steps:
-        return 0.0
+    return total_epsilon(((noise_multiplier, sampling_rate, num_steps),), delta) if num_steps else 0.0
+
+
+def total_epsilon(steps: Sequence[tuple[float, float, int]], delta: float) -> float:
+    """Return ε of steps of several kinds.
+
+    Args:
+        steps: noise multiplier, sampling rate and number of the steps of each kind, as for `epsilon`.
+        delta: in (0, 1).
+
+    Raises:
+        ConfigError: dp-accounting is not installed.
+    """
     accountant = _library().rdp.RdpAccountant(ORDERS)
-    accountant.compose(_event(noise_multiplier, sampling_rate, num_steps))
+    for kind in steps:
+        accountant.compose(_event(*kind))
     return float(accountant.get_epsilon(delta))
 
 
@@ -68,6 +83,11 @@ def noise_multiplier(target_epsilon: float, sampling_rate: float, num_steps: int
             tol=1e-4,
         )
     )
+
+
+def exceeds(budget: float, epsilon: float) -> bool:
+    """Return whether ε exceeds a budget; 0 is none."""
+    return 0 < budget * ROUNDING < epsilon
 
 
 def _event(noise_multiplier: float, sampling_rate: float, num_steps: int) -> Any:

@@ -115,7 +115,10 @@ def how_split(data: dict[str, Any]) -> str:
 def how_divided(facts: dict[str, Any], settings: dict[str, Any]) -> str:
     """Describe how the training images are divided among clients; empty for an older run."""
     if facts.get("divided_by") == "own":
-        return "Every client is a site and trains on its own images, which never leave it."
+        return (
+            "Every client is a site and trains on its own images. No message has an image, but weights and "
+            "scores are computed from images and can reveal something about them (docs/security.md)."
+        )
     division = DIVISIONS.get(str(facts.get("divided_by")))
     if division is None:
         return ""

@@ -106,15 +106,11 @@ class Member:
             key = pairwise_mask_key(self._masking, self._keys[other], self._round_id)
             add_mask(residues, key, pairwise_sign(self._client, other))
 
-    def reveal(self, survivors: Collection[int]) -> Revealed:
-        """Return the shares that unmask the sum over the survivors (round 4).
-
-        Args:
-            survivors: the sites whose masked vectors are summed.
+    def confirm(self, survivors: Collection[int]) -> None:
+        """Take the sites whose masked vectors are summed for those of the round, and no others (round 3).
 
         Raises:
-            ProtocolError: too few survivors, unknown ones, or it has revealed shares for others before.
-            MessageError: what another site sealed for this one cannot be read.
+            ProtocolError: too few survivors, unknown ones, or it has confirmed others before.
         """
         chosen, members = set(survivors), self._sealed.keys() | {self._client}
         if not self._sealed or self._client not in chosen or not chosen <= members:
@@ -123,12 +119,21 @@ class Member:
             )
         self._check_number(len(chosen))
         if self._survivors not in (set(), chosen):
-            raise ProtocolError("this site has revealed its shares for other survivors before")
+            raise ProtocolError("this site has confirmed other survivors before")
         self._survivors = chosen
+
+    def reveal(self, survivors: Collection[int]) -> Revealed:
+        """Return the shares that unmask the sum over the survivors (round 4).
+
+        Raises:
+            ProtocolError: as `confirm`.
+            MessageError: what another site sealed for this one cannot be read.
+        """
+        self.confirm(survivors)
         own_masks, masking = {}, {}
-        for client in sorted(members):
+        for client in sorted(self._sealed.keys() | {self._client}):
             own, key = self._kept if client == self._client else self._open(client)
-            if client in chosen:
+            if client in self._survivors:
                 own_masks[str(client)] = own.hex()
             else:
                 masking[str(client)] = key.hex()

@@ -58,6 +58,7 @@ def check_private_training(settings: Any) -> None:
         conflicts |= {
             "PRECISION": (settings.PRECISION != "float32", "gradients are clipped in float32"),
             "XLA": (settings.XLA, "it does not compile the private training step"),
+            "LOCAL_MODELS": (settings.LOCAL_MODELS, "sites would train them without noise"),
             "PARTITION": (
                 settings.DP_UNIT == "patient" and divides_patients,
                 "DP_UNIT=patient needs all images of a patient at one client",

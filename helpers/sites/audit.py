@@ -10,14 +10,18 @@ from pathlib import Path
 from typing import Any
 
 from helpers.federated.messages import Order
+from helpers.federated.sites.secure_messages import STEPS
 from helpers.weight_store.codec import Buffers, Digest
 from helpers.weight_store.store import WeightStore
 
 FILE = "audit.jsonl"
-COLUMNS = ("time", "sender", "run", "job", "attempt", "settings", "decision", "bytes_out")
-"""Fields of an entry; of an order that cannot be read, only `time` and `decision`."""
+COLUMNS = ("time", "sender", "run", "job", "attempt", "settings", "decision", "bytes_out", "epsilon")
+"""Fields of an entry. That of an order that cannot be read has only `time` and `decision`, and only those of
+private trainings have `epsilon`, what all runs have spent of the privacy of the site's images."""
 DONE, FAILED, REFUSED = "done", "failed", "refused"
 """Decisions; a reason follows the last two."""
+STEP_JOBS = tuple(f"{kind.step}:" for kind in STEPS)
+"""Beginnings of the jobs of steps of secure aggregation."""
 LONGEST = 500
 """Longest text of an entry, letters: senders choose it."""
 
@@ -81,10 +85,14 @@ class AuditLog:
         return [json.loads(line) for line in lines if line.endswith("}")]
 
     def count_served(self, period: timedelta) -> int:
-        """Return how many orders the site has carried out in a period until now, also without success."""
+        """Return how many orders the site has carried out in a period until now, also without success.
+
+        Steps of secure aggregation do not count, as each belongs to a training.
+        """
         since = _text(datetime.now(UTC) - period)
         recent = itertools.takewhile(lambda entry: entry["time"] >= since, reversed(self.entries()))
-        return sum(not entry["decision"].startswith(REFUSED) for entry in recent)
+        served = [entry for entry in recent if not entry["decision"].startswith(REFUSED)]
+        return sum(not entry["job"].startswith(STEP_JOBS) for entry in served)
 
 
 def settings_digest(order: Order) -> str:

@@ -56,6 +56,8 @@ class Policy(BaseModel):
         may_stop_early: whether an update may leave the site before a whole epoch.
         orders_per_hour: most orders that the site carries out in an hour.
         needs_approval: whether a run must be approved at the site.
+        max_epsilon: most privacy that trainings may spend, over all runs. With it, each needs `DP=example`.
+        delta: the probability with which the guarantee `max_epsilon` may fail.
         keep_models: whether the last models of a run and their test stay in the site's folder.
         settings: bounds by setting.
     """
@@ -67,6 +69,8 @@ class Policy(BaseModel):
     may_stop_early: bool = False
     orders_per_hour: int = Field(default=240, ge=1)
     needs_approval: bool = False
+    max_epsilon: float = Field(default=math.inf, gt=0)
+    delta: float = Field(default=1e-5, gt=0, lt=1)
     keep_models: bool = False
     settings: dict[str, Bound] = {}
 

@@ -53,6 +53,9 @@ POLICY = """\
 # needs_approval = false
 # keep_models = false
 #
+# Limits that are not set by default: privacy (docs/privacy.md), and settings of a run.
+# max_epsilon = 8
+#
 # [settings.EPOCHS]
 # most = 50
 """

@@ -15,11 +15,13 @@ from helpers.cluster.job_board import JobBoard
 from helpers.cluster.mailbox import Mailbox
 from helpers.cluster.worker_session import AnyOrder, WorkerSession
 from helpers.federated.messages import MessageError, Order
+from helpers.federated.sites.secure_messages import STEPS
 from helpers.global_config import Config
 from helpers.sites.approvals import Approvals
 from helpers.sites.audit import DONE, FAILED, REFUSED, AuditLog, CountingStore, settings_digest
 from helpers.sites.deployment import open_deployment
 from helpers.sites.policy import FILE, OrderRefused, Policy
+from helpers.sites.privacy_account import PrivacyAccount
 from helpers.sites.served_orders import ServedOrders
 from helpers.weight_store.redis_store import RedisStore
 from helpers.weight_store.store import WeightStore
@@ -61,8 +63,10 @@ class SiteSession(WorkerSession):
         self.policy = Policy.load(folder)
         self.approvals = Approvals(folder)
         self.audit = AuditLog(folder)
+        self.privacy = PrivacyAccount(folder, self.policy)
         self.store = self.store_of_sites = self._counting_store = CountingStore(store)
         self._description = site
+        self._epsilon: float | None = None
         self._is_running = False
         self._is_leaving = False
         self._folder = folder
@@ -105,7 +109,7 @@ class SiteSession(WorkerSession):
             self.record(order, DONE)
             return answer
 
-        self._counting_store.bytes_out, self._is_running = 0, False
+        self._counting_store.bytes_out, self._is_running, self._epsilon = 0, False, None
         return super().run_order(kind, message, do_if_allowed)
 
     def check(self, order: Order) -> None:
@@ -120,8 +124,9 @@ class SiteSession(WorkerSession):
         if self.policy.needs_approval:
             self.approvals.check(order)
         served, most = self.audit.count_served(HOUR), self.policy.orders_per_hour
-        if served >= most:
+        if served >= most and not isinstance(order, STEPS):
             raise OrderRefused(f"{served} orders in the past hour: {FILE} has orders_per_hour = {most}")
+        self._epsilon = self.privacy.spend(order, sum(self._description["train"]))
 
     def results_folder(self, run: str) -> Path | None:
         """Return where this site keeps its results of a run; None if its policy does not say so."""
@@ -133,13 +138,14 @@ class SiteSession(WorkerSession):
 
     def record(self, order: Order, decision: str) -> None:
         """Record in the audit log what became of an order, before its answer leaves."""
-        self.audit.append(
-            {
-                "sender": order.origin, "run": order.run, "job": order.job, "attempt": order.attempt,
-                "settings": settings_digest(order), "decision": decision,
-                "bytes_out": self._counting_store.bytes_out,
-            }
-        )  # fmt: skip
+        entry = {
+            "sender": order.origin, "run": order.run, "job": order.job, "attempt": order.attempt,
+            "settings": settings_digest(order), "decision": decision,
+            "bytes_out": self._counting_store.bytes_out,
+        }  # fmt: skip
+        if self._epsilon is not None:
+            entry["epsilon"] = f"{self._epsilon:.3f}"
+        self.audit.append(entry)
 
     def _fail(self, board: JobBoard, order: Order, error: Exception) -> None:
         if self._is_leaving:

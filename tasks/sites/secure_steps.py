@@ -1,14 +1,17 @@
 """A site's steps in a round whose updates are summed under masks."""
 
-from dataclasses import replace
+from dataclasses import dataclass, field, replace
 from typing import Any
 
 from celery_app import app, worker_session
 from helpers.federated.messages import TrainOrder
+from helpers.federated.quorum import two_thirds
 from helpers.federated.replies import ClientReply
 from helpers.federated.sites.secure_messages import (
+    ConfirmOrder,
     KeysOrder,
     PublicKeys,
+    Revealed,
     RevealOrder,
     SecureStep,
     SecureTrainOrder,
@@ -22,9 +25,24 @@ from tasks.run_context import RunContext
 from tasks.sites.masked_exchange import MaskedExchange
 from tasks.sites.train import train_at
 
-_members: dict[str, tuple[str, Member]] = {}
-"""The part of this worker in the last round of each run. Its secrets are in memory only: a site whose worker
-ends has dropped out of the round."""
+
+@dataclass
+class Part:
+    """The part of this worker in a round.
+
+    Attributes:
+        round_id: of the round.
+        member: its secrets, in memory only: a site whose worker ends has dropped out of the round.
+        sites: names of the deployment's sites that have signed keys, by client id.
+    """
+
+    round_id: str
+    member: Member
+    sites: dict[int, str] = field(default_factory=dict)
+
+
+_parts: dict[str, Part] = {}
+"""The last round of each run."""
 
 
 @app.task(name="tasks.announce_keys", ignore_result=True)
@@ -45,39 +63,43 @@ def train_securely(message: dict[str, Any]) -> None:
     worker_session().run_order(SecureTrainOrder, message, lambda order: train_and_mask(order).to_message())
 
 
+@app.task(name="tasks.confirm_survivors", ignore_result=True)
+def confirm_survivors(message: dict[str, Any]) -> None:
+    """Confirm whose updates are summed; see `ConfirmOrder`."""
+    worker_session().run_order(ConfirmOrder, message, signed_survivors)
+
+
 @app.task(name="tasks.reveal_shares", ignore_result=True)
 def reveal_shares(message: dict[str, Any]) -> None:
     """Reveal shares that unmask the sum; see `RevealOrder` and `Revealed`."""
-    worker_session().run_order(
-        RevealOrder, message, lambda order: member_of(order).reveal(order.survivors).to_message()
-    )
+    worker_session().run_order(RevealOrder, message, lambda order: revealed(order).to_message())
 
 
-def new_member(order: KeysOrder) -> Member:
+def new_part(order: KeysOrder) -> Part:
     """Return this site's part in a round; a repeated order gets the same one."""
-    if _members.get(order.run, ("",))[0] != round_id(order):
-        _members[order.run] = round_id(order), Member(order.client, round_id(order))
-    return _members[order.run][1]
+    if order.run not in _parts or _parts[order.run].round_id != round_id(order):
+        _parts[order.run] = Part(round_id(order), Member(order.client, round_id(order)))
+    return _parts[order.run]
 
 
-def member_of(order: SecureStep | SecureTrainOrder) -> Member:
+def part_in(order: SecureStep | SecureTrainOrder) -> Part:
     """Return this site's part in a round.
 
     Raises:
         ProtocolError: this worker did not announce keys for it.
     """
-    known, member = _members.get(order.run, ("", None))
-    if member is None or known != round_id(order):
+    part = _parts.get(order.run)
+    if part is None or part.round_id != round_id(order):
         raise ProtocolError(
             "this worker has no keys of the round: it was restarted, or the site has another worker; with "
             "SECURE_AGGREGATION=true a site has one"
         )
-    return member
+    return part
 
 
 def signed_keys(order: KeysOrder) -> PublicKeys:
     """Return this site's keys of a round, signed where the site belongs to a deployment."""
-    keys, deployment = new_member(order).public_keys(), own_deployment()
+    keys, deployment = new_part(order).member.public_keys(), own_deployment()
     if deployment is None:
         return keys
     keys = replace(keys, site=deployment.name)
@@ -85,7 +107,7 @@ def signed_keys(order: KeysOrder) -> PublicKeys:
 
 
 def verified_keys(order: SharesOrder) -> dict[int, PublicKeys]:
-    """Return the keys of all sites, without their signatures.
+    """Return the keys of all sites.
 
     Raises:
         ProtocolError: in a deployment, keys that no site of it has signed, or two of one site.
@@ -98,7 +120,7 @@ def verified_keys(order: SharesOrder) -> dict[int, PublicKeys]:
                 raise ProtocolError(f"the keys of client {client} are not signed by a site of the deployment")
         if len({each.site for each in keys.values()}) < len(keys):
             raise ProtocolError("a site occurs twice among the keys")
-    return {client: PublicKeys(each.sealing, each.masking) for client, each in keys.items()}
+    return keys
 
 
 def own_deployment() -> Deployment | None:
@@ -109,13 +131,43 @@ def own_deployment() -> Deployment | None:
 
 def shares_for(order: SharesOrder) -> dict[str, Any]:
     """Return shares of this site's secrets, sealed for each other site."""
-    shares = member_of(order).share(verified_keys(order))
+    keys, part = verified_keys(order), part_in(order)
+    shares = part.member.share({c: PublicKeys(each.sealing, each.masking) for c, each in keys.items()})
+    part.sites = {client: each.site for client, each in keys.items()}
     return {"shares": {str(client): sealed for client, sealed in shares.items()}}
+
+
+def signed_survivors(order: ConfirmOrder) -> dict[str, str]:
+    """Return this site's signature of the survivors; an empty one without a deployment."""
+    part_in(order).member.confirm(order.survivors)
+    deployment = own_deployment()
+    return {"signature": deployment.sign(order.confirmed_text()) if deployment else ""}
+
+
+def revealed(order: RevealOrder) -> Revealed:
+    """Return shares that unmask the sum over survivors that two thirds of the sites have confirmed.
+
+    Raises:
+        ProtocolError: in a deployment, fewer have signed these survivors.
+    """
+    part, deployment = part_in(order), own_deployment()
+    if deployment is not None:
+        text, needed = order.confirmed_text(), two_thirds(len(part.sites))
+        number = sum(
+            deployment.verify(site, text, order.confirmations.get(str(client), ""))
+            for client, site in part.sites.items()
+        )
+        if number < needed:
+            raise ProtocolError(
+                f"{number} of {len(part.sites)} sites have signed that these are the survivors of the round, "
+                f"{needed} are needed"
+            )
+    return part.member.reveal(order.survivors)
 
 
 def train_and_mask(order: SecureTrainOrder) -> ClientReply:
     """Train on the site's images and store the masked update; nothing else of it leaves the site."""
-    member, exchanges = member_of(order), []
+    member, exchanges = part_in(order).member, []
 
     def exchange(context: RunContext, order: TrainOrder) -> MaskedExchange:
         exchanges.append(MaskedExchange(context, order))

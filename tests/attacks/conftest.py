@@ -56,6 +56,8 @@ class VictimSite:
         store: the weight store, which the attacker reads and writes.
         board: the job board after the last order.
         num_orders: orders that were delivered.
+        run: of the next order.
+        round_number: of the next order; None for one more each time.
     """
 
     data: PreparedData
@@ -63,6 +65,8 @@ class VictimSite:
     store: MemoryStore = field(default_factory=MemoryStore)
     board: Board = field(default_factory=Board)
     num_orders: int = 0
+    run: str = "attack"
+    round_number: int | None = None
 
     def score(self, weights: Weights, **settings: Any) -> dict[str, Any] | None:
         """Order scores of the validation images; return the reply, or None if `board.failure` says why."""
@@ -87,8 +91,8 @@ class VictimSite:
 
     def _facts(self, settings: dict[str, Any]) -> dict[str, Any]:
         own = {"session": "s", "settings": SETTINGS | settings, "versions": versions_here(), "attempt": 0}
-        where = {"run": "attack", "data_digest": self.data.digest, "site": "north", "origin": "attacker:/"}
-        return {**own, **where, "round": self.num_orders + 1, "client": 0}
+        where = {"run": self.run, "data_digest": self.data.digest, "site": "north", "origin": "attacker:/"}
+        return {**own, **where, "round": self.round_number or self.num_orders + 1, "client": 0}
 
     def _put(self, weights: Weights, settings: dict[str, Any]) -> dict[str, Any]:
         names = model_for(Config.from_run(SETTINGS | settings)).names

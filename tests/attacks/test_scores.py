@@ -98,7 +98,7 @@ def test_within_the_policy_an_attacker_who_sorts_the_images_by_one_block_gets_co
 def test_an_hour_gives_at_most_240_such_orders(site: VictimSite) -> None:
     weights = copying_one(Config.from_run(SETTINGS), (0, 1.0))
     for _ in range(240):
-        site.session.audit.append({"decision": "done"})
+        site.session.audit.append({"job": "score-val:1:0", "decision": "done"})
     assert site.score(weights) is None
     assert "240 orders in the past hour" in site.board.failure
 

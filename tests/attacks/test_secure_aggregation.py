@@ -84,6 +84,20 @@ class Coordinator:
         reference = Reference.from_message(reply["update"])
         return [array.view(np.uint32) for array in get_arrays(self.victim.store, reference, schema)]
 
+    def unmasked(self, reply: dict[str, Any]) -> Weights:
+        """Return the weights of the victim, to whose masked update the others add nothing but masks."""
+        sums = self.masked(reply)
+        for client, member in self.others.items():
+            zeros = [np.zeros(array.shape, np.uint32) for array in sums]
+            to_it = {other: sealed[client] for other, sealed in self.sealed.items() if other != client}
+            member.mask(zeros, to_it)
+            for array, other in zip(sums, zeros, strict=True):
+                array += other
+        revealed = [(client, member.reveal([0, 1, 2])) for client, member in self.others.items()]
+        instance = model_for(self.config)
+        remove_masks(sums, self.keys, [0, 1, 2], [0, 1, 2], revealed, ROUND)
+        return decode_mean(instance.schema, sums, self.before, instance.trainable, NUM_IMAGES, NUM_IMAGES * 3)
+
     def similarity(self, weights: Weights) -> float:
         """How much the best of the images that an update shows is like a true one."""
         true = blocks_of(self.victim.data.images("train"))
@@ -92,7 +106,7 @@ class Coordinator:
 
 @pytest.fixture
 def coordinator(site: VictimSite, monkeypatch: pytest.MonkeyPatch) -> Coordinator:
-    monkeypatch.setattr(secure_steps, "_members", {})
+    monkeypatch.setattr(secure_steps, "_parts", {})
     return Coordinator(site, ATTACK)
 
 
@@ -121,7 +135,7 @@ def test_an_order_without_masks_is_refused(coordinator: Coordinator) -> None:
 def test_it_unmasks_no_sum_of_one_site(coordinator: Coordinator) -> None:
     coordinator.share()
     assert coordinator.train() is not None
-    assert coordinator._ask(secure_steps.reveal_shares, RevealOrder, survivors=[0]) is None
+    assert coordinator._ask(secure_steps.reveal_shares, RevealOrder, survivors=[0], confirmations={}) is None
     assert "1 of 3 sites are left, 2 are needed" in coordinator.victim.board.failure
 
 
@@ -138,15 +152,18 @@ def test_without_signed_keys_a_coordinator_that_plays_all_others_reads_the_updat
 ) -> None:
     """A known weakness, stated in docs/secure-aggregation.md: provisioned sites refuse such keys."""
     coordinator.share()
-    sums = coordinator.masked(coordinator.train())
-    for client, member in coordinator.others.items():
-        zeros = [np.zeros(array.shape, np.uint32) for array in sums]
-        to_it = {other: sealed[client] for other, sealed in coordinator.sealed.items() if other != client}
-        member.mask(zeros, to_it)
-        for array, other in zip(sums, zeros, strict=True):
-            array += other
-    revealed = [(client, member.reveal([0, 1, 2])) for client, member in coordinator.others.items()]
-    schema, trainable = model_for(coordinator.config).schema, model_for(coordinator.config).trainable
-    remove_masks(sums, coordinator.keys, [0, 1, 2], [0, 1, 2], revealed, ROUND)
-    update = decode_mean(schema, sums, coordinator.before, trainable, NUM_IMAGES, NUM_IMAGES * 3)
-    assert coordinator.similarity(update) > 0.95
+    assert coordinator.similarity(coordinator.unmasked(coordinator.train())) > 0.95
+
+
+def test_the_noise_of_a_private_training_is_under_the_masks(
+    site: VictimSite, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """The same coordinator, and a site that trains with `DP=example`."""
+    monkeypatch.setattr(secure_steps, "_parts", {})
+    private = {"ARCHITECTURE": "seed_cnn_groupnorm", "DP": "example", "DP_TARGET_EPSILON": 8.0, "EPOCHS": 1}
+    coordinator = Coordinator(site, ATTACK | private)
+    coordinator.share()
+    reply = coordinator.train()
+    assert reply is not None, site.board.failure
+    assert coordinator.similarity(coordinator.unmasked(reply)) < 0.85  # as in test_updates.py
+    assert 7.9 < float(site.session.audit.entries()[-1]["epsilon"]) <= 8

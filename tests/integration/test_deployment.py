@@ -10,6 +10,7 @@ import subprocess
 import sys
 import time
 from collections.abc import Callable, Iterator
+from contextlib import contextmanager
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
@@ -22,6 +23,7 @@ from helpers.cluster.connection import connect
 from helpers.cluster.versions import ROOT
 from helpers.launcher.child_processes import start_apart, stop_all
 from helpers.launcher.worker_processes import WorkerProcesses
+from helpers.sites.audit import AuditLog
 from helpers.sites.deployment import Deployment
 from helpers.weight_store.redis_store import RedisStore
 from helpers.weight_store.store import StoreError
@@ -122,23 +124,17 @@ def free_port() -> int:
         return int(probe.getsockname()[1])
 
 
-@pytest.fixture(scope="module")
-def deployed(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Deployed]:
+@contextmanager
+def running(deployed: Deployed, host: str = "127.0.0.1") -> Iterator[Deployed]:
+    """Provision a deployment and run it: Redis, the worker of the coordinator and three sites."""
     binary = shutil.which("redis-server")
     if binary is None or os.name != "posix":
         pytest.skip("needs redis-server on PATH (on Debian: apt-get install redis-server)")
-    folder = tmp_path_factory.mktemp("deployment")
-    provision = [
-        sys.executable,
-        "run.py",
-        "provision",
-        "--sites",
-        ",".join(SITES),
-        "--port",
-        str(free_port()),
-    ]
-    subprocess.run([*provision, "--out", str(folder / "provision")], cwd=ROOT, check=True)
-    deployed, server = Deployed(folder), folder / "provision/server"
+    folder = deployed.folder
+    provision = [sys.executable, "run.py", "provision", "--sites", ",".join(SITES), "--host", host]
+    provision += ["--port", str(free_port()), "--out", str(folder / "provision")]
+    subprocess.run(provision, cwd=ROOT, check=True)
+    server = folder / "provision/server"
     with (server / "users.acl").open("a") as users:
         users.write(ADMIN)
     log = server / "server.log"
@@ -166,6 +162,12 @@ def deployed(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Deployed]:
         stop_all([process])
 
 
+@pytest.fixture(scope="module")
+def deployed(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Deployed]:
+    with running(Deployed(tmp_path_factory.mktemp("deployment"))) as deployed:
+        yield deployed
+
+
 def test_three_sites_train_without_a_denied_command(deployed: Deployed) -> None:
     done = deployed.train("first", "--epochs", "2", "--update-dtype", "int8")
     assert done.returncode == 0, done.stdout + done.stderr + deployed.logs()
@@ -176,8 +178,9 @@ def test_three_sites_train_without_a_denied_command(deployed: Deployed) -> None:
     assert deployed.denied() == []
 
 
-def test_sites_sum_their_updates_under_masks_with_signed_keys(deployed: Deployed) -> None:
-    done = deployed.train("masked", "--epochs", "1", "--secure-aggregation", "true")
+def test_sites_sum_private_updates_under_masks_with_signed_keys(deployed: Deployed) -> None:
+    private = ("--dp", "example", "--dp-target-epsilon", "8", "--architecture", "seed_cnn_groupnorm")
+    done = deployed.train("masked", "--epochs", "1", "--secure-aggregation", "true", *private)
     assert done.returncode == 0, done.stdout + done.stderr + deployed.logs()
     clients = pd.read_csv(deployed.folder / "coordinator/metrics/masked/clients.csv")
     assert set(clients["status"]) == {"ok"}
@@ -185,6 +188,12 @@ def test_sites_sum_their_updates_under_masks_with_signed_keys(deployed: Deployed
     (shares,) = [order for order in orders if order["job"].startswith("shares:")]
     assert sorted(keys["site"] for keys in shares["keys"].values()) == sorted(SITES)
     assert all(len(keys["signature"]) == 128 for keys in shares["keys"].values())
+    (reveal,) = [order for order in orders if order["job"].startswith("unmasking:")]
+    assert [len(signature) for signature in reveal["confirmations"].values()] == [128] * 3
+    for client, site in enumerate(sorted(SITES)):  # the site's own account agrees with the run's
+        entries = AuditLog(deployed.place(site)).entries()
+        (epsilon,) = [entry["epsilon"] for entry in entries if "epsilon" in entry]
+        assert float(epsilon) == pytest.approx(clients["epsilon"][client], abs=0.001)
     assert deployed.denied() == []
 
 

@@ -105,6 +105,7 @@ def test_the_model_is_that_of_a_plain_run(
         ("announce_keys", ["ok", "ok"]),
         ("share_secrets", ["ok", "ok"]),
         ("train_securely", ["ok", "ok", "failed"]),
+        ("confirm_survivors", ["ok", "ok", "ok"]),
         ("reveal_shares", ["ok", "ok", "ok"]),
     ],
 )

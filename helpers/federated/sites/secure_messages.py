@@ -170,17 +170,35 @@ class SecureTrainOrder(SiteTrainOrder):
 
 
 @dataclass(frozen=True)
-class RevealOrder(SecureStep):
+class ConfirmOrder(SecureStep):
+    """Confirm whose masked updates are summed; the answer is {signature: of `confirmed_text`}.
+
+    Attributes:
+        survivors: ids of these sites.
+    """
+
+    task = "tasks.confirm_survivors"
+    step = "confirmation"
+
+    survivors: list[int] = field(kw_only=True)
+
+    def confirmed_text(self) -> bytes:
+        """Return what every site signs: the survivors with the round."""
+        return f"survivors {round_id(self)} {sorted(self.survivors)}".encode()
+
+
+@dataclass(frozen=True)
+class RevealOrder(ConfirmOrder):
     """Reveal the shares that unmask the sum; the answer is Revealed.
 
     Attributes:
-        survivors: ids of the sites whose masked updates are summed.
+        confirmations: signatures of `confirmed_text` by client id as text; empty without a deployment.
     """
 
     task = "tasks.reveal_shares"
     step = "unmasking"
 
-    survivors: list[int] = field(kw_only=True)
+    confirmations: dict[str, str] = field(kw_only=True)
 
 
 @dataclass(frozen=True)
@@ -200,6 +218,10 @@ class SecureRoundOrder(SiteRoundOrder):
     keys: dict[str, Any] = field(kw_only=True)
     revealed: dict[str, Any] = field(kw_only=True)
     total: int = field(kw_only=True)
+
+
+STEPS = (KeysOrder, SharesOrder, ConfirmOrder, RevealOrder)
+"""Steps of a round in addition to the training."""
 
 
 def round_id(order: SecureStep | SiteRoundOrder | SiteTrainOrder) -> str:

@@ -1,5 +1,6 @@
 """A site's steps under masks: which orders it serves, and whose keys it accepts."""
 
+from dataclasses import replace
 from pathlib import Path
 
 import pytest
@@ -7,9 +8,17 @@ from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PrivateKey
 from cryptography.hazmat.primitives.asymmetric.x25519 import X25519PrivateKey
 
 from helpers.federated.sites.messages import SiteRoundOrder
-from helpers.federated.sites.secure_messages import KeysOrder, PublicKeys, RevealOrder, SharesOrder
-from helpers.secure_aggregation.member import ProtocolError
-from helpers.sites.deployment import COORDINATOR, Deployment, Member
+from helpers.federated.sites.secure_messages import (
+    ConfirmOrder,
+    KeysOrder,
+    PublicKeys,
+    Revealed,
+    RevealOrder,
+    SharesOrder,
+)
+from helpers.secure_aggregation.member import Member, ProtocolError
+from helpers.sites.deployment import COORDINATOR, Deployment
+from helpers.sites.deployment import Member as DeploymentMember
 from tasks.sites import secure_steps
 from tests.unit.helpers.federated.sites.test_messages import FACTS, site
 
@@ -20,13 +29,15 @@ def deployments() -> dict[str, Deployment]:
     """The folders of a deployment of three sites, in memory."""
     signing = {name: Ed25519PrivateKey.generate() for name in (COORDINATOR, *NAMES)}
     sealing = X25519PrivateKey.generate()
-    members = {name: Member(key.public_key(), sealing.public_key()) for name, key in signing.items()}
+    members = {
+        name: DeploymentMember(key.public_key(), sealing.public_key()) for name, key in signing.items()
+    }
     return {name: Deployment(Path(), name, key, sealing, members) for name, key in signing.items()}
 
 
 @pytest.fixture(autouse=True)
 def _forget_members(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(secure_steps, "_members", {})
+    monkeypatch.setattr(secure_steps, "_parts", {})
 
 
 def order_of(round_number: int, session: str = "s") -> SiteRoundOrder:
@@ -42,7 +53,7 @@ def announced(
     """Signed keys of three clients; this process stays the site of client 0."""
     keys = {}
     for client in (2, 1, 0):
-        monkeypatch.setattr(secure_steps, "_members", {})
+        monkeypatch.setattr(secure_steps, "_parts", {})
         monkeypatch.setattr(secure_steps, "own_deployment", lambda client=client: places[signers[client]])
         keys[client] = secure_steps.signed_keys(KeysOrder.at(order_of(1), client))
     return keys
@@ -67,7 +78,7 @@ def test_a_worker_that_did_not_announce_keys_takes_no_further_step() -> None:
         with pytest.raises(
             ProtocolError, match="no keys of the round: it was restarted, or the site has another"
         ):
-            secure_steps.member_of(RevealOrder.at(order, 0, survivors=[0, 1]))
+            secure_steps.part_in(ConfirmOrder.at(order, 0, survivors=[0, 1]))
 
 
 def test_signed_keys_are_accepted(monkeypatch: pytest.MonkeyPatch) -> None:
@@ -101,3 +112,40 @@ def test_one_site_cannot_be_several_and_the_coordinator_is_none(monkeypatch: pyt
     keys = announced(monkeypatch, deployments(), signers=("a", "b", COORDINATOR))
     with pytest.raises(ProtocolError, match="keys of client 2 are not signed by a site"):
         secure_steps.verified_keys(shares_order(keys))
+
+
+def test_shares_are_revealed_if_two_thirds_have_signed_the_same_survivors(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    """Sites 0 and 1 have trained, and site 0 is asked."""
+    places = deployments()
+    keys = announced(monkeypatch, places)
+    others = {client: Member(client, "r/s/1") for client in (1, 2)}
+    public = {client: other.public_keys() for client, other in others.items()}
+    for client, each in public.items():
+        each = replace(each, site=NAMES[client])
+        signature = places[NAMES[client]].sign(each.signed_text("r/s/1", client))
+        keys[client] = replace(each, signature=signature)
+    secure_steps.shares_for(shares_order(keys))
+    member = secure_steps._parts["r"].member
+    sealed = {client: other.share({**public, 0: member.public_keys()})[0] for client, other in others.items()}
+    member.mask([], sealed)
+
+    def signed(client: int, survivors: list[int]) -> str:
+        order = ConfirmOrder.at(order_of(1), client, survivors=survivors)
+        return places[NAMES[client]].sign(order.confirmed_text())
+
+    def reveal(**confirmations: str) -> Revealed:
+        by_client = {name.removeprefix("of_"): signature for name, signature in confirmations.items()}
+        order = RevealOrder.at(order_of(1), 0, survivors=[0, 1], confirmations=by_client)
+        return secure_steps.revealed(order)
+
+    confirmed = secure_steps.signed_survivors(ConfirmOrder.at(order_of(1), 0, survivors=[1, 0]))
+    assert confirmed == {"signature": signed(0, [0, 1])}
+    mine = confirmed["signature"]
+    for wrong in ({}, {"of_1": signed(1, [0, 1, 2])}, {"of_1": mine}, {"of_7": signed(1, [0, 1])}):
+        with pytest.raises(ProtocolError, match="1 of 3 sites have signed that these are the survivors"):
+            reveal(of_0=mine, **wrong)
+    assert sorted(reveal(of_0=mine, of_1=signed(1, [0, 1])).keys) == ["2"]
+    with pytest.raises(ProtocolError, match="confirmed other survivors before"):
+        secure_steps.signed_survivors(ConfirmOrder.at(order_of(1), 0, survivors=[0, 1, 2]))

@@ -14,6 +14,7 @@ from helpers.federated.cohort import Cohort
 from helpers.federated.messages import Reference
 from helpers.federated.replies import ClientReply
 from helpers.federated.sites.secure_messages import (
+    ConfirmOrder,
     KeysOrder,
     PublicKeys,
     Revealed,
@@ -45,6 +46,7 @@ class PlayedSites:
         self.masked: dict[int, np.ndarray] = {}
         self.averaging: SecureRoundOrder | None = None
         self.asked: list[str] = []
+        self.confirmed: list[int] = []
         self._wrong = wrong
         self._dead = dead
 
@@ -67,7 +69,12 @@ class PlayedSites:
             case SecureTrainOrder():
                 return self._train(order)
             case RevealOrder():
+                assert order.confirmations == {str(client): "ok" for client in self.confirmed}
                 return self.members[order.client].reveal(order.survivors).to_message()
+            case ConfirmOrder():
+                self.members[order.client].confirm(order.survivors)
+                self.confirmed.append(order.client)
+                return {"signature": "ok"}
         raise AssertionError(order)
 
     def _train(self, order: SecureTrainOrder) -> dict[str, Any]:
@@ -160,8 +167,33 @@ def test_a_site_that_does_not_reveal_is_in_the_sum() -> None:
     ]
 
 
+@pytest.mark.parametrize("answer", [{"error": "no reply within 60 s"}, {"signature": 5}])
+def test_a_site_that_does_not_confirm_the_survivors_is_in_the_sum_too(answer: dict[str, Any]) -> None:
+    played, notices = run_round({(ConfirmOrder, 1): answer})
+    assert unmasked(played) == [6, 10, 14]
+    assert "unmasking:1:1" not in played.asked
+    assert notices[0].startswith("round 1, confirmation of site b: ")
+
+
+def test_a_site_with_several_workers_is_named_once() -> None:
+    notices: list[str] = []
+    executor = SecureExecutor.__new__(SecureExecutor)
+    workers = {name: {} for name in ("north/a@h", "north/b@h", "south/a@h", "averaging@h")}
+    executor._supervisor = SimpleNamespace(wait_for_workers=lambda lacking: workers, notice=notices.append)
+    for _ in range(2):
+        assert executor.wait_for_workers(lambda workers: "") == workers
+    (notice,) = notices
+    assert notice.startswith("site north has 2 workers. With SECURE_AGGREGATION=true it needs one")
+
+
 @pytest.mark.parametrize(
-    ("step", "what"), [(KeysOrder, "keys"), (SharesOrder, "shares"), (RevealOrder, "unmasking")]
+    ("step", "what"),
+    [
+        (KeysOrder, "keys"),
+        (SharesOrder, "shares"),
+        (ConfirmOrder, "confirmation"),
+        (RevealOrder, "unmasking"),
+    ],
 )
 def test_less_than_two_thirds_end_the_round(step: type, what: str) -> None:
     gone = {(step, client): {"error": "left"} for client in (0, 3)}

@@ -78,7 +78,7 @@ def test_it_reveals_one_secret_of_each_site(members: dict[int, Member], sealed: 
     revealed = members[0].reveal([0, 1, 3])
     assert (sorted(revealed.own_masks), sorted(revealed.keys)) == (["0", "1", "3"], ["2"])
     assert members[0].reveal([3, 1, 0]) == revealed
-    with pytest.raises(ProtocolError, match="other survivors before"):
+    with pytest.raises(ProtocolError, match="confirmed other survivors before"):
         members[0].reveal([0, 1, 2, 3])
 
 

@@ -56,6 +56,7 @@ def test_trained_batch_normalization_is_refused_with_the_remedy(kind: str, netwo
 @pytest.mark.parametrize(
     ("settings", "name", "value"),
     [
+        (PRIVATE | {"DATA_AT": "sites"}, "LOCAL_MODELS", True),
         (PRIVATE, "LOGIT_ADJUSTMENT", True),
         (PRIVATE, "CLASS_WEIGHT", "balanced"),
         (PRIVATE, "num_workers", "auto"),

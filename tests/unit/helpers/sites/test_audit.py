@@ -1,6 +1,7 @@
 """The audit log of a site."""
 
 import stat
+from datetime import timedelta
 from pathlib import Path
 
 from helpers.sites.audit import LONGEST, AuditLog, CountingStore
@@ -39,3 +40,13 @@ def test_the_store_counts_what_is_put_into_it() -> None:
     assert (store.bytes_out, store.get("key", 10)) == (5, b"abcde")
     store.delete(["key"])
     assert inner.blobs == {}
+
+
+def test_steps_of_secure_aggregation_and_refused_orders_do_not_count(tmp_path: Path) -> None:
+    log = AuditLog(tmp_path)
+    for job in ("keys:1:0", "shares:1:0", "train:1:0", "confirmation:1:0", "unmasking:1:0", "score-val:1:0"):
+        log.append({"job": job, "decision": "done"})
+    log.append({"job": "train:2:0", "decision": "failed: dead"})
+    log.append({"job": "train:2:0", "decision": "refused: no"})
+    log.append({"decision": "refused: not understood: x"})
+    assert log.count_served(timedelta(hours=1)) == 3

@@ -9,7 +9,8 @@ import pytest
 from commands import leave
 from helpers.cluster.versions import versions_here
 from helpers.federated.messages import Order
-from helpers.federated.sites.messages import ScoreOrder
+from helpers.federated.sites.messages import ScoreOrder, SiteTrainOrder
+from helpers.federated.sites.secure_messages import KeysOrder
 from helpers.global_config import Config
 from helpers.sites.policy import OrderRefused
 from helpers.sites.site_session import SiteSession
@@ -109,6 +110,15 @@ def test_only_so_many_orders_an_hour_run(tmp_path: Path, monkeypatch: pytest.Mon
     assert again.run_order(ScoreOrder, order(), lambda order: {}) is None
 
 
+def test_steps_of_secure_aggregation_run_beyond_the_limit(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    session = start(tmp_path, monkeypatch, "orders_per_hour = 1")
+    assert session.run_order(ScoreOrder, order(), lambda order: {}) == {}
+    step = {name: value for name, value in order().items() if name not in ("split", "weights", "threshold")}
+    assert session.run_order(KeysOrder, step, lambda order: {"a": 1}) == {"a": 1}
+
+
 def test_a_run_waits_for_approval_where_the_policy_says_so(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
@@ -145,6 +155,22 @@ def test_the_leave_command_ends_the_process_as_a_signal_does(
     assert leave.main(["--site", "north", "--site-dir", str(tmp_path)]) == 0
     session._wait_for_leave()
     assert raised == [signal.SIGTERM]
+
+
+def test_the_privacy_that_a_training_spends_is_recorded(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    session = start(tmp_path, monkeypatch, "max_epsilon = 2.4")
+    settings = {"DP": "example", "DP_TARGET_EPSILON": 2.0, "ARCHITECTURE": "seed_cnn_groupnorm", "EPOCHS": 1}
+    facts = {name: value for name, value in order().items() if name in {"session", "data_digest", "versions"}}
+    own = {"clients": [0], "weights": {}, "sent_at": 0.0, "num_clients": 1, "client": 0, "round": 1}
+    for run in ("a", "b"):
+        training = SiteTrainOrder(run=run, settings=settings, attempt=0, **facts, **own, site="north")
+        session.run_order(SiteTrainOrder, training.to_message(), lambda order: {})
+    first, second = session.audit.entries()
+    assert 1.9 < float(first["epsilon"]) <= 2
+    assert "site.toml has max_epsilon = 2.4" in second["decision"]
+    assert "epsilon" not in second
 
 
 def test_the_policy_judges_trainings_that_stop_early(session: SiteSession) -> None:
