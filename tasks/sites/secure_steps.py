@@ -1,5 +1,7 @@
 """A site's steps in a round whose updates are summed under masks."""
 
+import hashlib
+import json
 from dataclasses import dataclass, field, replace
 from typing import Any
 
@@ -19,6 +21,7 @@ from helpers.federated.sites.secure_messages import (
     round_id,
 )
 from helpers.global_config import Config
+from helpers.secure_aggregation.fixed_point import Residues
 from helpers.secure_aggregation.member import Member, ProtocolError
 from helpers.sites.deployment import COORDINATOR, Deployment, open_deployment
 from tasks.run_context import RunContext
@@ -33,12 +36,14 @@ class Part:
     Attributes:
         round_id: of the round.
         member: its secrets, in memory only: a site whose worker ends has dropped out of the round.
-        sites: names of the deployment's sites that have signed keys, by client id.
+        keys: of all sites of the round, by client id.
+        agreed: digest of the orders under which it masked its update; sites with others do not confirm it.
     """
 
     round_id: str
     member: Member
-    sites: dict[int, str] = field(default_factory=dict)
+    keys: dict[int, PublicKeys] = field(default_factory=dict)
+    agreed: str = ""
 
 
 _parts: dict[str, Part] = {}
@@ -133,41 +138,48 @@ def shares_for(order: SharesOrder) -> dict[str, Any]:
     """Return shares of this site's secrets, sealed for each other site."""
     keys, part = verified_keys(order), part_in(order)
     shares = part.member.share({c: PublicKeys(each.sealing, each.masking) for c, each in keys.items()})
-    part.sites = {client: each.site for client, each in keys.items()}
+    part.keys = part.keys or keys
     return {"shares": {str(client): sealed for client, sealed in shares.items()}}
 
 
 def signed_survivors(order: ConfirmOrder) -> dict[str, str]:
     """Return this site's signature of the survivors; an empty one without a deployment."""
-    part_in(order).member.confirm(order.survivors)
-    deployment = own_deployment()
-    return {"signature": deployment.sign(order.confirmed_text()) if deployment else ""}
+    part, deployment = part_in(order), own_deployment()
+    part.member.confirm(order.survivors)
+    return {"signature": deployment.sign(order.confirmed_text(part.agreed)) if deployment else ""}
 
 
 def revealed(order: RevealOrder) -> Revealed:
     """Return shares that unmask the sum over survivors that two thirds of the sites have confirmed.
 
     Raises:
-        ProtocolError: in a deployment, fewer have signed these survivors.
+        ProtocolError: in a deployment, fewer have signed these survivors with the same orders.
     """
     part, deployment = part_in(order), own_deployment()
     if deployment is not None:
-        text, needed = order.confirmed_text(), two_thirds(len(part.sites))
+        text, needed = order.confirmed_text(part.agreed), two_thirds(len(part.keys))
         number = sum(
-            deployment.verify(site, text, order.confirmations.get(str(client), ""))
-            for client, site in part.sites.items()
+            deployment.verify(keys.site, text, order.confirmations.get(str(client), ""))
+            for client, keys in part.keys.items()
         )
         if number < needed:
             raise ProtocolError(
-                f"{number} of {len(part.sites)} sites have signed that these are the survivors of the round, "
-                f"{needed} are needed"
+                f"{number} of {len(part.keys)} sites have signed these survivors of the round and the same "
+                f"orders, {needed} are needed"
             )
     return part.member.reveal(order.survivors)
 
 
+def orders_digest(order: SecureTrainOrder, keys: dict[int, PublicKeys]) -> str:
+    """Return a digest of what all sites of a round must have been given alike, so that the sum is a mean."""
+    by_client = {str(client): each.to_message() for client, each in keys.items()}
+    alike = [order.settings, order.weights, order.total, by_client]
+    return hashlib.sha256(json.dumps(alike, sort_keys=True).encode()).hexdigest()
+
+
 def train_and_mask(order: SecureTrainOrder) -> ClientReply:
     """Train on the site's images and store the masked update; nothing else of it leaves the site."""
-    member, exchanges = part_in(order).member, []
+    part, exchanges = part_in(order), []
 
     def exchange(context: RunContext, order: TrainOrder) -> MaskedExchange:
         exchanges.append(MaskedExchange(context, order))
@@ -175,6 +187,11 @@ def train_and_mask(order: SecureTrainOrder) -> ClientReply:
 
     reply = train_at(order, exchange)
     sealed = {int(client): shares for client, shares in order.sealed.items()}
-    update = exchanges[0].put_masked(lambda residues: member.mask(residues, sealed), reply.num_examples)
+
+    def mask(residues: Residues) -> None:
+        part.member.mask(residues, sealed)  # once: a second order changes no digest
+        part.agreed = orders_digest(order, part.keys)
+
+    update = exchanges[0].put_masked(mask, reply.num_examples)
     # The norm is that of a single update.
     return replace(reply, update=update.to_message(), bytes_up=update.length, update_norm=0.0)

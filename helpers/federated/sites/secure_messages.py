@@ -182,9 +182,9 @@ class ConfirmOrder(SecureStep):
 
     survivors: list[int] = field(kw_only=True)
 
-    def confirmed_text(self) -> bytes:
-        """Return what every site signs: the survivors with the round."""
-        return f"survivors {round_id(self)} {sorted(self.survivors)}".encode()
+    def confirmed_text(self, agreed: str) -> bytes:
+        """Return what every site signs: survivors and round, with the digest `agreed` of its orders."""
+        return f"survivors {round_id(self)} {sorted(self.survivors)} {agreed}".encode()
 
 
 @dataclass(frozen=True)

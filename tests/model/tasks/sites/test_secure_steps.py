@@ -1,21 +1,27 @@
 """A site's steps under masks: which orders it serves, and whose keys it accepts."""
 
+from collections.abc import Callable
 from dataclasses import replace
 from pathlib import Path
+from typing import Any
 
 import pytest
 from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PrivateKey
 from cryptography.hazmat.primitives.asymmetric.x25519 import X25519PrivateKey
 
-from helpers.federated.sites.messages import SiteRoundOrder
+from helpers.federated.messages import Reference
+from helpers.federated.replies import ClientReply
+from helpers.federated.sites.messages import SiteRoundOrder, SiteTrainOrder
 from helpers.federated.sites.secure_messages import (
     ConfirmOrder,
     KeysOrder,
     PublicKeys,
     Revealed,
     RevealOrder,
+    SecureTrainOrder,
     SharesOrder,
 )
+from helpers.secure_aggregation.fixed_point import Residues
 from helpers.secure_aggregation.member import Member, ProtocolError
 from helpers.sites.deployment import COORDINATOR, Deployment
 from helpers.sites.deployment import Member as DeploymentMember
@@ -62,6 +68,41 @@ def announced(
 def shares_order(keys: dict[int, PublicKeys], round_number: int = 1) -> SharesOrder:
     messages = {str(client): each.to_message() for client, each in sorted(keys.items())}
     return SharesOrder.at(order_of(round_number), 0, keys=messages)
+
+
+def train_order(sealed: dict[str, str]) -> SecureTrainOrder:
+    return SecureTrainOrder(**vars(SiteTrainOrder.at(order_of(1), 0)), sealed=sealed, total=33)
+
+
+class PlayedExchange:
+    """An exchange that masks an update of no arrays."""
+
+    def __init__(self, context: None, order: SecureTrainOrder) -> None: ...
+
+    def put_masked(self, mask: Callable[[Residues], None], num_examples: int) -> Reference:
+        mask([])
+        return Reference("update", 0, "", ())
+
+
+def train(monkeypatch: pytest.MonkeyPatch, order: SecureTrainOrder) -> ClientReply:
+    """Train without training."""
+
+    def train_at(order: SecureTrainOrder, exchange: Any) -> ClientReply:
+        exchange(None, order)
+        return ClientReply(1, 0, 0, "w", "ok", num_examples=11)
+
+    monkeypatch.setattr(secure_steps, "MaskedExchange", PlayedExchange)
+    monkeypatch.setattr(secure_steps, "train_at", train_at)
+    return secure_steps.train_and_mask(order)
+
+
+def test_what_a_site_signs_is_bound_to_the_keys_of_the_round() -> None:
+    """A repeated order of an earlier round makes new keys, and what is signed then fits no other site."""
+    training, digests = train_order({}), set()
+    for round_number in (1, 2, 1):
+        order = KeysOrder.at(order_of(round_number), 0)
+        digests.add(secure_steps.orders_digest(training, {0: secure_steps.signed_keys(order)}))
+    assert len(digests) == 3
 
 
 def test_keys_are_those_of_the_round_and_repeated_orders_get_the_same() -> None:
@@ -127,13 +168,18 @@ def test_shares_are_revealed_if_two_thirds_have_signed_the_same_survivors(
         signature = places[NAMES[client]].sign(each.signed_text("r/s/1", client))
         keys[client] = replace(each, signature=signature)
     secure_steps.shares_for(shares_order(keys))
-    member = secure_steps._parts["r"].member
-    sealed = {client: other.share({**public, 0: member.public_keys()})[0] for client, other in others.items()}
-    member.mask([], sealed)
+    part = secure_steps._parts["r"]
+    every = {**public, 0: part.member.public_keys()}
+    sealed = {str(client): other.share(every)[0] for client, other in others.items()}
+    training = train_order(sealed)
+    train(monkeypatch, training)
+    with pytest.raises(ProtocolError, match="already sent its update"):
+        train(monkeypatch, replace(training, total=7))  # this does not change what it signs
 
-    def signed(client: int, survivors: list[int]) -> str:
+    def signed(client: int, survivors: list[int], **other_order: Any) -> str:
         order = ConfirmOrder.at(order_of(1), client, survivors=survivors)
-        return places[NAMES[client]].sign(order.confirmed_text())
+        agreed = secure_steps.orders_digest(replace(training, **other_order), keys)
+        return places[NAMES[client]].sign(order.confirmed_text(agreed))
 
     def reveal(**confirmations: str) -> Revealed:
         by_client = {name.removeprefix("of_"): signature for name, signature in confirmations.items()}
@@ -143,8 +189,11 @@ def test_shares_are_revealed_if_two_thirds_have_signed_the_same_survivors(
     confirmed = secure_steps.signed_survivors(ConfirmOrder.at(order_of(1), 0, survivors=[1, 0]))
     assert confirmed == {"signature": signed(0, [0, 1])}
     mine = confirmed["signature"]
-    for wrong in ({}, {"of_1": signed(1, [0, 1, 2])}, {"of_1": mine}, {"of_7": signed(1, [0, 1])}):
-        with pytest.raises(ProtocolError, match="1 of 3 sites have signed that these are the survivors"):
+    other_orders = [{"total": 2**50}, {"weights": {"sha256": "ab"}}, {"settings": {"BASE_LR": 0.0}}]
+    of_other_orders = [{"of_1": signed(1, [0, 1], **other)} for other in other_orders]
+    of_others = [{"of_1": signed(1, [0, 1, 2])}, {"of_1": mine}, {"of_7": signed(1, [0, 1])}]
+    for wrong in [{}, *of_others, *of_other_orders]:
+        with pytest.raises(ProtocolError, match="1 of 3 sites have signed these survivors of the round and"):
             reveal(of_0=mine, **wrong)
     assert sorted(reveal(of_0=mine, of_1=signed(1, [0, 1])).keys) == ["2"]
     with pytest.raises(ProtocolError, match="confirmed other survivors before"):
