@@ -8,7 +8,10 @@ from helpers.sites import certificates
 from helpers.sites.provisioning import Provision
 
 PORT = 6380
-RESTART = "Copy server/users.acl and coordinator/members.json to where these parts run, and restart both."
+RESTART = (
+    "Copy server/users.acl, coordinator/members.json and each site's members.json to where these parts run, "
+    "and restart all."
+)
 
 
 def main(arguments: Sequence[str]) -> int:

@@ -44,6 +44,9 @@ environment active:
     . sites/{site}/site.env && {worker}
 
 The first command prepares your images (docs/data.md). The second runs the site's worker until Ctrl-C.
+
+After `run.py provision --add` or `--revoke`, copy the new `members.json` of this site into the folder and
+start the worker again: it has the public keys of all sites, which secure aggregation needs.
 """
 POLICY = """\
 # What this site allows; no order can change it. These are the defaults, see docs/sites.md.

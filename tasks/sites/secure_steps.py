@@ -115,7 +115,7 @@ def verified_keys(order: SharesOrder) -> dict[int, PublicKeys]:
     """Return the keys of all sites.
 
     Raises:
-        ProtocolError: in a deployment, keys that no site of it has signed, or two of one site.
+        ProtocolError: in a deployment, keys that no site of it has signed, two of one site, or too few.
     """
     keys = {int(client): PublicKeys.from_message(message) for client, message in order.keys.items()}
     if (deployment := own_deployment()) is not None:
@@ -125,6 +125,11 @@ def verified_keys(order: SharesOrder) -> dict[int, PublicKeys]:
                 raise ProtocolError(f"the keys of client {client} are not signed by a site of the deployment")
         if len({each.site for each in keys.values()}) < len(keys):
             raise ProtocolError("a site occurs twice among the keys")
+        num_sites = len(deployment.members.keys() - {COORDINATOR})
+        if len(keys) < (needed := two_thirds(num_sites)):
+            raise ProtocolError(
+                f"keys of {len(keys)} of the {num_sites} sites of the deployment, {needed} are needed"
+            )
     return keys
 
 

@@ -155,6 +155,21 @@ def test_one_site_cannot_be_several_and_the_coordinator_is_none(monkeypatch: pyt
         secure_steps.verified_keys(shares_order(keys))
 
 
+def test_a_round_of_less_than_two_thirds_of_the_deployment_is_refused(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    """The sum of a site and an accomplice shows its update to the accomplice."""
+    places = deployments()
+    keys = announced(monkeypatch, places)
+    assert len(secure_steps.verified_keys(shares_order({0: keys[0], 1: keys[1]}))) == 2
+    members = {**places["a"].members, "d": places["a"].members["c"]}
+    larger = replace(places["a"], members=members)
+    monkeypatch.setattr(secure_steps, "own_deployment", lambda: larger)
+    assert len(secure_steps.verified_keys(shares_order(keys))) == 3
+    with pytest.raises(ProtocolError, match="keys of 2 of the 4 sites of the deployment, 3 are needed"):
+        secure_steps.verified_keys(shares_order({0: keys[0], 1: keys[1]}))
+
+
 def test_shares_are_revealed_if_two_thirds_have_signed_the_same_survivors(
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:

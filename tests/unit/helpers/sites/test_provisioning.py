@@ -108,7 +108,9 @@ def test_a_site_is_added(provision: Provision) -> None:
     again.add("west")
     assert again.sites == ["north", "south", "west"]
     assert "user west on #" in (again.folder / "server/users.acl").read_text()
-    assert opened(again, COORDINATOR).verify("west", b"x", opened(again, "west").sign(b"x"))
+    for member in (COORDINATOR, "south"):
+        assert opened(again, member).verify("west", b"x", opened(again, "west").sign(b"x"))
+    assert "copy the new `members.json`" in (again.folder / "sites/south/README.md").read_text()
     assert "10.0.0.5:6390" in (again.folder / "sites/west/site.env").read_text()
     assert Policy.load(again.folder / "sites/west") == Policy()
 
@@ -119,7 +121,8 @@ def test_a_revoked_site_has_no_user_and_no_signature(provision: Provision) -> No
     assert provision.sites == ["south"]
     users = (provision.folder / "server/users.acl").read_text().splitlines()
     assert [line.split()[1] for line in users] == ["default", COORDINATOR, "south"]
-    assert not opened(provision, COORDINATOR).verify("north", b"x", signature)
+    for member in (COORDINATOR, "south"):
+        assert not opened(provision, member).verify("north", b"x", signature)
     assert not (provision.folder / "sites/north").exists()
     with pytest.raises(UserError, match="none of this name, only south"):
         provision.revoke("north")
