@@ -52,12 +52,13 @@ class SecureExecutor(SiteExecutor):
         Raises:
             ClusterError: the round cannot be finished; QuorumMissed if less than two thirds are left.
         """
-        sent_at = self._supervisor.retry_redis(self._supervisor.clock.tick)
-        order = self._round_order(round_number, cohort, weights, states, sent_at)
-        deadline_at = time.monotonic() + self._terms.deadline_s
+        order = self._round_order(round_number, cohort, weights, states, sent_at=0.0)
         keys = self._announced_keys(order)
         sealed = self._sealed_shares(order, keys)
-        order = replace(order, clients=list(sealed))
+        # The deadline is that of the training: each step before it may have waited for a silent site.
+        sent_at = self._supervisor.retry_redis(self._supervisor.clock.tick)
+        order = replace(order, clients=list(sealed), sent_at=sent_at)
+        deadline_at = time.monotonic() + self._terms.deadline_s
         total = order.settings["LOCAL_EPOCHS"] * sum(sum(order.sites[c]["train"]) for c in order.clients)
         trainings = [
             SecureTrainOrder(

@@ -7,6 +7,7 @@ from typing import Any
 import numpy as np
 import pytest
 
+from helpers.cluster import secure_executor
 from helpers.cluster.absent_clients import RoundTerms
 from helpers.cluster.errors import QuorumMissed
 from helpers.cluster.secure_executor import SecureExecutor
@@ -33,15 +34,25 @@ FACTS_OF_RUN = {name: value for name, value in FACTS.items() if name != "attempt
 VECTORS = [np.arange(client, client + 3, dtype=np.uint32) for client in range(4)]
 
 
+DEADLINE_S = STEP_S = 60.0
+
+
 class PlayedSites:
     """Sites in place of the dispatcher.
 
     Args:
         wrong: what a site answers instead, by step and client.
         dead: sites that do not train.
+
+    Attributes:
+        time: of a clock on which the first two steps take STEP_S each.
+        left_s, sent_at: seconds until the deadline when the trainings are sent, and what their orders say.
     """
 
     def __init__(self, wrong: dict[tuple[type, int], Any], dead: tuple[int, ...]) -> None:
+        self.time = 1000.0
+        self.left_s: list[float] = []
+        self.sent_at: set[float] = set()
         self.members: dict[int, Member] = {}
         self.masked: dict[int, np.ndarray] = {}
         self.averaging: SecureRoundOrder | None = None
@@ -52,6 +63,11 @@ class PlayedSites:
 
     def run_orders(self, orders: Any, on_failure: Any, deadline: Any, on_progress: Any = None) -> list[Any]:
         self.asked += [order.job for order in orders]
+        if isinstance(orders[0], SecureTrainOrder):
+            self.left_s.append(deadline.at - self.time)
+            self.sent_at |= {order.sent_at for order in orders}
+        elif isinstance(orders[0], KeysOrder | SharesOrder):
+            self.time += STEP_S
         return [self._wrong.get((type(order), order.client)) or self._answer(order) for order in orders]
 
     def run_order(self, order: SecureRoundOrder) -> dict[str, Any]:
@@ -92,18 +108,17 @@ def run_round(
 ) -> tuple[PlayedSites, list[str]]:
     """Run a round of four sites; return them and the notices."""
     played, notices = PlayedSites(wrong, dead), []
+    clock = SimpleNamespace(tick=lambda: played.time)
 
     def ask(question: Callable[[], Any]) -> Any:
         return question()
 
     executor = SecureExecutor.__new__(SecureExecutor)
     parts: dict[str, Any] = {
-        "_supervisor": SimpleNamespace(
-            retry_redis=ask, clock=SimpleNamespace(tick=lambda: 0.0), notice=notices.append
-        ),
+        "_supervisor": SimpleNamespace(retry_redis=ask, clock=clock, notice=notices.append),
         "_dispatcher": played,
         "_facts": FACTS_OF_RUN | {"settings": {"LOCAL_EPOCHS": 2, "SECURE_AGGREGATION": True}},
-        "_terms": RoundTerms(60.0, 2, 60.0),
+        "_terms": RoundTerms(60.0, 2, DEADLINE_S),
         "_absent_clients": SimpleNamespace(
             mark_failed=None, mark_missing=None, check_quorum=lambda *arguments: None
         ),
@@ -112,7 +127,9 @@ def run_round(
         ),
     }
     vars(executor).update(parts)
-    executor.run_round(1, Cohort(4, [0, 1, 2, 3], SITES), Reference("k", 0, "", ()), {})
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(secure_executor, "time", SimpleNamespace(monotonic=lambda: played.time))
+        executor.run_round(1, Cohort(4, [0, 1, 2, 3], SITES), Reference("k", 0, "", ()), {})
     return played, notices
 
 
@@ -149,6 +166,13 @@ def test_a_site_without_a_good_answer_is_not_in_the_round(step: type, answer: di
     assert notice.startswith("round 1, ")
     assert "of site c: " in notice
     assert notice.endswith("; the site has dropped out of the round")
+
+
+def test_sites_have_the_whole_deadline_for_their_training_after_a_site_was_silent() -> None:
+    """Each step before the training has waited for its whole deadline."""
+    played, _ = run_round({(SharesOrder, 2): {"error": "no reply within 60 s"}})
+    assert played.left_s == [DEADLINE_S]
+    assert played.sent_at == {played.time}
 
 
 def test_a_site_that_dies_in_its_training_is_not_in_the_sum() -> None:
