@@ -65,34 +65,56 @@ class AuditLog:
         """Append an entry and wait until it is on disk.
 
         Raises:
-            OSError: it cannot be written.
+            OSError: it cannot be written, or only in part.
         """
         timed = {"time": _text(datetime.now(UTC)), **entry}
-        line = json.dumps({name: _cut(value) for name, value in timed.items()}) + "\n"
+        line = json.dumps({name: _cut(value) for name, value in timed.items()}).encode() + b"\n"
         self.file.parent.mkdir(parents=True, exist_ok=True)
-        handle = os.open(self.file, os.O_WRONLY | os.O_APPEND | os.O_CREAT, 0o600)
+        handle = os.open(self.file, os.O_RDWR | os.O_APPEND | os.O_CREAT, 0o600)
         try:
-            os.write(handle, line.encode())
+            if os.fstat(handle).st_size:
+                os.lseek(handle, -1, os.SEEK_END)
+                if os.read(handle, 1) != b"\n":  # a crash cut the last line off
+                    line = b"\n" + line
+            if os.write(handle, line) < len(line):
+                raise OSError(f"{self.file}: an entry was written in part only; is its disk full?")
             os.fsync(handle)
         finally:
             os.close(handle)
 
     def entries(self) -> list[dict[str, Any]]:
-        """Return the entries so far, oldest first; a line that a crash cut off is left out."""
+        """Return the entries so far, oldest first; lines that a crash cut off are left out."""
+        return [entry for entry in self._lines() if entry is not None]
+
+    def _lines(self) -> list[dict[str, Any] | None]:
+        """Return an entry for each line, None where it cannot be read."""
         if not self.file.exists():
             return []
-        lines = self.file.read_text(encoding="utf-8").splitlines()
-        return [json.loads(line) for line in lines if line.endswith("}")]
+        return [_entry(line) for line in self.file.read_bytes().splitlines()]
 
     def count_served(self, period: timedelta) -> int:
         """Return how many orders the site has carried out in a period until now, also without success.
 
-        Steps of secure aggregation do not count, as each belongs to a training.
+        Steps of secure aggregation do not count, as each belongs to a training. A line that cannot be read
+        counts, as it may have been such an order.
         """
         since = _text(datetime.now(UTC) - period)
-        recent = itertools.takewhile(lambda entry: entry["time"] >= since, reversed(self.entries()))
-        served = [entry for entry in recent if not entry["decision"].startswith(REFUSED)]
-        return sum(not entry["job"].startswith(STEP_JOBS) for entry in served)
+        recent = itertools.takewhile(
+            lambda entry: entry is None or entry["time"] >= since, self._lines()[::-1]
+        )
+        return sum(entry is None or _is_served(entry) for entry in recent)
+
+
+def _entry(line: bytes) -> dict[str, Any] | None:
+    try:
+        entry = json.loads(line)
+    except ValueError:
+        return None
+    return entry if isinstance(entry, dict) else None
+
+
+def _is_served(entry: dict[str, Any]) -> bool:
+    return not entry["decision"].startswith(REFUSED) and not entry["job"].startswith(STEP_JOBS)
 
 
 def settings_digest(order: Order) -> str:

@@ -1,8 +1,11 @@
 """The audit log of a site."""
 
+import os
 import stat
 from datetime import timedelta
 from pathlib import Path
+
+import pytest
 
 from helpers.sites.audit import LONGEST, AuditLog, CountingStore
 from helpers.weight_store.store import MemoryStore
@@ -31,6 +34,31 @@ def test_a_line_that_a_crash_cut_off_is_left_out(tmp_path: Path) -> None:
     with log.file.open("a") as file:
         file.write('{"run": "b')
     assert [entry["run"] for entry in log.entries()] == ["a"]
+    log.append({"run": "c"})
+    log.append({"run": "d"})
+    assert [entry["run"] for entry in log.entries()] == ["a", "c", "d"]
+
+
+@pytest.mark.parametrize("torn", [b'{"run": "b"}{"run": "c"}\n', b"\0\0\0\n", b"\xff\n", b'{"run": {}'])
+def test_a_line_that_cannot_be_read_counts_as_an_order(tmp_path: Path, torn: bytes) -> None:
+    """The site goes on, and serves not more orders than without the crash."""
+    log = AuditLog(tmp_path)
+    log.append({"job": "train:1:0", "decision": "done"})
+    with log.file.open("ab") as file:
+        file.write(torn)
+    assert log.count_served(timedelta(hours=1)) == 2
+    log.append({"job": "train:2:0", "decision": "done"})
+    assert log.count_served(timedelta(hours=1)) == 3
+    assert len(log.entries()) == 2
+
+
+def test_an_entry_that_is_written_in_part_is_an_error(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    write = os.write
+    monkeypatch.setattr("helpers.sites.audit.os.write", lambda handle, data: write(handle, data[:9]))
+    with pytest.raises(OSError, match=r"audit\.jsonl: an entry was written in part only"):
+        AuditLog(tmp_path).append({"decision": "done"})
 
 
 def test_the_store_counts_what_is_put_into_it() -> None:
