@@ -14,7 +14,7 @@ from helpers.sites.policy import OrderRefused, Policy
 
 FILE = "privacy.sqlite"
 CREATE = """
-CREATE TABLE spent (run TEXT PRIMARY KEY, settings TEXT, noise REAL, rate REAL, steps INTEGER)
+CREATE TABLE IF NOT EXISTS spent (run TEXT PRIMARY KEY, settings TEXT, noise REAL, rate REAL, steps INTEGER)
 """
 SPEND = """
 INSERT INTO spent VALUES (?, ?, ?, ?, ?) ON CONFLICT (run) DO UPDATE SET steps = steps + excluded.steps
@@ -25,7 +25,8 @@ class PrivacyAccount:
     """The private trainings of a site in all runs, in a file that all its workers share.
 
     A training counts before it begins, since its update may be read whatever becomes of it. A file that is
-    damaged or has disappeared stops private trainings: what was spent is not known.
+    damaged or has disappeared stops private trainings: what was spent is not known. It is made with the first
+    private training, as long as the audit log names none.
 
     Args:
         folder: of the site's own files.
@@ -34,11 +35,7 @@ class PrivacyAccount:
 
     def __init__(self, folder: Path, policy: Policy) -> None:
         self._file, self._policy = folder.absolute() / FILE, policy
-        if not self._file.exists() and not any("epsilon" in entry for entry in AuditLog(folder).entries()):
-            folder.mkdir(parents=True, exist_ok=True)
-            with sqlite3.connect(self._file, timeout=60) as database:
-                database.execute(CREATE)
-            database.close()
+        self._audit = AuditLog(folder)
 
     def spend(self, order: Order, num_images: int) -> float | None:
         """Count a training before it begins.
@@ -61,11 +58,16 @@ class PrivacyAccount:
             return None
         if not 1 <= order.round <= config.EPOCHS:
             raise OrderRefused(f"round {order.round} of a run with EPOCHS={config.EPOCHS}")
+        is_new = not any("epsilon" in entry for entry in self._audit.entries())
+        self._file.parent.mkdir(parents=True, exist_ok=True)
         try:
-            database = sqlite3.connect(f"{self._file.as_uri()}?mode=rw", uri=True, timeout=60)
+            mode = "rwc" if is_new else "rw"
+            database = sqlite3.connect(f"{self._file.as_uri()}?mode={mode}", uri=True, timeout=60)
             try:
                 with database:
                     database.execute("BEGIN IMMEDIATE")
+                    if is_new:
+                        database.execute(CREATE)
                     return self._spend(database, order, config, num_images)
             finally:
                 database.close()

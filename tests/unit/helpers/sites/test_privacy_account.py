@@ -104,6 +104,21 @@ def test_a_damaged_account_stops_private_trainings(tmp_path: Path, damage: bytes
             PrivacyAccount(tmp_path, Policy()).spend(training(), IMAGES)
 
 
+def test_a_start_that_was_killed_leaves_a_usable_account(tmp_path: Path) -> None:
+    (tmp_path / FILE).touch()  # as SQLite leaves it before the table
+    account = PrivacyAccount(tmp_path, Policy())
+    assert account.spend(training(), IMAGES) == spent(1)
+    assert account.spend(training(), IMAGES) == spent(2)
+
+
+def test_workers_may_start_at_once(tmp_path: Path) -> None:
+    def first_training(number: int) -> float | None:
+        return PrivacyAccount(tmp_path / "sites/north", Policy()).spend(training(), IMAGES)
+
+    with ThreadPoolExecutor(4) as threads:
+        assert sorted(threads.map(first_training, range(4))) == [spent(number) for number in (1, 2, 3, 4)]
+
+
 def test_two_workers_never_spend_more_than_the_bound(tmp_path: Path) -> None:
     policy = Policy(max_epsilon=(spent(4) + spent(5)) / 2)
     workers = [PrivacyAccount(tmp_path, policy) for _ in range(3)]
