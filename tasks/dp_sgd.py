@@ -1,6 +1,6 @@
 """Training of a client with `DP=example`: which samples it trains on, and with how much noise."""
 
-import functools
+import secrets
 from collections.abc import Callable
 from typing import Any
 
@@ -19,6 +19,9 @@ def dp_sgd(
 ) -> tuple[Callable[..., Any], Callable[..., Any]]:
     """Return what takes the place of `training_batches` and `train_locally`, with their arguments.
 
+    Their `seed` is not used: with a known one, augmentation and dropout of a unit would show how many units were
+    drawn before it.
+
     Args:
         context: of the training.
         rows: the client's training rows.
@@ -31,7 +34,13 @@ def dp_sgd(
     mechanism = mechanism_of(dict(config), len(rows))
     units = units_of(context.data, config, rows)
     privacy = Privacy(config.DP_CLIP_NORM, mechanism.noise_multiplier, mechanism.sampling_rate * len(units))
+    seed = [secrets.randbits(128)]
     return (
-        functools.partial(private_batches, units=units, draw=drawn),
-        functools.partial(train_privately, privacy=privacy),
+        _with(private_batches, units=units, draw=drawn, seed=seed),
+        _with(train_privately, privacy=privacy, seed=seed),
     )
+
+
+def _with(function: Callable[..., Any], **own: Any) -> Callable[..., Any]:
+    """Return the function with arguments that replace those of its caller."""
+    return lambda *arguments, **options: function(*arguments, **(options | own))
