@@ -139,6 +139,13 @@ class SiteTestOrder(ScoreOrder):
 
     initial: dict[str, Any] | None = field(kw_only=True)
 
+    @classmethod
+    def from_message(cls, data: Any) -> Self:
+        order = super().from_message(data)
+        if order.initial is not None and not order.settings.get("LOCAL_MODELS"):
+            raise MessageError("SiteTestOrder: initial weights in a run without LOCAL_MODELS")
+        return order
+
 
 @dataclass(frozen=True)
 class ScoreReply(Message):

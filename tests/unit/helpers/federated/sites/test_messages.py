@@ -5,7 +5,13 @@ import hashlib
 import pytest
 
 from helpers.federated.messages import MessageError
-from helpers.federated.sites.messages import ScoreOrder, ScoreReply, SiteRoundOrder, SiteTrainOrder
+from helpers.federated.sites.messages import (
+    ScoreOrder,
+    ScoreReply,
+    SiteRoundOrder,
+    SiteTestOrder,
+    SiteTrainOrder,
+)
 
 
 def digest(text: str) -> str:
@@ -46,6 +52,18 @@ def test_only_validation_and_test_are_scored_and_at_a_threshold(field: str, valu
     assert ScoreOrder.from_message(order.to_message()) == order
     with pytest.raises(MessageError, match=f"ScoreOrder: {field}"):
         ScoreOrder.from_message(order.to_message() | {field: value})
+
+
+def test_a_site_trains_for_its_test_only_in_a_run_with_local_models() -> None:
+    for initial, local in ((None, False), (None, True), ({}, True)):
+        order = SiteTestOrder(
+            **FACTS | {"settings": {"LOCAL_MODELS": local}}, round=1, client=0, split="test", weights={},
+            threshold=0.5, initial=initial,
+        )  # fmt: skip
+        assert SiteTestOrder.from_message(order.to_message()) == order
+    for settings in ({"LOCAL_MODELS": False}, {}):
+        with pytest.raises(MessageError, match="initial weights in a run without LOCAL_MODELS"):
+            SiteTestOrder.from_message(order.to_message() | {"settings": settings})
 
 
 REPLY = ScoreReply(2, 1, 0, "w", "ok", tally={}).to_message()
