@@ -19,8 +19,8 @@ def dp_sgd(
 ) -> tuple[Callable[..., Any], Callable[..., Any]]:
     """Return what takes the place of `training_batches` and `train_locally`, with their arguments.
 
-    Their `seed` is not used: with a known one, augmentation and dropout of a unit would show how many units were
-    drawn before it.
+    Their `seed` is not used: with a known one, augmentation and dropout of a unit would show how many units
+    were drawn before it.
 
     Args:
         context: of the training.
