@@ -79,9 +79,18 @@ def evaluate_model(options: argparse.Namespace, config: Config) -> Path:
         write_table(folder / "evaluation.csv", EVALUATION_COLUMNS, rows)
     _print(console, rows, [*notes, *([worst] if worst else [])])
     console.print(shown(f"  {folder}\n  {folder / 'report.html'}"))
-    if scorer.run and scorer.file.resolve() == (config.MODELS_DIR / scorer.run / "best.keras").resolve():
+    if _is_model_of_a_tested_run(scorer, config):
         console.print(shown(f"  {write_model_card(config.METRICS_DIR, config.MODELS_DIR, scorer.run)}"))
     return folder
+
+
+def _is_model_of_a_tested_run(scorer: Scorer, config: Config) -> bool:
+    """Return whether the model is the best one of its run and the results are here, to write its card."""
+    if not scorer.run:
+        return False
+    metrics, best = config.METRICS_DIR / scorer.run, config.MODELS_DIR / scorer.run / "best.keras"
+    has_results = (metrics / "test.csv").is_file() and (metrics / "run.json").is_file()
+    return has_results and scorer.file.resolve() == best.resolve()
 
 
 def _default_name(scorer: Scorer, data: Path) -> str:

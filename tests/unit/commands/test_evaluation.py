@@ -57,6 +57,10 @@ def place(tmp_path, monkeypatch) -> Path:
     file = tmp_path / "models/first/best.keras"
     file.parent.mkdir(parents=True)
     file.write_bytes(b"a model")
+    results = tmp_path / "metrics/first"
+    results.mkdir(parents=True)
+    (results / "run.json").write_text("{}")
+    (results / "test.csv").write_text("model,roc_auc\nbest,0.9\n")
     facts = {"run": "first", "classes": ["benign", "malignant"], "threshold": 0.5, "data_digest": data.digest}
     scorer = Scorer(
         file, "first", (SIDE, SIDE, 1), ("benign", "malignant"), 0.5, "of best.json", "0..1", facts,
@@ -110,6 +114,15 @@ def test_a_folder_gets_tables_a_page_and_a_line_in_the_model_card(place, capsys)
     assert "No group has enough patients" in shown or "Worst group" in shown
 
 
+@pytest.mark.parametrize("missing", ["run.json", "test.csv"])
+def test_without_the_results_of_the_run_its_card_stays(place, missing):
+    card = place / "models/first/model_card.md"
+    card.write_text("a card")
+    (place / "metrics/first" / missing).unlink()
+    evaluate(place, place / "hospital")
+    assert card.read_text() == "a card"
+
+
 def test_two_classes_may_have_other_names_if_it_is_clear_which_is_class_1(place, capsys):
     manifest = place / "hospital/manifest.csv"
     rows = pd.read_csv(manifest)
@@ -157,7 +170,6 @@ def test_where_the_training_images_are_not_here_that_is_said(place, capsys):
     evaluate(place, place / "hospital")
     assert "could not be checked whether the model was trained on these images" in capsys.readouterr().out
     kept = place / "metrics/first/manifest.json"  # the run keeps its own copy
-    kept.parent.mkdir()
     kept.write_bytes((place / "elsewhere/training/manifest.json").read_bytes())
     evaluate(place, place / "hospital")
     assert "could not be checked" not in capsys.readouterr().out
