@@ -159,11 +159,7 @@ def delete(
     Raises:
         UserError: there is nobody to ask, or a folder cannot be deleted.
     """
-    folders = {one.run: RunFolders.of(config, one.run) for one in summaries}
-    alive = [run for run, places in folders.items() if may_be_in_training(places)]
-    for run in alive:
-        print(printable(f"kept: {run} is not finished and has changed lately, so it may be in training"))
-    doomed = [run for run in folders if run not in alive]
+    doomed = [one.run for one in summaries if _may_be_deleted(one.run, config)]
     if not doomed:
         print("nothing to delete")
         return
@@ -174,6 +170,17 @@ def delete(
         if ask("Delete them with models and metrics? [y/N] ").strip().lower() not in ("y", "yes"):
             print("nothing was deleted")
             return
+    deleted = 0
     for run in doomed:
-        delete_run(folders[run])
-    print(f"deleted: {len(doomed)}")
+        if _may_be_deleted(run, config):  # it may have been resumed since
+            delete_run(RunFolders.of(config, run))
+            deleted += 1
+    print(f"deleted: {deleted}")
+
+
+def _may_be_deleted(run: str, config: Config) -> bool:
+    """Return whether a run is certainly not in training; print a line if not."""
+    if not may_be_in_training(RunFolders.of(config, run), config.WORKER_TIMEOUT_S):
+        return True
+    print(printable(f"kept: {run} is not finished and has changed lately, so it may be in training"))
+    return False

@@ -253,6 +253,18 @@ def test_a_run_in_training_is_never_deleted(root, capsys):
     assert "kept: alive is not finished and has changed lately" in capsys.readouterr().out
 
 
+def test_a_run_that_is_resumed_during_the_question_is_kept(root, capsys):
+    write_dated(root, "a", "b")
+
+    def resume(question: str) -> str:
+        (root / "models/b/.epoch-000000002-0a1b2c3d").mkdir()
+        return "y"
+
+    delete(Config.load(), summarize(root / "metrics", root / "models"), is_sure=False, ask=resume)
+    assert names_left(root) == ["b"]
+    assert capsys.readouterr().out.endswith("may be in training\ndeleted: 1\n")
+
+
 def test_runs_on_the_same_images_are_compared_in_pairs(root):
     generator = np.random.default_rng(0)
     labels = np.repeat([0, 1], 40)
