@@ -164,8 +164,8 @@ def delete(
     if len(named := config.model_fields_set.intersection(FOLDERS)) == 1:
         (missing,) = set(FOLDERS) - named
         raise UserError(
-            f"nothing was deleted: {missing} is not set, so {getattr(config, missing)} may have other runs of "
-            f"these names; set it too ({option_of(missing)})"
+            f"nothing was deleted: {missing} is not set, so {getattr(config, missing)} may have other runs "
+            f"of these names; set it too ({option_of(missing)})"
         )
     doomed = [one.run for one in summaries if _may_be_deleted(one.run, config)]
     if not doomed:

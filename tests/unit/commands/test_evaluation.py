@@ -170,7 +170,11 @@ def test_where_the_training_images_are_not_here_that_is_said(place, capsys):
     evaluate(place, place / "hospital")
     assert "could not be checked whether the model was trained on these images" in capsys.readouterr().out
     kept = place / "metrics/first/manifest.json"  # the run keeps its own copy
-    kept.write_bytes((place / "elsewhere/training/manifest.json").read_bytes())
+    content = (place / "elsewhere/training/manifest.json").read_bytes()
+    kept.write_bytes(content + b"\n")  # that of another run of this name
+    evaluate(place, place / "hospital")
+    assert "could not be checked" in capsys.readouterr().out
+    kept.write_bytes(content)
     evaluate(place, place / "hospital")
     assert "could not be checked" not in capsys.readouterr().out
 
