@@ -19,8 +19,8 @@ Training = dict[str, Any]
 def training_manifest(scorer: Scorer, config: Config) -> Training | None:
     """Return the manifest.json of the images that a model was trained on; None if it is not here.
 
-    It is kept with the run, or with the prepared images in PREPROCESSED_DIR or a folder in it. That of a run of
-    the same name that was trained on other images does not count.
+    It is kept with the run, or with the prepared images in PREPROCESSED_DIR or a folder in it. That of a run
+    of the same name that was trained on other images does not count.
     """
     digest = scorer.facts.get("data_digest")
     try:

@@ -40,7 +40,7 @@ def main(arguments: Sequence[str]) -> int:
         "--anonymous", action="store_true",
         help="write report and tables without file names, patients, sites, hosts and pictures to --out",
     )  # fmt: skip
-    parser.add_argument("--out", type=Path, metavar="DIR", help="folder for --anonymous")
+    parser.add_argument("--out", type=Path, metavar="DIR", help="folder for --anonymous, new or empty")
     add_settings(parser, Config, only=FOLDERS)
     options = parser.parse_args(arguments)
     if options.anonymous != (options.out is not None):
