@@ -232,6 +232,25 @@ def test_prepared_images_of_another_size_are_refused(place, capsys):
     assert "prepared as 16x16 pixels, gray, the model takes 8x8 pixels, gray" in capsys.readouterr().err
 
 
+def test_labels_in_another_order_than_the_model_s_are_refused(place, capsys):
+    names = ("malignant", "benign")
+    prepare(
+        Config(
+            DATA_DIR=place / "hospital", PREPROCESSED_DIR=place / "swapped", INPUT_SHAPE=(SIDE, SIDE),
+            INPUT_DIM=1, NEAR_COPIES="off", CLASS_NAMES=names,
+        )
+    )  # fmt: skip
+    assert run.call("evaluate", ["first", str(place / "swapped")]) == 2
+    assert "order malignant, benign, those of the model benign, malignant;" in capsys.readouterr().err
+    assert run.call("evaluate", ["first", str(place / "swapped"), "--positive-class", "benign"]) == 2
+    assert "--positive-class: the labels of" in capsys.readouterr().err
+    manifest = place / "hospital/manifest.csv"
+    rows = pd.read_csv(manifest)
+    rows.assign(label=rows["label"].map({0: "benign", 1: "malignant"})).to_csv(manifest, index=False)
+    assert run.call("evaluate", ["first", str(place / "hospital"), "--positive-class", "benign"]) == 2
+    assert "leave --positive-class out" in capsys.readouterr().err
+
+
 def test_more_than_two_classes(place, monkeypatch, capsys):
     file = place / "models/first/best.keras"
     names = ("benign", "malignant", "normal")
