@@ -123,6 +123,31 @@ def test_without_the_results_of_the_run_its_card_stays(place, missing):
     assert card.read_text() == "a card"
 
 
+def test_without_a_name_only_the_same_model_and_images_are_replaced(place, capsys):
+    folder = evaluate(place, place / "hospital")
+    evaluate(place, place / "hospital")
+    other = place / "elsewhere/hospital"
+    write_images(other)
+    assert run.call("evaluate", ["first", str(other)]) == 2
+    assert "replace it with --name first-on-hospital" in capsys.readouterr().err
+    digest = evaluation.open_scorer().digest
+    evaluation.open_scorer().__dict__["digest"] = "f" * 64
+    assert run.call("evaluate", ["first", str(place / "hospital")]) == 2
+    assert set(table(folder, "evaluation.csv")["model_digest"]) == {digest}
+    evaluate(place, place / "hospital", "--name", folder.name)
+    assert set(table(folder, "evaluation.csv")["model_digest"]) == {"f" * 64}
+
+
+def test_the_split_and_another_file_of_the_run_are_in_the_name(place):
+    assert run.call("evaluate", ["first", str(place / "preprocessed/training"), "--split", "val"]) == 0
+    file = place / "models/first/last.keras"
+    file.write_bytes(b"the last model")
+    object.__setattr__(evaluation.open_scorer(), "file", file)
+    assert run.call("evaluate", ["first", str(place / "hospital")]) == 0
+    names = {path.name for path in (place / "metrics/evaluations").iterdir()}
+    assert names == {"first-on-training-val", "first-last-on-hospital"}
+
+
 def test_two_classes_may_have_other_names_if_it_is_clear_which_is_class_1(place, capsys):
     manifest = place / "hospital/manifest.csv"
     rows = pd.read_csv(manifest)
@@ -230,25 +255,6 @@ def test_prepared_images_of_another_size_are_refused(place, capsys):
     )  # fmt: skip
     assert run.call("evaluate", ["first", str(place / "large")]) == 2
     assert "prepared as 16x16 pixels, gray, the model takes 8x8 pixels, gray" in capsys.readouterr().err
-
-
-def test_labels_in_another_order_than_the_model_s_are_refused(place, capsys):
-    names = ("malignant", "benign")
-    prepare(
-        Config(
-            DATA_DIR=place / "hospital", PREPROCESSED_DIR=place / "swapped", INPUT_SHAPE=(SIDE, SIDE),
-            INPUT_DIM=1, NEAR_COPIES="off", CLASS_NAMES=names,
-        )
-    )  # fmt: skip
-    assert run.call("evaluate", ["first", str(place / "swapped")]) == 2
-    assert "order malignant, benign, those of the model benign, malignant;" in capsys.readouterr().err
-    assert run.call("evaluate", ["first", str(place / "swapped"), "--positive-class", "benign"]) == 2
-    assert "--positive-class: the labels of" in capsys.readouterr().err
-    manifest = place / "hospital/manifest.csv"
-    rows = pd.read_csv(manifest)
-    rows.assign(label=rows["label"].map({0: "benign", 1: "malignant"})).to_csv(manifest, index=False)
-    assert run.call("evaluate", ["first", str(place / "hospital"), "--positive-class", "benign"]) == 2
-    assert "leave --positive-class out" in capsys.readouterr().err
 
 
 def test_more_than_two_classes(place, monkeypatch, capsys):
