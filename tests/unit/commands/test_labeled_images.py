@@ -76,7 +76,7 @@ def test_labels_in_another_order_than_the_model_s_are_refused(tmp_path):
     said = r"order malignant, benign, those of the model benign, malignant; leave --positive-class out"
     with pytest.raises(UserError, match=said):
         read(tmp_path / "raw", positive_class="benign")
-    names, places = ("malignant", "benign"), {"DATA_DIR": tmp_path / "raw", "PREPROCESSED_DIR": tmp_path}
+    names = ("malignant", "benign")
     config = Config(
         DATA_DIR=tmp_path / "raw", PREPROCESSED_DIR=tmp_path, INPUT_SHAPE=SHAPE[:2], CLASS_NAMES=names
     )
