@@ -2,6 +2,8 @@
 
 import json
 import re
+import shutil
+import subprocess
 from typing import Any
 
 import fakeredis
@@ -48,6 +50,28 @@ def test_the_page_has_no_script_or_style_of_its_own_and_sets_no_markup():
     assert not re.search(r"innerHTML|outerHTML|insertAdjacentHTML|document\.write|eval\(", script)
     needed = set(re.findall(r'byId\("([\w-]+)"\)', script))
     assert needed <= set(re.findall(r'id="([\w-]+)"', html))
+
+
+@pytest.mark.skipif(shutil.which("node") is None, reason="needs Node.js")
+def test_a_start_drops_the_rounds_after_it():
+    """A run that replaces one of its name begins without rounds; a resumed one keeps those it goes on from."""
+    script = (TEMPLATES / "watch.js").read_text()
+    (take,) = re.findall(r"^function take\(.*?^}$", script, re.DOTALL | re.MULTILINE)
+    program = f"""
+        let rounds = new Map(), planned = 0, current = 0, clients = 0, bestRound = 0;
+        const addLine = () => undefined, number = String, seen = [];
+        {take}
+        const start = (round) => take({{ event: "started", round, rounds: 3 }});
+        const end = (round) => take({{ event: "round", round, is_best: true }});
+        const look = () => seen.push([...rounds.keys(), `best ${{bestRound}}`]);
+        start(0); end(1); end(2); end(3); look();
+        start(1); look();
+        end(2); look();
+        start(0); look();
+        console.log(JSON.stringify(seen));
+    """
+    done = subprocess.run(["node", "-e", program], capture_output=True, text=True, timeout=60, check=True)
+    assert json.loads(done.stdout) == [[1, 2, 3, "best 3"], [1, "best 1"], [1, 2, "best 2"], ["best 0"]]
 
 
 @pytest.mark.parametrize(
