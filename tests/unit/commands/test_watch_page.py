@@ -54,7 +54,7 @@ def test_the_page_has_no_script_or_style_of_its_own_and_sets_no_markup():
 
 @pytest.mark.skipif(shutil.which("node") is None, reason="needs Node.js")
 def test_a_start_drops_the_rounds_after_it():
-    """A run that replaces one of its name begins without rounds; a resumed one keeps those it goes on from."""
+    """A run that replaces one of its name begins without rounds; a resumed one keeps the ones before."""
     script = (TEMPLATES / "watch.js").read_text()
     (take,) = re.findall(r"^function take\(.*?^}$", script, re.DOTALL | re.MULTILINE)
     program = f"""
