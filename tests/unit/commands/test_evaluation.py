@@ -102,7 +102,8 @@ def test_a_folder_gets_tables_a_page_and_a_line_in_the_model_card(place, capsys)
     assert "fixes the class" in groups.loc[groups["column"] == "histology", "note"].item()
     page = (folder / "report.html").read_text()
     assert "not as expected" not in page
-    for words in ("At other thresholds", "All groups of the test images", "What was evaluated"):
+    sections = ("At other thresholds", "All groups of the test images", "What was evaluated")
+    for words in (*sections, "spread over patients drawn again"):
         assert words in page
     card = (place / "models/first/model_card.md").read_text()
     assert (
