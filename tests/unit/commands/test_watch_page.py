@@ -10,7 +10,7 @@ import fakeredis
 import pytest
 from werkzeug.test import Client, TestResponse
 
-from commands.watch_page import FILES, WatchPage
+from commands.watch_page import FILES, MOST_STREAMS, WatchPage
 from helpers.cluster.job_board import JobBoard
 from helpers.cluster.run_feed import RunFeed
 from helpers.reporting.page import TEMPLATES
@@ -96,6 +96,19 @@ def test_names_that_others_can_point_here_are_refused(page, host, status):
         answer = Client(page).get(path, headers={"Host": host}, buffered=False)
         assert answer.status_code == status
         assert "Content-Security-Policy" in answer.headers
+        answer.close()
+
+
+def test_more_pages_than_the_machine_should_serve_are_refused(page, monkeypatch):
+    first, *others = [get(page, "/events", buffered=False) for _ in range(MOST_STREAMS)]
+    assert {answer.status_code for answer in (first, *others)} == {200}
+    refused = get(page, "/events")
+    assert (refused.status_code, refused.text) == (503, "32 pages are open already; close one\n")
+    assert get(page, "/").status_code == 200
+    first.close()
+    again = get(page, "/events", buffered=False)
+    assert again.status_code == 200
+    for answer in (*others, again):
         answer.close()
 
 
