@@ -37,7 +37,7 @@ def started(monkeypatch):
     calls = []
 
     class Workers:
-        def __init__(self, names, environment, sink):
+        def __init__(self, names, environment, sink, options):
             calls.append((names, environment["REDIS_URL"]))
 
         def __enter__(self):

@@ -36,7 +36,7 @@ def stand_in(monkeypatch):
 
     def use(code: str) -> None:
         monkeypatch.setattr(
-            worker_processes, "worker_command", lambda name, app: [sys.executable, "-c", code]
+            worker_processes, "worker_command", lambda name, app, options: [sys.executable, "-c", code]
         )
 
     return use

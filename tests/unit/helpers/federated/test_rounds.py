@@ -96,7 +96,9 @@ def test_a_round_with_too_few_clients_for_its_strategy_is_not_begun() -> None:
         "weights": Reference("weights-0", 1, "x", ()).to_message(),
         "states": {},
     }
-    executor: Any = SimpleNamespace(start_run=lambda **_: started, run_round=recorder.run_round)
+    executor: Any = SimpleNamespace(
+        start_run=lambda **_: started, run_round=recorder.run_round, is_asked_to_stop=lambda: False
+    )
     chooser: Any = SimpleNamespace(choose=lambda state: next(cohorts))
     observer: Any = recorder
     config = Config(STRATEGY="trimmed_mean", num_workers="auto")
@@ -114,7 +116,9 @@ def test_a_run_whose_budget_is_spent_ends_with_a_notice() -> None:
         "weights": Reference("weights-3", 1, "x", ()).to_message(),
         "states": {},
     }
-    executor: Any = SimpleNamespace(start_run=lambda **_: started, run_round=recorder.run_round)
+    executor: Any = SimpleNamespace(
+        start_run=lambda **_: started, run_round=recorder.run_round, is_asked_to_stop=lambda: False
+    )
     private = {"DP": "example", "DP_TARGET_EPSILON": 3, "ARCHITECTURE": "seed_cnn_groupnorm"}
     observer: Any = recorder
     state = run_all_rounds(parse([]), Config(**private), "r", executor, None, observer)  # type: ignore[arg-type]
