@@ -257,11 +257,10 @@ def test_it_asks_before_it_deletes(root, answer, left):
 def test_it_deletes_nothing_if_only_one_of_the_places_is_set(root, monkeypatch, name):
     write_dated(root, "a")
     monkeypatch.delenv(f"DT_{name}")
-    summaries = summarize(root / "metrics", root / "models")
     with pytest.raises(
         UserError, match=f"nothing was deleted: {name} is not set, .*--{name.lower().replace('_', '-')}"
     ):
-        delete(Config.load(), summaries, is_sure=True)
+        delete(Config.load(), summarize(root / "metrics", root / "models"), is_sure=True)
     assert names_left(root) == ["a"]
 
 
