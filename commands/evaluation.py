@@ -26,6 +26,7 @@ from helpers.evaluation.thresholds import choose_threshold
 from helpers.federated.messages import RUN_NAME
 from helpers.global_config import Config
 from helpers.reporting.evaluation_page import EVALUATIONS, write_evaluation_page
+from helpers.reporting.file_readers import read_csv
 from helpers.reporting.model_card import write_model_card
 from helpers.reporting.page import number
 from helpers.reporting.run_files import SplitScores
@@ -49,7 +50,7 @@ def evaluate_model(options: argparse.Namespace, config: Config) -> Path:
     console = Console(highlight=False, soft_wrap=True)
     folder_of(options.data)  # a wrong path is answered before TensorFlow is loaded
     scorer = open_scorer(options.model, config, options.pixels, options.threshold)
-    name = options.name or _default_name(scorer, options.data)
+    name = options.name or _default_name(scorer, options, config)
     if not RUN_NAME.fullmatch(name):
         raise UserError(f"--name {name!r}: use letters, digits, `.`, `_`, `-`, at most 100")
     training = training_manifest(scorer, config)
@@ -79,14 +80,39 @@ def evaluate_model(options: argparse.Namespace, config: Config) -> Path:
         write_table(folder / "evaluation.csv", EVALUATION_COLUMNS, rows)
     _print(console, rows, [*notes, *([worst] if worst else [])])
     console.print(shown(f"  {folder}\n  {folder / 'report.html'}"))
-    if scorer.run and scorer.file.resolve() == (config.MODELS_DIR / scorer.run / "best.keras").resolve():
+    if _is_model_of_a_tested_run(scorer, config):
         console.print(shown(f"  {write_model_card(config.METRICS_DIR, config.MODELS_DIR, scorer.run)}"))
     return folder
 
 
-def _default_name(scorer: Scorer, data: Path) -> str:
-    words = f"{scorer.run or scorer.file.stem}-on-{folder_of(data).resolve().name}"
-    return re.sub(r"[^A-Za-z0-9._-]", "_", words)[:100]
+def _is_model_of_a_tested_run(scorer: Scorer, config: Config) -> bool:
+    """Return whether the model is the best one of its run and the results are here, to write its card."""
+    if not scorer.run:
+        return False
+    metrics, best = config.METRICS_DIR / scorer.run, config.MODELS_DIR / scorer.run / "best.keras"
+    has_results = (metrics / "test.csv").is_file() and (metrics / "run.json").is_file()
+    return has_results and scorer.file.resolve() == best.resolve()
+
+
+def _default_name(scorer: Scorer, options: argparse.Namespace, config: Config) -> str:
+    """Return MODEL-on-DATA.
+
+    Raises:
+        UserError: an evaluation of another model or of other images has this name.
+    """
+    stem = scorer.file.stem
+    model = f"{scorer.run}-{stem}" if scorer.run and stem != "best" else scorer.run or stem
+    split = "" if options.split == "all" else f"-{options.split}"
+    words = f"{model}-on-{folder_of(options.data).resolve().name}{split}"
+    name = re.sub(r"[^A-Za-z0-9._-]", "_", words)[:100]
+    file = config.METRICS_DIR / EVALUATIONS / name / "evaluation.csv"
+    earlier = read_csv(file, EVALUATION_COLUMNS, [])[["model_digest", "data"]].to_numpy().tolist()
+    if any(row != [scorer.digest, str(options.data)] for row in earlier):
+        raise UserError(
+            f"{file.parent}: evaluates another model or images of another path; choose a name with --name, "
+            f"or replace it with --name {name}"
+        )
+    return name
 
 
 def _rows(

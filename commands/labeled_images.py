@@ -73,6 +73,8 @@ def labeled_images(
     """
     folder = folder_of(path)
     if (folder / MANIFEST).is_file():
+        if options.positive_class:
+            raise UserError(f"--positive-class: the labels of {folder} are prepared; leave the option out")
         yield _prepared(PreparedData.open(folder), shape, class_names, options.split)
         return
     with TemporaryDirectory(prefix="evaluate-") as scratch:
@@ -191,8 +193,15 @@ def _class_note(found: tuple[str, ...], expected: tuple[str, ...], folder: Path)
     """Return a note where two classes have other names than the model's.
 
     Raises:
-        UserError: more than two classes differ.
+        UserError: more than two classes differ, or the labels are in another order.
     """
+    names, own_names = ([name.casefold() for name in each] for each in (found, expected))
+    if names != own_names and sorted(names) == sorted(own_names):
+        raise UserError(
+            f"{folder}: its classes are in the order {', '.join(found)}, those of the model "
+            f"{', '.join(expected)}; leave --positive-class out, or prepare the images again with "
+            f"--class-names {','.join(expected)}"
+        )
     if found == expected:
         return []
     if len(found) != len(expected) or len(found) > 2:

@@ -16,7 +16,7 @@ from helpers.reporting.summaries import CLASS_MEANS, Summary, export_table, summ
 from helpers.run_records.deletion import delete_run, may_be_in_training
 from helpers.run_records.files import RunFolders, write_whole
 from helpers.run_records.tables import to_csv
-from helpers.settings.command_line import ArgumentParser, add_settings, config_from_arguments
+from helpers.settings.command_line import ArgumentParser, add_settings, config_from_arguments, option_of
 from helpers.settings.errors import UserError
 from helpers.settings.outside_text import printable, shown
 
@@ -80,7 +80,8 @@ def parse(arguments: Sequence[str]) -> argparse.Namespace:
     if options.export and (options.delete or options.keep is not None):
         raise UserError("--export and deleting: give one of them at a time")
     try:
-        time.strptime(options.since or "2000-01-01", "%Y-%m-%d")
+        if options.since:  # 2026-9-1 becomes 2026-09-01, as the dates of runs are written
+            options.since = time.strftime("%Y-%m-%d", time.strptime(options.since, "%Y-%m-%d"))
     except ValueError:
         raise UserError(f"--since: received {options.since!r}; expected a date such as 2026-11-29") from None
     return options
@@ -157,13 +158,16 @@ def delete(
     """Delete runs, after asking unless `is_sure`. Runs that may be in training are kept, with a line.
 
     Raises:
-        UserError: there is nobody to ask, or a folder cannot be deleted.
+        UserError: there is nobody to ask, a folder cannot be deleted, or only one of the two places of runs
+            is set, so that the other one may hold other runs of these names.
     """
-    folders = {one.run: RunFolders.of(config, one.run) for one in summaries}
-    alive = [run for run, places in folders.items() if may_be_in_training(places)]
-    for run in alive:
-        print(printable(f"kept: {run} is not finished and has changed lately, so it may be in training"))
-    doomed = [run for run in folders if run not in alive]
+    if len(named := config.model_fields_set.intersection(FOLDERS)) == 1:
+        (missing,) = set(FOLDERS) - named
+        raise UserError(
+            f"nothing was deleted: {missing} is not set, so {getattr(config, missing)} may have other runs "
+            f"of these names; set it too ({option_of(missing)})"
+        )
+    doomed = [one.run for one in summaries if _may_be_deleted(one.run, config)]
     if not doomed:
         print("nothing to delete")
         return
@@ -171,9 +175,21 @@ def delete(
     if not is_sure:
         if ask is input and not sys.stdin.isatty():
             raise UserError("nothing was deleted: add --yes to delete these runs")
-        if ask("Delete them with models and metrics? [y/N] ").strip().lower() not in ("y", "yes"):
+        question = f"Delete their folders in {config.METRICS_DIR} and {config.MODELS_DIR}? [y/N] "
+        if ask(printable(question)).strip().lower() not in ("y", "yes"):
             print("nothing was deleted")
             return
+    deleted = 0
     for run in doomed:
-        delete_run(folders[run])
-    print(f"deleted: {len(doomed)}")
+        if _may_be_deleted(run, config):  # it may have been resumed since
+            delete_run(RunFolders.of(config, run))
+            deleted += 1
+    print(f"deleted: {deleted}")
+
+
+def _may_be_deleted(run: str, config: Config) -> bool:
+    """Return whether a run is certainly not in training; print a line if not."""
+    if not may_be_in_training(RunFolders.of(config, run), config.WORKER_TIMEOUT_S):
+        return True
+    print(printable(f"kept: {run} is not finished and has changed lately, so it may be in training"))
+    return False

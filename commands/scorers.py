@@ -12,6 +12,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from commands.trained_model import first_line, open_keras, stored_class_names, stored_facts, stored_threshold
+from helpers.evaluation.metrics import SUM_TOLERANCE
 from helpers.evaluation.threshold_rule import WITHOUT_CHOICE, is_rule
 from helpers.federated.messages import RUN_NAME
 from helpers.global_config import Config
@@ -71,8 +72,10 @@ class Scorer:
         """Return the score of each image: (N,), of class 1; with more than two classes (N, k).
 
         Raises:
-            UserError: the output is not one probability per class.
+            UserError: the output is not one probability per class, or there is no image.
         """
+        if not len(images):
+            raise UserError("no image is left to score; see --split and --skip-unreadable")
         mean, deviation = (np.array(values, np.float32) for values in PIXELS[self.pixels])
         outputs = []
         for start in range(0, len(images), BATCH):
@@ -87,6 +90,12 @@ class Scorer:
             raise UserError(
                 f"{self.file}: outputs from {scores.min():.3g} to {scores.max():.3g}, expected "
                 "probabilities; export the model with its sigmoid or softmax"
+            )
+        sums = scores.sum(axis=1)
+        if scores.shape[1] > 1 and (np.abs(sums - 1) > SUM_TOLERANCE).any():
+            raise UserError(
+                f"{self.file}: the {scores.shape[1]} outputs of an image add up to {sums.min():.4g} to "
+                f"{sums.max():.4g}, expected 1; export the model with a softmax instead of sigmoids"
             )
         if scores.shape[1] == len(self.class_names) == 2:  # a softmax of two classes
             return scores[:, 1]
@@ -120,7 +129,7 @@ def open_scorer(name: str, config: Config, pixels: str | None, threshold: float 
         _class_names(file, facts, config, num_classes),
         stored,
         origin,
-        _pixels(file, facts, pixels),
+        _pixels(file, facts, pixels, opened.shape[2]),
         facts,
         opened.score,
     )
@@ -170,7 +179,7 @@ def _find(name: str, config: Config) -> Path:
     return file
 
 
-def _pixels(file: Path, facts: dict[str, Any], pixels: str | None) -> str:
+def _pixels(file: Path, facts: dict[str, Any], pixels: str | None, channels: int) -> str:
     if "classes" in facts:  # this project trained it
         if pixels not in (None, OWN_PIXELS):
             raise UserError(
@@ -182,6 +191,8 @@ def _pixels(file: Path, facts: dict[str, Any], pixels: str | None) -> str:
             f"{file}: nothing is stored about how its images were prepared; say how pixels were scaled: "
             f"--pixels {' or '.join(PIXELS)}"
         )
+    if len(PIXELS[pixels][0]) > channels:
+        raise UserError(f"--pixels {pixels}: is for RGB images, and those of {file} are gray; name another")
     return pixels
 
 

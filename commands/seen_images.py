@@ -1,5 +1,6 @@
 """What a model has seen: images recognized by digest, and how its training images were prepared."""
 
+import hashlib
 import json
 from collections import Counter
 from collections.abc import Sequence
@@ -18,15 +19,18 @@ Training = dict[str, Any]
 def training_manifest(scorer: Scorer, config: Config) -> Training | None:
     """Return the manifest.json of the images that a model was trained on; None if it is not here.
 
-    It is kept with the run, or with the prepared images in PREPROCESSED_DIR or a folder in it.
+    It is kept with the run, or with the prepared images in PREPROCESSED_DIR or a folder in it. That of a run
+    of the same name that was trained on other images does not count.
     """
+    digest = scorer.facts.get("data_digest")
     try:
-        content: Training = json.loads((config.METRICS_DIR / scorer.run / MANIFEST).read_bytes())
-        if scorer.run and "files" in content:
-            return content
+        content = (config.METRICS_DIR / scorer.run / MANIFEST).read_bytes()
+        is_own = not digest or hashlib.sha256(content).hexdigest() == digest
+        training: Training = json.loads(content)
+        if scorer.run and is_own and "files" in training:
+            return training
     except (OSError, ValueError, TypeError):
         pass
-    digest = scorer.facts.get("data_digest")
     try:
         data = PreparedData.find(config.PREPROCESSED_DIR, digest) if digest else None
     except PreprocessingError:

@@ -40,7 +40,7 @@ def main(arguments: Sequence[str]) -> int:
         "--anonymous", action="store_true",
         help="write report and tables without file names, patients, sites, hosts and pictures to --out",
     )  # fmt: skip
-    parser.add_argument("--out", type=Path, metavar="DIR", help="folder for --anonymous")
+    parser.add_argument("--out", type=Path, metavar="DIR", help="folder for --anonymous, new or empty")
     add_settings(parser, Config, only=FOLDERS)
     options = parser.parse_args(arguments)
     if options.anonymous != (options.out is not None):
@@ -60,12 +60,15 @@ def main(arguments: Sequence[str]) -> int:
 
 
 def as_json(config: Config, run: str) -> dict[str, Any]:
-    """Return run.json, the state, and the rows of rounds and test, as they are recorded."""
+    """Return run.json, the state, and the rows of rounds and tests, as they are recorded.
+
+    The rows of sites.csv are `test_of_sites`, since `sites` of run.json are the sites.
+    """
     files = read_run(config.METRICS_DIR, config.MODELS_DIR, run)
     folder = config.METRICS_DIR / run
     tables = {
-        name: read_table(folder / f"{name}.csv", []).to_dict("records")
-        for name in ("rounds", "sites", "test")
+        name: read_table(folder / f"{file}.csv", []).to_dict("records")
+        for name, file in (("rounds", "rounds"), ("test_of_sites", "sites"), ("test", "test"))
     }
     return {**files.facts, "state": files.state, "best": files.best, **tables}
 

@@ -135,7 +135,7 @@ class Tuning:
             except optuna.TrialPruned:
                 remove(models)
                 raise
-            if status == 2:
+            if status == 2 and not request.is_resumed:  # values that trained before are not refused now
                 raise ConfigError(f"{run}: these values are refused; its log says why")
             if status:
                 raise TrainingStopped(status)

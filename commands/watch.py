@@ -16,6 +16,8 @@ from helpers.settings.errors import UserError
 
 LOOPBACK = "127.0.0.1"
 PORT = 8765
+CONNECTION_S = 30
+"""A connection is closed that sends or takes nothing for this long, seconds."""
 NO_LOGIN = (
     "warning: the page has no login and no encryption. Everyone who reaches port {port} of this machine can "
     "read the numbers of the run, the names of workers and sites, and all notices"
@@ -85,6 +87,8 @@ def serve(client: Any, run: str, host: str, listener: socket.socket) -> None:
     from commands.watch_page import WatchPage
 
     class Quiet(WSGIRequestHandler):
+        timeout = CONNECTION_S
+
         def log(self, type: str, message: str, *args: Any) -> None:
             """Print no line per request."""
 

@@ -2,6 +2,7 @@
 
 import ipaddress
 import json
+import threading
 import time
 from collections.abc import Iterable, Iterator
 from typing import TYPE_CHECKING, Any
@@ -25,6 +26,8 @@ FILES = {
     "/style.css": ("style.css", "text/css"),
 }
 EVENTS = "/events"
+MOST_STREAMS = 32
+"""Number of pages that are open at the same time; each has a thread."""
 INTERVAL_S = 1.0
 """Time between two looks at the run, seconds."""
 HEADERS = {
@@ -50,6 +53,7 @@ class WatchPage:
     def __init__(self, client: Any, run: str, host_names: Iterable[str] = ()) -> None:
         self._client = client
         self._run = run
+        self._free_streams = threading.BoundedSemaphore(MOST_STREAMS)
         self._host_names = {"localhost", *(name.lower() for name in host_names)}
 
     def __call__(self, environ: "WSGIEnvironment", start_response: "StartResponse") -> Iterable[bytes]:
@@ -63,7 +67,11 @@ class WatchPage:
         if request.method not in ("GET", "HEAD"):
             return Response("only GET\n", 405)
         if request.path == EVENTS:
-            return Response(self.events(), mimetype="text/event-stream")
+            if not self._free_streams.acquire(blocking=False):
+                return Response(f"{MOST_STREAMS} pages are open already; close one\n", 503)
+            response = Response(self.events(), mimetype="text/event-stream")
+            response.call_on_close(self._free_streams.release)
+            return response
         if request.path not in FILES:
             return Response("not found\n", 404)
         name, kind = FILES[request.path]

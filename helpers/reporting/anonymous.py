@@ -31,6 +31,7 @@ from helpers.run_records.tables import (
     read_table,
     to_csv,
 )
+from helpers.settings.errors import UserError
 
 COLUMNS: Mapping[str, list[str]] = {
     "rounds.csv": ROUND_COLUMNS,
@@ -47,6 +48,8 @@ TEXTS = {
     "roc_auc_over": {POOLED, BINNED, MEAN},
 }
 """The values of columns of text. Any other text is left out: names of workers and sites, errors."""
+OUTSIDE = ("worker", "site", "error")
+"""The columns of text that people outside of this project wrote. They are always empty, even for a number."""
 DIGEST = r"[0-9a-f]{64}"
 DATA_FACTS = ("split_by", "grouped_by", "counts", "patients", "audit")
 COUNTED = (
@@ -62,11 +65,14 @@ def write_anonymous(metrics_dir: Path, models_dir: Path, run: str, folder: Path)
     Args:
         metrics_dir, models_dir: folders with a folder per run.
         run: name of the run; the report has the name of `folder` in its place.
-        folder: receives the files.
+        folder: receives the files; new or empty, so that nothing else is in it.
 
     Raises:
         RecordError: a file cannot be read or written.
+        UserError: the folder has files.
     """
+    if folder.exists() and (not folder.is_dir() or any(folder.iterdir())):
+        raise UserError(f"{folder}: exists and is not an empty folder; name a new one for the anonymous copy")
     files = read_run(metrics_dir, models_dir, run)
     written = []
     for name, columns in COLUMNS.items():
@@ -83,7 +89,9 @@ def anonymous_table(table: pd.DataFrame, columns: list[str], class_names: tuple[
     kept = {}
     for column in (name for name in columns if name in table.columns):
         values = table[column]
-        if column == "name":
+        if column in OUTSIDE:
+            is_known = pd.Series(False, index=values.index)
+        elif column == "name":
             is_known = values.isin(class_names)
         elif column == "weights_sha256":
             is_known = values.astype(str).str.fullmatch(DIGEST)

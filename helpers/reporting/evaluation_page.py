@@ -50,7 +50,7 @@ def write_evaluation_page(
         test={key: float("nan") if value is None else value for key, value in rows[0].items()},
         groups=read_csv(folder / "groups.csv", GROUP_COLUMNS, unreadable),
         scores={"test": split},
-        facts={"classes": list(class_names)},
+        facts={"classes": list(class_names), "data": {"patients": rows[0]["num_patients"]}},
     )
     with drawing():
         built = sections.some_sections(files, ("decisions", "groups"))

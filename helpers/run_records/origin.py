@@ -36,7 +36,7 @@ def origin_of_run(
             "workers": sorted({host_of(name) for name in workers}),
         },
         "git": commit_of(),
-        "packages": {one.name: one.version for one in sorted(distributions(), key=lambda one: one.name)},
+        "packages": dict(sorted((one.name, one.version) for one in distributions() if one.name)),
     }
 
 

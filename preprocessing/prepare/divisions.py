@@ -58,13 +58,17 @@ def by_column(
         column: name of the column.
         seed, validation_fraction: of the validation, drawn from the other images.
         may_divide: whether the images of a patient may have several values. Where one of them is in the
-            test, the others are left out. If not, such a patient is refused.
+            test, the others are left out. Images without a value are in no test. If not, such images are
+            refused.
 
     Raises:
-        PreprocessingError: no such column, too few or too many values, or a split would lack a class.
+        PreprocessingError: no such column, too few or too many values, images without one, or a split would
+            lack a class.
     """
     values = numbered(data, lambda split: data.column(split, column))
-    names = sorted(set(values.tolist()))
+    names = sorted(set(values.tolist()) - {""})
+    if not may_divide and (empty := numbered(data, data.files)[values == ""].tolist()):
+        raise PreprocessingError(f"column {column}: without a value: {name_some(empty)}; give each image one")
     if not LEAST_VALUES <= len(names) <= MOST_VALUES:
         raise PreprocessingError(
             f"column {column}: has {len(names)} values ({name_some(names)}); expected {LEAST_VALUES} to "

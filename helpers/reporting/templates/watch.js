@@ -40,6 +40,9 @@ function take(entry) {
   if (entry.event === "started") {
     planned = Number.isInteger(entry.rounds) ? entry.rounds : 0;
     current = entry.round;
+    // The feed may begin with rounds of a run that this one replaces, or that it repeats.
+    for (const round of rounds.keys()) if (round > entry.round) rounds.delete(round);
+    bestRound = Math.max(0, ...[...rounds.values()].filter((kept) => kept.is_best === true).map((kept) => kept.round));
     addLine(entry.time, `Started: ${planned} rounds${entry.round ? `, ${entry.round} of them done before` : ""}`);
   } else if (entry.event === "round_started") {
     current = entry.round;

@@ -57,6 +57,10 @@ def place(tmp_path, monkeypatch) -> Path:
     file = tmp_path / "models/first/best.keras"
     file.parent.mkdir(parents=True)
     file.write_bytes(b"a model")
+    results = tmp_path / "metrics/first"
+    results.mkdir(parents=True)
+    (results / "run.json").write_text("{}")
+    (results / "test.csv").write_text("model,roc_auc\nbest,0.9\n")
     facts = {"run": "first", "classes": ["benign", "malignant"], "threshold": 0.5, "data_digest": data.digest}
     scorer = Scorer(
         file, "first", (SIDE, SIDE, 1), ("benign", "malignant"), 0.5, "of best.json", "0..1", facts,
@@ -98,7 +102,8 @@ def test_a_folder_gets_tables_a_page_and_a_line_in_the_model_card(place, capsys)
     assert "fixes the class" in groups.loc[groups["column"] == "histology", "note"].item()
     page = (folder / "report.html").read_text()
     assert "not as expected" not in page
-    for words in ("At other thresholds", "All groups of the test images", "What was evaluated"):
+    sections = ("At other thresholds", "All groups of the test images", "What was evaluated")
+    for words in (*sections, "spread over patients drawn again"):
         assert words in page
     card = (place / "models/first/model_card.md").read_text()
     assert (
@@ -108,6 +113,40 @@ def test_a_folder_gets_tables_a_page_and_a_line_in_the_model_card(place, capsys)
     assert "WARNING" not in shown
     assert "optimistic" in shown
     assert "No group has enough patients" in shown or "Worst group" in shown
+
+
+@pytest.mark.parametrize("missing", ["run.json", "test.csv"])
+def test_without_the_results_of_the_run_its_card_stays(place, missing):
+    card = place / "models/first/model_card.md"
+    card.write_text("a card")
+    (place / "metrics/first" / missing).unlink()
+    evaluate(place, place / "hospital")
+    assert card.read_text() == "a card"
+
+
+def test_without_a_name_only_the_same_model_and_images_are_replaced(place, capsys):
+    folder = evaluate(place, place / "hospital")
+    evaluate(place, place / "hospital")
+    other = place / "elsewhere/hospital"
+    write_images(other)
+    assert run.call("evaluate", ["first", str(other)]) == 2
+    assert "replace it with --name first-on-hospital" in capsys.readouterr().err
+    digest = evaluation.open_scorer().digest
+    evaluation.open_scorer().__dict__["digest"] = "f" * 64
+    assert run.call("evaluate", ["first", str(place / "hospital")]) == 2
+    assert set(table(folder, "evaluation.csv")["model_digest"]) == {digest}
+    evaluate(place, place / "hospital", "--name", folder.name)
+    assert set(table(folder, "evaluation.csv")["model_digest"]) == {"f" * 64}
+
+
+def test_the_split_and_another_file_of_the_run_are_in_the_name(place):
+    assert run.call("evaluate", ["first", str(place / "preprocessed/training"), "--split", "val"]) == 0
+    file = place / "models/first/last.keras"
+    file.write_bytes(b"the last model")
+    object.__setattr__(evaluation.open_scorer(), "file", file)
+    assert run.call("evaluate", ["first", str(place / "hospital")]) == 0
+    names = {path.name for path in (place / "metrics/evaluations").iterdir()}
+    assert names == {"first-on-training-val", "first-last-on-hospital"}
 
 
 def test_two_classes_may_have_other_names_if_it_is_clear_which_is_class_1(place, capsys):
@@ -157,8 +196,11 @@ def test_where_the_training_images_are_not_here_that_is_said(place, capsys):
     evaluate(place, place / "hospital")
     assert "could not be checked whether the model was trained on these images" in capsys.readouterr().out
     kept = place / "metrics/first/manifest.json"  # the run keeps its own copy
-    kept.parent.mkdir()
-    kept.write_bytes((place / "elsewhere/training/manifest.json").read_bytes())
+    content = (place / "elsewhere/training/manifest.json").read_bytes()
+    kept.write_bytes(content + b"\n")  # that of another run of this name
+    evaluate(place, place / "hospital")
+    assert "could not be checked" in capsys.readouterr().out
+    kept.write_bytes(content)
     evaluate(place, place / "hospital")
     assert "could not be checked" not in capsys.readouterr().out
 

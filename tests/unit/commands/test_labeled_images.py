@@ -8,7 +8,9 @@ import numpy as np
 import pytest
 
 from commands.labeled_images import LabeledImages, labeled_images
+from helpers.global_config import Config
 from helpers.settings.errors import UserError
+from preprocessing.load_and_create_dataset import prepare
 from preprocessing.prepare.sources.dicom import read_dicom
 from preprocessing.prepare.sources.image_folder import read_image
 from tests.unit.preprocessing.prepare.sources.test_dicom import save
@@ -66,6 +68,26 @@ def test_classes_are_those_of_the_model_by_name_whatever_their_order(tmp_path):
     }  # fmt: skip
     with pytest.raises(UserError, match="exactly these"):
         read(tmp_path, ("zebra", "cow", "dog"))
+
+
+def test_labels_in_another_order_than_the_model_s_are_refused(tmp_path):
+    for number, name in enumerate(("benign", "malignant")):
+        write(tmp_path / "raw", f"{name}/{number}.png", number)
+    said = r"order malignant, benign, those of the model benign, malignant; leave --positive-class out"
+    with pytest.raises(UserError, match=said):
+        read(tmp_path / "raw", positive_class="benign")
+    names = ("malignant", "benign")
+    config = Config(
+        DATA_DIR=tmp_path / "raw", PREPROCESSED_DIR=tmp_path, INPUT_SHAPE=SHAPE[:2], CLASS_NAMES=names
+    )
+    for label, name in enumerate(names):
+        for number in range(2, 12):
+            write(tmp_path / "raw", f"{name}/{number}.png", 100 * label + number)
+    prepare(config.model_copy(update={"INPUT_DIM": 1, "NEAR_COPIES": "off"}))
+    with pytest.raises(UserError, match=said):
+        read(tmp_path)
+    with pytest.raises(UserError, match=r"--positive-class: the labels of .* are prepared"):
+        read(tmp_path, positive_class="benign")
 
 
 def test_a_column_split_chooses_images(tmp_path):

@@ -202,6 +202,7 @@ def test_runs_by_date_and_filtered(root, capsys):
     assert listed(capsys, "--sort", "date", "--match", "*d*") == ["middle", "old"]
     assert listed(capsys, "--state", "unfinished") == ["open"]
     assert listed(capsys, "--since", "1970-01-04") == ["open", "new"]
+    assert listed(capsys, "--since", "1970-1-4") == ["open", "new"]
     with pytest.raises(UserError, match="--since: received 'soon'; expected a date"):
         main(["--since", "soon"])
 
@@ -241,8 +242,26 @@ def test_all_but_the_newest_are_deleted(root, capsys):
 @pytest.mark.parametrize(("answer", "left"), [("y", []), ("no", ["a"]), ("", ["a"])])
 def test_it_asks_before_it_deletes(root, answer, left):
     write_dated(root, "a")
-    delete(Config.load(), summarize(root / "metrics", root / "models"), is_sure=False, ask=lambda _: answer)
+    questions = []
+
+    def ask(question: str) -> str:
+        questions.append(question)
+        return answer
+
+    delete(Config.load(), summarize(root / "metrics", root / "models"), is_sure=False, ask=ask)
     assert names_left(root) == left
+    assert questions == [f"Delete their folders in {root / 'metrics'} and {root / 'models'}? [y/N] "]
+
+
+@pytest.mark.parametrize("name", ["METRICS_DIR", "MODELS_DIR"])
+def test_it_deletes_nothing_if_only_one_of_the_places_is_set(root, monkeypatch, name):
+    write_dated(root, "a")
+    monkeypatch.delenv(f"DT_{name}")
+    with pytest.raises(
+        UserError, match=f"nothing was deleted: {name} is not set, .*--{name.lower().replace('_', '-')}"
+    ):
+        delete(Config.load(), summarize(root / "metrics", root / "models"), is_sure=True)
+    assert names_left(root) == ["a"]
 
 
 def test_a_run_in_training_is_never_deleted(root, capsys):
@@ -251,6 +270,18 @@ def test_a_run_in_training_is_never_deleted(root, capsys):
     assert main(["--delete", "--yes"]) == 0
     assert names_left(root) == ["alive"]
     assert "kept: alive is not finished and has changed lately" in capsys.readouterr().out
+
+
+def test_a_run_that_is_resumed_during_the_question_is_kept(root, capsys):
+    write_dated(root, "a", "b")
+
+    def resume(question: str) -> str:
+        (root / "models/b/.epoch-000000002-0a1b2c3d").mkdir()
+        return "y"
+
+    delete(Config.load(), summarize(root / "metrics", root / "models"), is_sure=False, ask=resume)
+    assert names_left(root) == ["b"]
+    assert capsys.readouterr().out.endswith("may be in training\ndeleted: 1\n")
 
 
 def test_runs_on_the_same_images_are_compared_in_pairs(root):

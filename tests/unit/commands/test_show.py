@@ -57,11 +57,16 @@ def test_an_earlier_run_lacks_what_was_not_recorded(root, capsys):
 
 
 def test_as_json_it_is_complete(root, capsys):
+    file = root / "metrics/first/run.json"
+    file.write_text(json.dumps(json.loads(file.read_text()) | {"sites": ["north"]}))
+    (root / "metrics/first/sites.csv").write_text("model,site,roc_auc\nglobal,north,0.7\n")
     assert main(["first", "--json"]) == 0
     facts = json.loads(capsys.readouterr().out)
     assert facts["settings"]["EPOCHS"] == 4
     assert [row["round"] for row in facts["rounds"]] == ["1", "2", "3"]
     assert facts["test"][0]["roc_auc"] == "0.9"
+    assert facts["sites"] == ["north"]
+    assert facts["test_of_sites"][0]["roc_auc"] == "0.7"
 
 
 def test_sites_are_shown_with_digest_and_counts(root, capsys):

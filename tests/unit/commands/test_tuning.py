@@ -1,6 +1,7 @@
 """Trials of `run.py tune`, with made-up trainings."""
 
 import json
+from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
@@ -9,6 +10,7 @@ import pytest
 
 pytest.importorskip("optuna", reason="python -m pip install -r requirements-tune.txt")
 
+from commands.repetitions import Repetition
 from commands.search_space import Search
 from commands.tuning import RoundWatch, TrainingStopped, Tuning, open_study, table_of
 from helpers.run_records.files import RunFolders
@@ -142,6 +144,18 @@ def test_models_of_trials_are_deleted_and_values_that_are_refused_end_the_trial_
     study = study_of(folders)
     tuning.run(study, 2)
     assert [trial.state.name for trial in study.get_trials()] == ["COMPLETE", "PRUNED"]
+
+
+def test_a_refused_resume_stops_the_search_and_says_nothing_about_the_values(folders, tuning, monkeypatch):
+    tuning.run(study_of(folders), 1)
+    whole = Repetition.request
+    resumed = lambda *arguments: (one := whole(*arguments)) and replace(one, is_resumed=True)  # noqa: E731
+    monkeypatch.setattr(Repetition, "request", resumed)
+    tuning.train.status = 2
+    study = study_of(folders)
+    with pytest.raises(TrainingStopped, match="status 2"):
+        tuning.run(study, 2)
+    assert [trial.state.name for trial in study.get_trials()] == ["COMPLETE", "FAIL", "WAITING"]
 
 
 def test_other_settings_are_another_search(folders):

@@ -1,12 +1,14 @@
 """`run.py watch`: its address, its warning, and the page in a real server."""
 
 import json
+import socket
 import threading
 import urllib.request
 
 import fakeredis
 import pytest
 
+from commands import watch
 from commands.watch import announce, is_loopback, listen, serve
 from helpers.settings.errors import UserError
 
@@ -53,6 +55,14 @@ def test_a_port_that_cannot_be_had_is_one_line():
     for host, port in (("192.0.2.1", 0), ("127.0.0.1", 70_000)):
         with pytest.raises(UserError, match=f"--port {port}"):
             listen(host, port)
+
+
+def test_a_connection_that_sends_nothing_is_closed(client, monkeypatch):
+    monkeypatch.setattr(watch, "CONNECTION_S", 0.1)
+    listener = listen("127.0.0.1", 0)
+    threading.Thread(target=serve, args=(client, "first", "127.0.0.1", listener), daemon=True).start()
+    with socket.create_connection(listener.getsockname(), timeout=20) as idle:
+        assert idle.recv(1) == b""
 
 
 def test_several_people_watch_at_the_same_time(client):

@@ -2,13 +2,15 @@
 
 import json
 import re
+import shutil
+import subprocess
 from typing import Any
 
 import fakeredis
 import pytest
 from werkzeug.test import Client, TestResponse
 
-from commands.watch_page import FILES, WatchPage
+from commands.watch_page import FILES, MOST_STREAMS, WatchPage
 from helpers.cluster.job_board import JobBoard
 from helpers.cluster.run_feed import RunFeed
 from helpers.reporting.page import TEMPLATES
@@ -50,6 +52,28 @@ def test_the_page_has_no_script_or_style_of_its_own_and_sets_no_markup():
     assert needed <= set(re.findall(r'id="([\w-]+)"', html))
 
 
+@pytest.mark.skipif(shutil.which("node") is None, reason="needs Node.js")
+def test_a_start_drops_the_rounds_after_it():
+    """A run that replaces one of its name begins without rounds; a resumed one keeps the ones before."""
+    script = (TEMPLATES / "watch.js").read_text()
+    (take,) = re.findall(r"^function take\(.*?^}$", script, re.DOTALL | re.MULTILINE)
+    program = f"""
+        let rounds = new Map(), planned = 0, current = 0, clients = 0, bestRound = 0;
+        const addLine = () => undefined, number = String, seen = [];
+        {take}
+        const start = (round) => take({{ event: "started", round, rounds: 3 }});
+        const end = (round) => take({{ event: "round", round, is_best: true }});
+        const look = () => seen.push([...rounds.keys(), `best ${{bestRound}}`]);
+        start(0); end(1); end(2); end(3); look();
+        start(1); look();
+        end(2); look();
+        start(0); look();
+        console.log(JSON.stringify(seen));
+    """
+    done = subprocess.run(["node", "-e", program], capture_output=True, text=True, timeout=60, check=True)
+    assert json.loads(done.stdout) == [[1, 2, 3, "best 3"], [1, "best 1"], [1, 2, "best 2"], ["best 0"]]
+
+
 @pytest.mark.parametrize(
     ("host", "status"),
     [
@@ -72,6 +96,19 @@ def test_names_that_others_can_point_here_are_refused(page, host, status):
         answer = Client(page).get(path, headers={"Host": host}, buffered=False)
         assert answer.status_code == status
         assert "Content-Security-Policy" in answer.headers
+        answer.close()
+
+
+def test_more_pages_than_the_machine_should_serve_are_refused(page, monkeypatch):
+    first, *others = [get(page, "/events", buffered=False) for _ in range(MOST_STREAMS)]
+    assert {answer.status_code for answer in (first, *others)} == {200}
+    refused = get(page, "/events")
+    assert (refused.status_code, refused.text) == (503, "32 pages are open already; close one\n")
+    assert get(page, "/").status_code == 200
+    first.close()
+    again = get(page, "/events", buffered=False)
+    assert again.status_code == 200
+    for answer in (*others, again):
         answer.close()
 
 

@@ -17,6 +17,7 @@ from helpers.run_records.tables import (
     TEST_CLASS_COLUMNS,
     TEST_COLUMNS,
 )
+from helpers.settings.errors import UserError
 from tests.unit.helpers.reporting.test_report import write_run
 
 SECRET = "Maria-Secret"
@@ -98,16 +99,28 @@ def test_cells_are_numbers_digests_or_known_words():
             "status": ["ok", "okay", SECRET],
             "client": ["1", SECRET, "2"],
             "train_loss": ["0.5", "", SECRET],
+            "worker": ["17", SECRET, ""],
+            "site": ["17", "4711", SECRET],
+            "error": ["1", "", SECRET],
             "unlisted": ["1", "2", "3"],
         }
     )
     columns = [name for name in table.columns if name != "unlisted"]
     kept = anonymous_table(table, columns, ("healthy", "sick"))
     assert kept.fillna("").to_numpy().tolist() == [
-        ["a" * 64, "sick", "ok", "1", "0.5"],
-        ["", "", "", "", ""],
-        ["", "", "", "2", ""],
+        ["a" * 64, "sick", "ok", "1", "0.5", "", "", ""],
+        ["", "", "", "", "", "", "", ""],
+        ["", "", "", "2", "", "", "", ""],
     ]
+
+
+def test_a_folder_with_files_is_refused(run):
+    folder = run / "metrics/first"
+    before = {path: path.read_bytes() for path in folder.iterdir()}
+    for place in (folder, folder / "rounds.csv"):
+        with pytest.raises(UserError, match="exists and is not an empty folder"):
+            write_anonymous(run / "metrics", run / "models", "first", place)
+    assert {path: path.read_bytes() for path in folder.iterdir()} == before
 
 
 def test_settings_are_numbers_and_words_of_the_project():

@@ -48,6 +48,14 @@ def test_a_resumed_run_keeps_its_start_and_the_end_is_added(folders):
     assert re.fullmatch(TIME, facts["ended_at"])
 
 
+def test_a_half_removed_package_is_left_out(folders, tmp_path, monkeypatch):
+    (tmp_path / "half_removed-1.0.dist-info").mkdir()
+    monkeypatch.syspath_prepend(tmp_path)
+    packages = origin_of_run(folders, "", "w", [])["packages"]
+    assert packages["numpy"]
+    assert None not in packages
+
+
 @pytest.mark.parametrize("content", ["", "[1]", "{"])
 def test_a_damaged_record_is_no_reason_to_fail(folders, content):
     (folders.metrics / "run.json").write_text(content)

@@ -11,6 +11,7 @@ from preprocessing.prepare.divisions import (
     by_seed,
     groups_of,
     labels_of,
+    numbered,
     places_of,
     without_test,
 )
@@ -69,6 +70,20 @@ def test_a_patient_with_two_values_is_refused_or_does_not_train(data):
         by_column(data, "side", 1, 0.2, may_divide=False)
     with pytest.raises(PreprocessingError, match="side L: its train images would have none"):
         by_column(data, "side", 1, 0.2, may_divide=True)  # every patient has a left image
+
+
+def test_images_without_a_value_are_refused_or_only_train(tmp_path):
+    data = prepared(tmp_path)
+    empty = [entry for entry in data.manifest["files"] if entry["columns"]["device"] == "A"][:2]
+    for entry in empty:
+        entry["columns"]["device"] = ""
+    divisions = by_column(data, "device", 1, 0.2, may_divide=True)
+    assert "" not in divisions
+    files = numbered(data, data.files)
+    for members in divisions.values():
+        assert not {entry["file"] for entry in empty} & set(files[members["test"]])
+    with pytest.raises(PreprocessingError, match=f"column device: without a value: {empty[0]['file']}"):
+        by_column(data, "device", 1, 0.2, may_divide=False)
 
 
 def test_columns_that_do_not_divide_are_refused(data):
