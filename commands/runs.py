@@ -117,7 +117,7 @@ def runs(
     console = console or Console()
     summaries = summarize(config.METRICS_DIR, config.MODELS_DIR) if chosen is None else list(chosen)
     if not summaries:
-        text = f"no such run in {config.METRICS_DIR}: start one with `python run.py train`"
+        text = f"no such run in {config.METRICS_DIR} yet: start one with `python run.py train`"
         console.print(shown(text), soft_wrap=True)
         return
     console.print(_table(by_date(summaries) if is_by_date else summaries, with_gaps=not is_by_date))

@@ -32,11 +32,12 @@ class RunFeed:
     def add(self, event: str, **values: Any) -> None:
         """Append an event. What Redis does not accept is sent with the next one."""
         self._unsent.append(json.dumps({"event": event, **values}))
-        with contextlib.suppress(redis.RedisError):
-            while self._unsent:
-                self._client.xadd(self._key, {"entry": self._unsent[0]}, maxlen=MOST_ENTRIES)
-                self._unsent.popleft()
-            self._client.expire(self._key, keys.LIFETIME_S)
+        with contextlib.suppress(redis.RedisError), self._client.pipeline() as pipe:
+            for entry in self._unsent:
+                pipe.xadd(self._key, {"entry": entry}, maxlen=MOST_ENTRIES)
+            pipe.expire(self._key, keys.LIFETIME_S)
+            pipe.execute()
+            self._unsent.clear()
 
     def began(self) -> int:
         """Return when the first entry was written, milliseconds on Redis' clock; 0 for an empty feed."""

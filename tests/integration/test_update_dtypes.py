@@ -38,7 +38,7 @@ def test_compressed_updates_are_smaller_and_train(cluster: Cluster, dtype: str, 
     states = (rounds["state_bytes"] / rounds["bytes_down"]).tolist()  # written, then written and read
     assert states == pytest.approx([0.25, 0.5], abs=0.03) if dtype == "int8" else states == [0, 0]
     assert clients.groupby("round")["state_bytes"].sum().tolist() == rounds["state_bytes"].tolist()
-    assert list(rounds.columns)[-6:-3] == ["state_bytes", "num_scored", "roc_auc_over"]
+    assert list(rounds.columns)[-7:-4] == ["state_bytes", "num_scored", "roc_auc_over"]
     assert list(clients.columns)[-6:-2] == ["state_bytes", "val_loss", "val_recall", "val_specificity"]
     files = [file.name for file in (cluster.folder / "models" / dtype).glob("state-*")]
     assert len(files) == (3 if dtype == "int8" else 0)
