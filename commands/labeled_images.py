@@ -179,14 +179,17 @@ def _list(folder: Path, source: str, class_names: tuple[str, ...], options: argp
     if source == "dicom":
         chosen["crop_breast"] = options.crop_breast
     config = Config(DATA_DIR=folder, CLASS_NAMES=class_names)
-    unseen: Progress = lambda step, done, total: None  # noqa: E731
     if not options.positive_class:
         try:
-            return list_images(source, chosen, config, unseen)
+            return list_images(source, chosen, config, _unseen)
         except PreprocessingError:
             if len(class_names) > 2:
                 raise
-    return list_images(source, chosen, config.model_copy(update={"CLASS_NAMES": ()}), unseen)
+    return list_images(source, chosen, config.model_copy(update={"CLASS_NAMES": ()}), _unseen)
+
+
+def _unseen(step: str, done: int, total: int) -> None:
+    """Show nothing: the sources read here report no steps while they list their files."""
 
 
 def _class_note(found: tuple[str, ...], expected: tuple[str, ...], folder: Path) -> list[str]:
