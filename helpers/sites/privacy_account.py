@@ -61,8 +61,7 @@ class PrivacyAccount:
         is_new = not any("epsilon" in entry for entry in self._audit.entries())
         self._file.parent.mkdir(parents=True, exist_ok=True)
         try:
-            mode = "rwc" if is_new else "rw"
-            database = sqlite3.connect(f"{self._file.as_uri()}?mode={mode}", uri=True, timeout=60)
+            database = sqlite3.connect(self._file, timeout=60)
             try:
                 with database:
                     database.execute("BEGIN IMMEDIATE")
