@@ -14,20 +14,20 @@ from tests.integration.conftest import Cluster
 
 def test_a_run_ends_after_its_round_and_can_go_on(cluster: Cluster, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("REDIS_URL", cluster.server.url)
-    training = cluster.start_training("--run", "stopped", "--epochs", "500")
+    training = cluster.start_training("--run", "asked", "--epochs", "500")
     cluster.wait_for_task("train:2")
-    assert find_run(Config.load(), "")[1] == "stopped"
-    seen = RunView(cluster.client, "stopped").look()
+    assert find_run(Config.load(), "")[1] == "asked"
+    seen = RunView(cluster.client, "asked").look()
     assert seen["state"] == "running"
     assert any(re.match("client [0-2]", worker.get("activity", "")) for worker in seen["workers"])
-    assert run.call("stop", ["stopped"]) == 0
+    assert run.call("stop", ["asked"]) == 0
     _, errors = training.communicate(timeout=120)
     assert training.returncode == 130
-    assert "--resume stopped" in errors
-    assert RunView(cluster.client, "stopped").look()["state"] == "ended"
-    entries, _ = RunFeed(cluster.client, "stopped").read()
+    assert "--resume asked" in errors
+    assert RunView(cluster.client, "asked").look()["state"] == "ended"
+    entries, _ = RunFeed(cluster.client, "asked").read()
     done = [entry for entry in entries if entry["event"] == "round"]
-    assert [entry["round"] for entry in done] == cluster.table("stopped", "rounds.csv")["round"].tolist()
+    assert [entry["round"] for entry in done] == cluster.table("asked", "rounds.csv")["round"].tolist()
     assert 0 < done[0]["roc_auc"] <= 1
     assert entries[-1]["text"] == "stopping after this round, as `run.py stop` asked"
-    assert run.call("stop", ["stopped"]) == 2
+    assert run.call("stop", ["asked"]) == 2
