@@ -107,7 +107,7 @@ def redis_and_workers(url: str, *, sees_workers: bool = True) -> Iterator[Findin
         client = connect(url)
         check_reachable(client)
     except RedisUnreachable:
-        yield redis_to_start(address(client))
+        yield redis_to_start(address(connect(url)))
         yield Finding("workers", False, "none: `python run.py up --workers 3` starts some", essential=False)
         return
     except (ClusterError, UserError) as error:

@@ -91,8 +91,8 @@ class ChordExecutor:
         trainings = [self._dispatcher.job(train_order) for train_order in train_orders]
         retry_redis(lambda: self._board.expect({job.name: 0 for job in trainings} | {order.job: 0}))
         is_chord = self.has_chord and not self._supervisor.workers.unable  # they would take its messages, too
+        header = [self._dispatcher.signature(train_order) for train_order in train_orders if is_chord]
         if is_chord:
-            header = [self._dispatcher.signature(train_order) for train_order in train_orders]
             body = self._dispatcher.signature(order)
             self._dispatcher.send(lambda: chord(header, app=self._app)(body))
         else:

@@ -68,7 +68,7 @@ def _up_to_the_last_layer(model: keras.Model) -> tuple[keras.Model, Any]:
         return keras.Model(model.inputs, [chosen.input if is_pool else chosen.output, last.input]), last
     # Layers of a loaded Sequential were called several times: their outputs may belong to different graphs.
     inputs = keras.Input(model.input_shape[1:])
-    features = inputs
+    features = maps = inputs
     for layer in model.layers[:-1]:
         before, features = features, layer(features)
         if layer is chosen:
