@@ -14,6 +14,7 @@ from helpers.cluster.worker_status import WorkerStatus
 from helpers.global_config import Config
 from helpers.launcher.embedded_redis import find_binary, redis_url_given
 from helpers.launcher.gpus import count_visible, gpu_names, has_libraries
+from helpers.launcher.processors import BFLOAT16_ADVICE, have_bfloat16
 from helpers.settings.command_line import ArgumentParser
 from helpers.settings.errors import ConfigError, UserError
 from run import differing_packages
@@ -51,6 +52,7 @@ def examine() -> Iterator[Finding]:
     yield packages()
     yield disk()
     yield gpu()
+    yield processors()
     try:
         config = Config.load()
     except ConfigError as error:
@@ -89,6 +91,13 @@ def gpu() -> Finding:
         text = f"{names}, unused: `pip install -r requirements-gpu.txt` lets TensorFlow use it"
         return Finding("gpu", False, text, essential=False)
     return Finding("gpu", True, names)
+
+
+def processors() -> Finding:
+    """Say whether the processors compute in bfloat16."""
+    if have_bfloat16():
+        return Finding("processor", True, BFLOAT16_ADVICE)
+    return Finding("processor", False, "no bfloat16 known: training in float32 is as fast", essential=False)
 
 
 def data(config: Config) -> Finding:

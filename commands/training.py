@@ -51,6 +51,8 @@ def train(options: argparse.Namespace, config: Config, run: str, run_training: R
     """
     if config.NAMESPACE != Config.load().NAMESPACE:
         raise ConfigError("NAMESPACE: set DT_NAMESPACE in the environment of every process, not in a file")
+    if advice := _speed_advice(config):
+        print(advice, flush=True)
     if not options.compare:
         run_training(options, config, run)
         return
@@ -62,6 +64,15 @@ def train(options: argparse.Namespace, config: Config, run: str, run_training: R
     from commands.budgets import compare_budgets
 
     compare_budgets(options, config, run, run_training)
+
+
+def _speed_advice(config: Config) -> str:
+    """Recommend bfloat16 where this machine's processors have it and the network trains faster with it."""
+    from helpers.launcher.gpus import count_visible
+    from helpers.launcher.processors import BFLOAT16_ADVICE, have_bfloat16
+
+    is_slow = (config.ARCHITECTURE, config.PRECISION) == ("seed_cnn", "float32") and config.DATA_AT != "sites"
+    return BFLOAT16_ADVICE if is_slow and have_bfloat16() and not count_visible() else ""
 
 
 def _how_to_resume(config: Config, run: str, options: argparse.Namespace) -> str:

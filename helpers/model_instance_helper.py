@@ -2,13 +2,14 @@
 
 import functools
 import tempfile
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
 import keras
 import numpy as np
+import tensorflow as tf
 from numpy.typing import NDArray
 
 from helpers.architectures.building import Recipe, all_layers, build, names_of
@@ -22,6 +23,7 @@ from helpers.local_training.round_statistics import RoundStatistics
 from helpers.settings.errors import ConfigError
 
 NO_STATE: Weights = []
+_COLUMN, _VECTOR = tf.TensorSpec((None, 1), tf.float32), tf.TensorSpec((None,), tf.float32)
 
 
 class ModelInstance:
@@ -44,7 +46,6 @@ class ModelInstance:
         schema: names, dtypes and shapes of its weights, in `get_weights()` order.
         trainable: for each of them, whether gradients change it; moving statistics are not.
         normalizing: for each of them, whether it belongs to batch normalization.
-        callbacks: of Keras, for every training.
     """
 
     def __init__(
@@ -74,7 +75,7 @@ class ModelInstance:
         norms = [layer for layer in all_layers(model) if isinstance(layer, keras.layers.BatchNormalization)]
         normalizing = {variable.path for layer in norms for variable in layer.weights}
         self.normalizing = tuple(name in normalizing for name in self.names)
-        self.callbacks = [] if round_momentum is None else [RoundStatistics(norms, round_momentum)]
+        self._round_statistics = None if round_momentum is None else RoundStatistics(norms, round_momentum)
         # Random state of dropout and similar layers, at any depth; it is not among the weights.
         self._seeds = [state for state in self.model.variables if state.name == "seed_generator_state"]
 
@@ -95,21 +96,83 @@ class ModelInstance:
             gradient_terms: what the strategy adds to the gradients, by name of the weights.
             optimizer_state: arrays that fit `optimizer_schema`; empty for a new optimizer.
         """
-        self.model.set_weights(weights)
+        masks = [
+            np.random.SeedSequence([*seed, index]).generate_state(2) for index in range(len(self._seeds))
+        ]
+        self.model.reset_metrics()
+        self._restart(list(weights), tf.constant(learning_rate, tf.float32), masks)
         optimizer = self.model.optimizer
-        for variable in optimizer.variables:
-            variable.assign(np.zeros(variable.shape, variable.dtype))
         if isinstance(optimizer, keras.optimizers.LossScaleOptimizer):
             optimizer.dynamic_scale.assign(optimizer.initial_scale)  # it alone does not start at zero
             optimizer = optimizer.inner_optimizer
         if optimizer_state:
             for variable, array in zip(self._kept_variables(), optimizer_state, strict=True):
                 variable.assign(array)
-        optimizer.learning_rate = learning_rate
         if isinstance(optimizer, GradientTerms):
             optimizer.begin_round(self.model.trainable_variables, gradient_terms)
-        for index, state in enumerate(self._seeds):
-            state.assign(np.random.SeedSequence([*seed, index]).generate_state(2))
+
+    @functools.cached_property
+    def _restart(self) -> Any:
+        """What sets all variables at once, several times as fast as one after the other."""
+        return tf.function(self._set_all, autograph=False)
+
+    def _set_all(self, weights: list[Any], learning_rate: Any, masks: list[Any]) -> None:
+        optimizer = self.model.optimizer
+        for variable in optimizer.variables:
+            variable.assign(tf.zeros(variable.shape, variable.dtype))
+        getattr(optimizer, "inner_optimizer", optimizer).learning_rate.assign(learning_rate)
+        for variables, values in ((self.model.weights, weights), (self._seeds, masks)):
+            for variable, value in zip(variables, values, strict=True):
+                variable.assign(value)
+
+    def train_step(
+        self, number: int, images: Any, labels: Any, class_weight: Mapping[int, float] | None = None
+    ) -> None:
+        """Train on a batch: what `model.fit` does, without what it sets up for every call.
+
+        Args:
+            number: of the step in this training, from 1.
+            images: float32 (B, H, W, C).
+            labels: float32 (B, 1), 0 to k - 1.
+            class_weight: weight of an image of each class in the loss; None weighs all alike.
+        """
+        if self._round_statistics is not None:
+            self._round_statistics.begin_step(number)
+        if class_weight is None:
+            self._train_step((images, labels))
+        else:
+            weights = np.array([class_weight[int(label)] for label in np.ravel(labels)], np.float32)
+            self._weighted_train_step((images, labels, weights))
+
+    def training_losses(self) -> tuple[float, float]:
+        """Return the mean loss trained on and the mean of `loss`, over the steps since `begin_training`."""
+        losses = self.model.get_metrics_result()
+        return float(losses["loss"]), float(losses[self.loss])
+
+    def predict_step(self, images: Any) -> NDArray[np.float32]:
+        """Return the outputs for a batch, float32 (B, outputs)."""
+        outputs: NDArray[np.float32] = self._predict_step(images).numpy().astype(np.float32)
+        return outputs
+
+    @functools.cached_property
+    def _train_step(self) -> Any:
+        return self._compiled(self.model.train_step, (self._image_spec, _COLUMN))
+
+    @functools.cached_property
+    def _weighted_train_step(self) -> Any:
+        return self._compiled(self.model.train_step, (self._image_spec, _COLUMN, _VECTOR))
+
+    @functools.cached_property
+    def _predict_step(self) -> Any:
+        return self._compiled(self.model.predict_step, self._image_spec)
+
+    def _compiled(self, step: Callable[[Any], Any], spec: Any) -> Any:
+        """Return a step that is traced once for batches of any size."""
+        return tf.function(step, [spec], autograph=False, jit_compile=self.model.jit_compile or None)
+
+    @property
+    def _image_spec(self) -> Any:
+        return tf.TensorSpec(self.model.input_shape, tf.float32)
 
     @functools.cached_property
     def optimizer_schema(self) -> Schema:

@@ -1,11 +1,10 @@
 """Local training of one client, and predictions."""
 
 import math
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass
 from typing import Any
 
-import keras
 import numpy as np
 from numpy.typing import NDArray
 
@@ -31,24 +30,10 @@ class LocalUpdate:
     loss: float | None
 
 
-class _StopOnRequest(keras.callbacks.Callback):
-    """Calls `go_on` after every batch with the number of batches, and stops if it returns False."""
-
-    def __init__(self, go_on: Callable[[int], bool]) -> None:
-        super().__init__()
-        self._go_on = go_on
-        self.num_batches = 0
-
-    def on_train_batch_end(self, batch: int, logs: Any = None) -> None:
-        self.num_batches = batch + 1
-        if not self._go_on(self.num_batches):
-            self.model.stop_training = True
-
-
 def train_locally(
     instance: ModelInstance,
     weights: Weights,
-    batches: Any,
+    batches: Iterable[tuple[Any, Any]],
     *,
     learning_rate: float,
     seed: list[int],
@@ -78,25 +63,25 @@ def train_locally(
     if logit_shifts is not None:
         weights = instance.with_shifted_logits(weights, logit_shifts)
     instance.begin_training(weights, learning_rate, seed, gradient_terms, optimizer_state)
-    counter = _StopOnRequest(go_on)
-    history = instance.model.fit(
-        batches, epochs=1, shuffle=False, class_weight=class_weight, verbose=0,
-        callbacks=[counter, *instance.callbacks],
-    )  # fmt: skip
-    trained_on, reported = (float(history.history[name][0]) for name in ("loss", instance.loss))
+    num_batches = 0
+    for num_batches, (images, labels) in enumerate(batches, 1):
+        instance.train_step(num_batches, images, labels, class_weight)
+        if not go_on(num_batches):
+            break
+    trained_on, reported = instance.training_losses()
     if not math.isfinite(trained_on):
         raise FloatingPointError(f"the training loss became {trained_on}; lower BASE_LR")
     if logit_shifts is not None:
         trained = list(instance.model.get_weights())
         instance.model.set_weights(instance.with_shifted_logits(trained, -logit_shifts))
-    return LocalUpdate(list(instance.model.get_weights()), counter.num_batches, reported)
+    return LocalUpdate(list(instance.model.get_weights()), num_batches, reported)
 
 
-def predict_scores(instance: ModelInstance, batches: Any) -> NDArray[np.float32]:
+def predict_scores(instance: ModelInstance, batches: Iterable[Any]) -> NDArray[np.float32]:
     """Return the probabilities of every image of `batches`.
 
     Returns:
         float32 (N,), of class 1, where there are two classes; else float32 (N, number of classes).
     """
-    scores: NDArray[np.float32] = instance.model.predict(batches, verbose=0).astype(np.float32)
+    scores = np.concatenate([instance.predict_step(images) for images in batches])
     return scores.reshape(-1) if scores.shape[-1] == 1 else scores

@@ -210,19 +210,6 @@ def check_schedule(settings: Any) -> None:
         )
 
 
-def check_precision(settings: Any) -> None:
-    """Refuse mixed precision with the fast training step.
-
-    Raises:
-        ConfigError: both are set.
-    """
-    if settings.PRECISION != "float32" and settings.TRAIN_STEP == "fast":
-        raise ConfigError(
-            f"PRECISION: received {settings.PRECISION!r} with TRAIN_STEP=fast, whose layers are for float32 "
-            "on a CPU; set TRAIN_STEP=plain"
-        )
-
-
 RULES: tuple[Callable[[Any], None], ...] = (
     check_clients,
     check_strategy,
@@ -234,7 +221,6 @@ RULES: tuple[Callable[[Any], None], ...] = (
     check_optimizer,
     check_logit_adjustment,
     check_schedule,
-    check_precision,
     check_privacy,
     check_private_training,
 )

@@ -1,18 +1,12 @@
-"""Reader of image files into one array on disk, with several processes.
+"""Reader of image files into one array on disk, with several threads.
 
 The array is filled in chunks, each through its own memory map, so memory does not grow with the number of
 images. An unreadable file is recorded instead of raising an exception, so that one pass finds them all.
 """
 
-import multiprocessing
 import os
-import signal
-import threading
-import time
 from collections.abc import Callable, Iterator, Sequence
-from concurrent.futures import ProcessPoolExecutor, as_completed
-from concurrent.futures.process import BrokenProcessPool
-from contextlib import contextmanager
+from concurrent.futures import ThreadPoolExecutor, as_completed
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -20,11 +14,9 @@ from typing import Any
 import cv2
 import numpy as np
 
-from preprocessing.errors import PreprocessingError
 from preprocessing.prepare.dataset_writer import CHUNK, make_array
 from preprocessing.prepare.sources.records import ImageShape, ReadFile, UnreadableImageError
 
-PATIENCE_S = 1.0  # starting processes takes about this long; a smaller set is read faster without them
 SILENT = 0  # log level of OpenCV: unreadable files are reported once, by this project
 
 Progress = Callable[[int, int], None]
@@ -63,7 +55,6 @@ def read_images(
 
     Raises:
         OSError: the disk is full or not writable.
-        PreprocessingError: a reading process was killed.
     """
     make_array(target, (len(files), *shape), np.uint8)
     starts = range(0, len(files), CHUNK)
@@ -93,59 +84,15 @@ def _read_chunk(
 
 
 def _read_chunks(chunks: Sequence[tuple[Any, ...]]) -> Iterator[tuple[int, list[Reading]]]:
-    """Read in this process at first, then in several; yield results as they arrive."""
-    started = time.monotonic()
-    done = 0
-    level = cv2.utils.logging.setLogLevel(SILENT)
+    """Read in as many threads as there are processors; yield results as they arrive."""
+    pool = ThreadPoolExecutor(os.cpu_count())  # decoding, resizing and hashing release Python's lock
+    level, threads = cv2.utils.logging.setLogLevel(SILENT), cv2.getNumThreads()
+    cv2.setNumThreads(1)
     try:
-        while done < len(chunks) and time.monotonic() - started < PATIENCE_S:
-            yield _read_chunk(*chunks[done])
-            done += 1
-    finally:
-        cv2.utils.logging.setLogLevel(level)
-    if done < len(chunks):
-        yield from _read_in_processes(chunks[done:])
-
-
-def _read_in_processes(chunks: Sequence[tuple[Any, ...]]) -> Iterator[tuple[int, list[Reading]]]:
-    count = min(os.cpu_count() or 1, len(chunks))
-    pool = ProcessPoolExecutor(count, multiprocessing.get_context("spawn"), _start_reading_process)
-    try:
-        with _interrupts_held():
-            futures = [pool.submit(_read_chunk, *chunk) for chunk in chunks]
+        futures = [pool.submit(_read_chunk, *chunk) for chunk in chunks]
         for future in as_completed(futures):
             yield future.result()
-    except BrokenProcessPool:
-        raise PreprocessingError(
-            "a process that reads images was killed, perhaps because memory is full; free some and try again"
-        ) from None
     finally:
         pool.shutdown(cancel_futures=True)
-
-
-def _start_reading_process() -> None:
-    signal.signal(signal.SIGINT, signal.SIG_IGN)  # Ctrl-C reaches all processes; the parent stops these
-    threading.Thread(target=_end_with_parent, daemon=True).start()
-    cv2.setNumThreads(1)  # the processes already use all processors
-    cv2.utils.logging.setLogLevel(SILENT)
-
-
-def _end_with_parent() -> None:
-    """Exit when the parent process was killed and cannot stop this one."""
-    parent = multiprocessing.parent_process()
-    if parent is not None:
-        parent.join()
-    os._exit(1)
-
-
-@contextmanager
-def _interrupts_held() -> Iterator[None]:
-    """Delay Ctrl-C while processes start. They inherit the block and end silently with their parent."""
-    if not hasattr(signal, "pthread_sigmask"):  # Windows
-        yield
-        return
-    before = signal.pthread_sigmask(signal.SIG_BLOCK, {signal.SIGINT})
-    try:
-        yield
-    finally:
-        signal.pthread_sigmask(signal.SIG_SETMASK, before)
+        cv2.utils.logging.setLogLevel(level)
+        cv2.setNumThreads(threads)

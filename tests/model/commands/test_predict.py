@@ -139,7 +139,7 @@ def test_of_several_classes_the_most_probable_is_decided_and_each_has_its_column
     assert predict(three.model_file, place.images, "--out", tmp_path) == 0
     table = pd.read_csv(tmp_path / "predictions.csv")
     images = np.stack([read_image(Path(file), (*SHAPE, 3)).pixels for file in table["file"]])
-    scores = three.model.predict(evaluation_batches(images, 32), verbose=0)
+    scores = np.concatenate([three.model.predict_on_batch(each) for each in evaluation_batches(images, 32)])
     assert list(table) == [
         "file", "probability", "decision", "picture", "probability_normal", "probability_benign",
         "probability_malignant", "threshold", "note",
@@ -188,7 +188,7 @@ def test_dicom_files_are_read_as_preprocessing_does(place, tmp_path, capsys) -> 
         save(folder / name, mammogram(), bits=8)
     (folder / "notes.txt").write_text("no image")
     expected = [
-        place.model.predict(evaluation_batches(image[None], 1), verbose=0)[0, 0]
+        place.model.predict_on_batch(next(evaluation_batches(image[None], 1)))[0, 0]
         for image in (read_dicom(folder / "b", (*SHAPE, 3), crop).pixels for crop in (False, True))
     ]
     for probability, options in zip(expected, ([], ["--crop-breast"]), strict=True):

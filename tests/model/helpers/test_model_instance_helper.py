@@ -130,7 +130,7 @@ def test_saved_models_open_in_plain_keras(tmp_path) -> None:
     opened = keras.models.load_model(path)
     assert_same(opened.get_weights(), weights)
     model_for(CONFIG).model.set_weights(weights)
-    expected = predict_scores(model_for(CONFIG), IMAGES)
+    expected = predict_scores(model_for(CONFIG), [IMAGES])
     np.testing.assert_array_equal(opened.predict(IMAGES, verbose=0).reshape(-1), expected)
     assert len(keras_file(CONFIG, weights)) < 2 * sum(layer.nbytes for layer in weights) + 100_000
 
@@ -142,7 +142,7 @@ def test_saved_models_of_several_classes_open_in_plain_keras(tmp_path) -> None:
     path = tmp_path / "best.keras"
     path.write_bytes(keras_file(config, weights))
     instance.model.set_weights(weights)
-    scores = predict_scores(instance, IMAGES)
+    scores = predict_scores(instance, [IMAGES])
     assert (scores.shape, scores.dtype) == ((12, 3), np.float32)
     np.testing.assert_allclose(scores.sum(axis=1), 1, rtol=0, atol=1e-6)
     np.testing.assert_allclose(

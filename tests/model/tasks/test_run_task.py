@@ -130,7 +130,7 @@ def test_the_saved_model_is_calibrated_to_all_clients(monkeypatch):
 
     def mean_probability(saved: Weights) -> float:
         instance.model.set_weights(saved)
-        return float(predict_scores(instance, points.astype(np.float32)).mean())
+        return float(predict_scores(instance, [points.astype(np.float32)]).mean())
 
     assert saved_by(monkeypatch, instance, weights, labels) is weights
     saved = saved_by(monkeypatch, instance, weights, labels, LOGIT_ADJUSTMENT=True)

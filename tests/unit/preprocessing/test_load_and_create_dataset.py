@@ -19,7 +19,6 @@ from preprocessing.errors import PreprocessingError
 from preprocessing.feed.prepared_data import PreparedData
 from preprocessing.feed.run_data import data_and_config, prepared_data, with_data_settings
 from preprocessing.load_and_create_dataset import main, prepare
-from preprocessing.prepare import image_reader
 
 ROOT = Path(__file__).resolve().parents[3]
 SCRIPT = [sys.executable, "preprocessing/load_and_create_dataset.py"]
@@ -88,9 +87,9 @@ def test_arrays_labels_and_manifest_agree(config):
     assert str(config.DATA_DIR) not in json.dumps(manifest)
 
 
-def test_same_input_and_seed_give_the_same_bytes_also_with_several_processes(config, tmp_path, monkeypatch):
+def test_same_input_and_seed_give_the_same_bytes_with_any_number_of_threads(config, tmp_path, monkeypatch):
     prepare(config)
-    monkeypatch.setattr(image_reader, "PATIENCE_S", 0)
+    monkeypatch.setattr("os.cpu_count", lambda: 1)
     again = config.model_copy(update={"PREPROCESSED_DIR": tmp_path / "again"})
     told = []
     prepare(again, progress=lambda *progress: told.append(progress))
@@ -251,7 +250,7 @@ def many_images(data):
 
 
 @pytest.mark.skipif(sys.platform == "win32", reason="sends POSIX signals")
-@pytest.mark.parametrize("delay", [0.0, 1.1, 2.0])  # before, while and after processes start
+@pytest.mark.parametrize("delay", [0.0, 1.1, 2.0])
 def test_ctrl_c_ends_with_130_and_leaves_earlier_output(many_images, tmp_path, delay):
     out = tmp_path / "out"
     out.mkdir()

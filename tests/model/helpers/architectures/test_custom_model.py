@@ -53,7 +53,7 @@ def test_it_trains_and_its_file_opens_in_plain_keras(tmp_path) -> None:
     file.write_bytes(keras_file(config, first))
     model_for(config).model.set_weights(first)
     opened = keras.models.load_model(file).predict(IMAGES, verbose=0).reshape(-1)
-    np.testing.assert_array_equal(opened, predict_scores(model_for(config), IMAGES))
+    np.testing.assert_array_equal(opened, predict_scores(model_for(config), [IMAGES]))
 
 
 def test_batch_norm_within_a_model_within_it_can_stay_with_the_client() -> None:
@@ -110,7 +110,7 @@ def test_the_number_of_classes_is_passed_if_there_are_several(tmp_path) -> None:
     instance = model_for(config)
     assert (instance.model.output_shape, instance.loss) == ((None, 3), "sparse_categorical_crossentropy")
     instance.model.set_weights(weights)
-    scores = predict_scores(instance, IMAGES)
+    scores = predict_scores(instance, [IMAGES])
     np.testing.assert_allclose(scores.sum(axis=1), 1, rtol=0, atol=1e-6)
     file = tmp_path / "own.keras"
     file.write_bytes(keras_file(config, weights))

@@ -7,6 +7,7 @@ import numpy as np
 import pytest
 import tensorflow as tf
 
+from helpers.architectures.building import Recipe, build
 from helpers.architectures.fast_layers import FusedBatchNormalization, PooledConv2D
 from helpers.architectures.seed_cnn import build_seed_cnn
 from helpers.federated.weights import Weights
@@ -17,13 +18,17 @@ from helpers.model_instance_helper import ModelInstance, initial_weights, keras_
 SEED = [1, 2, 3]
 
 
-def instances(side: int) -> tuple[ModelInstance, ModelInstance]:
+def instances(side: int, precision: str = "float32") -> tuple[ModelInstance, ModelInstance]:
     """Return the plain and the fast network with the same changed weights and the same dropout masks."""
-    plain, fast = (ModelInstance(build_seed_cnn((side, side, 3), fast=is_fast)) for is_fast in (False, True))
+    size = {"INPUT_SHAPE": (side, side)}
+    plain, fast = (
+        ModelInstance(build(Recipe.of(Config(**size, TRAIN_STEP=train_step, PRECISION=precision))))
+        for train_step in ("plain", "fast")
+    )
     generator = np.random.default_rng(0)
-    noise = [generator.normal(0, 0.05, array.shape) for array in plain.model.get_weights()]
     weights = [
-        array + some.astype(np.float32) for array, some in zip(plain.model.get_weights(), noise, strict=True)
+        array + generator.normal(0, 0.05, array.shape).astype(np.float32)
+        for array in initial_weights(Config(**size))
     ]
     for instance in (plain, fast):
         instance.begin_training(weights, 0.01, SEED, {})
@@ -62,6 +67,31 @@ def test_a_step_is_the_same_within_float_tolerance(side: int, count: int) -> Non
     np.testing.assert_allclose(
         fast.model.predict(images, verbose=0), plain.model.predict(images, verbose=0), rtol=1e-4, atol=1e-6
     )
+
+
+@pytest.mark.parametrize("precision", ["mixed_bfloat16", "mixed_float16"])
+def test_in_half_precision_the_fast_step_is_as_near_to_float32_as_the_plain_one(precision: str) -> None:
+    generator = np.random.default_rng(0)
+    images = generator.random((16, 32, 32, 3), np.float32)
+    labels = (np.arange(16) % 2).astype(np.float32).reshape(-1, 1)
+    exact, plain, fast = instances(32)[0], *instances(32, precision)
+    assert fast.model.get_layer("norm_1").compute_dtype == precision.removeprefix("mixed_")
+    for instance in (exact, plain, fast):  # the masks of another precision would be others
+        for layer in instance.model.layers:
+            if isinstance(layer, keras.layers.Dropout):
+                layer.rate = 0.0
+    reference, of_plain, of_fast = (step(one, images, labels)[1] for one in (exact, plain, fast))
+    assert 0 < distance(of_plain, reference) < 0.2 * distance(reference)
+    assert 0 < distance(of_fast, reference) < 1.25 * distance(of_plain, reference)
+    for a, b in zip(fast.model.get_weights(), exact.model.get_weights(), strict=True):
+        assert a.dtype == np.float32
+        np.testing.assert_allclose(a, b, rtol=0.02, atol=2e-3)  # the moving statistics
+
+
+def distance(one: list[np.ndarray], other: list[np.ndarray] | None = None) -> float:
+    """Return the Euclidean distance of two lists of arrays, or of one from 0."""
+    pairs = zip(one, other or [np.zeros(1)] * len(one), strict=True)
+    return float(np.sqrt(sum(((a - b).astype(np.float64) ** 2).sum() for a, b in pairs)))
 
 
 def test_the_moving_statistics_do_move() -> None:
@@ -117,5 +147,5 @@ def test_what_the_fast_step_trained_is_saved_as_the_plain_network(tmp_path: Path
     assert [type(layer) for layer in opened.layers] == [type(layer) for layer in plain.layers]
     images = np.random.default_rng(0).random((3, 16, 16, 3), np.float32)
     model_for(config).model.set_weights(weights)
-    scores = predict_scores(model_for(config), tf.data.Dataset.from_tensors(images))
+    scores = predict_scores(model_for(config), [images])
     np.testing.assert_allclose(opened.predict(images, verbose=0).reshape(-1), scores, rtol=1e-5)

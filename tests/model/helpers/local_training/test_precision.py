@@ -58,7 +58,7 @@ def test_probabilities_of_several_classes_are_float32() -> None:
     assert instance.schema == model_for(plain).schema
     for a, b in zip(one_round(instance, start, 1), one_round(model_for(plain), start, 1), strict=True):
         assert np.abs(a - b).max() < 0.05  # two steps of 0.01, of Adam
-    scores = predict_scores(instance, IMAGES)
+    scores = predict_scores(instance, [IMAGES])
     assert scores.shape == (8, 3)
     np.testing.assert_allclose(scores.sum(axis=1), 1, rtol=0, atol=1e-6)  # bfloat16: 1e-2
 

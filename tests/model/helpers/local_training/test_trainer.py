@@ -110,7 +110,11 @@ def test_one_client_is_plain_keras(
     plain = build_seed_cnn((16, 16, 3))
     plain.set_weights(federated)
     norms = [layer for layer in plain.layers if isinstance(layer, keras.layers.BatchNormalization)]
-    callbacks = [RoundStatistics(norms, 0.99)] if config.BATCH_NORM_STATISTICS == "round" else []
+    callbacks = []
+    if config.BATCH_NORM_STATISTICS == "round":
+        statistics = RoundStatistics(norms, 0.99)
+        begin_step = lambda batch, logs: statistics.begin_step(batch + 1)  # noqa: E731
+        callbacks.append(keras.callbacks.LambdaCallback(on_train_batch_begin=begin_step))
     for number, rate in enumerate(rates, 1):
         seed = [42, number, 0]
         trained = one_round(config, federated, seed, config.learning_rate_in(number), optimizer_state=state)
@@ -128,7 +132,8 @@ def test_one_client_is_plain_keras(
         batches = training_batches(
             IMAGES, LABELS, np.arange(10), batch_size=4, epochs=1, augmentation_name="readme", seed=seed
         )
-        plain.fit(batches, epochs=1, shuffle=False, verbose=0, callbacks=callbacks)
+        images, labels = (np.concatenate(parts) for parts in zip(*batches, strict=True))
+        plain.fit(images, labels, batch_size=4, epochs=1, shuffle=False, verbose=0, callbacks=callbacks)
         assert_same(federated, plain.get_weights())
 
 

@@ -89,7 +89,6 @@ def test_sites_refuse_what_needs_all_images_in_one_place(name, value):
             "BATCH_NORM: received 'frozen' with A",
         ),
         ({"BATCH_NORM": "frozen"}, "BATCH_NORM: received 'frozen' with PRETRAINED=none"),
-        ({"PRECISION": "mixed_bfloat16", "TRAIN_STEP": "fast"}, "PRECISION: .* set TRAIN_STEP=plain"),
         ({"HEAD_ROUNDS": 2}, "HEAD_ROUNDS: received 2 with ARCHITECTURE=seed_cnn: only efficientnet"),
         ({"MOMENTUM": 0.9}, "MOMENTUM: received 0.9 with OPTIMIZER=adam: it is for OPTIMIZER=sgd"),
         (
