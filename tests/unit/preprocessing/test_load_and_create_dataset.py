@@ -61,7 +61,7 @@ def run(*arguments):
 def test_arrays_labels_and_manifest_agree(config):
     prepared = prepare(config)
     assert {split: len(prepared.labels(split)) for split in ("train", "val", "test")} == {
-        "train": 63, "val": 7, "test": 30,
+        "train": 64, "val": 6, "test": 30,
     }  # fmt: skip
     seen = []
     for split in ("train", "val", "test"):
@@ -134,7 +134,7 @@ def test_open_names_the_command_when_data_is_missing_or_does_not_fit(config, tmp
         PreparedData.open(config.PREPROCESSED_DIR)
     manifest.write_text(text, encoding="utf-8")
     np.save(config.PREPROCESSED_DIR / "y_val.npy", np.zeros(3, np.int32))
-    with pytest.raises(PreprocessingError, match=r"y_val.npy: int32 \(3,\), expected int32 \(7,\)"):
+    with pytest.raises(PreprocessingError, match=r"y_val.npy: int32 \(3,\), expected int32 \(6,\)"):
         PreparedData.open(config.PREPROCESSED_DIR)
     (config.PREPROCESSED_DIR / "x_test.npy").unlink()
     (config.PREPROCESSED_DIR / "y_val.npy").unlink()
@@ -227,7 +227,7 @@ def test_the_command_runs_as_a_script_and_prints_the_counts(data, tmp_path):
     done = run("--data-dir", data, "--out", tmp_path / "out", "--input-shape", "8,6")
     assert (done.returncode, done.stderr) == (0, "")
     assert "train" in done.stdout
-    assert "63" in done.stdout
+    assert "64" in done.stdout
     assert str(tmp_path / "out") in done.stdout
 
 
@@ -300,7 +300,7 @@ if __name__ == "__main__":
 def test_gray_arrays_are_refused_by_a_run_with_color(data, config):
     gray = config.model_copy(update={"INPUT_DIM": 1})
     prepared = prepare(gray)
-    assert prepared.images("train").shape == (63, *SHAPE, 1)
+    assert prepared.images("train").shape == (64, *SHAPE, 1)
     assert prepared.image_shape == (*SHAPE, 1)
     assert prepared.counts()["input_shape"] == [*SHAPE, 1]
     for image, file in zip(prepared.images("val"), prepared.files("val"), strict=True):

@@ -124,9 +124,15 @@ def test_one_class_of_three_too_small_is_refused(patients):
         split_rows(labels, patients, 0.3, 0.1, seed=0, class_names="abc")
 
 
-def test_the_rarest_class_is_named_by_how_many_it_has():
-    with pytest.raises(PreprocessingError, match=r"\(b has only 2\)"):
+def test_a_split_without_a_class_is_named_with_the_counts():
+    with pytest.raises(PreprocessingError, match=r"2 of class 1 \(b\).* would have none of class 1 \(b\)"):
         split_rows(np.repeat([0, 1, 2], [100, 2, 100]), None, 0.3, 0.1, seed=0, class_names="abc")
+
+
+def test_three_images_of_a_class_are_enough():
+    labels = np.repeat([0, 1], [100, 3])
+    splits = split_rows(labels, None, 0.3, 0.1, seed=0)
+    assert [labels[rows].sum() for rows in splits.values()] == [1, 1, 1]
 
 
 def test_fewer_patients_than_splits_is_refused():
@@ -138,7 +144,7 @@ def test_fewer_patients_than_splits_is_refused():
     ("labels", "patients"),
     [
         ([0] * 100 + [1] * 2, None),
-        ([0] * 4 + [1] * 4, None),
+        ([0] * 2 + [1] * 2, None),
         ([0] * 100, None),
         ([], None),
         ([0] * 100 + [1] * 2, [str(number) for number in range(102)]),
