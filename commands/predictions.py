@@ -28,6 +28,7 @@ from helpers.run_records.tables import to_csv
 from helpers.settings.errors import UserError
 from helpers.settings.outside_text import from_cell, shown
 from preprocessing.errors import name_some
+from preprocessing.feed.input_pipeline import evaluation_batches
 
 if TYPE_CHECKING:
     import keras
@@ -72,8 +73,6 @@ def predict(
         image_files, images, left_out = read_all(
             image_files, model.input_shape[1:], crop=crop, skip_unreadable=skip_unreadable
         )
-        from preprocessing.feed.input_pipeline import evaluation_batches  # loads TensorFlow
-
         batches = evaluation_batches(images, Config.EVALUATION_BATCH_SIZE)
         scores = np.concatenate([model.predict_on_batch(batch) for batch in batches])
     names = [f"{number:04d}_{file.stem}.png" for number, file in enumerate(image_files, 1)]

@@ -256,3 +256,20 @@ def test_options_of_test_go_to_pytest(project, monkeypatch):
     monkeypatch.setattr(run, "has_packages", lambda files: True)
     assert run.main(["test", "-k", "codec", "-x"]) == 0
     assert project.commands == [[sys.executable, "-m", "pytest", "-k", "codec", "-x"]]
+
+
+@pytest.mark.parametrize("failing", [0, 1])
+def test_test_alone_runs_all_layers_and_fails_if_one_does(project, monkeypatch, failing):
+    monkeypatch.setattr(run, "has_packages", lambda files: True)
+    commands = []
+
+    def pretend(command, **_):
+        commands.append(command[3:])
+        return SimpleNamespace(returncode=int(len(commands) == failing + 1))
+
+    monkeypatch.setattr(run.subprocess, "run", pretend)
+    assert run.main(["test"]) == 1
+    without_cluster, others = commands
+    assert without_cluster[:2] == ["-n", "2"]
+    layers = {path.name for path in (ROOT / "tests").iterdir() if any(path.rglob("test_*.py"))}
+    assert {Path(name).name for name in [*without_cluster[2:], *others]} == layers

@@ -19,7 +19,7 @@ from preprocessing.prepare.sources.source import Progress, Source
 from preprocessing.prepare.sources.written_folder import written_folder
 
 TILE = 64
-NUM_TILES = 1000  # with a quarter of them the demo's network does not learn the masses
+NUM_TILES = 1000  # with 350 the demo's network does not learn the masses
 MASS_RADIUS = (6.0, 12.0)  # pixels of a tile
 MASS_CONTRAST = (0.15, 0.30)  # fraction of the range from black to white
 MASS_CENTER = (20.0, 44.0)  # pixels from the edges: near the middle, as in a crop around a finding

@@ -72,6 +72,11 @@ def test_without_a_gpu_it_says_that_training_works(tmp_path, monkeypatch):
     )
 
 
+def test_bfloat16_is_recommended_where_the_processor_has_it(monkeypatch):
+    monkeypatch.setattr(doctor, "have_bfloat16", lambda: True)
+    assert "--precision mixed_bfloat16 --train-step fast" in doctor.processors().text
+
+
 @pytest.mark.parametrize(
     ("url", "shown"),
     [
