@@ -28,16 +28,18 @@ class Flower:
         prepared: the folder, which also receives the clients' rows.
         clients: their number.
         threads: TensorFlow threads of each.
+        actors: processes that train them; None for one each.
 
     Raises:
         subprocess.CalledProcessError: the environment could not be made.
     """
 
-    def __init__(self, prepared: Path, clients: int, threads: int) -> None:
+    def __init__(self, prepared: Path, clients: int, threads: int, actors: int | None = None) -> None:
         self._python = environment_python()
         self._prepared = prepared
         self._clients = clients
         self._threads = threads
+        self._actors = actors or clients
         shares = iid_partition(len(np.load(prepared / "y_train.npy")), clients, Config.SEED)
         for client, rows in enumerate(shares):
             np.save(prepared / f"share-{client}.npy", rows)
@@ -48,7 +50,12 @@ class Flower:
         Raises:
             CommandFailed: the simulation failed; the message has its last lines.
         """
-        job = {"folder": str(self._prepared), "clients": self._clients, "threads": self._threads}
+        job = {
+            "folder": str(self._prepared),
+            "clients": self._clients,
+            "threads": self._threads,
+            "actors": self._actors,
+        }
         job |= {"rounds": rounds, "batch_size": batch_size}
         command = [str(self._python), "-c", START, json.dumps(job)]
         environment = without_settings(dict(os.environ)) | {

@@ -50,7 +50,7 @@ def train(message: Message, context: Context) -> Message:
     return Message(content=content, reply_to=message)
 
 
-def simulate(folder: str, clients: int, rounds: int, batch_size: int, threads: int) -> None:
+def simulate(folder: str, clients: int, rounds: int, batch_size: int, threads: int, actors: int) -> None:
     """Run the rounds; print `Run …` at the start and `Round …` after each evaluation."""
     server = ServerApp()
     here = warm(folder, batch_size, threads)
@@ -73,7 +73,7 @@ def simulate(folder: str, clients: int, rounds: int, batch_size: int, threads: i
         strategy.start(grid, arrays, rounds, train_config=config, evaluate_fn=evaluate)
 
     backend: Any = {
-        "init_args": {"num_cpus": clients, "_node_ip_address": "127.0.0.1"},
+        "init_args": {"num_cpus": actors, "_node_ip_address": "127.0.0.1"},
         "client_resources": {"num_cpus": 1, "num_gpus": 0.0},
     }
     run_simulation(server, app, clients, backend_config=backend)
