@@ -9,6 +9,7 @@ from typing import Any
 
 import redis
 from celery import Celery
+from celery.result import denied_join_result
 from celery.utils.nodenames import worker_direct
 from kombu.exceptions import OperationalError
 
@@ -107,8 +108,12 @@ class Dispatcher:
         )
 
     def send(self, send: Callable[[], Any]) -> None:
-        """Send; a message that does not get through while Redis is away is found lost and sent again."""
-        with contextlib.suppress(*AWAY):
+        """Send; a message that does not get through while Redis is away is found lost and sent again.
+
+        Answers come over the job board. So Celery does not subscribe to the results, which takes a command
+        for each, and another when they are dropped, even while Python shuts down.
+        """
+        with contextlib.suppress(*AWAY), denied_join_result():
             send()
 
     def forget_results(self, signatures: Sequence[Any]) -> None:
