@@ -9,7 +9,6 @@ from typing import Any
 
 import redis
 from celery import Celery
-from celery.result import denied_join_result
 from celery.utils.nodenames import worker_direct
 from kombu.exceptions import OperationalError
 
@@ -41,6 +40,9 @@ class Dispatcher:
     def __init__(self, app: Celery, board: JobBoard, supervisor: Supervisor, deadline_s: float) -> None:
         options = app.conf.result_backend_transport_options
         app.conf.result_backend_transport_options = {**options, "retry_policy": SENDING_POLICY}
+        # Answers come over the job board, so no result is waited for. Celery would subscribe to each, and
+        # unsubscribe when it is dropped, even while Python shuts down.
+        app.backend.result_consumer.consume_from = lambda task_id: None
         self._app = app
         self._board = board
         self._supervisor = supervisor
@@ -108,12 +110,8 @@ class Dispatcher:
         )
 
     def send(self, send: Callable[[], Any]) -> None:
-        """Send; a message that does not get through while Redis is away is found lost and sent again.
-
-        Answers come over the job board. So Celery does not subscribe to the results, which takes a command
-        for each, and another when they are dropped, even while Python shuts down.
-        """
-        with contextlib.suppress(*AWAY), denied_join_result():
+        """Send; a message that does not get through while Redis is away is found lost and sent again."""
+        with contextlib.suppress(*AWAY):
             send()
 
     def forget_results(self, signatures: Sequence[Any]) -> None:
