@@ -62,7 +62,8 @@ class ModelDispatcher(Dispatcher):
     """Dispatcher that puts messages into lists of Redis, one per queue and worker, without Celery."""
 
     def __init__(self, board: JobBoard, supervisor: Supervisor, put: Callable[[str, str], None]) -> None:
-        app: Any = SimpleNamespace(conf=SimpleNamespace(result_backend_transport_options={}))
+        conf = SimpleNamespace(result_backend_transport_options={})
+        app: Any = SimpleNamespace(conf=conf, backend=SimpleNamespace(result_consumer=SimpleNamespace()))
         super().__init__(app, board, supervisor, 200.0)
         self._put = put
 
