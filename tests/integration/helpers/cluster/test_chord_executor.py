@@ -61,7 +61,12 @@ def test_a_task_that_no_worker_serves_is_named_and_not_waited_for_for_ever(
     url = f"redis://127.0.0.1:{client.connection_pool.connection_kwargs['port']}/0"
     facts = {"run": "run", "session": "session", "settings": {}, "data_digest": "", "versions": {}}
     executor = ChordExecutor(
-        Celery(broker=url), board, supervisor, facts, RoundTerms(9.0, 1, 1.0), lambda progress: None
+        Celery(broker=url, backend=url),
+        board,
+        supervisor,
+        facts,
+        RoundTerms(9.0, 1, 1.0),
+        lambda progress: None,
     )
     with pytest.raises(
         TaskFailed, match="start of run run: no answer within 1 s; it is in the queue aggregate"
