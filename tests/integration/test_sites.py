@@ -51,6 +51,10 @@ def group_of(cluster: Cluster, site: str) -> WorkerProcesses:
     return next(group for group in cluster.groups if pids & {worker.process.pid for worker in group._workers})
 
 
+def num_test_images(cluster: Cluster, site: str) -> int:
+    return len(np.load(cluster.folder / site / "preprocessed/y_test.npy"))
+
+
 def written_to_redis(cluster: Cluster) -> bytes:
     """Everything that was ever written to the server, by its append-only file; messages also decoded."""
     files = sorted((cluster.folder / "redis").rglob("*.aof"))
@@ -71,7 +75,8 @@ def test_the_metrics_are_those_of_all_sites_images_together(apart: Cluster) -> N
     assert '<th scope="row">south</th>' in page
     data = json.loads((apart.folder / "metrics/together/run.json").read_text())["data"]
     assert [site["name"] for site in data["sites"]] == [*SITES]
-    assert sum(data["counts"]["test"].values()) == sum(round(0.3 * count) for count in SITES.values())
+    num_tests = sum(num_test_images(apart, name) for name in SITES)
+    assert sum(data["counts"]["test"].values()) == num_tests
     assert data["patients"] is None
     best = apart.table("together", "test.csv").iloc[0]
     with np.load(apart.folder / "metrics/together/scores.npz") as arrays:
@@ -86,7 +91,7 @@ def test_the_metrics_are_those_of_all_sites_images_together(apart: Cluster) -> N
     assert row["accuracy"] == pytest.approx(metrics.accuracy_score(labels, scores >= 0.5), abs=1e-12)
     assert row["recall"] == pytest.approx(metrics.recall_score(labels, scores >= 0.5), abs=1e-12)
     assert best["roc_auc"] == pytest.approx(metrics.roc_auc_score(test_labels, test_scores), abs=1e-12)
-    assert best["num_examples"] == len(test_labels) == sum(round(0.3 * count) for count in SITES.values())
+    assert best["num_examples"] == len(test_labels) == num_tests
 
 
 def test_a_run_that_stops_before_a_round_is_scored_goes_on_to_the_same_bits(apart: Cluster) -> None:
@@ -176,7 +181,7 @@ def test_each_site_sees_whether_joining_was_worth_it(apart: Cluster) -> None:
     table = apart.table("worth", "sites.csv")
     rows = [(model, site) for site in SITES for model in ("global", "fine-tuned", "local")]
     assert list(zip(table["model"], table["site"], strict=True)) == rows
-    assert table["num_examples"].tolist() == [round(0.3 * SITES[site]) for _, site in rows]
+    assert table["num_examples"].tolist() == [num_test_images(apart, site) for _, site in rows]
     assert (table["roc_auc_low"] <= table["roc_auc"]).all()
     assert (table["roc_auc"] <= table["roc_auc_high"]).all()
     test = apart.table("worth", "test.csv").iloc[0]
