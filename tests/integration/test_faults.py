@@ -198,8 +198,8 @@ TIMES = ("seconds", "started_at", "transfer_seconds", "aggregation_started_at")
 @pytest.mark.parametrize(
     "job",
     [
-        "train:3",
         "aggregate:3",
+        pytest.param("train:3", marks=pytest.mark.long),
         pytest.param("train:1", marks=pytest.mark.long),
         pytest.param("finish", marks=pytest.mark.long),
     ],
