@@ -68,10 +68,12 @@ def train(options: argparse.Namespace, config: Config, run: str, run_training: R
 
 def _speed_advice(config: Config) -> str:
     """Recommend bfloat16 where this machine's processors have it and the network trains faster with it."""
+    from helpers.architectures import ARCHITECTURES, OWN
     from helpers.launcher.gpus import count_visible
     from helpers.launcher.processors import BFLOAT16_ADVICE, have_bfloat16
 
-    is_slow = (config.ARCHITECTURE, config.PRECISION) == ("seed_cnn", "float32") and config.DATA_AT != "sites"
+    has_fast_step = ARCHITECTURES.get(config.ARCHITECTURE, OWN).has_fast_step
+    is_slow = has_fast_step and config.PRECISION == "float32" and config.DATA_AT != "sites"
     return BFLOAT16_ADVICE if is_slow and have_bfloat16() and not count_visible() else ""
 
 

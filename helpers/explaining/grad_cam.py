@@ -68,12 +68,11 @@ def _up_to_the_last_layer(model: keras.Model) -> tuple[keras.Model, Any]:
         return keras.Model(model.inputs, [chosen.input if is_pool else chosen.output, last.input]), last
     # Layers of a loaded Sequential were called several times: their outputs may belong to different graphs.
     inputs = keras.Input(model.input_shape[1:])
-    features = maps = inputs
+    outputs = [inputs]
     for layer in model.layers[:-1]:
-        before, features = features, layer(features)
-        if layer is chosen:
-            maps = before if is_pool else features
-    return keras.Model(inputs, [maps, features]), last
+        outputs.append(layer(outputs[-1]))
+    maps = outputs[model.layers.index(chosen) + (0 if is_pool else 1)]
+    return keras.Model(inputs, [maps, outputs[-1]]), last
 
 
 def _heat(

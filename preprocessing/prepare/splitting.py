@@ -36,12 +36,16 @@ def split_rows(
     """
     if groups is None:
         groups = np.arange(len(labels))
-    elif len(np.unique(np.asarray(groups))) < len(SPLITS):
-        raise _too_few_groups(len(np.unique(np.asarray(groups))))
+    elif (number := len(np.unique(np.asarray(groups)))) < len(SPLITS):
+        raise PreprocessingError(
+            f"{counted(number, 'patient')} cannot be divided among {len(SPLITS)} splits "
+            "(copies count as images of one patient); add images of more patients, "
+            "or correct the column patient of manifest.csv"
+        )
     rest = 1 - test_fraction
     parts = [rest * (1 - validation_fraction), rest * validation_fraction, test_fraction]
     split_of = divide_groups(labels, groups, parts, seed, len(class_names))
-    splits = {name: np.flatnonzero(split_of == number) for number, name in enumerate(SPLITS)}
+    splits = {name: np.flatnonzero(split_of == place) for place, name in enumerate(SPLITS)}
     for name, label in _lacking(labels, splits, class_names):
         raise _too_few(labels, class_names, f"{name} would have none of {_named(label, class_names)}")
     return splits
@@ -141,14 +145,6 @@ def divide_groups(
         left -= added > 0
     parts_of_images: np.ndarray = part_of[owner]
     return parts_of_images
-
-
-def _too_few_groups(number: int) -> PreprocessingError:
-    return PreprocessingError(
-        f"{counted(number, 'patient')} cannot be divided among {len(SPLITS)} splits "
-        "(copies count as images of one patient); add images of more patients, "
-        "or correct the column patient of manifest.csv"
-    )
 
 
 def _too_few(labels: np.ndarray, class_names: Sequence[str], reason: str) -> PreprocessingError:
