@@ -94,7 +94,7 @@ def _settings() -> dict[str, Any]:
         "broker_connection_retry_on_startup": True,
         "broker_connection_max_retries": None,
     }
-    return settings | (_signed_messages(deployment) if deployment else {})
+    return settings | (_sealed_messages(deployment) if deployment else {})
 
 
 def _deployment(config: Config) -> Any:
@@ -103,12 +103,11 @@ def _deployment(config: Config) -> Any:
     return open_deployment(config)
 
 
-def _signed_messages(deployment: Any) -> dict[str, Any]:
-    """Return the settings with which tasks are signed by the coordinator, and all else is refused."""
-    from celery.security.serialization import register_auth  # it needs cryptography
+def _sealed_messages(deployment: Any) -> dict[str, Any]:
+    """Return the settings with which tasks are signed and sealed, and all else is refused."""
+    from helpers.sites.sealed_orders import register_sealed  # it needs cryptography
 
-    register_auth(**deployment.order_signature(), store=str(deployment.orders_certificate))
-    return {"task_serializer": "auth", "accept_content": ["auth"], "worker_enable_remote_control": False}
+    return register_sealed(deployment) | {"worker_enable_remote_control": False}
 
 
 app = Celery("celery_app")
@@ -152,7 +151,7 @@ def _claim_name(sender: str, options: dict[str, Any], **_: Any) -> None:
         config = Config.load()
         if config.DEPLOYMENT:
             check_silent(options)
-        check_messages(are_signed=bool(config.DEPLOYMENT))
+        check_messages(are_sealed=bool(config.DEPLOYMENT))
         if config.SITE and options.get("queues"):
             raise ConfigError(f"-Q: with DT_SITE={config.SITE} a worker serves that site alone; leave out -Q")
         _session = _open_session(sender, config)

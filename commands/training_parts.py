@@ -38,12 +38,10 @@ def make_board(config: Config, client: Any, run: str, observer: Observer) -> Job
     """
     session = uuid.uuid4().hex[:12]
     if config.DATA_AT == "sites" and config.DEPLOYMENT:
-        from helpers.sites.deployment import COORDINATOR, open_deployment
+        from helpers.sites.deployment import open_deployment
 
-        verify = open_deployment(config).verify
-        return SiteBoard(
-            client, run, session, notice=observer.notice, verify=verify, averaging=COORDINATOR
-        )  # fmt: skip
+        envelopes = open_deployment(config)
+        return SiteBoard(client, run, session, notice=observer.notice, envelopes=envelopes)
     if config.DEPLOYMENT:
         raise ConfigError("DEPLOYMENT: it is for runs of sites; add --data-at sites, or unset it")
     if config.DATA_AT == "sites":

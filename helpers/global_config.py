@@ -495,7 +495,7 @@ class Config(DerivedSettings):
     DEPLOYMENT: str = setting(
         "",
         "Folder that `python run.py provision` wrote for this machine: its keys and certificates "
-        "(docs/provisioning.md). With it, orders and replies are signed, and what sites store is sealed.",
+        "(docs/provisioning.md). With it, orders, replies and what sites store are signed and sealed.",
         local=True,
     )
     SHARE_SCORES: ShareScores = setting(

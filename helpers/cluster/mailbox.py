@@ -1,14 +1,13 @@
 """Replies of sites: each site writes to a mailbox of its own, and the orchestrator keeps what counts.
 
-So a site needs to read no other site's replies, and no write access to the job board. In a deployment the
-worker that averages does the same, and what Redis holds is never believed unsigned. A letter is JSON:
-{text, signature}; its text is JSON too: {site, run, session, job, attempt, answer}, or with `failure` in
-place of `answer`.
+So a site needs to read no other site's replies, and no write access to the job board. The text of a letter
+is JSON: {site, run, session, job, attempt, answer}, or with `failure` in place of `answer`. In a deployment
+letters are signed and sealed, and the worker that averages sends some, too.
 """
 
 import json
 from collections.abc import Callable, Iterable
-from typing import Any
+from typing import Any, Protocol
 
 import redis
 
@@ -17,19 +16,39 @@ from helpers.cluster.job_board import MOST_BYTES, JobBoard
 
 MOST_LETTERS = 64
 """Letters of a site that are opened at one look; an honest site has one or two."""
-Sign = Callable[[bytes], str]
-Verify = Callable[[str, bytes, str], bool]
-"""A function of a site's name, bytes and a signature that returns whether it is the site's."""
 
 
-def no_signature(data: bytes) -> str:
-    """Return no signature, for sites without keys."""
-    return ""
+class Envelopes(Protocol):
+    """How letters are closed and opened."""
+
+    @property
+    def averaging(self) -> str:
+        """Who sends the answers to jobs without a site; empty where these are not mailed."""
+
+    def close_letter(self, mailbox: str, text: bytes) -> bytes:
+        """Return the letter with a text, for a mailbox of this member."""
+
+    def open_letter(self, mailbox: str, letter: bytes) -> bytes:
+        """Return the text of a letter.
+
+        Raises:
+            ValueError: it is not from the member whose mailbox this is.
+        """
 
 
-def any_signature(site: str, data: bytes, signature: str) -> bool:
-    """Accept every signature, for sites without keys."""
-    return True
+class OpenLetters:
+    """Letters without a signature that everybody can read, for sites without keys."""
+
+    averaging = ""
+
+    def close_letter(self, mailbox: str, text: bytes) -> bytes:
+        return text
+
+    def open_letter(self, mailbox: str, letter: bytes) -> bytes:
+        return letter
+
+
+OPEN_LETTERS = OpenLetters()
 
 
 class Mailbox(JobBoard):
@@ -38,15 +57,21 @@ class Mailbox(JobBoard):
     Args:
         client, run, session: as for `JobBoard`.
         site: name of the sender.
-        sign: returns the sender's signature of bytes.
+        envelopes: close its letters.
     """
 
     def __init__(
-        self, client: redis.Redis, run: str, session: str, *, site: str, sign: Sign = no_signature
+        self,
+        client: redis.Redis,
+        run: str,
+        session: str,
+        *,
+        site: str,
+        envelopes: Envelopes = OPEN_LETTERS,
     ) -> None:
         super().__init__(client, run, session)
         self._site = site
-        self._sign = sign
+        self._envelopes = envelopes
         self._mail = keys.of_session(run, session, "mail", site=site)
 
     def expects(self, job: str, attempt: int) -> bool:
@@ -68,10 +93,9 @@ class Mailbox(JobBoard):
         if not self.expects(job, attempt):
             return False
         facts = {"site": self._site, **self.identity, "job": job, "attempt": attempt}
-        text = json.dumps(facts | content)
-        letter = {"text": text, "signature": self._sign(text.encode())}
+        letter = self._envelopes.close_letter(self._mail, json.dumps(facts | content).encode())
         with self._client.pipeline() as pipe:
-            pipe.rpush(self._mail, json.dumps(letter))
+            pipe.rpush(self._mail, letter)
             pipe.expire(self._mail, keys.LIFETIME_S)
             pipe.execute()
         return True
@@ -83,10 +107,10 @@ class SiteBoard(JobBoard):
     Args:
         client, run, session: as for `JobBoard`.
         notice: receives a line about each letter that does not count.
-        verify: tells whether a signature is a sender's.
-        averaging: who signs the answers to jobs without a site; empty where these are not mailed.
+        envelopes: open the letters.
 
     Attributes:
+        averaging: as `Envelopes.averaging`.
         site_of: the sender of each job that is answered by mail.
     """
 
@@ -97,16 +121,15 @@ class SiteBoard(JobBoard):
         session: str,
         *,
         notice: Callable[[str], None],
-        verify: Verify = any_signature,
-        averaging: str = "",
+        envelopes: Envelopes = OPEN_LETTERS,
     ) -> None:
         super().__init__(client, run, session)
         self.site_of: dict[str, str] = {}
-        self.averaging = averaging
+        self.averaging = envelopes.averaging
         self._expected: dict[str, int] = {}
         self._accepted: dict[str, Any] = {}
         self._notice = notice
-        self._verify = verify
+        self._envelopes = envelopes
 
     def take_over(self, *, force: bool = False) -> float | None:
         left_by_sites = keys.of_session(self.identity["run"], "*", site="*")
@@ -184,11 +207,7 @@ class SiteBoard(JobBoard):
         """Return the content of a letter; ValueError, LookupError or TypeError if it is not the site's."""
         if len(letter) > MOST_BYTES:
             raise ValueError(f"it has {len(letter) >> 20} MiB")
-        envelope = json.loads(letter)
-        text = str(envelope["text"])
-        if not self._verify(site, text.encode(), str(envelope["signature"])):
-            raise ValueError(f"its signature is not that of site {site}")
-        content: dict[str, Any] = json.loads(text)
+        content: dict[str, Any] = json.loads(self._envelopes.open_letter(self._mail_of(site), letter))
         if (content["site"], content["run"], content["session"]) != (site, *self.identity.values()):
             raise ValueError("it belongs to another site or run")
         return content

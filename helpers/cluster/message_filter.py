@@ -27,8 +27,8 @@ MOST_LEVELS = 64
 REPLY_QUEUE = ".reply.celery.pidbox"
 """End of the name of a queue with replies to remote control, which are not tasks."""
 
-SIGNED = "application/data"
-"""Content type of Celery's serializer `auth`."""
+SEALED = "application/x-sealed"
+"""Content type of `helpers.sites.sealed_orders`."""
 TEXT, OPTIONAL_TEXT, OPTIONAL_COUNT = (str,), (str, NoneType), (int, NoneType)
 ENVELOPE: dict[str, tuple[type, ...]] = {
     "body": OPTIONAL_TEXT,
@@ -78,18 +78,18 @@ class _Refused(Exception):
     """A message that Celery must not see; the text is the reason."""
 
 
-def why_refused(item: Any, *, is_task: bool, are_signed: bool = False) -> str:
+def why_refused(item: Any, *, is_task: bool, are_sealed: bool = False) -> str:
     """Return why a message cannot be handled; empty if it can.
 
     Args:
         item: the message as Redis returned it.
         is_task: whether it came from a queue of tasks.
-        are_signed: whether tasks must be signed, as Celery's serializer `auth` does.
+        are_sealed: whether tasks must be signed and sealed, as those of a deployment are.
     """
     try:
         message = _checked_envelope(item)
         if is_task:
-            _check_task(message, are_signed)
+            _check_task(message, are_sealed)
     except _Refused as reason:
         return str(reason)
     except Exception as error:  # noqa: BLE001 - whatever kombu's decoder raises, RecursionError included
@@ -118,8 +118,8 @@ def _loads(text: str | bytes) -> Any:
     return loads(text.decode() if isinstance(text, bytes) else text)  # type: ignore[no-untyped-call]
 
 
-def _check_task(message: dict[str, Any], are_signed: bool) -> None:
-    kind, expected = message.get("content-type"), SIGNED if are_signed else "application/json"
+def _check_task(message: dict[str, Any], are_sealed: bool) -> None:
+    kind, expected = message.get("content-type"), SEALED if are_sealed else "application/json"
     if kind != expected:
         raise _Refused(f"its content-type is {ascii(kind)[:60]}, not {expected}")
     headers = message.get("headers") or {}
@@ -134,7 +134,7 @@ def _check_task(message: dict[str, Any], are_signed: bool) -> None:
     body = message.get("body") or ""
     if message["properties"].get("body_encoding") == "base64":
         body = base64.b64decode(body)
-    content = _verified(body) if are_signed else _loads(body)
+    content = _opened(body) if are_sealed else _loads(body)
     _check_depth(content)
     match content:
         case [list(), dict(), dict() as embedded]:
@@ -143,12 +143,12 @@ def _check_task(message: dict[str, Any], are_signed: bool) -> None:
             raise _Refused("its body is not [arguments, named arguments, what follows]")
 
 
-def _verified(body: str | bytes) -> Any:
-    """Return the content of a signed body."""
+def _opened(body: str | bytes) -> Any:
+    """Return the content of a sealed and signed body."""
     try:
-        return loads_content(body, SIGNED, "utf-8", accept={SIGNED})  # type: ignore[no-untyped-call]
+        return loads_content(body, SEALED, "binary", accept={SEALED})  # type: ignore[no-untyped-call]
     except DecodeError as error:
-        raise _Refused(f"its signature is not the coordinator's: {str(error)[:200]}") from None
+        raise _Refused(f"it is not sealed and signed by the coordinator: {str(error)[:200]}") from None
 
 
 def _check_types(values: Any, types: dict[str, tuple[type, ...]], where: str) -> None:
@@ -175,10 +175,10 @@ class CheckedChannel(kombu_redis.Channel):
     """Channel that passes on only what `why_refused` does not object to.
 
     Attributes:
-        are_signed: whether tasks must be signed.
+        are_sealed: whether tasks must be signed and sealed.
     """
 
-    are_signed = False
+    are_sealed = False
 
     def _create_client(self, asynchronous: bool = False) -> Any:
         client = super()._create_client(asynchronous)  # type: ignore[no-untyped-call]
@@ -192,7 +192,7 @@ class CheckedChannel(kombu_redis.Channel):
             return response
         queue = str(bytes_to_str(response[0])).rsplit(self.sep, 1)[0]  # type: ignore[no-untyped-call]
         is_task = not queue.endswith(REPLY_QUEUE)
-        reason = why_refused(response[1], is_task=is_task, are_signed=self.are_signed)
+        reason = why_refused(response[1], is_task=is_task, are_sealed=self.are_sealed)
         if reason:
             logger.error("a message in the queue %s is dropped: %s", queue, reason)
             return None  # as if none had come
@@ -222,8 +222,8 @@ class CheckedTransport(kombu_redis.Transport):
     Channel = CheckedChannel
 
 
-def check_messages(*, are_signed: bool = False) -> None:
-    """Check all messages that this process receives from now on, and that tasks are signed."""
-    CheckedChannel.are_signed = are_signed
+def check_messages(*, are_sealed: bool = False) -> None:
+    """Check all messages that this process receives from now on, and that tasks are sealed."""
+    CheckedChannel.are_sealed = are_sealed
     name = f"{CheckedTransport.__module__}:{CheckedTransport.__name__}"
     TRANSPORT_ALIASES.update(dict.fromkeys(("redis", "rediss"), name))

@@ -1,1 +1,1 @@
-"""What protects sites: their policy and audit log, keys and certificates, signed orders, sealed updates."""
+"""What protects sites: their policy and audit log, keys and certificates, sealed messages."""

@@ -21,6 +21,8 @@ from helpers.weight_store.store import StoreError, WeightStore
 
 COORDINATOR = "coordinator"
 """Name of the member that sends orders and averages."""
+SIGNATURE_BYTES = 64
+"""Length of an Ed25519 signature."""
 KEYS = "keys.json"
 """The member's name and private keys, in hex."""
 MEMBERS = "members.json"
@@ -103,8 +105,33 @@ class Deployment:
         return True
 
     def open_board(self, client: Any, run: str, session: str) -> Mailbox:
-        """Return the job board of a run as this member sees it; what it answers is signed."""
-        return Mailbox(client, run, session, site=self.name, sign=self.sign)
+        """Return the job board of a run as this member sees it; what it answers is signed and sealed."""
+        return Mailbox(client, run, session, site=self.name, envelopes=self)
+
+    @property
+    def averaging(self) -> str:
+        """The member that averages."""
+        return COORDINATOR
+
+    def close_letter(self, mailbox: str, text: bytes) -> bytes:
+        """Return a letter that this member has signed and sealed to the coordinator."""
+        return self._sealer_of(mailbox).seal(mailbox, self.signing.sign(text) + text)
+
+    def open_letter(self, mailbox: str, letter: bytes) -> bytes:
+        """Return the text of a letter that the mailbox's owner has signed and sealed.
+
+        Raises:
+            ValueError: he has not.
+        """
+        owner = owner_of(mailbox)
+        try:
+            signed = self._sealer_of(mailbox).open(mailbox, letter)
+        except StoreError:
+            raise ValueError(f"it is not sealed by site {owner}") from None
+        signature, text = signed[:SIGNATURE_BYTES], signed[SIGNATURE_BYTES:]
+        if not self.verify(owner, text, signature.hex()):
+            raise ValueError(f"its signature is not that of site {owner}")
+        return text
 
     def sealer_for(self, key: str) -> Sealer | None:
         """Return what seals the blob under a key of the weight store; None for one that is not a site's.
@@ -112,10 +139,12 @@ class Deployment:
         Raises:
             StoreError: the site is not a member.
         """
-        site = owner_of(key)
-        if not site:
-            return None
-        other = COORDINATOR if site == self.name else site
+        return self._sealer_of(key) if owner_of(key) else None
+
+    def _sealer_of(self, key: str) -> Sealer:
+        """Return what seals between the coordinator and the member whose key it is."""
+        owner = owner_of(key)
+        other = COORDINATOR if owner == self.name else owner
         if other not in self.members:
             raise StoreError(f"{key}: {other} is not a member of this deployment")
         return Sealer(self.sealing, self.members[other].sealing)

@@ -25,6 +25,7 @@ from helpers.launcher.child_processes import start_apart, stop_all
 from helpers.launcher.worker_processes import WorkerProcesses
 from helpers.sites.audit import AuditLog
 from helpers.sites.deployment import Deployment
+from helpers.sites.sealing import Sealer
 from helpers.weight_store.redis_store import RedisStore
 from helpers.weight_store.store import StoreError
 from tests.integration.conftest import SMALL, log_to, places, write_images
@@ -103,19 +104,25 @@ class Deployed:
         files = sorted((self.folder / "provision/server").rglob("*.aof"))
         return b"".join(file.read_bytes() for file in files)
 
-    def sent_to(self, site: str) -> list[dict[str, Any]]:
-        """The messages that were put into a site's queue, as its operator of Redis can record them."""
+    def sent_to(self, queue: str) -> list[dict[str, Any]]:
+        """The messages that were put into a queue, as the operator of Redis can record them."""
         written, messages = self.written(), []
-        for match in re.finditer(rb"LPUSH\r\n\$\d+\r\nsite\." + site.encode() + rb"\r\n\$(\d+)\r\n", written):
+        for match in re.finditer(
+            rb"LPUSH\r\n\$\d+\r\n" + re.escape(queue.encode()) + rb"\r\n\$(\d+)\r\n", written
+        ):
             messages.append(json.loads(written[match.end() : match.end() + int(match[1])]))
         return messages
 
+    def signed_order(self, message: dict[str, Any], site: str = "north") -> bytes:
+        """What the site finds in a message that is sealed to it."""
+        keys = Deployment.open(self.place(site))
+        sealer = Sealer(keys.sealing, keys.members["coordinator"].sealing)
+        return sealer.open(f"orders to {site}", base64.b64decode(message["body"]))
 
-def signed_order(message: dict[str, Any]) -> dict[str, Any]:
-    """Return the order in a signed message, without a check."""
-    fields = base64.b64decode(base64.b64decode(message["body"])).split(b"\x00\x01", 4)
-    order: dict[str, Any] = json.loads(fields[4])[0][0]
-    return order
+    def order(self, message: dict[str, Any], site: str = "north") -> dict[str, Any]:
+        fields = base64.b64decode(self.signed_order(message, site)).split(b"\x00\x01", 4)
+        order: dict[str, Any] = json.loads(fields[4])[0][0]
+        return order
 
 
 def free_port() -> int:
@@ -184,7 +191,7 @@ def test_sites_sum_private_updates_under_masks_with_signed_keys(deployed: Deploy
     assert done.returncode == 0, done.stdout + done.stderr + deployed.logs()
     clients = pd.read_csv(deployed.folder / "coordinator/metrics/masked/clients.csv")
     assert set(clients["status"]) == {"ok"}
-    orders = [signed_order(message) for message in deployed.sent_to("north")]
+    orders = [deployed.order(message) for message in deployed.sent_to("site.north")]
     (shares,) = [order for order in orders if order["job"].startswith("shares:")]
     assert sorted(keys["site"] for keys in shares["keys"].values()) == sorted(SITES)
     assert all(len(keys["signature"]) == 128 for keys in shares["keys"].values())
@@ -218,6 +225,19 @@ def test_an_update_is_opened_by_the_coordinator_alone(deployed: Deployed) -> Non
     with pytest.raises(redis.exceptions.NoPermissionError):
         deployed.client("south").hgetall(key)
     deployed.admin.delete(key)
+
+
+def test_the_operator_of_redis_reads_no_counts_and_no_orders(deployed: Deployed) -> None:
+    """Of all that was ever written to it in two runs: replies, and orders with the replies in them."""
+    queues = {queue: deployed.sent_to(queue) for queue in ("aggregate", *(f"site.{name}" for name in SITES))}
+    assert all(queues.values())
+    bodies = [base64.b64decode(message["body"]) for sent in queues.values() for message in sent]
+    seen = b"".join([deployed.written(), *bodies])
+    assert len(re.findall(rb"RPUSH\r\n\$\d+\r\ndt:site:north:first:\w+:mail", seen)) > 0
+    for secret in (b"tally", b"num_examples", b'"squares"', b'"loss"', b"EPOCHS", b"CLASS_NAMES"):
+        assert secret not in seen, secret
+    (first, *_) = (deployed.order(message) for message in queues["site.north"])
+    assert "EPOCHS" in first["settings"]  # that is how an order looks
 
 
 FORBIDDEN: dict[str, Callable[[redis.Redis], Any]] = {
@@ -271,27 +291,29 @@ def test_no_site_gets_in_with_the_certificate_alone(deployed: Deployed) -> None:
 
 
 def test_a_site_drops_what_the_coordinator_did_not_sign(deployed: Deployed) -> None:
-    recorded = deployed.sent_to("north")[0]
-    body = json.dumps([[signed_order(recorded)], {}, {}]).encode()
+    recorded = deployed.sent_to("site.north")[0]
+    body = json.dumps([[deployed.order(recorded)], {}, {}]).encode()
     unsigned = {**recorded, "content-type": "application/json", "body": base64.b64encode(body).decode()}
     deployed.admin.lpush("site.north", json.dumps(unsigned))
     deployed.wait_for_line("north", "is dropped: its content-type is 'application/json'")
-    payload = base64.b64decode(base64.b64decode(recorded["body"]))
+    payload = base64.b64decode(deployed.signed_order(recorded))
     changed = base64.b64encode(payload.replace(b'"site": "north"', b'"site": "norht"'))
-    deployed.admin.lpush("site.north", json.dumps({**recorded, "body": base64.b64encode(changed).decode()}))
-    deployed.wait_for_line("north", "is dropped: its signature is not the coordinator's")
+    own = Deployment.open(deployed.place("coordinator"))  # as if the key for seals were stolen
+    sealed = Sealer(own.sealing, own.members["north"].sealing).seal("orders to north", changed)
+    deployed.admin.lpush("site.north", json.dumps({**recorded, "body": base64.b64encode(sealed).decode()}))
+    deployed.wait_for_line("north", "is dropped: it is not sealed and signed by the coordinator")
 
 
 def test_a_recorded_order_does_not_run_again_nor_at_another_site(deployed: Deployed) -> None:
     """The operator of Redis makes the board expect an order that he has recorded, and sends it again."""
-    recorded = deployed.sent_to("north")[0]
-    order, board = signed_order(recorded), deployed.admin
+    recorded = deployed.sent_to("site.north")[0]
+    order, board = deployed.order(recorded), deployed.admin
     board.set("dt:run:first:session", order["session"])
     board.hset(f"dt:run:first:{order['session']}:attempts", order["job"], order["attempt"])
     board.lpush("site.north", json.dumps(recorded))
     deployed.wait_for_line("north", "it is a replay")
     board.lpush("site.south", json.dumps(recorded))
-    deployed.wait_for_line("south", "the order is for site north")
+    deployed.wait_for_line("south", "is dropped: it is not sealed and signed by the coordinator")
     board.delete("dt:run:first:session", f"dt:run:first:{order['session']}:attempts")
 
 

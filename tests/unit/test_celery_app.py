@@ -45,15 +45,16 @@ def test_a_site_touches_no_key_of_others(monkeypatch: pytest.MonkeyPatch) -> Non
     assert not settings["broker_transport_options"]["ack_emulation"]
 
 
-def test_a_deployment_accepts_signed_messages_only(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
+def test_a_deployment_accepts_sealed_messages_only(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
     monkeypatch.setattr(certificates, "RSA_BITS", 1024)
     Provision.create(tmp_path / "p", ["north"], "127.0.0.1", 1, "127.0.0.1")
     monkeypatch.setenv("DT_DEPLOYMENT", str(tmp_path / "p/sites/north"))
     monkeypatch.setenv("DT_SITE", "north")
     settings = celery_app._settings()
-    assert settings["task_serializer"] == "auth"
-    assert settings["accept_content"] == ["auth"]
-    registry.unregister("auth")
+    assert settings["task_serializer"] == "sealed-coordinator"
+    assert settings["accept_content"] == ["sealed-coordinator"]
+    for name in ("auth", "sealed-coordinator", "sealed-north"):
+        registry.unregister(name)
     monkeypatch.delenv("DT_SITE")
     with pytest.raises(ClickException, match="that of north, not of coordinator"):
         celery_app._settings()

@@ -5,19 +5,13 @@ import bz2
 import json
 import random
 import zlib
-from collections.abc import Iterator
-from pathlib import Path
 from typing import Any
 
 import pytest
-from celery.security.serialization import register_auth
-from kombu.serialization import dumps, registry
 from kombu.transport import redis as kombu_redis
 
 import celery_app
 from helpers.cluster.message_filter import HEADERS, MOST_BYTES, CheckedChannel, why_refused
-from helpers.sites import certificates
-from helpers.sites.certificates import Pair
 
 WEIRD: list[Any] = [5, -1, 1.5, True, "x", "", [], [1, 2], {}, {"a": [None]}, None, ["x", {}], 1e308]
 
@@ -131,44 +125,3 @@ def test_a_refused_message_counts_as_none_and_is_reported_once(caplog: pytest.Lo
     ]
     assert channel._parse(lambda *_, **__: b"5", None, "GET") == b"5"
     assert kombu_redis.Channel._receive_one  # the methods that are overridden are still there
-
-
-@pytest.fixture
-def pairs(monkeypatch: pytest.MonkeyPatch) -> Iterator[dict[str, Pair]]:
-    """Keys of a coordinator and of somebody else; `auth` trusts the first."""
-    monkeypatch.setattr(certificates, "RSA_BITS", 1024)
-    authority = certificates.make_authority("a")
-    yield {name: certificates.issue(authority, name) for name in ("coordinator", "other")}
-    registry.unregister("auth")
-
-
-def signed(pair: Pair, store: Path, content: Any) -> dict[str, Any]:
-    """Return a message that a pair has signed; the receiver trusts the certificate in `store`."""
-    register_auth(pair.key_pem.decode(), None, pair.certificate_pem.decode(), str(store))
-    kind, encoding, body = dumps(content, serializer="auth")
-    item = message()
-    body = base64.b64encode(body if isinstance(body, bytes) else body.encode()).decode()
-    return {**item, "body": body, "content-type": kind, "content-encoding": encoding}
-
-
-def test_of_signed_messages_only_the_coordinators_pass(pairs: dict[str, Pair], tmp_path: Path) -> None:
-    store = tmp_path / "orders.crt"
-    store.write_bytes(pairs["coordinator"].certificate_pem)
-    order = [[{"run": "r"}], {}, {}]
-
-    def reason(item: Any) -> str:
-        return why_refused(json.dumps(item), is_task=True, are_signed=True)
-
-    others = signed(pairs["other"], store, order)
-    poison = signed(pairs["coordinator"], store, [5])
-    good = signed(pairs["coordinator"], store, order)
-    assert reason(good) == ""
-    assert "signature is not the coordinator's" in reason(others)
-    assert "its body is not" in reason(poison)
-    assert "its content-type is" in reason(message())
-    assert "its content-type is" in why_refused(json.dumps(good), is_task=True)
-    body = base64.b64decode(base64.b64decode(good["body"]))
-    changed = base64.b64encode(base64.b64encode(body.replace(b'"r"', b'"s"')))
-    assert "signature is not the coordinator's" in reason({**good, "body": changed.decode()})
-    for broken in ("", "AAAA", base64.b64encode(b"no fields").decode()):
-        assert reason({**good, "body": broken})
