@@ -1,7 +1,8 @@
 """Study of federated learning: pooled training, algorithms and attacks; makes docs/results.md; Linux only.
 
-python -m studies.federated               everything; about two hours on 2 cores
-python -m studies.federated --no-liars    without malicious clients; about 70 minutes
+python -m studies.federated               everything; about half an hour for each seed on 2 cores
+python -m studies.federated --seeds 1 2   of these test folds only
+python -m studies.federated --no-liars    without malicious clients
 python -m studies.federated --quick       tiny, as a check
 
 Every finished run is kept in --out. Stop the command at any time (Ctrl-C or SIGTERM) and give it again: it
@@ -41,18 +42,19 @@ def parse(arguments: Sequence[str] | None) -> argparse.Namespace:
         description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter, allow_abbrev=False
     )
     add = parser.add_argument
-    images = "folder with 0/, 1/ and manifest.csv (patient, device) [../shared/data/bus-bra]"
+    images = "folder with 0/, 1/ and manifest.csv (patient, device, fold) [../shared/data/bus-bra]"
     add("--data-dir", type=Path, metavar="DIR", default=DATA_DIR, help=images)
-    add("--seeds", type=int, nargs="+", default=[1, 2, 3], metavar="SEED", help="of splits and runs [1 2 3]")
-    add("--rounds", type=int, default=10, help="of every run [10]")
+    seeds = "seed N has the Nth fold as its test, and begins again after the last one [1 2 3 4]"
+    add("--seeds", type=int, nargs="+", default=[1, 2, 3, 4], metavar="SEED", help=seeds)
+    add("--rounds", type=int, default=24, help="of every run [24]")
     add("--reach", type=float, default=0.7, metavar="AUC", help="validation AUC to count rounds to [0.7]")
     add("--no-liars", action="store_true", help="leave out the runs with malicious clients")
     add("--out", type=Path, metavar="DIR", help="where runs are kept [studies/results/federated]")
     add("--page", type=Path, metavar="FILE", help="[docs/results.md; with --quick results.md in --out]")
     add("--quick", action="store_true", help="noise images of 16×16, 2 rounds, one seed, few cases")
     options = parser.parse_args(arguments)
-    if min(options.seeds) < 0 or len(set(options.seeds)) < len(options.seeds):
-        parser.error(f"--seeds: received {options.seeds}, expected different whole numbers from 0 on")
+    if min(options.seeds) < 1 or len(set(options.seeds)) < len(options.seeds):
+        parser.error(f"--seeds: received {options.seeds}, expected different whole numbers from 1 on")
     if options.rounds < 1:
         parser.error(f"--rounds: received {options.rounds}, expected at least 1")
     return options
@@ -64,6 +66,7 @@ def study_of(options: argparse.Namespace) -> Study:
     Raises:
         OSError: the images cannot be written.
     """
+    from studies.folds import FoldImages
     from studies.images import Images
     from studies.runs import Study
 
@@ -72,9 +75,8 @@ def study_of(options: argparse.Namespace) -> Study:
 
     if not options.quick:
         out = options.out or OUT
-        return Study(
-            out, Images(options.data_dir, out / "prepared", INPUT_SHAPE, report), options.rounds, report
-        )
+        images = FoldImages(options.data_dir, out / "prepared", INPUT_SHAPE, report)
+        return Study(out, images, options.rounds, report)
     from benchmarks.synthetic_data import write_manifest, write_png_folder
 
     out = options.out or QUICK_OUT

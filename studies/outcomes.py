@@ -1,6 +1,6 @@
 """Finished runs of the study: choices by validation and paired differences of test results."""
 
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
 
@@ -9,6 +9,7 @@ import numpy as np
 from helpers.evaluation.intervals import paired_difference
 from helpers.reporting.run_files import RunFiles, SplitScores, read_run
 from helpers.run_records.files import RecordError
+from studies.cases import Case
 
 Estimate = dict[str, float | None]
 """`difference`, `low` and `high`; None where undefined."""
@@ -79,6 +80,11 @@ def hardest(outcomes: Outcomes, names: Iterable[str]) -> str:
 def best_by_validation(clients: Iterable[Outcome]) -> Outcome:
     """Return the client with the highest validation ROC-AUC among those that trained alone."""
     return replace(max(clients, key=lambda one: one.best_validation), title="best client alone")
+
+
+def best_case(cases: Iterable[Case], outcome_of: Callable[[Case], Outcome]) -> Case:
+    """Return the case with the highest validation ROC-AUC; the first one of equals."""
+    return max(cases, key=lambda case: outcome_of(case).best_validation)
 
 
 def difference(one: Outcome, reference: Outcome) -> Estimate:

@@ -1,15 +1,16 @@
 """The study from its runs to its page."""
 
-from collections.abc import Sequence
+from collections.abc import Collection, Sequence
+from dataclasses import dataclass
 from pathlib import Path
 
 from benchmarks.machine import describe
 from studies.cases import (
+    ALGORITHMS,
     COMMON,
     LIES,
     TUNED,
     Case,
-    algorithm_cases,
     honest,
     liar_cases,
     local_cases,
@@ -17,7 +18,7 @@ from studies.cases import (
     pooled,
     update_cases,
 )
-from studies.outcomes import Outcome, best_by_validation, hardest
+from studies.outcomes import Outcome, best_by_validation, best_case, hardest
 from studies.page import Section, facts, write_page
 from studies.runs import Study
 from studies.sections import (
@@ -54,16 +55,18 @@ def run_study(
         UserError, ClusterError, CommandFailed: a run failed. No page is written.
     """
     sites = {seed: study.images.sites(seed) for seed in seeds}
-    study.expect(
-        sum(len(first_cases(each, liars) + later_cases(each, 0, liars, few)) for each in sites.values())
-    )
+    parts = Parts(liars, few)
+    study.expect(parts.count(sites.values()))
     for seed in seeds:
-        study.run_cases(seed, first_cases(sites[seed], liars))
+        study.run_cases(seed, parts.first(sites[seed]))
     partitions = {case.name: _outcomes(study, seeds, case) for case in partition_cases(1)}
     hard = list(partitions).index(hardest(partitions, partitions))
+    tried = parts.candidates(partition_cases(len(sites[seeds[0]]))[hard])
+    study.run_cases(seeds[0], [case for each in tried for case in each])
+    tuned = [best_case(each, lambda case: study.outcome(seeds[0], case)) for each in tried]
     for seed in seeds:
-        study.run_cases(seed, later_cases(sites[seed], hard, liars, few))
-    sections = _sections(study, seeds, hard, level, liars, few)
+        study.run_cases(seed, [*tuned, *parts.later(sites[seed])])
+    sections = _sections(study, seeds, parts, hard, tuned, level)
     shown = [
         one for section in sections for cases in section.panels.values() for ones in cases for one in ones
     ]
@@ -81,22 +84,49 @@ def run_study(
         counts_table({seed: study.images.prepared(seed).manifest for seed in seeds}),
         f"**What was tuned.** {TUNED}",
     ]
-    write_page(page, head, sections, _options(sites[seeds[0]], hard, liars, few), level)
+    options = {
+        case.title + LIES_TOLD.get(case.lie, ""): case.options
+        for case in (*parts.first(sites[seeds[0]]), *tuned, *parts.later(sites[seeds[0]]))
+    }
+    write_page(page, head, sections, options, level)
 
 
-def first_cases(sites: Sequence[str], liars: bool) -> list[Case]:
-    """Return the cases that have to finish before the hardest partition is known."""
-    return [pooled(), *local_cases(sites), *partition_cases(len(sites)), *([honest()] if liars else [])]
+LIES_TOLD = {lie: f" ({said})" for lie, said in LIES.items()}
 
 
-def later_cases(sites: Sequence[str], hard: int, liars: bool, few: bool) -> list[Case]:
-    """Return the other cases; `hard` is the index of the hardest partition in `partition_cases`."""
-    algorithms, lying = algorithm_cases(partition_cases(len(sites))[hard]), liar_cases()
-    smaller = update_cases(len(sites))
-    if few:
-        algorithms, smaller = algorithms[:1], smaller[:1]
-        lying = [case for case in lying if case.name.endswith("-median")]
-    return [*algorithms, *smaller, *(lying if liars else [])]
+@dataclass(frozen=True)
+class Parts:
+    """Which parts of the study are run.
+
+    Attributes:
+        liars: whether those with malicious clients are.
+        few: whether only some of the algorithms and rules are.
+    """
+
+    liars: bool
+    few: bool
+
+    def first(self, sites: Sequence[str]) -> list[Case]:
+        """Return the cases that have to finish before the hardest partition is known."""
+        reference = [honest()] if self.liars else []
+        return [pooled(), *local_cases(sites), *partition_cases(len(sites)), *reference]
+
+    def candidates(self, hard: Case) -> list[list[Case]]:
+        """Return for each algorithm the cases from which validation chooses, under a partition."""
+        return [each.candidates(hard) for each in (ALGORITHMS[:1] if self.few else ALGORITHMS)]
+
+    def later(self, sites: Sequence[str]) -> list[Case]:
+        """Return the cases after the tuned ones."""
+        smaller, lying = update_cases(len(sites)), liar_cases() if self.liars else []
+        if self.few:
+            smaller, lying = smaller[:1], [case for case in lying if case.name.endswith("-median")]
+        return [*smaller, *lying]
+
+    def count(self, sites: Collection[Sequence[str]]) -> int:
+        """Return the number of trainings for the sites of each seed; finished ones are counted again."""
+        tried = self.candidates(partition_cases(1)[0])
+        of_seeds = sum(len(self.first(each)) + len(tried) + len(self.later(each)) for each in sites)
+        return of_seeds + sum(map(len, tried))
 
 
 def _outcomes(study: Study, seeds: Sequence[int], case: Case) -> list[Outcome]:
@@ -104,32 +134,27 @@ def _outcomes(study: Study, seeds: Sequence[int], case: Case) -> list[Outcome]:
     return [study.outcome(seed, case) for seed in seeds]
 
 
-def _options(sites: Sequence[str], hard: int, liars: bool, few: bool) -> dict[str, Sequence[str]]:
-    """Return the options of every case, by title."""
-    lies = {lie: f" ({said})" for lie, said in LIES.items()}
-    cases = [*first_cases(sites, liars), *later_cases(sites, hard, liars, few)]
-    return {case.title + lies.get(case.lie, ""): case.options for case in cases}
-
-
 def _sections(
-    study: Study, seeds: Sequence[int], hard: int, level: float, liars: bool, few: bool
+    study: Study, seeds: Sequence[int], parts: Parts, hard: int, tuned: Sequence[Case], level: float
 ) -> list[Section]:
-    local = [
-        best_by_validation(study.outcome(seed, case) for case in local_cases(study.images.sites(seed)))
-        for seed in seeds
-    ]
+    sites = {seed: study.images.sites(seed) for seed in seeds}
+    alone = {
+        seed: {case.title: study.outcome(seed, case) for case in local_cases(sites[seed])} for seed in seeds
+    }
+    best = [best_by_validation(alone[seed].values()) for seed in seeds]
+    everywhere = [title for title in alone[seeds[0]] if all(title in each for each in alone.values())]
+    each_alone = [[alone[seed][title] for seed in seeds] for title in everywhere]
     reference = _outcomes(study, seeds, pooled())
     federated = [_outcomes(study, seeds, case) for case in partition_cases(1)]
-    later = {case: _outcomes(study, seeds, case) for case in later_cases((), hard, liars, few)}
-    updates = update_cases(0)
-    smaller = [ones for case, ones in later.items() if case in updates]
-    others = [ones for case, ones in later.items() if not case.lie and case not in updates]
+    later = {case: _outcomes(study, seeds, case) for case in parts.later(())}
+    smaller = [ones for case, ones in later.items() if not case.lie]
     by_lie = {lie: [ones for case, ones in later.items() if case.lie == lie] for lie in LIES}
+    algorithms = [_outcomes(study, seeds, case) for case in tuned]
     sections = [
-        partition_section(reference, local, federated, level),
-        algorithm_section(federated[hard], others, reference, level),
+        partition_section(reference, best, each_alone, federated, level),
+        algorithm_section(federated[hard], algorithms, reference, level),
         update_section(federated[0], smaller, level),
     ]
-    if liars:
+    if parts.liars:
         sections.append(liar_section(_outcomes(study, seeds, honest()), by_lie, level))
     return sections

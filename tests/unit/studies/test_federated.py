@@ -10,14 +10,14 @@ def test_the_command_that_is_told_names_no_folder():
     without = federated.parse(["--no-liars"])
     assert federated.command_of(without).endswith(" --no-liars")
     assert federated.command_of(options) == (
-        "python -m studies.federated --seeds 4 5 --rounds 10 --reach 0.7"
+        "python -m studies.federated --seeds 4 5 --rounds 24 --reach 0.7"
     )
 
 
 @pytest.mark.parametrize(
     ("arguments", "message"),
     [
-        (["--seeds", "1", "1"], "--seeds: received [1, 1], expected different whole numbers from 0 on"),
+        (["--seeds", "1", "1"], "--seeds: received [1, 1], expected different whole numbers from 1 on"),
         (["--rounds", "0"], "--rounds: received 0, expected at least 1"),
     ],
 )

@@ -4,8 +4,10 @@ import numpy as np
 import pytest
 
 from helpers.run_records.files import RecordError
+from studies.cases import Case
 from studies.outcomes import (
     best_by_validation,
+    best_case,
     difference,
     hardest,
     mean_difference,
@@ -18,6 +20,12 @@ def test_what_a_run_says():
     one = made_up()
     assert (one.best_validation, one.megabytes, one.seconds) == (0.8, 3.0, 4.0)
     assert [one.rounds_to(auc) for auc in (0.6, 0.61, 0.81)] == [1, 2, None]
+
+
+def test_the_tuned_case_is_that_of_the_best_validation_and_the_first_of_equals():
+    found = {name: made_up(validation=(auc,)) for name, auc in (("a", 0.6), ("b", 0.7), ("c", 0.7))}
+    cases = [Case(name, name, ()) for name in found]
+    assert best_case(cases, lambda case: found[case.name]).name == "b"
 
 
 def test_the_hardest_division_is_chosen_by_mean_validation_whatever_the_test_says():

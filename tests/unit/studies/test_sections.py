@@ -16,10 +16,11 @@ def test_sections_say_who_was_chosen_and_what_is_compared_with_what():
     alone = made_up(title="best client alone", sites=["A", "B"], settings={"CLIENTS": [1]})
     fed, other = [made_up(EVEN, title="fed", partition=DIVIDED)], [made_up(WRONG, title="other")]
 
-    first = partition_section(pooled, [alone], [fed], 0.75)
+    each = [made_up(EVEN, title="A alone")]
+    first = partition_section(pooled, [alone], [each], [fed], 0.75)
     assert "among the sites: seed 1: B." in first.parts[1]
     assert first.panels == {"": [pooled, [alone], fed]}
-    assert any("| fed | −0.500 [" in part for part in first.parts)
+    assert any("| fed | −0.500 [" in part and "| A alone | −0.500 [" in part for part in first.parts)
     assert any("fed − pooled: −0.500" in part for part in first.parts)
 
     second = algorithm_section(fed, [other], pooled, 0.75)
