@@ -173,8 +173,11 @@ def _open_session(name: str, config: Config) -> WorkerSession:
         url = config.REDIS_URL.get_secret_value()
         session = WorkerSession(name, url, config.THREADS, config.WEIGHT_STORE, gpu=config.GPU)
         if config.DEPLOYMENT:
+            from helpers.sites.served_orders import ServedOrders
+
             deployment = _deployment(config)
             session.open_board = deployment.open_board
+            session.check_is_new = ServedOrders(deployment.folder).check
             session.store_of_sites = deployment.sealed(session.store_of_sites)
         return session
     from helpers.sites.site_session import SiteSession  # only a site needs it

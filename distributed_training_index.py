@@ -45,6 +45,7 @@ def run_training(options: argparse.Namespace, config: Config, run: str) -> None:
     import redis
     from rich.console import Console
 
+    from commands.envelopes import envelopes_of
     from commands.training_parts import make_board, make_cohorts, make_executor
     from helpers.cluster.connection import check_reachable, connect
     from helpers.cluster.ownership import take_run_over
@@ -73,7 +74,7 @@ def run_training(options: argparse.Namespace, config: Config, run: str) -> None:
     console = Console()
     observer = make_observers(
         config, folders, console, client, with_tensorboard=options.tensorboard,
-        examples=lambda: augmented_examples(data, config) if data else (),
+        examples=lambda: augmented_examples(data, config) if data else (), envelopes=envelopes_of(config),
     )  # fmt: skip
     board = make_board(config, client, run, observer)
     executor = make_executor(config, client, board, facts, observer)

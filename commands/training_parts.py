@@ -5,6 +5,7 @@ from collections.abc import Callable
 from typing import Any
 
 from celery_app import app
+from commands.envelopes import envelopes_of
 from helpers.cluster.absent_clients import RoundTerms
 from helpers.cluster.advice import HOW_TO_START_AT_SITES
 from helpers.cluster.chord_executor import ChordExecutor
@@ -37,15 +38,11 @@ def make_board(config: Config, client: Any, run: str, observer: Observer) -> Job
         ConfigError: the deployment of this machine cannot be used.
     """
     session = uuid.uuid4().hex[:12]
-    if config.DATA_AT == "sites" and config.DEPLOYMENT:
-        from helpers.sites.deployment import open_deployment
-
-        envelopes = open_deployment(config)
+    if config.DATA_AT == "sites":
+        envelopes = envelopes_of(config)
         return SiteBoard(client, run, session, notice=observer.notice, envelopes=envelopes)
     if config.DEPLOYMENT:
         raise ConfigError("DEPLOYMENT: it is for runs of sites; add --data-at sites, or unset it")
-    if config.DATA_AT == "sites":
-        return SiteBoard(client, run, session, notice=observer.notice)
     return JobBoard(client, run, session)
 
 

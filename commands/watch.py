@@ -8,8 +8,10 @@ from collections.abc import Sequence
 from contextlib import closing
 from typing import Any
 
+from commands.envelopes import envelopes_of
 from commands.living_run import find_run
 from helpers.cluster.connection import address
+from helpers.cluster.mailbox import OPEN_LETTERS, Envelopes
 from helpers.global_config import Config
 from helpers.settings.command_line import ArgumentParser
 from helpers.settings.errors import UserError
@@ -38,10 +40,11 @@ def main(arguments: Sequence[str]) -> int:
         help=f"address of this machine at which the page is served; there is no login [{LOOPBACK}]",
     )  # fmt: skip
     options = parser.parse_args(arguments)
-    client, run = find_run(Config.load(), options.run, also_ended=True)
+    config = Config.load()
+    client, run = find_run(config, options.run, also_ended=True)
     with closing(listen(options.host, options.port)) as listener:
         announce(client, run, options.host, listener.getsockname()[1])
-        serve(client, run, options.host, listener)
+        serve(client, run, options.host, listener, envelopes_of(config))
     return 0
 
 
@@ -80,7 +83,9 @@ def is_loopback(host: str) -> bool:
         return host == "localhost"
 
 
-def serve(client: Any, run: str, host: str, listener: socket.socket) -> None:
+def serve(
+    client: Any, run: str, host: str, listener: socket.socket, envelopes: Envelopes = OPEN_LETTERS
+) -> None:
     """Serve the page until Ctrl-C, each connection in a thread of its own."""
     from werkzeug.serving import WSGIRequestHandler, make_server
 
@@ -92,7 +97,7 @@ def serve(client: Any, run: str, host: str, listener: socket.socket) -> None:
         def log(self, type: str, message: str, *args: Any) -> None:
             """Print no line per request."""
 
-    page = WatchPage(client, run, (host, socket.gethostname(), socket.getfqdn()))
+    page = WatchPage(client, run, (host, socket.gethostname(), socket.getfqdn()), envelopes)
     server = make_server(
         host, listener.getsockname()[1], page, threaded=True, request_handler=Quiet, fd=listener.fileno()
     )

@@ -11,6 +11,7 @@ from werkzeug.wrappers import Request, Response
 
 from helpers.cluster.connection import address
 from helpers.cluster.errors import ClusterError
+from helpers.cluster.mailbox import OPEN_LETTERS, Envelopes
 from helpers.cluster.refusals import translating
 from helpers.monitoring.run_view import RunView
 from helpers.reporting.page import TEMPLATES
@@ -48,10 +49,14 @@ class WatchPage:
         client: connection to Redis.
         run: name of the run.
         host_names: names of this machine under which the page may be opened, next to localhost.
+        envelopes: open the run's feed.
     """
 
-    def __init__(self, client: Any, run: str, host_names: Iterable[str] = ()) -> None:
+    def __init__(
+        self, client: Any, run: str, host_names: Iterable[str] = (), envelopes: Envelopes = OPEN_LETTERS
+    ) -> None:
         self._client = client
+        self._envelopes = envelopes
         self._run = run
         self._free_streams = threading.BoundedSemaphore(MOST_STREAMS)
         self._host_names = {"localhost", *(name.lower() for name in host_names)}
@@ -92,7 +97,7 @@ class WatchPage:
 
     def events(self) -> Iterator[str]:
         """Yield the view of the run about once a second; the first one has all that happened before."""
-        view = RunView(self._client, self._run)
+        view = RunView(self._client, self._run, self._envelopes)
         while True:
             try:
                 with translating(address(self._client)):

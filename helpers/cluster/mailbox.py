@@ -12,7 +12,7 @@ from typing import Any, Protocol
 import redis
 
 from helpers.cluster import keys
-from helpers.cluster.job_board import MOST_BYTES, JobBoard
+from helpers.cluster.job_board import MOST_BYTES, MOST_CHARACTERS, JobBoard
 
 MOST_LETTERS = 64
 """Letters of a site that are opened at one look; an honest site has one or two."""
@@ -24,6 +24,9 @@ class Envelopes(Protocol):
     @property
     def averaging(self) -> str:
         """Who sends the answers to jobs without a site; empty where these are not mailed."""
+
+    def has_member(self, site: str) -> bool:
+        """Return whether letters of a site can be opened."""
 
     def close_letter(self, mailbox: str, text: bytes) -> bytes:
         """Return the letter with a text, for a mailbox of this member."""
@@ -40,6 +43,9 @@ class OpenLetters:
     """Letters without a signature that everybody can read, for sites without keys."""
 
     averaging = ""
+
+    def has_member(self, site: str) -> bool:
+        return True
 
     def close_letter(self, mailbox: str, text: bytes) -> bytes:
         return text
@@ -102,7 +108,7 @@ class Mailbox(JobBoard):
 
 
 class SiteBoard(JobBoard):
-    """The job board of a run of sites. It opens their mail, and holds the answers in memory.
+    """The job board of a run of sites. It opens their mail, and holds answers and failures in memory.
 
     Args:
         client, run, session: as for `JobBoard`.
@@ -110,7 +116,7 @@ class SiteBoard(JobBoard):
         envelopes: open the letters.
 
     Attributes:
-        averaging: as `Envelopes.averaging`.
+        averaging, has_member: as in `Envelopes`.
         site_of: the sender of each job that is answered by mail.
     """
 
@@ -125,9 +131,10 @@ class SiteBoard(JobBoard):
     ) -> None:
         super().__init__(client, run, session)
         self.site_of: dict[str, str] = {}
-        self.averaging = envelopes.averaging
+        self.averaging, self.has_member = envelopes.averaging, envelopes.has_member
         self._expected: dict[str, int] = {}
         self._accepted: dict[str, Any] = {}
+        self._failed: dict[str, dict[str, Any]] = {}
         self._notice = notice
         self._envelopes = envelopes
 
@@ -148,8 +155,15 @@ class SiteBoard(JobBoard):
         others = [job for job in jobs if job not in self.site_of]
         return by_mail | (super().answers(others) if others else {})
 
+    def failures(self, jobs: list[str]) -> dict[str, Any]:
+        by_mail = {job: self._failed[job] for job in jobs if job in self._failed}
+        others = [job for job in jobs if job not in self.site_of]
+        return by_mail | (super().failures(others) if others else {})
+
     def expect(self, jobs: dict[str, int]) -> None:
         self._expected |= jobs
+        for job in jobs:
+            self._failed.pop(job, None)
         super().expect(jobs)
 
     def answer(self, job: str, attempt: int, message: dict[str, Any]) -> bool:
@@ -170,7 +184,7 @@ class SiteBoard(JobBoard):
         jobs = list(jobs)
         super().forget(jobs)
         for job in jobs:
-            for by_job in (self.site_of, self._expected, self._accepted):
+            for by_job in (self.site_of, self._expected, self._accepted, self._failed):
                 by_job.pop(job, None)
 
     def close(self) -> None:
@@ -199,7 +213,9 @@ class SiteBoard(JobBoard):
                 worker, is_unable = str(failure["worker"]), failure["is_unable"] is True
                 if worker.rpartition("/")[0] != ("" if site == self.averaging else site):
                     raise ValueError(f"it is about the worker {worker[:100]}")
-                self.fail(job, attempt, worker, str(failure["error"]), is_unable=is_unable)
+                if self._expected.get(job) == attempt and job not in self._accepted:
+                    error = str(failure["error"])[:MOST_CHARACTERS]
+                    self._failed[job] = {"worker": worker, "error": error, "is_unable": is_unable}
         except (ValueError, LookupError, TypeError, RecursionError) as error:
             self._notice(f"site {site}: a reply does not count: {type(error).__name__}: {str(error)[:300]}")
 

@@ -9,6 +9,7 @@ from typing import Any
 import redis
 
 from helpers.cluster import keys
+from helpers.cluster.mailbox import OPEN_LETTERS, Envelopes
 
 MOST_ENTRIES = 2000
 """About this many entries are kept, the last ones."""
@@ -22,10 +23,12 @@ class RunFeed:
     Args:
         client: connection to Redis.
         run: name of the run.
+        envelopes: close and open its entries; in a deployment only the coordinator reads them.
     """
 
-    def __init__(self, client: redis.Redis, run: str) -> None:
+    def __init__(self, client: redis.Redis, run: str, envelopes: Envelopes = OPEN_LETTERS) -> None:
         self._client = client
+        self._envelopes = envelopes
         self._key = keys.feed(run)
         self._unsent: deque[str] = deque(maxlen=MOST_ENTRIES)
 
@@ -34,7 +37,8 @@ class RunFeed:
         self._unsent.append(json.dumps({"event": event, **values}))
         with contextlib.suppress(redis.RedisError), self._client.pipeline() as pipe:
             for entry in self._unsent:
-                pipe.xadd(self._key, {"entry": entry}, maxlen=MOST_ENTRIES)
+                letter = self._envelopes.close_letter(self._key, entry.encode())
+                pipe.xadd(self._key, {"entry": letter}, maxlen=MOST_ENTRIES)
             pipe.expire(self._key, keys.LIFETIME_S)
             pipe.execute()
             self._unsent.clear()
@@ -54,22 +58,22 @@ class RunFeed:
         known = [
             values | {"time": _milliseconds(id_)}
             for id_, fields in entries
-            if (values := _table(fields.get(b"entry", b""))) is not None
+            if (values := self._opened(fields.get(b"entry", b""))) is not None
         ]
         return known, entries[-1][0].decode() if entries else after
+
+    def _opened(self, letter: bytes) -> dict[str, Any] | None:
+        """Return the table that an entry holds; None if it holds none."""
+        try:
+            text = self._envelopes.open_letter(self._key, letter)
+            table = json.loads(text, parse_float=_finite, parse_constant=lambda _: None)
+        except (ValueError, RecursionError):
+            return None
+        return table if isinstance(table, dict) and len(text) <= MOST_BYTES else None
 
 
 def _milliseconds(id_: bytes) -> int:
     return int(id_.partition(b"-")[0])
-
-
-def _table(text: bytes) -> dict[str, Any] | None:
-    """Return the table that an entry holds; None if it holds none."""
-    try:
-        table = json.loads(text, parse_float=_finite, parse_constant=lambda _: None)
-    except (ValueError, RecursionError):
-        return None
-    return table if isinstance(table, dict) and len(text) <= MOST_BYTES else None
 
 
 def _finite(text: str) -> float | None:

@@ -89,7 +89,7 @@ class RunWorkers:
 
 
 class SiteWorkers(RunWorkers):
-    """The live workers of a run of sites, without those that speak for another site than their own.
+    """The live workers of a run of sites, without those of strangers and those that speak for other sites.
 
     Args:
         client, notice: as for `RunWorkers`.
@@ -102,10 +102,20 @@ class SiteWorkers(RunWorkers):
 
     def look(self) -> Workers:
         super().look()
-        for name in [name for name, status in self._live.items() if not self._is_own(name, status)]:
-            self._notice_unreadable(name, "it speaks for others than the site that its name begins with")
-            del self._live[name]
+        for name, status in list(self._live.items()):
+            if reason := self._why_ignored(name, status):
+                self._notice_unreadable(name, reason)
+                del self._live[name]
         return self.able()
+
+    def _why_ignored(self, name: str, status: WorkerStatus) -> str:
+        """Return why a heartbeat does not count; empty if it does."""
+        site = name.rpartition("/")[0]
+        if site and not self._board.has_member(site):
+            return f"{site} is not in the members.json of this deployment, as it was when this run started"
+        if not self._is_own(name, status):
+            return "it speaks for others than the site that its name begins with"
+        return ""
 
     def _is_own(self, name: str, status: WorkerStatus) -> bool:
         """Return whether a status is about the site with which the worker's name begins, if with any.

@@ -1,4 +1,4 @@
-"""Dispatch of orders to sites: only the site may answer, and each message is newer than the one before."""
+"""Dispatch of a run of sites: only the site may answer, and each message is newer than the one before."""
 
 import time
 from dataclasses import replace
@@ -8,11 +8,10 @@ from helpers.cluster.dispatch import Dispatcher
 from helpers.cluster.jobs import Job
 from helpers.cluster.mailbox import SiteBoard
 from helpers.federated.messages import Order
-from helpers.federated.sites.messages import SiteOrder
 
 
 class SiteDispatcher(Dispatcher):
-    """Sends orders by name, those of sites with a serial number and an end of validity."""
+    """Sends orders by name, each with a serial number and an end of validity."""
 
     _serial = 0
 
@@ -23,7 +22,6 @@ class SiteDispatcher(Dispatcher):
         return super().job(order, *arguments)
 
     def signature(self, order: Order, *arguments: Any) -> Any:
-        if isinstance(order, SiteOrder):
-            self._serial = max(self._serial + 1, time.time_ns() // 1000)
-            order = replace(order, serial=self._serial, expires_at=time.time() + self._deadline_s)
+        self._serial = max(self._serial + 1, time.time_ns() // 1000)
+        order = replace(order, serial=self._serial, expires_at=time.time() + self._deadline_s)
         return super().signature(order, *arguments)

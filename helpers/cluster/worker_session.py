@@ -41,6 +41,7 @@ class WorkerSession:
 
     Attributes:
         open_board: opens the job board of a run and session.
+        check_is_new: raises for an order that was served before; only a deployment has such a check.
         store: of weights.
         store_of_sites: the same for runs whose images stay at the sites, which share no folder.
 
@@ -57,6 +58,7 @@ class WorkerSession:
     """
 
     open_board: Callable[..., JobBoard] = JobBoard
+    check_is_new: Callable[[Order], None] = staticmethod(lambda order: None)
 
     def __init__(
         self,
@@ -188,7 +190,7 @@ class WorkerSession:
             return None
         board = self.open_board(self.client, order.run, order.session)
         if not board.expects(order.job, order.attempt):
-            logger.info("%s: skipped, no longer wanted", title(order))
+            self._skip(order)
             return None
         with self.heartbeat.working_on(run=order.run, job=order.job, attempt=order.attempt):
             try:
@@ -196,6 +198,7 @@ class WorkerSession:
                 self.check_versions(order)
                 self.check_settings(order)
                 self.check_site(order)
+                self.check_is_new(order)
                 if order.writes:
                     folders = RunFolders.of(Config.from_run(order.settings), order.run)
                     take_over(folders, lambda: board.expects(order.job, order.attempt))
@@ -208,6 +211,10 @@ class WorkerSession:
                 return None
             logger.info("%s", describe_outcome(order, answer))
         return answer
+
+    def _skip(self, order: Order) -> None:
+        """Report an order that is out of date."""
+        logger.info("%s: skipped, no longer wanted", title(order))
 
     def _fail(self, board: JobBoard, order: Order, error: Exception) -> None:
         """Report an error of an order; an unable worker logs why once per session of a run."""

@@ -105,6 +105,8 @@ class Order(Message):
         attempt: 0, 1, …; only the answer of the expected attempt counts.
         site: name of the only site that may do it; empty: any worker that does not belong to a site.
         origin: host and folder of the orchestrator's checkout, `host:/folder`.
+        serial: larger than that of every earlier order of the run; 0 where clients are not sites.
+        expires_at: when a member of a deployment refuses it, seconds since the epoch.
         task: name of the Celery task that runs it.
         writes: whether the task changes the run's folders, so that it takes the run over first.
         queue: where it is sent, unless it is for a site.
@@ -122,20 +124,28 @@ class Order(Message):
     attempt: int
     site: str = field(default="", kw_only=True)
     origin: str = field(default="", kw_only=True)
+    serial: int = field(default=0, kw_only=True)
+    expires_at: float = field(default=0.0, kw_only=True)
 
     def to_message(self) -> dict[str, Any]:
-        """Add the job's name, so that a worker of another version can say which job it refuses."""
-        return {**super().to_message(), "job": self.job}
+        """Add the task's name, as Celery's own is not signed, and the job's, so that a worker of another
+        version can say which job it refuses.
+        """
+        return {**super().to_message(), "job": self.job, "task": self.task}
 
     @classmethod
     def from_message(cls, data: Any) -> Self:
         if isinstance(data, dict):
-            data = {name: value for name, value in data.items() if name != "job"}
+            if (task := data.get("task", cls.task)) != cls.task:
+                raise MessageError(f"{cls.__name__}: an order for {ascii(task)[:100]}, not {cls.task}")
+            data = {name: value for name, value in data.items() if name not in ("job", "task")}
         order = super().from_message(data)
         if not isinstance(order.run, str) or not RUN_NAME.fullmatch(order.run):
             raise MessageError(f"{cls.__name__}: {order.run!r} is not a run's name")
         if not isinstance(order.settings, dict) or not isinstance(order.origin, str):
             raise MessageError(f"{cls.__name__}: settings are not a table, or the origin is not text")
+        if type(order.serial) is not int or type(order.expires_at) not in (float, int):
+            raise MessageError(f"{cls.__name__}: serial or expires_at is not a number")
         return order
 
     @property

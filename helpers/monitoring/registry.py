@@ -15,6 +15,7 @@ import numpy as np
 from numpy.typing import NDArray
 from rich.console import Console
 
+from helpers.cluster.mailbox import OPEN_LETTERS, Envelopes
 from helpers.cluster.run_feed import RunFeed
 from helpers.federated.observers import EVENTS, Observer, Observers
 from helpers.global_config import Config
@@ -43,6 +44,7 @@ class ObservedRun:
         console: the terminal.
         redis: connection to Redis.
         examples: returns augmented training images, each (H, W, C).
+        envelopes: close the entries of the feed.
     """
 
     config: Config
@@ -50,6 +52,7 @@ class ObservedRun:
     console: Console
     redis: Any
     examples: Callable[[], Iterable[NDArray[np.generic]]]
+    envelopes: Envelopes
 
 
 def _terminal(run: ObservedRun) -> Observer:
@@ -64,7 +67,7 @@ def _report(run: ObservedRun) -> Observer:
 
 
 def _feed(run: ObservedRun) -> Observer:
-    return FeedObserver(RunFeed(run.redis, run.folders.metrics.name))
+    return FeedObserver(RunFeed(run.redis, run.folders.metrics.name, run.envelopes))
 
 
 def _tensorboard(run: ObservedRun) -> Observer:
@@ -91,6 +94,7 @@ def make_observers(
     *,
     examples: Callable[[], Iterable[NDArray[np.generic]]] = tuple,
     with_tensorboard: bool = False,
+    envelopes: Envelopes = OPEN_LETTERS,
 ) -> Observer:
     """Return the observers of a run as one: EVERY_RUN, those of OBSERVERS and, if asked, TensorBoard.
 
@@ -100,11 +104,12 @@ def make_observers(
         redis: connection to Redis.
         examples: returns augmented training images for TensorBoard, each (H, W, C); called only if needed.
         with_tensorboard: as `OBSERVERS=tensorboard`.
+        envelopes: close the entries of the feed in Redis.
 
     Raises:
         ConfigError: an observer is unknown, or cannot be imported or constructed.
     """
-    run = ObservedRun(config, folders, console, redis, examples)
+    run = ObservedRun(config, folders, console, redis, examples, envelopes)
     names = dict.fromkeys((*EVERY_RUN, *["tensorboard"] * with_tensorboard, *config.OBSERVERS))
     observers: list[Observer] = [BUILT_IN[name](run) for name in names if name in BUILT_IN]
     notice = observers[0].notice

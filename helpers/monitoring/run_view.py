@@ -5,6 +5,7 @@ from typing import Any
 from helpers.cluster.heartbeat import live_workers
 from helpers.cluster.job_board import JobBoard
 from helpers.cluster.living_runs import holder_of
+from helpers.cluster.mailbox import OPEN_LETTERS, Envelopes
 from helpers.cluster.run_feed import RunFeed
 from helpers.cluster.worker_status import WorkerStatus
 from helpers.monitoring.terminal import activity_of
@@ -21,12 +22,13 @@ class RunView:
     Args:
         client: connection to Redis.
         run: name of the run.
+        envelopes: open its feed.
     """
 
-    def __init__(self, client: Any, run: str) -> None:
+    def __init__(self, client: Any, run: str, envelopes: Envelopes = OPEN_LETTERS) -> None:
         self._client = client
         self._run = run
-        self._feed = RunFeed(client, run)
+        self._feed = RunFeed(client, run, envelopes)
         self._last = ""
 
     def look(self) -> dict[str, Any]:

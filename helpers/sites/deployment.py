@@ -113,8 +113,12 @@ class Deployment:
         """The member that averages."""
         return COORDINATOR
 
+    def has_member(self, site: str) -> bool:
+        """Return whether a site is a member."""
+        return site in self.members
+
     def close_letter(self, mailbox: str, text: bytes) -> bytes:
-        """Return a letter that this member has signed and sealed to the coordinator."""
+        """Return a letter that this member has signed and sealed to the coordinator, for a key of its own."""
         return self._sealer_of(mailbox).seal(mailbox, self.signing.sign(text) + text)
 
     def open_letter(self, mailbox: str, letter: bytes) -> bytes:
@@ -123,7 +127,7 @@ class Deployment:
         Raises:
             ValueError: he has not.
         """
-        owner = owner_of(mailbox)
+        owner = owner_of(mailbox) or COORDINATOR
         try:
             signed = self._sealer_of(mailbox).open(mailbox, letter)
         except StoreError:
@@ -143,7 +147,7 @@ class Deployment:
 
     def _sealer_of(self, key: str) -> Sealer:
         """Return what seals between the coordinator and the member whose key it is."""
-        owner = owner_of(key)
+        owner = owner_of(key) or COORDINATOR
         other = COORDINATOR if owner == self.name else owner
         if other not in self.members:
             raise StoreError(f"{key}: {other} is not a member of this deployment")

@@ -64,6 +64,12 @@ POLICY = """\
 """
 
 
+_SHARED_SCORES = """\
+# What leaves of scores (docs/sites.md): counts by bins; `pairs` for each image's; `none` for sums only.
+# export DT_SHARE_SCORES=counts
+"""
+
+
 def environment(name: str, place: str, host: str, port: int, password: str) -> str:
     """Return the environment of a member, for `sh`.
 
@@ -75,7 +81,7 @@ def environment(name: str, place: str, host: str, port: int, password: str) -> s
     """
     host = f"[{host}]" if ":" in host else host
     text = _ENVIRONMENT.format(name=name, place=place, host=host, port=port, password=password)
-    return text if name == "coordinator" else f"{text}export DT_SITE={name}\n"
+    return text if name == "coordinator" else f"{text}export DT_SITE={name}\n{_SHARED_SCORES}"
 
 
 def of_server(host: str, port: int) -> str:

@@ -1,11 +1,11 @@
-"""Orders that a site has served: none runs twice, and none after its time."""
+"""Orders that a member of a deployment has served: none runs twice, and none after its time."""
 
 import sqlite3
 import time
 from pathlib import Path
 
 from helpers.federated.messages import Order
-from helpers.federated.sites.messages import SiteOrder
+from helpers.sites.policy import OrderRefused
 
 FILE = "served.sqlite"
 NEWER = """
@@ -15,23 +15,25 @@ ON CONFLICT (run) DO UPDATE SET serial = excluded.serial WHERE excluded.serial >
 
 
 class ServedOrders:
-    """The largest serial number served of each run, in a file that all workers of the site share.
+    """The largest serial number served of each run, in a file that all workers of the member share.
 
     Args:
-        folder: of the site's own files.
+        folder: of the member's own files.
     """
 
     def __init__(self, folder: Path) -> None:
         folder.mkdir(parents=True, exist_ok=True)
         self._file = folder / FILE
 
-    def why_refused(self, order: Order) -> str:
-        """Return why an order must not be served; empty if it may, which then counts as served."""
-        if not isinstance(order, SiteOrder):
-            return "it has no serial number"
+    def check(self, order: Order) -> None:
+        """Count an order as served, if it may be.
+
+        Raises:
+            OrderRefused: it is late, or not newer than those served.
+        """
         late_s = time.time() - order.expires_at
         if late_s > 0:
-            return (
+            raise OrderRefused(
                 f"the order expired {late_s:.0f} s ago by the clock of this machine; if it was just sent, "
                 "set the clocks of both machines right"
             )
@@ -39,9 +41,8 @@ class ServedOrders:
             database.execute("CREATE TABLE IF NOT EXISTS served (run TEXT PRIMARY KEY, serial INTEGER)")
             is_newer = database.execute(NEWER, (order.run, order.serial)).rowcount == 1
         database.close()
-        if is_newer:
-            return ""
-        return (
-            f"its serial {order.serial} is not newer than those served: it is a replay, or the clock of the "
-            "coordinator was set back"
-        )
+        if not is_newer:
+            raise OrderRefused(
+                f"its serial {order.serial} is not newer than those served: it is a replay, or the clock of "
+                "the coordinator was set back"
+            )

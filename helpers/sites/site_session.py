@@ -52,14 +52,13 @@ class SiteSession(WorkerSession):
         name = f"{config.SITE}/{name}"  # so that a site's key of its heartbeat begins with its name
         super().__init__(name, url, config.THREADS, config.WEIGHT_STORE, site, config.GPU)
         self.open_board = partial(Mailbox, site=self.site)
-        self.served: ServedOrders | None = None
         store: WeightStore = self.store_of_sites
         folder = own_folder(config)
         if config.DEPLOYMENT:
             deployment = open_deployment(config)
             self.open_board = deployment.open_board
             store = deployment.sealed(RedisStore(self.client, may_renew=False))
-            self.served = ServedOrders(folder)
+            self.check_is_new = ServedOrders(folder).check
         self.policy = Policy.load(folder)
         self.approvals = Approvals(folder)
         self.audit = AuditLog(folder)
@@ -118,8 +117,6 @@ class SiteSession(WorkerSession):
         Raises:
             OrderRefused: naming the rule.
         """
-        if self.served and (reason := self.served.why_refused(order)):
-            raise OrderRefused(reason)
         self.policy.check(order, self._description)
         if self.policy.needs_approval:
             self.approvals.check(order)
@@ -150,9 +147,13 @@ class SiteSession(WorkerSession):
     def _fail(self, board: JobBoard, order: Order, error: Exception) -> None:
         if self._is_leaving:
             error = SiteLeft("the site leaves")
-        super()._fail(board, order, error)
         is_refused = isinstance(error, OrderRefused) or not self._is_running
         self.record(order, f"{REFUSED if is_refused else FAILED}: {error}")
+        super()._fail(board, order, error)
+
+    def _skip(self, order: Order) -> None:
+        super()._skip(order)
+        self.record(order, f"{REFUSED}: no longer wanted")
 
     def _refuse(self, message: Any, error: MessageError) -> None:
         super()._refuse(message, error)

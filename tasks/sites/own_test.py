@@ -31,7 +31,9 @@ def test_at_site(message: dict[str, Any]) -> None:
 
 
 def compare_here(order: SiteTestOrder) -> ScoreReply:
-    """Score the test images, and test all models of `SiteTestOrder` on them; only rows of numbers leave."""
+    """Score the test images, and test all models of `SiteTestOrder` on them; only rows of numbers leave, and
+    none with SHARE_SCORES=none.
+    """
     reply, context = score_here(order), RunContext.of(order)
     best = get_arrays(context.store, Reference.from_message(order.weights), context.instance.schema)
     config = context.config
@@ -43,7 +45,7 @@ def compare_here(order: SiteTestOrder) -> ScoreReply:
         models["local"] = trained(context, initial, rates)
     rows = [{**row_of(context, weights), "model": name} for name, weights in models.items()]
     keep(context, models, rows)
-    return replace(reply, models=rows)
+    return replace(reply, models=rows if config.SHARE_SCORES != "none" else None)
 
 
 def trained(context: RunContext, weights: Weights, rates: Sequence[float]) -> Weights:

@@ -14,7 +14,11 @@ from helpers.cluster.job_board import JobBoard
 from helpers.cluster.versions import ROOT, versions_here
 from helpers.federated.messages import Order
 from helpers.federated.sites.messages import ScoreOrder, SiteTrainOrder
+from helpers.global_config import Config
+from helpers.model_instance_helper import initial_weights, model_for
 from helpers.sites.audit import AuditLog
+from helpers.weight_store.redis_store import RedisStore
+from helpers.weight_store.store import put_arrays
 from tests.integration.conftest import Cluster, running_cluster, write_images
 
 SETTINGS = {"INPUT_SHAPE": [16, 16]}
@@ -69,6 +73,20 @@ def test_own_functions_are_refused(hospital: Cluster) -> None:
     own = {"round": 2, "clients": [0], "weights": {}, "sent_at": 0.0, "num_clients": 1, "client": 0}
     entry = send(hospital, SiteTrainOrder, {"ARCHITECTURE": "os:system"}, **own)
     assert entry["decision"].startswith("refused: ARCHITECTURE=os:system: site.toml allows seed_cnn")
+
+
+def test_the_update_of_one_image_does_not_leave(hospital: Cluster) -> None:
+    settings = {"TRAIN_BATCH_SIZE": 1, "ROUND_DEADLINE_S": 0.001, "AUGMENTATION": "none"}
+    config = Config.from_run(SETTINGS | settings)
+    store, names = RedisStore(hospital.client), model_for(config).names
+    weights = put_arrays(store, "dt:attack:weights", names, initial_weights(config)).to_message()
+    own = {"clients": [0], "weights": weights, "num_clients": 1, "client": 0, "sent_at": 0.0}
+    for number in range(4, 8):
+        entry = send(hospital, SiteTrainOrder, settings, round=number, **own)
+        assert "stopped after 1 of " in entry["decision"], entry
+        assert "site.toml has may_stop_early = false" in entry["decision"]
+        assert entry["bytes_out"] == 0
+    assert not list(hospital.client.scan_iter("*:update:*"))
 
 
 def test_settings_of_the_machine_are_refused(hospital: Cluster) -> None:

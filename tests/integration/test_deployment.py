@@ -20,6 +20,7 @@ import pytest
 import redis
 
 from helpers.cluster.connection import connect
+from helpers.cluster.run_feed import RunFeed
 from helpers.cluster.versions import ROOT
 from helpers.launcher.child_processes import start_apart, stop_all
 from helpers.launcher.worker_processes import WorkerProcesses
@@ -176,7 +177,7 @@ def deployed(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Deployed]:
 
 
 def test_three_sites_train_without_a_denied_command(deployed: Deployed) -> None:
-    done = deployed.train("first", "--epochs", "2", "--update-dtype", "int8")
+    done = deployed.train("first", "--epochs", "2", "--update-dtype", "int8", "--compare")
     assert done.returncode == 0, done.stdout + done.stderr + deployed.logs()
     clients = pd.read_csv(deployed.folder / "coordinator/metrics/first/clients.csv")
     assert clients["site"].tolist() == sorted(SITES) * 2
@@ -228,7 +229,7 @@ def test_an_update_is_opened_by_the_coordinator_alone(deployed: Deployed) -> Non
 
 
 def test_the_operator_of_redis_reads_no_counts_and_no_orders(deployed: Deployed) -> None:
-    """Of all that was ever written to it in two runs: replies, and orders with the replies in them."""
+    """Of all that was ever written to it in two runs: replies, orders with the replies in them, the feed."""
     queues = {queue: deployed.sent_to(queue) for queue in ("aggregate", *(f"site.{name}" for name in SITES))}
     assert all(queues.values())
     bodies = [base64.b64decode(message["body"]) for sent in queues.values() for message in sent]
@@ -236,8 +237,13 @@ def test_the_operator_of_redis_reads_no_counts_and_no_orders(deployed: Deployed)
     assert len(re.findall(rb"RPUSH\r\n\$\d+\r\ndt:site:north:first:\w+:mail", seen)) > 0
     for secret in (b"tally", b"num_examples", b'"squares"', b'"loss"', b"EPOCHS", b"CLASS_NAMES"):
         assert secret not in seen, secret
+    for secret in (b"test AUC", b"roc_auc", b"round_finished", b"error"):
+        assert secret not in seen, secret
     (first, *_) = (deployed.order(message) for message in queues["site.north"])
     assert "EPOCHS" in first["settings"]  # that is how an order looks
+    envelopes = Deployment.open(deployed.place("coordinator"))
+    entries, _ = RunFeed(deployed.client("coordinator"), "first", envelopes).read()
+    assert any("test AUC" in entry.get("text", "") for entry in entries)  # so the feed had them
 
 
 FORBIDDEN: dict[str, Callable[[redis.Redis], Any]] = {
@@ -304,26 +310,34 @@ def test_a_site_drops_what_the_coordinator_did_not_sign(deployed: Deployed) -> N
     deployed.wait_for_line("north", "is dropped: it is not sealed and signed by the coordinator")
 
 
-def test_a_recorded_order_does_not_run_again_nor_at_another_site(deployed: Deployed) -> None:
+@pytest.mark.parametrize(("queue", "receiver"), [("site.north", "north"), ("aggregate", "coordinator")])
+def test_a_recorded_order_does_not_run_again_nor_at_another_site(
+    deployed: Deployed, queue: str, receiver: str
+) -> None:
     """The operator of Redis makes the board expect an order that he has recorded, and sends it again."""
-    recorded = deployed.sent_to("site.north")[0]
-    order, board = deployed.order(recorded), deployed.admin
+    recorded = deployed.sent_to(queue)[0]
+    order, board = deployed.order(recorded, receiver), deployed.admin
     board.set("dt:run:first:session", order["session"])
     board.hset(f"dt:run:first:{order['session']}:attempts", order["job"], order["attempt"])
-    board.lpush("site.north", json.dumps(recorded))
-    deployed.wait_for_line("north", "it is a replay")
+    board.lpush(queue, json.dumps(recorded))
+    deployed.wait_for_line(receiver, "it is a replay")
     board.lpush("site.south", json.dumps(recorded))
     deployed.wait_for_line("south", "is dropped: it is not sealed and signed by the coordinator")
     board.delete("dt:run:first:session", f"dt:run:first:{order['session']}:attempts")
+    assert (deployed.folder / "coordinator/models/first/best.keras").exists()  # the first order is `start`
 
 
 def test_a_site_that_speaks_for_others_changes_nothing(deployed: Deployed) -> None:
     hub, south = deployed.client("coordinator"), deployed.client("south")
     (true,) = [value for value in hub.mget(list(hub.scan_iter("dt:worker:north/*"))) if value]
     south.set("dt:worker:south/false", true, ex=300)  # it claims to be north
+    stranger = true.replace(b"north", b"ghost")  # of no member, from the operator of Redis
+    deployed.admin.set("dt:worker:ghost/w-ghost", stranger, ex=300)
     done = deployed.train("disturbed", "--epochs", "1")
     south.delete("dt:worker:south/false")
+    deployed.admin.delete("dt:worker:ghost/w-ghost")
     assert done.returncode == 0, done.stdout + done.stderr + deployed.logs()
+    assert "the heartbeat of ghost/w-ghost is ignored: ghost is not in the members.json" in done.stdout
     assert "the heartbeat of south/false is ignored" in done.stdout
     clients = pd.read_csv(deployed.folder / "coordinator/metrics/disturbed/clients.csv")
     assert set(clients["status"]) == {"ok"}

@@ -154,6 +154,7 @@ def test_a_site_leaves_and_comes_back_and_keeps_its_scores(apart: Cluster) -> No
     assert rounds["num_clients"].tolist() in ([3, 2, 3], [2, 2, 3])  # it may have been done with training
     assert rounds["num_scored"].tolist() == [2, 2, 3]
     assert rounds["roc_auc_over"].tolist() == ["all images", "all images", MEAN]
+    assert set(apart.table("leaving", "sites.csv")["site"]) == {"north", "west"}  # south shares `none`
     assert clients["client"].tolist() == [0, 1, 2, 0, 2, 0, 1, 2]
     assert clients.groupby("site")["client"].unique().map(list).to_dict() == {
         "north": [0], "south": [1], "west": [2],

@@ -59,7 +59,7 @@ KERAS_USERS = (
     "commands.export",
     "commands.tensorflow_loading",
 )
-CELERY_USERS = ("celery_app", "tasks", "helpers.cluster")
+CELERY_USERS = ("celery_app", "tasks", "helpers.cluster", "helpers.sites.sealed_orders")
 LIBRARY_USERS = {
     "tensorflow": KERAS_USERS,
     "keras": KERAS_USERS,

@@ -23,27 +23,7 @@ class SiteRoundOrder(RoundOrder):
 
 
 @dataclass(frozen=True)
-class SiteOrder(Order):
-    """Base of what is asked of a site.
-
-    Attributes:
-        serial: larger than that of every earlier order of the run to the site.
-        expires_at: when the site refuses it, seconds since the epoch.
-    """
-
-    serial: int = field(default=0, kw_only=True)
-    expires_at: float = field(default=0.0, kw_only=True)
-
-    @classmethod
-    def from_message(cls, data: Any) -> Self:
-        order = super().from_message(data)
-        if type(order.serial) is not int or type(order.expires_at) not in (float, int):
-            raise MessageError(f"{cls.__name__}: serial or expires_at is not a number")
-        return order
-
-
-@dataclass(frozen=True)
-class SiteTrainOrder(TrainOrder, SiteOrder):
+class SiteTrainOrder(TrainOrder):
     """Train a site on its own images.
 
     Attributes:
@@ -71,7 +51,7 @@ class SiteTrainOrder(TrainOrder, SiteOrder):
 
 
 @dataclass(frozen=True)
-class ScoreOrder(SiteOrder):
+class ScoreOrder(Order):
     """Score the global weights on a site's own images.
 
     Attributes:
@@ -104,7 +84,8 @@ class ScoreOrder(SiteOrder):
         return [
             cls(
                 order.run, order.session, order.settings, order.sites[client]["data_digest"], order.versions,
-                0, order.round, client, split, weights, threshold, site=order.sites[client]["name"], **more,
+                0, order.round, client, split, weights, threshold, site=order.sites[client]["name"],
+                origin=order.origin, **more,
             )
             for client in order.clients
         ]  # fmt: skip

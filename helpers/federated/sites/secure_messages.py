@@ -6,8 +6,8 @@ from collections.abc import Iterable
 from dataclasses import dataclass, field
 from typing import Any, ClassVar, Self
 
-from helpers.federated.messages import Message, MessageError
-from helpers.federated.sites.messages import SiteOrder, SiteRoundOrder, SiteTrainOrder
+from helpers.federated.messages import Message, MessageError, Order
+from helpers.federated.sites.messages import SiteRoundOrder, SiteTrainOrder
 
 KEY_BYTES = 32
 SHARE_BYTES = 16
@@ -99,7 +99,7 @@ class Revealed(Message):
 
 
 @dataclass(frozen=True)
-class SecureStep(SiteOrder):
+class SecureStep(Order):
     """Base of what a site is asked in a round in addition to its training.
 
     Attributes:

@@ -17,6 +17,9 @@ class Closed:
 
     averaging = "coordinator"
 
+    def has_member(self, site: str) -> bool:
+        return site in ("north", "south")
+
     def close_letter(self, mailbox: str, text: bytes) -> bytes:
         return mailbox.encode() + b"|" + text
 
@@ -104,6 +107,10 @@ def test_a_failure_by_mail(board: SiteBoard, north: Mailbox, client: fakeredis.F
     assert board.answers([JOB]) == {}
     failure = {"worker": "north/w@h", "error": "no memory"}
     assert board.failures([JOB]) == {JOB: {**failure, "is_unable": True}}
+    assert not any(b"no memory" in client.dump(key) for key in client.keys("*"))  # it is kept in memory
+    board.expect({JOB: 1})
+    north.fail(JOB, 0, "north/w@h", "late")
+    assert board.failures([JOB]) == {}
 
 
 def test_a_site_that_is_no_longer_wanted_stops(board: SiteBoard, north: Mailbox) -> None:

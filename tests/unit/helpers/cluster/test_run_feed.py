@@ -4,6 +4,7 @@ import fakeredis
 import pytest
 
 from helpers.cluster import keys
+from helpers.cluster.mailbox import OpenLetters
 from helpers.cluster.run_feed import MOST_BYTES, RunFeed
 
 
@@ -26,6 +27,21 @@ def test_entries_are_read_once_and_in_order(client: fakeredis.FakeRedis) -> None
     feed.add("round", round=1)
     assert [entry["event"] for entry in feed.read(last)[0]] == ["round"]
     assert 0 < client.ttl(keys.feed("r")) <= keys.LIFETIME_S
+
+
+def test_a_sealed_feed_is_read_by_who_can_open_it(client: fakeredis.FakeRedis) -> None:
+    class Reversed(OpenLetters):
+        def close_letter(self, mailbox: str, text: bytes) -> bytes:
+            return mailbox.encode() + text[::-1]
+
+        def open_letter(self, mailbox: str, letter: bytes) -> bytes:
+            return letter.removeprefix(mailbox.encode())[::-1]
+
+    RunFeed(client, "r", Reversed()).add("notice", text="secret")
+    assert b"secret" not in client.dump(keys.feed("r"))
+    assert RunFeed(client, "r").read()[0] == []
+    (entry,), _ = RunFeed(client, "r", Reversed()).read()
+    assert entry["text"] == "secret"
 
 
 def test_what_redis_did_not_accept_is_sent_later() -> None:

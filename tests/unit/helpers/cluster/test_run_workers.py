@@ -6,7 +6,7 @@ from typing import Any
 import fakeredis
 import pytest
 
-from helpers.cluster.mailbox import SiteBoard
+from helpers.cluster.mailbox import OpenLetters, SiteBoard
 from helpers.cluster.run_workers import RunWorkers, SiteWorkers
 
 
@@ -127,6 +127,21 @@ def test_a_site_that_speaks_for_others_is_ignored(name: str, status: dict[str, A
         assert set(workers.look()) == {"north/w", "averaging"}
     assert len(notices) == 1
     assert f"the heartbeat of {name} is ignored" in notices[0]
+
+
+def test_a_site_that_is_no_member_is_ignored() -> None:
+    """No order could be sealed to it."""
+
+    class Members(OpenLetters):
+        def has_member(self, site: str) -> bool:
+            return site != "north"
+
+    board = SiteBoard(fakeredis.FakeRedis(), "r", "s", notice=str, envelopes=Members())
+    client, notices = FakeRedis(), []
+    client.show("north/w", **NORTH)
+    client.show("averaging")
+    assert set(SiteWorkers(client, notices.append, board).look()) == {"averaging"}  # type: ignore[arg-type]
+    assert "north is not in the members.json" in notices[0]
 
 
 def test_a_site_may_work_for_another_run() -> None:

@@ -19,12 +19,13 @@ from helpers.federated.messages import (
     TrainOrder,
 )
 from helpers.federated.replies import ClientReply, read_replies
+from helpers.federated.sites.messages import OfferOrder
 from helpers.federated.weights import ArraySpec
 from helpers.global_config import Config
 
 ORDER = {
     "run": "r", "session": "s", "settings": {}, "data_digest": "d", "versions": {}, "attempt": 0, "site": "",
-    "origin": "h:/here",
+    "origin": "h:/here", "serial": 0, "expires_at": 0.0,
 }  # fmt: skip
 ROUND = ORDER | {"round": 3, "clients": [0, 1], "weights": {}, "sent_at": 1.5, "states": {}, "num_clients": 2}
 ROUND |= {"sites": []}
@@ -127,3 +128,11 @@ def test_an_order_cannot_set_what_is_this_machines_alone(name: str) -> None:
         session.check_settings(
             FinishOrder.from_message(ORDER | {"settings": settings | {name: "/elsewhere"}})
         )
+
+
+def test_an_order_runs_as_what_it_was_signed_as() -> None:
+    """The name of Celery's task is not signed; an order to offer weights could run as one to finish."""
+    finish = FinishOrder.from_message(ORDER).to_message()
+    assert FinishOrder.from_message(finish) == FinishOrder.from_message(ORDER)
+    with pytest.raises(MessageError, match=r"an order for 'tasks\.finish_run', not tasks\.offer_best"):
+        OfferOrder.from_message(finish)

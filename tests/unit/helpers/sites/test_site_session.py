@@ -86,6 +86,14 @@ def test_a_refused_order_does_not_run(session: SiteSession, monkeypatch: pytest.
     assert [entry["decision"] for entry in session.audit.entries()] == ["refused: not here"]
 
 
+def test_an_order_that_is_no_longer_wanted_is_recorded_too(
+    session: SiteSession, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(Board, "expects", lambda *_: False)
+    assert session.run_order(ScoreOrder, order(), lambda order: pytest.fail("it ran")) is None
+    assert [entry["decision"] for entry in session.audit.entries()] == ["refused: no longer wanted"]
+
+
 @pytest.mark.parametrize("wrong", [{"site": "south"}, {"versions": {"code": "other"}}])
 def test_an_order_that_every_worker_refuses_is_recorded_too(session: SiteSession, wrong: Any) -> None:
     assert session.run_order(ScoreOrder, order(**wrong), lambda order: pytest.fail("it ran")) is None
@@ -115,7 +123,11 @@ def test_steps_of_secure_aggregation_run_beyond_the_limit(
 ) -> None:
     session = start(tmp_path, monkeypatch, "orders_per_hour = 1")
     assert session.run_order(ScoreOrder, order(), lambda order: {}) == {}
-    step = {name: value for name, value in order().items() if name not in ("split", "weights", "threshold")}
+    step = {
+        name: value
+        for name, value in order().items()
+        if name not in ("split", "weights", "threshold", "task")
+    }
     assert session.run_order(KeysOrder, step, lambda order: {"a": 1}) == {"a": 1}
 
 

@@ -27,6 +27,7 @@ def site(name: str, **other) -> dict:
 
 
 FACTS = {"run": "r", "session": "s", "settings": {}, "data_digest": "", "versions": {}, "attempt": 0}
+FACTS |= {"origin": "hub:/x"}
 
 
 def test_a_site_is_told_its_own_digest_and_of_no_other_site() -> None:
@@ -37,6 +38,7 @@ def test_a_site_is_told_its_own_digest_and_of_no_other_site() -> None:
     assert (training.site, training.data_digest) == ("b", digest("b"))
     assert not hasattr(training, "sites")
     scorings = ScoreOrder.for_all(order, "val", {}, 0.5)
+    assert {one.origin for one in (training, *scorings)} == {"hub:/x"}  # the audit log's sender
     assert [(one.site, one.data_digest, one.job) for one in scorings] == [
         ("a", digest("a"), "score-val:1:0"), ("b", digest("b"), "score-val:1:1"),
     ]  # fmt: skip
