@@ -12,11 +12,14 @@ from benchmarks.results import table
 from helpers.run_records.files import write_whole
 from studies.cases import Case
 from studies.folds import VALIDATION_PERCENT, FoldImages
+from studies.learning_curves import draw_curves
 from studies.outcomes import Outcome, difference
 from studies.page import conclusions, facts
 from studies.runs import Study
 from studies.tables import NOTHING, estimate, number, with_interval
 
+LEVEL = 0.8
+"""Of the dashed line in the picture of learning curves."""
 Outcomes = Mapping[int, Outcome]
 """The finished runs of a case, by seed."""
 HOW_TO_READ = (
@@ -30,9 +33,21 @@ HOW_TO_READ = (
 
 
 def write_recipe_page(
-    path: Path, study: Study, images: FoldImages, recipe: str, cases: Sequence[Case], seeds: Sequence[int]
+    path: Path,
+    study: Study,
+    images: FoldImages,
+    recipe: str,
+    cases: Sequence[Case],
+    seeds: Sequence[int],
+    changes: Sequence[str] = (),
 ) -> None:
     """Write the page from the runs that are finished; the others are missing, and the page says so.
+
+    Args:
+        path: of the page.
+        study, images, recipe, cases, seeds: of the study.
+        changes: names of the cases that have values of the README in place of the recipe's, of which the page
+            draws the learning curves next to that of `device`.
 
     Raises:
         UserError: a finished run has other settings.
@@ -60,6 +75,7 @@ def write_recipe_page(
         results_table(cases, finished, seeds),
         "Test AUC minus that of pooled training on the same fold, paired by patient:",
         differences_table(cases, finished, seeds),
+        *_curves(path, cases, finished, changes),
         "## Options",
         table(
             ["", "in addition to the recipe"], [[case.title, f"`{' '.join(case.options)}`"] for case in cases]
@@ -68,6 +84,25 @@ def write_recipe_page(
         conclusions(path.with_name(f"{path.stem}-conclusions.md")),
     ]
     write_whole(path, ("\n\n".join(parts) + "\n").encode())
+
+
+def _curves(
+    path: Path, cases: Sequence[Case], finished: Mapping[str, Outcomes], changes: Sequence[str]
+) -> list[str]:
+    """Draw the learning curves of the changes next to the page; return what the page shows of them."""
+    drawn = [list(finished[case.name].values()) for case in cases if case.name in (*changes, "device")]
+    drawn = [ones for ones in drawn if ones]
+    if len(drawn) < 2:
+        return []
+    picture = path.with_name(f"{path.stem}-curves.png")
+    write_whole(picture, draw_curves({"": drawn}, LEVEL))
+    numbers = "; ".join(f"{ones[0].title}: {', '.join(str(one.seed) for one in ones)}" for ones in drawn)
+    return [
+        "## What the recipe changes, one at a time",
+        f"Clients by device. Validation AUC by round, mean and range over seeds ({numbers}); it is that of "
+        "about a hundred images, so single rounds differ by chance.",
+        f"![Validation AUC by round]({picture.name})",
+    ]
 
 
 def results_table(cases: Sequence[Case], finished: Mapping[str, Outcomes], seeds: Sequence[int]) -> str:

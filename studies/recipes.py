@@ -1,7 +1,7 @@
 """Study of the recipes: pooled and federated training on the folds of real images; Linux only.
 
-python -m studies.recipes --recipe ultrasound           20 trainings, each about ten minutes of processor time
-python -m studies.recipes --recipe ultrasound_small
+python -m studies.recipes --recipe ultrasound           20 trainings of about ten minutes of processor time
+python -m studies.recipes --recipe ultrasound_small     36 trainings of about four minutes
 python -m studies.recipes --recipe ultrasound --cases pooled device --seeds 1 2
 
 Makes docs/recipe-results/<recipe>.md from all finished runs; a page with runs missing says so. Stop the
@@ -44,6 +44,29 @@ CASES = {
     )
 }  # fmt: skip
 
+TRAINING = (
+    *("--optimizer", "adam", "--base-lr", "0.001", "--momentum", "0", "--lr-schedule", "constant"),
+    *("--logit-adjustment", "false", "--ema-decay", "0"),
+)
+BATCH_NORM = ("--batch-norm-momentum", "0.99")
+AUGMENTATION = ("--augmentation", "readme")
+"""The values of the README in place of the recipe's, in three groups."""
+CHANGES = {
+    case.name: case
+    for case in (
+        Case("readme", "values of the README", (*BY_DEVICE, *TRAINING, *BATCH_NORM, *AUGMENTATION)),
+        Case("training", "… and the recipe's training", (*BY_DEVICE, *BATCH_NORM, *AUGMENTATION)),
+        Case("batch-norm", "… and its batch normalization", (*BY_DEVICE, *TRAINING, *AUGMENTATION)),
+        Case("augmentation", "… and its augmentation", (*BY_DEVICE, *TRAINING, *BATCH_NORM)),
+    )
+}
+"""What each group of `ultrasound_small` changes by itself; with all of them it is the case `device`."""
+
+
+def cases_of(recipe: str) -> dict[str, Case]:
+    """Return the cases of a recipe by name, in order."""
+    return CASES | CHANGES if recipe == "ultrasound_small" else CASES
+
 
 def parse(arguments: Sequence[str] | None) -> argparse.Namespace:
     """Read the command line."""
@@ -56,12 +79,15 @@ def parse(arguments: Sequence[str] | None) -> argparse.Namespace:
     add("--data-dir", type=Path, metavar="DIR", default=DATA_DIR, help=images)
     seeds = "seed N has the Nth fold as its test, and begins again after the last one [1 2 3 4]"
     add("--seeds", type=int, nargs="+", default=[1, 2, 3, 4], metavar="SEED", help=seeds)
-    add("--cases", nargs="+", choices=list(CASES), default=list(CASES), metavar="CASE",
-        help=f"of {', '.join(CASES)} [all]")  # fmt: skip
+    add("--cases", nargs="+", choices=list(CASES | CHANGES), metavar="CASE",
+        help=f"of {', '.join(CASES)}; with ultrasound_small also {', '.join(CHANGES)} [all]")  # fmt: skip
     add("--out", type=Path, metavar="DIR", help="where runs are kept [studies/results/recipe-RECIPE]")
     options = parser.parse_args(arguments)
     if min(options.seeds) < 1 or len(set(options.seeds)) < len(options.seeds):
         parser.error(f"--seeds: received {options.seeds}, expected different whole numbers from 1 on")
+    options.cases = options.cases or list(cases_of(options.recipe))
+    if others := [name for name in options.cases if name not in cases_of(options.recipe)]:
+        parser.error(f"--cases: {', '.join(others)}: only with --recipe ultrasound_small")
     return options
 
 
@@ -76,14 +102,17 @@ def run(options: argparse.Namespace) -> Path:
     out = options.out or ROOT / f"studies/results/recipe-{options.recipe}"
     images = FoldImages(options.data_dir, out / "prepared", SHAPES[options.recipe], report)
     study = Study(out, images, ROUNDS, report, ("--recipe", options.recipe))
-    cases = [CASES[name] for name in options.cases]
+    known = cases_of(options.recipe)
+    cases = [known[name] for name in options.cases]
     page = PAGES / f"{options.recipe}.md"
     with alone_in(study.folder):
         study.expect(len(options.seeds) * len(cases))
         for case in cases:
             for seed in options.seeds:
                 study.run_cases(seed, [case])
-        write_recipe_page(page, study, images, options.recipe, list(CASES.values()), options.seeds)
+        write_recipe_page(
+            page, study, images, options.recipe, list(known.values()), options.seeds, list(CHANGES)
+        )
     return page
 
 

@@ -49,8 +49,10 @@ def test_a_page_with_runs_missing_says_so(tmp_path):
         def fold(self, seed):
             return str(seed)
 
-    write_recipe_page(tmp_path / "small.md", Study(), Images(), "small", CASES, [1, 2])
+    write_recipe_page(tmp_path / "small.md", Study(), Images(), "small", CASES, [1, 2], ["pooled"])
     page = (tmp_path / "small.md").read_text()
+    assert "(pooled: 1, 2; by device: 1)" in page
+    assert (tmp_path / "small-curves.png").read_bytes().startswith(b"\x89PNG")
     assert "**Partial: 3 of 4 trainings are finished.**" in page
     assert "seeds: 1 (test fold 1), 2 (test fold 2)" in page
     assert "The text of small-conclusions.md appears here." in page
