@@ -24,9 +24,12 @@ def test_changes_of_the_small_recipe_are_not_cases_of_the_large_one(capsys):
 def test_each_group_of_changes_is_the_recipes_by_itself():
     """Every option of the README's values is that of one group, and each case leaves out one group."""
     values = {name: set(case.options) for name, case in recipes.CHANGES.items()}
-    for group, options in (
-        ("training", recipes.TRAINING), ("batch-norm", recipes.BATCH_NORM), ("augmentation", recipes.AUGMENTATION),
-    ):  # fmt: skip
+    groups = {
+        "training": recipes.TRAINING,
+        "batch-norm": recipes.BATCH_NORM,
+        "augmentation": recipes.AUGMENTATION,
+    }
+    for group, options in groups.items():
         assert not values[group] & {word for word in options if word.startswith("--")}
         assert set(options) <= values["readme"]
     config = {
