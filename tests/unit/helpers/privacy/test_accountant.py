@@ -3,34 +3,15 @@
 import builtins
 import math
 
-import dp_accounting
 import pytest
 
 from helpers.privacy import accountant
 from helpers.privacy.accountant import epsilon, noise_multiplier
 from helpers.settings.errors import ConfigError
-
-MNIST = 60_000
-PUBLISHED = {
-    "Abadi et al. 2016, section 5.2": (4.0, 0.01, 10_000, 1.26),
-    "README of TensorFlow Privacy, 15 epochs": (1.3, 256 / MNIST, 15 * MNIST // 256, 1.19),
-    "README of TensorFlow Privacy, 60 epochs": (1.1, 256 / MNIST, 60 * MNIST // 256, 3.01),
-    "README of TensorFlow Privacy, 45 epochs": (0.7, 256 / MNIST, 45 * MNIST // 256, 7.10),
-}
+from studies.known_answers import PUBLISHED_EPSILON, by_mironov
 
 
-def by_mironov(noise: float, rate: float, steps: int, delta: float) -> float:
-    """ε from the same Rényi divergences by the conversion of Mironov 2017, proposition 3."""
-    rdp = dp_accounting.rdp.RdpAccountant(accountant.ORDERS)
-    rdp.compose(accountant._event(noise, rate, steps))
-    return min(
-        divergence + math.log(1 / delta) / (order - 1)
-        for order, divergence in zip(rdp._orders, rdp._rdp, strict=True)
-        if order > 1
-    )
-
-
-@pytest.mark.parametrize("case", PUBLISHED.values(), ids=PUBLISHED.keys())
+@pytest.mark.parametrize("case", PUBLISHED_EPSILON.values(), ids=PUBLISHED_EPSILON.keys())
 def test_published_values(case: tuple[float, float, int, float]) -> None:
     *mechanism, published = case
     assert by_mironov(*mechanism, 1e-5) == pytest.approx(published, abs=0.005)
