@@ -167,7 +167,7 @@ class SiteBoard(JobBoard):
         super().expect(jobs)
 
     def answer(self, job: str, attempt: int, message: dict[str, Any]) -> bool:
-        if self._expected.get(job) != attempt or job in self._accepted:
+        if not self._awaits(job, attempt):
             return False
         self._accepted[job] = message
         self._client.hdel(self._attempts, job)  # so that the site stops
@@ -193,6 +193,10 @@ class SiteBoard(JobBoard):
         if mail := list(self._client.scan_iter(left, count=1000)):
             self._client.unlink(*mail)
 
+    def _awaits(self, job: str, attempt: Any) -> bool:
+        """Return whether an answer to this attempt would be accepted."""
+        return self._expected.get(job) == attempt and job not in self._accepted
+
     def _sites(self) -> list[str]:
         return sorted(set(self.site_of.values()))
 
@@ -213,7 +217,7 @@ class SiteBoard(JobBoard):
                 worker, is_unable = str(failure["worker"]), failure["is_unable"] is True
                 if worker.rpartition("/")[0] != ("" if site == self.averaging else site):
                     raise ValueError(f"it is about the worker {worker[:100]}")
-                if self._expected.get(job) == attempt and job not in self._accepted:
+                if self._awaits(job, attempt):
                     error = str(failure["error"])[:MOST_CHARACTERS]
                     self._failed[job] = {"worker": worker, "error": error, "is_unable": is_unable}
         except (ValueError, LookupError, TypeError, RecursionError) as error:

@@ -5,6 +5,7 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+import redis
 
 from commands import leave
 from helpers.cluster.versions import versions_here
@@ -84,6 +85,18 @@ def test_a_refused_order_does_not_run(session: SiteSession, monkeypatch: pytest.
     assert session.run_order(ScoreOrder, order(), lambda order: pytest.fail("it ran")) is None
     assert Board.failures == ["OrderRefused: not here"]
     assert [entry["decision"] for entry in session.audit.entries()] == ["refused: not here"]
+
+
+def test_a_failure_is_recorded_although_redis_is_away(
+    session: SiteSession, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def away(*_: Any, **__: Any) -> None:
+        raise redis.ConnectionError
+
+    monkeypatch.setattr(Board, "fail", away)
+    with pytest.raises(redis.ConnectionError):
+        session.run_order(ScoreOrder, order(), lambda order: {"a": 1 / 0})
+    assert [entry["decision"] for entry in session.audit.entries()] == ["failed: division by zero"]
 
 
 def test_an_order_that_is_no_longer_wanted_is_recorded_too(
