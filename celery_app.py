@@ -91,6 +91,8 @@ def _settings() -> dict[str, Any]:
             "visibility_timeout": DAY_S,
         },
         "result_backend_always_retry": True,
+        # Six minutes on average, longer than WORKER_TIMEOUT_S; without an end it could not be stopped.
+        "result_backend_max_retries": 80,
         "broker_connection_retry_on_startup": True,
         "broker_connection_max_retries": None,
     }

@@ -46,12 +46,15 @@ def run_training(options: argparse.Namespace, config: Config, run: str) -> None:
     from rich.console import Console
 
     from commands.envelopes import envelopes_of
+    from commands.living_run import take_from_others
     from commands.training_parts import make_board, make_cohorts, make_executor
     from helpers.cluster.connection import check_reachable, connect
     from helpers.cluster.ownership import take_run_over
     from helpers.cluster.versions import versions_here
     from helpers.monitoring.registry import make_observers
     from helpers.monitoring.result_tables import print_results
+    from helpers.reporting.cautions import cautions
+    from helpers.reporting.run_files import read_run
     from helpers.run_records.files import RunFolders
     from helpers.run_records.resume import check_name, check_same, config_to_resume
     from helpers.run_records.tables import ROUND_COLUMNS, read_table
@@ -71,6 +74,9 @@ def run_training(options: argparse.Namespace, config: Config, run: str) -> None:
     if is_resumed:
         check_same(folders, facts, force=options.force)
 
+    if folders.exist():
+        take_from_others(run, config.MODELS_DIR, force=options.take_over)
+
     console = Console()
     observer = make_observers(
         config, folders, console, client, with_tensorboard=options.tensorboard,
@@ -87,10 +93,12 @@ def run_training(options: argparse.Namespace, config: Config, run: str) -> None:
         observer.close()
         with contextlib.suppress(redis.RedisError):
             board.close()
-    rounds = read_table(folders.metrics / "rounds.csv", ROUND_COLUMNS)
+    files = read_run(config.METRICS_DIR, config.MODELS_DIR, run)
     print_results(
-        console, rounds, answer["test"], config.class_names, folders.results_found(answer["results"])
-    )
+        console, read_table(folders.metrics / "rounds.csv", ROUND_COLUMNS), answer["test"],
+        config.class_names, folders.results_found(answer["results"]),
+        cautions(files) if files.test else (),  # they may be on the machine of the worker that averages
+    )  # fmt: skip
 
 
 def run_all_rounds(

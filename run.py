@@ -30,7 +30,7 @@ from pathlib import Path
 COMMANDS = {
     "demo": "train on real mammograms with three workers, a first look",
     "test": "run the tests; options go to pytest",
-    "setup": "make the environment .venv and install the pinned packages",
+    "setup": "make .venv with the packages; `setup NAME` adds optional ones",
     "doctor": "check this machine: each line is ok or says what to do",
     "up": "run Redis and workers in the foreground; Ctrl-C stops all",
     "prepare": "resize, check and split images",
@@ -145,12 +145,17 @@ def install(purpose: str) -> None:
     if not inside_venv():
         make_venv()
     stamp(purpose).unlink(missing_ok=True)
-    files = [part for name in REQUIREMENTS[purpose] for part in ("-r", str(ROOT / name))]
     print("Installing the pinned packages (TensorFlow alone is 600 MB; some minutes) …", flush=True)
-    pip = [str(venv_python()), "-m", "pip", "install", "--disable-pip-version-check", "--no-input"]
-    subprocess.run([*pip, *files, "-c", str(ROOT / LOCK)], check=True)
+    add_packages(venv_python(), [ROOT / name for name in REQUIREMENTS[purpose]])
     for done in ("demo", purpose):  # dev contains demo
         stamp(done).write_text(fingerprint())
+
+
+def add_packages(python: Path, files: Sequence[Path]) -> None:
+    """Install the packages of requirement files for an interpreter, at the pinned versions."""
+    pip = [str(python), "-m", "pip", "install", "--disable-pip-version-check", "--no-input"]
+    of_files = [part for file in files for part in ("-r", str(file))]
+    subprocess.run([*pip, *of_files, "-c", str(ROOT / LOCK)], check=True)
 
 
 def runs_here(purpose: str) -> bool:
@@ -210,7 +215,7 @@ def run_tests(arguments: list[str]) -> int:
     Without arguments, tests that need no cluster run in two processes before the others.
     """
     if not has_packages(REQUIREMENTS["dev"]):
-        return refuse("the tests need more packages: python -m pip install -r requirements-dev.txt")
+        return refuse("the tests need more packages: python run.py setup dev")
     pytest = [sys.executable, "-m", "pytest"]
     if arguments:
         return subprocess.run([*pytest, *arguments], cwd=ROOT).returncode
@@ -227,15 +232,24 @@ def refuse(text: str, status: int = 2) -> int:
     return status
 
 
-def set_up(options: list[str]) -> int:
-    """Install the packages unless they are there; return the exit status."""
-    if options:
-        return refuse(f"setup: takes no options, received {' '.join(options)}")
+def optional_packages() -> str:
+    """Return the names that `setup` takes."""
+    files = ROOT.glob("requirements-*.txt")
+    return ", ".join(sorted(file.stem.removeprefix("requirements-") for file in files))
+
+
+def set_up(names: list[str]) -> int:
+    """Install the packages unless they are there, and those of requirements-NAME.txt for each name."""
+    files = {name: ROOT / f"requirements-{name}.txt" for name in names}
+    if unknown := [name for name, file in files.items() if not file.is_file()]:
+        return refuse(f"setup: {ascii(unknown[0])[1:-1]}: no such packages; there are {optional_packages()}")
     place = VENV
-    if not VENV.exists() and runs_here("demo"):
+    if runs_here("demo") and (names or not VENV.exists()):
         place = Path(sys.prefix)
     elif not is_installed("demo"):
         install("demo")
+    if files:
+        add_packages(Path(sys.executable) if runs_here("demo") else venv_python(), list(files.values()))
     print(f"The environment {place} is ready.")
     return 0
 
@@ -279,10 +293,14 @@ def main(arguments: list[str] | None = None) -> int:
     if sys.version_info[:2] not in SUPPORTED:
         return refuse(f"Python 3.11, 3.12 or 3.13 is needed; this is {sys.version.split()[0]}")
     asks_help = "-h" in options or "--help" in options
-    if asks_help and (name == "setup" or not (runs_here("demo") or is_installed("demo"))):
+    purpose = "dev" if name == "test" else "demo"
+    if asks_help and (name == "setup" or not (runs_here(purpose) or is_installed(purpose))):
         print(f"python run.py {name}: {COMMANDS[name]}")
-        if name != "setup":
-            print("`python run.py setup` installs what it needs; then --help shows its options.")
+        if name == "setup":
+            print(f"NAME stands for requirements-NAME.txt: {optional_packages()}")
+        else:
+            extra = " dev" if name == "test" else ""
+            print(f"`python run.py setup{extra}` installs what it needs; then --help shows its options.")
         return 0
     try:
         return set_up(options) if name == "setup" else start(name, options)
@@ -297,4 +315,6 @@ def main(arguments: list[str] | None = None) -> int:
 
 
 if __name__ == "__main__":
+    for _stream in (sys.stdout, sys.stderr):  # one of another encoding than UTF-8 ends no command
+        _stream.reconfigure(errors="replace")  # type: ignore[union-attr]
     sys.exit(main())

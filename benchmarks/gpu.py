@@ -12,7 +12,7 @@ from benchmarks.records import Record
 from benchmarks.synthetic_data import write_prepared
 from benchmarks.turns import in_turn
 from benchmarks.watching import Readings
-from helpers.settings.errors import UserError
+from helpers.settings.errors import UserError, how_to_install
 
 LIMIT = 1.05
 COUNT_GPUS = "import tensorflow as tf; print(len(tf.config.list_physical_devices('GPU')))"
@@ -76,6 +76,6 @@ def check_gpu() -> None:
     done = subprocess.run([sys.executable, "-c", COUNT_GPUS], capture_output=True, text=True)
     if done.returncode or int(done.stdout or 0) < 1:
         raise NoGpu(
-            "gpu: TensorFlow finds no GPU on this machine; if it has one, "
-            "`pip install -r requirements-gpu.txt` into .venv, or leave the part out"
+            "gpu: TensorFlow finds no GPU on this machine; leave the part out, or if it has one, "
+            + how_to_install("gpu")
         )

@@ -7,7 +7,7 @@ from pathlib import Path
 
 from benchmarks.flower import Flower
 from benchmarks.pipeline import Pipeline
-from benchmarks.records import Record
+from benchmarks.records import Measurement, Record
 from benchmarks.round_rows import FLOWER
 from benchmarks.synthetic_data import write_prepared
 from benchmarks.turns import in_turn
@@ -19,6 +19,10 @@ IMAGES, SIDE, BATCH_SIZE = 3, 16, 16
 OURS = "ours"
 LIMIT = 0.5
 """Time of a round, as a multiple of that of Flower's simulation."""
+MOST_SECONDS, MOST_MILLISECONDS = 15.0, 12.0
+"""Of a round of the largest number of clients, and of one of these clients on its worker."""
+WARM_UP, LONG = 4, 24
+"""Rounds until the memory of all processes is warm, and rounds of the training that shows its growth."""
 
 
 def measure(record: Record, folder: Path, quick: bool) -> None:
@@ -28,27 +32,46 @@ def measure(record: Record, folder: Path, quick: bool) -> None:
     for num_clients in NUMBERS[:1] if quick else NUMBERS:
         prepared = folder / f"prepared-{num_clients}"
         write_prepared(prepared, IMAGES * num_clients, 20, (SIDE, SIDE))
-        options = ["--epochs", str(rounds), "--num-clients", str(num_clients), "--augmentation", "none"]
+        options = ["--num-clients", str(num_clients), "--augmentation", "none"]
         options += ["--input-shape", f"{SIDE},{SIDE}", "--train-batch-size", str(BATCH_SIZE)]
         with Pipeline(folder / str(num_clients), prepared, count) as pipeline:
-            contenders = {OURS: partial(pipeline.train, *options)}
+            contenders = {OURS: partial(pipeline.train, "--epochs", str(rounds), *options)}
             try:
                 flower = Flower(prepared, num_clients, 1, actors=count)
                 contenders[FLOWER] = partial(flower.train, rounds, BATCH_SIZE)
             except subprocess.CalledProcessError as error:
                 record.note(f"Flower is left out: its environment could not be made ({error})")
             turned = in_turn(contenders, turns)
-        write_rows(record, num_clients, turned)
+            write_rows(record, num_clients, turned)
+            if num_clients == NUMBERS[-1]:
+                long = pipeline.train("--epochs", str(LONG), *options)
+                write_growth(record, num_clients, long[WARM_UP:])
 
 
 def write_rows(record: Record, num_clients: int, turned: dict[str, list[list[Readings]]]) -> None:
-    """Write the seconds of steady rounds, and their processor time for each client."""
+    """Write the seconds of steady rounds, and the processor time of a client and its time on its worker."""
     steady = {name: [one for turn in turns for one in turn[1:]] for name, turns in turned.items()}
-    what, reference = f"steady round of {num_clients} clients", None
+    what = f"steady round of {num_clients} clients"
+    rows: dict[str, Measurement] = {}
     for name in sorted(steady, key=lambda name: name != FLOWER):
-        row = record.add(what, name, "s", [one["seconds"] for one in steady[name]], reference)
+        seconds = [one["seconds"] for one in steady[name]]
+        rows[name] = record.add(what, name, "s", seconds, rows.get(FLOWER))
         each = [1000 * one["cpu"] / num_clients for one in steady[name]]
         record.add(f"processor time of a client, {num_clients} clients", name, "ms", each)
-        if reference is not None:
-            record.target(f"{what} / Flower's simulation", LIMIT, row.ratio, "×")
-        reference = reference or row
+    on_worker = f"time of a client on its worker, {num_clients} clients"
+    mean, _ = (
+        record.add(on_worker, kind, "ms", [1000 * one[f"client {kind}"] for one in steady[OURS]])
+        for kind in ("mean", "median")
+    )
+    if FLOWER in rows:
+        record.target(f"{what} / Flower's simulation", LIMIT, rows[OURS].ratio, "×")
+    if num_clients == NUMBERS[-1]:
+        record.target(what, MOST_SECONDS, rows[OURS].median, "s")
+        record.target(f"{on_worker}, mean", MOST_MILLISECONDS, mean.median, "ms")
+
+
+def write_growth(record: Record, num_clients: int, rounds: list[Readings]) -> None:
+    """Write by how much the memory of a process grows in a warm round."""
+    for name in ("workers", "command"):
+        what = f"growth of the memory in a round of {num_clients} clients"
+        record.add(what, name, "MB", [one[name] / 1e6 for one in rounds])

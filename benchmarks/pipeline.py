@@ -10,7 +10,7 @@ from typing import Self
 
 import pandas as pd
 
-from benchmarks.processes import cpu_seconds
+from benchmarks.processes import cpu_seconds, resident_bytes
 from benchmarks.watching import Readings, watch
 from helpers.cluster.connection import connect
 from helpers.cluster.heartbeat import live_workers
@@ -100,16 +100,17 @@ class Pipeline:
             *options: of the command line.
 
         Returns:
-            readings of each round: `seconds` between the ends of two rounds, `recorded` seconds and
-            `bytes_down` from rounds.csv, processor seconds `cpu` of Redis, workers and command, bytes `in`
-            and `out` of Redis.
+            readings of each round: `seconds` between the ends of two rounds; `recorded` seconds and
+            `bytes_down` from rounds.csv; `client mean` and `client median` of the seconds in clients.csv;
+            processor seconds `cpu` of Redis, workers and command; bytes `in` and `out` of Redis; growth of
+            the resident memory of `workers` and `command`, bytes.
 
         Raises:
             CommandFailed: the command failed; the message has its last lines.
         """
         run = f"measured-{next(self._runs)}"
         command = [sys.executable, "distributed_training_index.py", "--run", run, *options]
-        pids = self.pids
+        pids, workers = self.pids, self.worker_pids
 
         def meter(orchestrator: int) -> Readings:
             traffic = self.client.info("stats")
@@ -117,14 +118,19 @@ class Pipeline:
                 "cpu": cpu_seconds([*pids, orchestrator]),
                 "in": float(traffic["total_net_input_bytes"]),
                 "out": float(traffic["total_net_output_bytes"]),
+                "workers": float(sum(map(resident_bytes, workers))),
+                "command": float(resident_bytes(orchestrator)),
             }
 
         rounds = watch(command, self.environment, meter)
-        table = pd.read_csv(self._folder / "metrics" / run / "rounds.csv")
-        rows = zip(rounds, table["seconds"], table["bytes_down"], strict=True)
+        records = self._folder / "metrics" / run
+        table = pd.read_csv(records / "rounds.csv")
+        clients = pd.read_csv(records / "clients.csv").groupby("round")["seconds"]
+        columns = (table["seconds"], table["bytes_down"], clients.mean(), clients.median())
+        names = ("recorded", "bytes_down", "client mean", "client median")
         return [
-            {**reading, "recorded": float(seconds), "bytes_down": float(down)}
-            for reading, seconds, down in rows
+            {**reading, **dict(zip(names, map(float, values), strict=True))}
+            for reading, *values in zip(rounds, *columns, strict=True)
         ]
 
     def __enter__(self) -> Self:

@@ -40,9 +40,9 @@ def peak_bytes(pid: int | None = None) -> int:
     return _kilobytes(PROC / str(pid or "self") / "status", "VmHWM") * 1024
 
 
-def resident_bytes() -> int:
-    """Return the resident memory of this process, bytes."""
-    return _kilobytes(PROC / "self/status", "VmRSS") * 1024
+def resident_bytes(pid: int | None = None) -> int:
+    """Return the resident memory of a process, by default this one, bytes."""
+    return _kilobytes(PROC / str(pid or "self") / "status", "VmRSS") * 1024
 
 
 def forget_peak() -> None:

@@ -29,11 +29,13 @@ RESULTS = ROOT / "benchmarks/results"
 PARTS = {
     "round": "rounds",
     "clients": "many_clients",
+    "scaling": "scaling",
     "transfer": "transfer",
     "traffic": "traffic",
     "secure": "secure",
     "provisioned": "provisioned",
     "step": "training_step",
+    "profile": "step_profile",
     "private": "private_step",
     "augmentation": "augmentation",
     "memory": "memory",

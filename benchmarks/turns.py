@@ -1,16 +1,17 @@
 """Turns: each contender runs once in every turn."""
 
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Hashable, Mapping
 from typing import TypeVar
 
+Name = TypeVar("Name", bound=Hashable)
 Answer = TypeVar("Answer")
 
 
 def in_turn(
-    contenders: Mapping[str, Callable[[], Answer]],
+    contenders: Mapping[Name, Callable[[], Answer]],
     turns: int,
-    on_answer: Callable[[str, Answer], None] = lambda name, answer: None,
-) -> dict[str, list[Answer]]:
+    on_answer: Callable[[Name, Answer], None] = lambda name, answer: None,
+) -> dict[Name, list[Answer]]:
     """Run every contender once in each turn, beginning with another one each time.
 
     So other load and the temperature of the machine affect all alike.
@@ -23,7 +24,7 @@ def in_turn(
     Returns:
         the answers of each contender, one for each turn.
     """
-    answers: dict[str, list[Answer]] = {name: [] for name in contenders}
+    answers: dict[Name, list[Answer]] = {name: [] for name in contenders}
     names = list(contenders)
     for turn in range(turns):
         first = turn % len(names)

@@ -16,7 +16,7 @@ from helpers.launcher.embedded_redis import find_binary, redis_url_given
 from helpers.launcher.gpus import count_visible, gpu_names, has_libraries
 from helpers.launcher.processors import BFLOAT16_ADVICE, have_bfloat16
 from helpers.settings.command_line import ArgumentParser
-from helpers.settings.errors import ConfigError, UserError
+from helpers.settings.errors import ConfigError, UserError, how_to_install
 from run import differing_packages
 
 LEAST_FREE_GB = 2.0
@@ -88,7 +88,7 @@ def gpu() -> Finding:
         text = f"{names}, unused: CUDA_VISIBLE_DEVICES hides them; training runs on the processor"
         return Finding("gpu", False, text, essential=False)
     if not has_libraries():
-        text = f"{names}, unused: `pip install -r requirements-gpu.txt` lets TensorFlow use it"
+        text = f"{names}, unused: {how_to_install('gpu')}, with which TensorFlow uses it"
         return Finding("gpu", False, text, essential=False)
     return Finding("gpu", True, names)
 

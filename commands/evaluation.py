@@ -68,11 +68,12 @@ def evaluate_model(options: argparse.Namespace, config: Config) -> Path:
     ]
     folder = config.METRICS_DIR / EVALUATIONS / name
     with console.status("computing metrics and their intervals"):
-        rows = _rows(scorer, options.data, images, scores, seen)
+        rows = _rows(scorer, options.data, images, scores, seen, is_known=training is not None)
         groups = _groups(options, scorer, images, scores)
+        predictions = to_csv(_predictions(scorer, images, scores, seen))
         # evaluation.csv is the sign of a whole evaluation: it goes first and comes last.
         remove(folder / "evaluation.csv")
-        write_whole(folder / "predictions.csv", to_csv(_predictions(scorer, images, scores, seen)))
+        write_whole(folder / "predictions.csv", predictions)
         write_table(folder / "groups.csv", GROUP_COLUMNS, groups)
         split = SplitScores(images.labels, scores, images.patients)
         facts = _facts(scorer, options.data)
@@ -116,7 +117,13 @@ def _default_name(scorer: Scorer, options: argparse.Namespace, config: Config) -
 
 
 def _rows(
-    scorer: Scorer, data: Path, images: LabeledImages, scores: NDArray[np.float64], seen: list[str]
+    scorer: Scorer,
+    data: Path,
+    images: LabeledImages,
+    scores: NDArray[np.float64],
+    seen: list[str],
+    *,
+    is_known: bool,
 ) -> list[dict[str, Any]]:
     """Return the rows of evaluation.csv: at the model's threshold and, of two classes, at one chosen here."""
     facts = {
@@ -127,6 +134,7 @@ def _rows(
         "model": str(scorer.file),
         "model_digest": scorer.digest,
         "data": str(data),
+        "num_of_own_run": len(seen) - Counter(seen)[""] if is_known else None,
     }
     thresholds: list[tuple[str, float | None]] = [(OWN, None)]
     if len(scorer.class_names) == 2:

@@ -17,13 +17,14 @@ from commands.trained_model import (
     check_model_file,
     first_line,
     load_model,
+    model_path,
     stored_class_names,
     stored_facts,
     stored_threshold,
 )
 from helpers.global_config import Config
 from helpers.settings.command_line import ArgumentParser
-from helpers.settings.errors import UserError
+from helpers.settings.errors import UserError, how_to_install
 from helpers.settings.outside_text import shown
 from preprocessing.errors import PreprocessingError
 from preprocessing.feed.prepared_data import PreparedData
@@ -48,13 +49,13 @@ def main(arguments: Sequence[str]) -> int:
         prog="run.py export",
         description="Writes a trained model in other formats and checks each against Keras.",
     )
-    parser.add_argument("model", type=Path, metavar="MODEL", help="such as models/first/best.keras")
+    parser.add_argument("model", metavar="MODEL", help="name of a run, or such as models/first/best.keras")
     parser.add_argument(
         "--format", nargs="+", choices=list(FORMATS), default=["savedmodel"], help="formats [savedmodel]"
     )
     parser.add_argument("--out", type=Path, metavar="DIR", help="folder to write to [next to the model]")
     options = parser.parse_args(arguments)
-    export(options.model, options.format, options.out)
+    export(model_path(options.model, Config.load().MODELS_DIR), options.format, options.out)
     return 0
 
 
@@ -105,9 +106,7 @@ def check_onnx_packages() -> None:
     """
     missing = [name for name in ONNX_PACKAGES if importlib.util.find_spec(name) is None]
     if missing:
-        raise UserError(
-            f"--format onnx: needs {', '.join(missing)}; install it: pip install -r requirements-export.txt"
-        )
+        raise UserError(f"--format onnx: needs {', '.join(missing)}; {how_to_install('export')}")
 
 
 def checking_images(shape: tuple[int, int, int]) -> tuple[Images, str]:

@@ -8,9 +8,10 @@ import cv2
 import numpy as np
 from numpy.typing import NDArray
 
-from helpers.settings.errors import UserError
+from helpers.settings.errors import UserError, how_to_install
 from preprocessing.errors import name_some
 from preprocessing.prepare.sources.dicom import is_dicom, read_dicom
+from preprocessing.prepare.sources.files_below import files_below
 from preprocessing.prepare.sources.image_folder import KINDS, is_picture, read_image
 from preprocessing.prepare.sources.records import ImageFile, ImageShape, UnreadableImageError
 
@@ -27,10 +28,7 @@ def find_files(paths: Sequence[Path]) -> list[Path]:
     for path in paths:
         matches = [path]
         if path.is_dir():
-            candidates = [
-                file for file in path.rglob("*") if file.is_file() and not file.name.startswith(".")
-            ]
-            matches = sorted(file for file in candidates if is_picture(file) or is_readable_dicom(file))
+            matches = [file for file in files_below(path) if is_picture(file) or is_readable_dicom(file)]
         elif not path.exists():
             raise UserError(f"{path}: not found; expected an image file or a folder of images")
         if not matches:
@@ -80,9 +78,7 @@ def read_one(file: Path, shape: ImageShape, *, crop: bool) -> ImageFile:
     if is_picture(file) or not is_readable_dicom(file):
         return read_image(file, shape)
     if importlib.util.find_spec("pydicom") is None:
-        raise UserError(
-            f"{file}: DICOM images need the package pydicom; pip install -r requirements-demo.txt"
-        )
+        raise UserError(f"{file}: DICOM images need the package pydicom; {how_to_install('demo')}")
     return read_dicom(file, shape, crop)
 
 

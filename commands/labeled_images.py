@@ -19,6 +19,7 @@ from preprocessing.errors import PreprocessingError, counted, name_some
 from preprocessing.feed.prepared_data import LABEL, MANIFEST, SPLITS, PreparedData
 from preprocessing.prepare.image_reader import read_images
 from preprocessing.prepare.sources import list_images
+from preprocessing.prepare.sources.files_below import files_below
 from preprocessing.prepare.sources.image_folder import is_picture
 from preprocessing.prepare.sources.manifest_table import MANIFEST as TABLE
 from preprocessing.prepare.sources.records import ImageSet, ImageShape
@@ -166,7 +167,7 @@ def _read(
 
 def _kind(folder: Path) -> str:
     """Return the source that reads a folder: `dicom` if it has DICOM files and no pictures."""
-    files = [file for file in folder.rglob("*") if file.is_file() and not file.name.startswith(".")]
+    files = files_below(folder)
     return "folder" if any(map(is_picture, files)) or not any(map(is_readable_dicom, files)) else "dicom"
 
 

@@ -1,9 +1,14 @@
 """The run that a command of another terminal or machine is about, and the Redis that it uses."""
 
+from functools import partial
+from pathlib import Path
 from typing import Any
 
 from helpers.cluster.connection import address, answers, check_reachable, connect
+from helpers.cluster.errors import RedisUnreachable
+from helpers.cluster.job_board import JobBoard
 from helpers.cluster.living_runs import holder_of, living_runs
+from helpers.cluster.ownership import take_run_over
 from helpers.global_config import Config
 from helpers.launcher.embedded_redis import redis_url_given
 from helpers.launcher.own_clusters import own_addresses
@@ -47,11 +52,39 @@ def reachable(config: Config) -> list[Any]:
     """Return connections to the Redis of REDIS_URL; without it, also to those of commands of this machine.
 
     Raises:
-        ClusterError, ConfigError: none of them answers.
+        UserError: REDIS_URL is not set, and none of them answers.
+        ClusterError: the Redis of REDIS_URL does not answer.
+        ConfigError: it denies access.
     """
     usual = connect(config.REDIS_URL.get_secret_value())
     own = [] if redis_url_given() else [connect(url) for url in own_addresses()]
     if usable := [client for client in own if answers(client)]:
         return usable + ([usual] if answers(usual) else [])
-    check_reachable(usual)
+    try:
+        check_reachable(usual)
+    except RedisUnreachable:
+        if redis_url_given():
+            raise
+        raise UserError(
+            "no run is in training on this machine; if it trains elsewhere, set REDIS_URL to its Redis"
+        ) from None
     return [usual]
+
+
+def take_from_others(run: str, models_dir: Path, *, force: bool) -> None:
+    """Take a run from other commands of this checkout, which may use another Redis; see `take_run_over`.
+
+    Args:
+        run: name of the run.
+        models_dir: MODELS_DIR; in another folder a run of this name is another one.
+        force: as for `take_run_over`.
+
+    Raises:
+        ConfigError: one of them trains it and `force` is not set.
+    """
+    for url in own_addresses(models_dir):
+        client = connect(f"{url}?socket_timeout=2&socket_connect_timeout=2")
+        if answers(client) and (holder := holder_of(client, run)) and holder.is_alive:
+            board = JobBoard(client, run, "another Redis")
+            take_run_over(board, force=force, notice=partial(print, flush=True))
+            board.close()

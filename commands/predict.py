@@ -12,7 +12,7 @@ def main(arguments: Sequence[str]) -> int:
         prog="run.py predict",
         description="Predicts images with a trained model. For research only, no diagnosis.",
     )
-    parser.add_argument("model", type=Path, metavar="MODEL", help="such as models/first/best.keras")
+    parser.add_argument("model", metavar="MODEL", help="name of a run, or such as models/first/best.keras")
     parser.add_argument("images", type=Path, nargs="+", metavar="IMAGE", help="image files or folders")
     parser.add_argument(
         "--out", type=Path, default=Path("predictions"), metavar="DIR",
@@ -29,9 +29,11 @@ def main(arguments: Sequence[str]) -> int:
     )  # fmt: skip
     options = parser.parse_args(arguments)
     from commands.predictions import predict  # after parsing, so that --help answers at once
+    from commands.trained_model import model_path
+    from helpers.global_config import Config
 
     predict(
-        options.model,
+        model_path(options.model, Config.load().MODELS_DIR),
         options.images,
         options.out,
         crop=options.crop_breast,

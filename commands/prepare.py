@@ -7,4 +7,4 @@ from preprocessing import load_and_create_dataset
 
 def main(arguments: Sequence[str]) -> int:
     """Run the command; return the exit status."""
-    return load_and_create_dataset.main(arguments)
+    return load_and_create_dataset.main(arguments, "python run.py prepare")

@@ -3,6 +3,7 @@
 import argparse
 import hashlib
 import json
+import os
 from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
@@ -16,6 +17,7 @@ from preprocessing.errors import COMMAND, PreprocessingError
 from preprocessing.feed.prepared_data import MANIFEST, PreparedData
 from preprocessing.load_and_create_dataset import prepare_as_asked
 from preprocessing.prepare.sources import DEFAULT_SOURCE, get_source
+from preprocessing.prepare.sources.files_below import files_below
 
 FINGERPRINT = "fingerprint.json"
 PLAIN = {"source": DEFAULT_SOURCE, "skip_unreadable": False, "allow": [], "source_options": {}}
@@ -79,13 +81,13 @@ def prepared_folder(config: Config, images: argparse.Namespace | None = None, co
 
 
 def fingerprint(data_dir: Path) -> str:
-    """Return a digest of the names, sizes and modification times of all files in a folder."""
+    """Return a digest of the names, sizes and modification times of the files in a folder."""
     # Hashing the contents would take as long as preparing them. Only a change that keeps both the size and
     # the time of a file escapes.
     digest = hashlib.sha256()
-    for path in sorted(path for path in data_dir.rglob("*") if path.is_file()):
+    for path in files_below(data_dir):
         status, name = path.stat(), path.relative_to(data_dir).as_posix()
-        digest.update(f"{name}\0{status.st_size}\0{status.st_mtime_ns}\0".encode())
+        digest.update(os.fsencode(f"{name}\0{status.st_size}\0{status.st_mtime_ns}\0"))
     return digest.hexdigest()
 
 

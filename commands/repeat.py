@@ -29,8 +29,8 @@ COMMAND = "python run.py repeat"
 USAGE = f"{COMMAND} (--seeds 1..5 | --folds 5 | --fold-column NAME | --leave-out COLUMN) [option …]"
 HELP = """\
 Trains several times with the same settings and writes mean, spread and interval to metrics/<name>/. Finished
-trainings are skipped, so that the same command continues after it was stopped. Every option of
-`python run.py train` is an option.
+trainings are skipped, so that the same command continues after it was stopped. Options of
+`python run.py train` are options, but for --resume, --compare and --overwrite.
 """
 EXAMPLES = """\
 examples:

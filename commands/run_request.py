@@ -7,13 +7,18 @@ from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Self
 
+from commands.living_run import take_from_others
 from commands.prepared_folder import folder_of_run, prepared_folder
 from commands.training_options import parse
+from helpers.architectures.imagenet_package import packaged_file
+from helpers.cluster.versions import versions_here
 from helpers.global_config import Config
 from helpers.run_records.files import RunFolders
-from helpers.run_records.resume import check_name, config_to_resume
+from helpers.run_records.origin import has_ended
+from helpers.run_records.resume import check_name, check_same, config_to_resume
 from helpers.settings.command_line import config_from_arguments
 from helpers.settings.errors import ConfigError
+from preprocessing.feed.prepared_data import PreparedData
 
 
 @dataclass(frozen=True)
@@ -51,8 +56,12 @@ class RunRequest:
             arguments += ["--run", run]
         folders = RunFolders.of(config, run)
         check_name(run, folders, resume=bool(options.resume), overwrite=options.overwrite)
+        if folders.exist() and not options.take_over:
+            take_from_others(run, config.MODELS_DIR, force=False)
         if options.resume:
             config = config_to_resume(folders, config)
+        elif config.PRETRAINED == "package":  # the worker that averages would find out after half a minute
+            packaged_file()
         if config.DATA_AT == "sites":
             raise ConfigError(
                 "DATA_AT: received sites; this command starts workers that share the images of this machine. "
@@ -71,6 +80,26 @@ class RunRequest:
         else:
             folder = prepared_folder(config, images, command)
         return self.with_prepared(folder)
+
+    def is_done(self) -> bool:
+        """Return whether the run to resume is finished, so that nothing is left to do.
+
+        Raises:
+            ConfigError: its settings, images or versions were others; `--force` continues it with these.
+        """
+        options = parse(self.arguments)
+        if not self.is_resumed or options.compare or options.force:
+            return False
+        from preprocessing.feed.custom_augmentation import embed_custom_augmentation
+        from preprocessing.feed.run_data import with_data_settings
+
+        data = PreparedData.open(self.config.PREPROCESSED_DIR)
+        config = embed_custom_augmentation(with_data_settings(self.config, data))  # as the training has it
+        folders = RunFolders.of(config, self.run)
+        facts = {"settings": config.for_run(), "data_digest": data.digest, "versions": versions_here()}
+        check_same(folders, facts, force=False)
+        results = (folders.metrics / "test.csv", folders.models / "best.keras")
+        return has_ended(folders) and all(file.exists() for file in results)
 
     def with_prepared(self, folder: Path) -> Self:
         """Return the request with this folder of prepared images."""

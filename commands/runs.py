@@ -40,13 +40,19 @@ def main(arguments: Sequence[str]) -> int:
     """Run the command; return the exit status."""
     options = parse(arguments)
     config = config_from_arguments(Config, options)
-    chosen = choose(summarize(config.METRICS_DIR, config.MODELS_DIR), options)
+    summaries = summarize(config.METRICS_DIR, config.MODELS_DIR)
+    chosen = choose(summaries, options)
     if options.export:
         table = export_table(config.METRICS_DIR, config.MODELS_DIR, chosen)
         write_whole(options.export, to_csv(table))
         print(f"{len(table)} runs: {options.export}")
     elif options.delete or options.keep is not None:
         delete(config, by_date(chosen)[options.keep or 0 :], is_sure=options.yes)
+    elif summaries and not chosen:
+        folder = config.METRICS_DIR.absolute()
+        print(
+            printable(f"no such run among the {len(summaries)} in {folder}; `python run.py runs` lists them")
+        )
     else:
         runs(config, chosen=chosen, is_by_date=options.sort == "date")
     return 0
@@ -117,7 +123,7 @@ def runs(
     console = console or Console()
     summaries = summarize(config.METRICS_DIR, config.MODELS_DIR) if chosen is None else list(chosen)
     if not summaries:
-        text = f"no such run in {config.METRICS_DIR} yet: start one with `python run.py train`"
+        text = f"no run in {config.METRICS_DIR.absolute()} yet: start one with `python run.py train`"
         console.print(shown(text), soft_wrap=True)
         return
     console.print(_table(by_date(summaries) if is_by_date else summaries, with_gaps=not is_by_date))

@@ -11,12 +11,19 @@ from typing import Any, NamedTuple
 import numpy as np
 from numpy.typing import NDArray
 
-from commands.trained_model import first_line, open_keras, stored_class_names, stored_facts, stored_threshold
+from commands.trained_model import (
+    first_line,
+    model_path,
+    open_keras,
+    stored_class_names,
+    stored_facts,
+    stored_threshold,
+)
 from helpers.evaluation.metrics import SUM_TOLERANCE
 from helpers.evaluation.threshold_rule import WITHOUT_CHOICE, is_rule
 from helpers.federated.messages import RUN_NAME
 from helpers.global_config import Config
-from helpers.settings.errors import UserError
+from helpers.settings.errors import UserError, how_to_install
 from helpers.settings.types import USUAL_CLASS_NAMES
 from preprocessing.feed.prepared_data import file_digest
 from preprocessing.prepare.sources.records import ImageShape
@@ -167,9 +174,9 @@ def _threshold(file: Path, facts: dict[str, Any]) -> tuple[float, str]:
 
 def _find(name: str, config: Config) -> Path:
     """Return the file of a model, or best.keras of a run."""
-    of_run = config.MODELS_DIR / name / "best.keras"
-    file = of_run if of_run.is_file() and not Path(name).is_file() else Path(name)
+    file = model_path(name, config.MODELS_DIR)
     if not file.is_file():
+        of_run = config.MODELS_DIR / name / "best.keras"
         raise UserError(
             f"{name}: not found; expected a finished run ({of_run} does not exist; `python run.py runs` "
             "lists all), or a .keras or .onnx file"
@@ -232,7 +239,7 @@ def _open_keras(file: Path, config: Config) -> _Opened:
 
 def _open_onnx(file: Path, config: Config) -> _Opened:
     if importlib.util.find_spec("onnxruntime") is None:
-        raise UserError(f"{file}: needs onnxruntime; install it: pip install -r requirements-export.txt")
+        raise UserError(f"{file}: needs onnxruntime; {how_to_install('export')}")
     import onnxruntime
 
     try:

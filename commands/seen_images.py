@@ -14,6 +14,8 @@ from preprocessing.feed.prepared_data import MANIFEST, PreparedData
 
 Training = dict[str, Any]
 """The manifest.json of a model's images."""
+WEIGHT = {"train": 2, "val": 1}
+"""How much it matters that a model has seen an image in a split."""
 
 
 def training_manifest(scorer: Scorer, config: Config) -> Training | None:
@@ -39,8 +41,12 @@ def training_manifest(scorer: Scorer, config: Config) -> Training | None:
 
 
 def seen_in(digests: Sequence[str], training: Training | None) -> list[str]:
-    """Return for each image the split of the model's training that has the same file; empty for none."""
-    splits = {entry.get("sha256"): str(entry.get("split", "")) for entry in (training or {}).get("files", ())}
+    """Return for each image the split of the model's training that has the same file; empty for none.
+
+    Of several such splits it is the one that matters most: the training, then the validation.
+    """
+    entries = sorted((training or {}).get("files", ()), key=lambda entry: WEIGHT.get(entry.get("split"), 0))
+    splits = {entry.get("sha256"): str(entry.get("split", "")) for entry in entries}
     splits.pop(None, None)
     return [splits.get(digest, "") if digest else "" for digest in digests]
 

@@ -9,7 +9,7 @@ from typing import Self
 
 from commands.prepared_folder import prepared_folder
 from commands.train import named_images
-from commands.training_options import add_options, parse
+from commands.training_options import add_options, hide, parse
 from helpers.global_config import Config
 from helpers.run_records.files import RunFolders
 from helpers.run_records.resume import check_name
@@ -52,6 +52,7 @@ class SeveralTrainings:
         """
         parser = make_parser(arguments)
         add_options(parser)
+        hide(parser, "resume", "compare", "overwrite")
         parser.parse_args(arguments)  # shows the help or refuses unknown options
         options, rest = make_parser(arguments).parse_known_args(arguments)
         training = parse(rest)

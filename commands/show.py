@@ -87,7 +87,9 @@ def show(files: RunFiles, config: Config, console: Console | None = None) -> Non
     console.print("\nRounds", style="bold")
     console.print(_rounds(files))
     console.print("\nTest", style="bold")
-    test = [(name, number(files.test[name])) for name in TEST_COLUMNS if _is_known(files.test.get(name))]
+    counts = ("round", "num_examples", "num_patients")
+    known = [name for name in TEST_COLUMNS if _is_known(files.test.get(name))]
+    test = [(name, number(files.test[name], 0 if name in counts else 3)) for name in known]
     _print_pairs(console, test or [("state", "not tested yet")])
     console.print("\nFiles", style="bold")
     for folder in (config.METRICS_DIR / files.run, config.MODELS_DIR / files.run):

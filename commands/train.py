@@ -27,7 +27,7 @@ DEFAULT_WORKERS = 3
 USAGE = "python run.py train [--data-dir DIR] [--workers N] [--run NAME | --resume NAME] [option …]"
 HELP = """\
 Prepares the images, starts Redis and workers unless they run, trains, prints the results and stops what it
-started. Every setting is an option.
+started. Nearly every setting is an option.
 """
 DETAILS = """\
 images:
@@ -108,6 +108,14 @@ def run_training(
         ClusterError: Redis or the workers did not start, or all have ended.
     """
     config = request.config
+    if request.is_done():
+        (on_line or _say)(f"Run {request.run} is finished; nothing to do")
+        if on_line is None:
+            from commands.show import show
+            from helpers.reporting.run_files import read_run
+
+            show(read_run(config.METRICS_DIR, config.MODELS_DIR, request.run), config)
+        return 0
     logs = logs or config.METRICS_DIR.parent / "logs" / request.run
     default = min(DEFAULT_WORKERS, config.cohort_size or DEFAULT_WORKERS)
     with local_cluster(config, num_workers, logs, default=default, name=name, say=on_line or _say) as cluster:

@@ -24,6 +24,13 @@ MOST_UNPACKED = 20
 """A model's file may grow by this factor when it is unpacked; weights hardly shrink."""
 
 
+def model_path(name: str, models_dir: Path) -> Path:
+    """Return the path of a model: best.keras of a run, by its name or its folder, or the named file."""
+    file = Path(name)
+    of_run = (models_dir / name / "best.keras", file / "best.keras")
+    return file if file.is_file() else next((path for path in of_run if path.is_file()), file)
+
+
 def check_model_file(file: Path) -> None:
     """Check that a file is there and is a `.keras` file.
 
@@ -31,7 +38,9 @@ def check_model_file(file: Path) -> None:
         UserError: missing, or of another kind.
     """
     if not file.is_file():
-        raise UserError(f"{file}: not found; expected a model such as models/<run>/best.keras")
+        raise UserError(
+            f"{file}: not found; expected a finished run, or a model such as models/<run>/best.keras"
+        )
     if file.suffix != ".keras":
         raise UserError(f"{file}: not a Keras model; expected a .keras file such as models/<run>/best.keras")
 

@@ -19,6 +19,7 @@ def run_command(options: argparse.Namespace, run_training: RunTraining) -> int:
     from helpers.cluster.connection import redact
     from helpers.cluster.errors import ClusterError, RunTakenOver
     from helpers.cluster.refusals import translating
+    from helpers.launcher.own_clusters import announced
 
     try:
         config = config_from_arguments(Config, options)
@@ -27,7 +28,8 @@ def run_command(options: argparse.Namespace, run_training: RunTraining) -> int:
         return 2
     run = options.resume or options.run or time.strftime("%Y-%m-%d_%H-%M-%S")
     try:
-        with translating(redact(config.REDIS_URL.get_secret_value())):
+        url = config.REDIS_URL.get_secret_value()
+        with translating(redact(url)), announced(url, config.MODELS_DIR):
             train(options, config, run, run_training)
     except UserError as error:
         print(f"error: {printable(error)}", file=sys.stderr)

@@ -50,6 +50,13 @@ def add_options(parser: argparse.ArgumentParser) -> None:
     add_settings(parser, Config)
 
 
+def hide(parser: argparse.ArgumentParser, *names: str) -> None:
+    """Leave options, named as in the parsed ones, out of the help of a command that refuses them."""
+    for action in parser._actions:
+        if action.dest in names:
+            action.help = argparse.SUPPRESS
+
+
 def parse(arguments: Sequence[str] | None) -> argparse.Namespace:
     """Read the command line of `distributed_training_index.py`."""
     parser = ArgumentParser(

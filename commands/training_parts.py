@@ -92,7 +92,7 @@ def announce_privacy(config: Config, data: PreparedData | None, notice: Callable
     """Say how much noise a private run adds, and what its ε will mean; check that its budget can be met.
 
     Raises:
-        ConfigError: it cannot, or dp-accounting is not installed.
+        ConfigError: it cannot, DP_DELTA is too large, or dp-accounting is not installed.
     """
     if config.DP == "example" and data is None:
         budget = config.DP_TARGET_EPSILON
@@ -102,6 +102,12 @@ def announce_privacy(config: Config, data: PreparedData | None, notice: Callable
     sizes = {0}
     if config.DP == "example" and data is not None:
         sizes = {len(rows) for rows in partition(data, config, count_clients(data, config) or 0)}
+    number = max(sizes) if config.DP == "example" else config.num_clients
+    if number and 1 / number <= config.DP_DELTA:
+        unit = "training images of a client" if config.DP == "example" else "clients"
+        raise ConfigError(
+            f"DP_DELTA: received {config.DP_DELTA:g}, expected below 1 / {number}, for {number} {unit}"
+        )
     mechanisms = [mechanism_of(dict(config), size) for size in sizes]
     noises = sorted(mechanism.noise_multiplier for mechanism in mechanisms)
     shown = " to ".join(dict.fromkeys(f"{noise:.3g}" for noise in (noises[0], noises[-1])))

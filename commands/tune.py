@@ -25,7 +25,7 @@ from helpers.monitoring.result_tables import shown as number
 from helpers.run_records.files import RunFolders, write_whole
 from helpers.run_records.tables import to_csv
 from helpers.settings.command_line import ArgumentParser, config_from_arguments
-from helpers.settings.errors import UserError
+from helpers.settings.errors import UserError, how_to_install
 from helpers.settings.outside_text import shown
 from preprocessing.feed.prepared_data import PreparedData
 from preprocessing.prepare.divisions import without_test
@@ -36,12 +36,13 @@ USAGE = f"{COMMAND} --search NAME=VALUES [--search …] [--trials N] [--folds K]
 HELP = """\
 Searches for better settings with Optuna. Each trial trains on K folds of the training and validation images,
 by patient, and is judged by its mean validation AUC. Bad trials are ended early. The test images are not in
-any fold. The same command continues after it was stopped. Every option of `python run.py train` is an option.
+any fold. The same command continues after it was stopped. Options of `python run.py train` are options, but
+for --resume, --compare and --overwrite.
 """
 EXAMPLES = """\
 examples:
   python run.py tune --run lr --search base_lr=1e-5..1e-2:log --trials 20
-  python run.py tune --run more --search momentum=0.5..0.99 --search optimizer=adam,sgd --folds 4 --epochs 10
+  python run.py tune --run more --search momentum=0.5..0.99 --optimizer sgd --folds 4 --epochs 10
 """
 MOST_FOLDS = 20
 SHOWN_TRIALS = 10
@@ -129,9 +130,7 @@ def check(options: argparse.Namespace, words: Sequence[str]) -> list[Search]:
         for value in search.ends():
             config_from_arguments(Config, parse([*words, *options_of({search.name: value})]))
     if importlib.util.find_spec("optuna") is None:
-        raise UserError(
-            "tune: needs Optuna: python -m pip install -r requirements-tune.txt -c requirements.lock"
-        )
+        raise UserError(f"tune: needs Optuna; {how_to_install('tune')}")
     return searches
 
 

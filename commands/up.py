@@ -15,7 +15,6 @@ from helpers.launcher.embedded_redis import (
     RedisServer,
     find_or_start,
     redis_url_given,
-    start_at,
 )
 from helpers.launcher.local_cluster import started_workers
 from helpers.launcher.weight_folder import VARIABLE
@@ -67,8 +66,7 @@ def up(count: int, with_events: bool = False) -> int:
 
 def _redis() -> RedisServer:
     """Return the Redis of REDIS_URL, started there if the port is free, or the one of the order of choice."""
-    url, folder = redis_url_given(), ROOT / DATA_DIR
-    return (url and start_at(url, folder)) or find_or_start(url, folder, USUAL_PORT)
+    return find_or_start(redis_url_given(), ROOT / DATA_DIR, USUAL_PORT)
 
 
 def _print_line(name: str, line: str) -> None:

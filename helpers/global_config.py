@@ -104,8 +104,8 @@ class Config(DerivedSettings):
     )
     TRAIN_STEP: Literal["plain", "fast"] = setting(
         "plain",
-        "Layers of the training step: those of Keras (`plain`), or faster ones for a CPU with the same "
-        "weights up to rounding (`fast`).",
+        "Layers of the training step: those of Keras (`plain`), or faster ones for a CPU (`fast`), with the "
+        "same weights up to rounding. In half precision dropout then has other masks.",
     )
     XLA: bool = setting(
         False,
@@ -145,8 +145,9 @@ class Config(DerivedSettings):
         ge=0, allow_inf_nan=False,
     )  # fmt: skip
     SEED: int = setting(
-        42, "Seed of the splits, the initial weights, shuffling, dropout and augmentation.", ge=0
-    )
+        42, "Seed of the splits, the initial weights, shuffling, dropout and augmentation.",
+        ge=0, le=2**32 - 1,
+    )  # fmt: skip
     LR_SCALING: Literal["none", "linear"] = setting(
         "none",
         "`linear` multiplies BASE_LR by num_workers (not by NUM_CLIENTS), as the original project did.",
@@ -321,7 +322,7 @@ class Config(DerivedSettings):
     DP_CLIP_NORM: float = setting(
         1.0,
         "Maximum Euclidean norm of the gradient of one image or patient, or of the update of one client.",
-        gt=0, allow_inf_nan=False,
+        ge=1e-6, le=1e6,  # in float32 a norm below 1e-19 is 0, and nothing would be limited
     )  # fmt: skip
     DP_UNIT: Literal["image", "patient"] = setting(
         "image",
@@ -337,8 +338,9 @@ class Config(DerivedSettings):
     )  # fmt: skip
     CHOICE: Literal["best", "smoothed"] = setting(
         "best",
-        "Which round has the best model: that of the highest validation ROC-AUC (`best`), or, in the last "
-        "third, that of the highest mean over it and the two before (`smoothed`): less left to chance.",
+        "Which round has the best model: that of the highest validation ROC-AUC (`best`), or, from two "
+        "thirds of EPOCHS on, that of the highest mean over it and the two before (`smoothed`): less left to "
+        "chance.",
     )
     PATIENCE: int = setting(
         0,
@@ -346,13 +348,14 @@ class Config(DerivedSettings):
         "rounds", ge=0,
     )  # fmt: skip
     ROUND_DEADLINE_S: float = setting(
-        3600.0, "Time after which a round closes with the replies received so far.", "seconds", gt=0
-    )
+        3600.0, "Time after which a round closes with the replies received so far.", "seconds",
+        gt=0, allow_inf_nan=False,
+    )  # fmt: skip
     MIN_CLIENTS: float = setting(
         0.5,
         "Minimum number of clients that a round needs: a fraction if below 1, otherwise a number. With fewer "
         "the run stops.",
-        "clients", gt=0,
+        "clients", gt=0, allow_inf_nan=False,
     )  # fmt: skip
     PARTIAL_UPDATES: bool = setting(
         True,
@@ -466,7 +469,7 @@ class Config(DerivedSettings):
     )
     WORKER_TIMEOUT_S: float = setting(
         300.0, "How long the orchestrator continues without a live worker or without Redis.", "seconds",
-        gt=0, local=True,
+        gt=0, allow_inf_nan=False, local=True,
     )  # fmt: skip
     GPU: str = setting(
         "",

@@ -1,6 +1,7 @@
 """The compiled Keras model of a process, kept and reset between rounds."""
 
 import functools
+import math
 import tempfile
 from collections.abc import Callable, Mapping
 from dataclasses import replace
@@ -21,6 +22,8 @@ from helpers.local_training.devices import choose_gpu, limit_threads
 from helpers.local_training.losses import smoothed_loss
 from helpers.local_training.round_statistics import RoundStatistics
 from helpers.settings.errors import ConfigError
+from helpers.settings.privacy_rules import WITHOUT_BATCH_NORM
+from helpers.settings.rules import refuse_batch_norm
 
 NO_STATE: Weights = []
 _COLUMN, _VECTOR = tf.TensorSpec((None, 1), tf.float32), tf.TensorSpec((None,), tf.float32)
@@ -68,6 +71,8 @@ class ModelInstance:
             jit_compile=xla,
         )
         self.model.optimizer.build(self.model.trainable_variables)
+        nothing = np.zeros((1, 1), np.float32), np.zeros((1, num_outputs), np.float32)
+        self.model.compute_metrics(None, *nothing)  # makes their variables, which `_restart` sets
         self.names = names_of(model)
         self.schema: Schema = schema_of(self.names, self.model.get_weights())
         trained = {variable.path for variable in self.model.trainable_variables}
@@ -96,11 +101,9 @@ class ModelInstance:
             gradient_terms: what the strategy adds to the gradients, by name of the weights.
             optimizer_state: arrays that fit `optimizer_schema`; empty for a new optimizer.
         """
-        masks = [
-            np.random.SeedSequence([*seed, index]).generate_state(2) for index in range(len(self._seeds))
-        ]
-        self.model.reset_metrics()
-        self._restart(list(weights), tf.constant(learning_rate, tf.float32), masks)
+        masks = [np.random.SeedSequence([*seed, n]).generate_state(2) for n in range(len(self._seeds))]
+        self._restart(np.concatenate([np.ravel(array) for array in weights]), learning_rate, masks)
+        self._losses = {"loss": 0.0, self.loss: 0.0}
         optimizer = self.model.optimizer
         if isinstance(optimizer, keras.optimizers.LossScaleOptimizer):
             optimizer.dynamic_scale.assign(optimizer.initial_scale)  # it alone does not start at zero
@@ -114,16 +117,23 @@ class ModelInstance:
     @functools.cached_property
     def _restart(self) -> Any:
         """What sets all variables at once, several times as fast as one after the other."""
-        return tf.function(self._set_all, autograph=False)
+        masks = [tf.TensorSpec(variable.shape, variable.dtype) for variable in self._seeds]
+        signature = [_VECTOR, tf.TensorSpec((), tf.float32), masks]
+        return tf.function(self._set_all, signature, autograph=False)
 
-    def _set_all(self, weights: list[Any], learning_rate: Any, masks: list[Any]) -> None:
+    def _set_all(self, flat_weights: Any, learning_rate: Any, masks: list[Any]) -> None:
         optimizer = self.model.optimizer
-        for variable in optimizer.variables:
+        for variable in (*optimizer.variables, *self.model.metrics_variables):
             variable.assign(tf.zeros(variable.shape, variable.dtype))
         getattr(optimizer, "inner_optimizer", optimizer).learning_rate.assign(learning_rate)
+        weights = tf.split(flat_weights, [math.prod(spec.shape) for spec in self.schema])
         for variables, values in ((self.model.weights, weights), (self._seeds, masks)):
             for variable, value in zip(variables, values, strict=True):
-                variable.assign(value)
+                variable.assign(tf.reshape(value, variable.shape))
+
+    @functools.cached_property
+    def _read(self) -> Any:
+        return tf.function(lambda: [variable.value for variable in self.model.weights], autograph=False)
 
     def train_step(
         self, number: int, images: Any, labels: Any, class_weight: Mapping[int, float] | None = None
@@ -139,20 +149,22 @@ class ModelInstance:
         if self._round_statistics is not None:
             self._round_statistics.begin_step(number)
         if class_weight is None:
-            self._train_step((images, labels))
+            self._losses = self._train_step((images, labels))
         else:
             weights = np.array([class_weight[int(label)] for label in np.ravel(labels)], np.float32)
-            self._weighted_train_step((images, labels, weights))
+            self._losses = self._weighted_train_step((images, labels, weights))
 
     def training_losses(self) -> tuple[float, float]:
         """Return the mean loss trained on and the mean of `loss`, over the steps since `begin_training`."""
-        losses = self.model.get_metrics_result()
-        return float(losses["loss"]), float(losses[self.loss])
+        return float(self._losses["loss"]), float(self._losses[self.loss])
+
+    def trained_weights(self) -> Weights:
+        """Return the weights, arrays that fit `schema`; one call of TensorFlow for all of them."""
+        return [value.numpy() for value in self._read()]
 
     def predict_step(self, images: Any) -> NDArray[np.float32]:
         """Return the outputs for a batch, float32 (B, outputs)."""
-        outputs: NDArray[np.float32] = self._predict_step(images).numpy().astype(np.float32)
-        return outputs
+        return np.asarray(self._predict_step(images).numpy(), np.float32)
 
     @functools.cached_property
     def _train_step(self) -> Any:
@@ -230,12 +242,25 @@ def model_for(config: Config) -> ModelInstance:
     instance = _instance(
         Recipe.of(config), config.XLA, config.LABEL_SMOOTHING, momentum, **options_of(config)
     )
+    _check_normalization(config, instance)
     if config.LOGIT_ADJUSTMENT and getattr(instance.model.layers[-1], "bias", None) is None:
         raise ConfigError(
             f"LOGIT_ADJUSTMENT: the last layer of {config.ARCHITECTURE} has no bias for the prior; end it "
             "in a Dense layer with a bias and the activation"
         )
     return instance
+
+
+def _check_normalization(config: Config, instance: ModelInstance) -> None:
+    """Refuse settings that the batch normalization of an own network does not fit, or its absence.
+
+    Raises:
+        ConfigError: naming the setting.
+    """
+    if config.DP != "off" and any(map(all, zip(instance.normalizing, instance.trainable, strict=True))):
+        raise ConfigError(f"DP: the network has trainable batch normalization; {WITHOUT_BATCH_NORM}")
+    if not any(instance.normalizing):
+        refuse_batch_norm(config)
 
 
 def initial_weights(config: Config) -> Weights:
@@ -246,7 +271,7 @@ def initial_weights(config: Config) -> Weights:
     Raises:
         ConfigError: the weights of PRETRAINED are not available.
     """
-    model = build(Recipe.of(config), config.SEED)
+    model = build(replace(Recipe.of(config), is_fast=False), config.SEED)  # Keras loads by class of layer
     if config.PRETRAINED != "none":
         load_weights(model, config.PRETRAINED, config.PRETRAINED_DIR, config.ARCHITECTURE)
     return list(model.get_weights())

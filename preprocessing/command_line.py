@@ -34,8 +34,8 @@ your own images (more in docs/data.md):
 EXIT_STATUS = "exit status: 0 done; 2 bad input or setting, earlier output untouched; 130 interrupted"
 
 
-def parse(arguments: Sequence[str] | None) -> argparse.Namespace:
-    """Parse the command line.
+def parse(arguments: Sequence[str] | None, command: str = COMMAND) -> argparse.Namespace:
+    """Parse the command line, of which `command` is the beginning.
 
     Returns:
         The options. `DATA_DIR` is set if it was given or the source has a default folder; `source_options`
@@ -45,7 +45,10 @@ def parse(arguments: Sequence[str] | None) -> argparse.Namespace:
         PreprocessingError: as `get_source`.
     """
     parser = ArgumentParser(
-        description=HELP, epilog=_epilog(), formatter_class=argparse.RawDescriptionHelpFormatter
+        prog=command,
+        description=HELP,
+        epilog=_epilog(command),
+        formatter_class=argparse.RawDescriptionHelpFormatter,
     )
     add = parser.add_argument
     places = ", ".join(f"{each.data_dir} for {name}" for name, each in SOURCES.items() if each.data_dir)
@@ -107,7 +110,7 @@ def _add_source_options(parser: Parser, sources: dict[str, Source]) -> None:
         parser.add_argument(option.flag, dest=option.name, default=argparse.SUPPRESS, help=text, **how)
 
 
-def _epilog() -> str:
+def _epilog(command: str) -> str:
     examples = ["", *(f" --source {name} {text}" for name, each in SOURCES.items() for text in each.examples)]
-    lines = [f"  {COMMAND}{example}" for example in examples]
+    lines = [f"  {command}{example}" for example in examples]
     return "\n".join([OWN_IMAGES, "examples:", *lines, "", EXIT_STATUS])

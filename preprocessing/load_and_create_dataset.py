@@ -214,13 +214,13 @@ def prepare_as_asked(options: argparse.Namespace, config: Config, command: str) 
     return prepared
 
 
-def main(arguments: Sequence[str] | None = None) -> int:
-    """Run the command and return its exit status."""
+def main(arguments: Sequence[str] | None = None, command: str = COMMAND) -> int:
+    """Run the command, of which `command` is the beginning, and return its exit status."""
     arguments = sys.argv[1:] if arguments is None else arguments
     signal.signal(signal.SIGTERM, lambda number, frame: sys.exit(128 + number))  # so that clean-up runs
     try:
-        options = parse(arguments)
-        command = " ".join([COMMAND, shlex.join(arguments)]).strip()
+        options = parse(arguments, command)
+        command = " ".join([command, shlex.join(arguments)]).strip()
         prepare_as_asked(options, config_from_arguments(Config, options), command)
     except UserError as error:
         print(f"error: {printable(error)}", file=sys.stderr)

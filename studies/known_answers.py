@@ -112,7 +112,7 @@ def nova_rows(rate: float = 0.001) -> list[Row]:
 
 
 def error_of(strategy: Strategy, num_lying: int) -> float:
-    """Return how far a rule ends from the honest mean, with liars that all send the same far point."""
+    """Return how far a rule ends from the honest mean if malicious clients send the same far point."""
     honest = np.random.default_rng(num_lying).standard_normal((NUM_CLIENTS - num_lying, 10))
     sent = [*([np.full(10, FAR)] * num_lying), *honest]
     end = next_weights(strategy, [Update([each], 1, 1, 1) for each in sent], np.zeros(10))
@@ -120,10 +120,10 @@ def error_of(strategy: Strategy, num_lying: int) -> float:
 
 
 def most_tolerated(rule: Callable[[int], Strategy]) -> tuple[int, str]:
-    """Return the largest number of liars that a rule withstands, and what ends it.
+    """Return the largest number of malicious clients that a rule tolerates, and what ends it.
 
     Args:
-        rule: returns the strategy that is set for a number of liars.
+        rule: returns the strategy that is set for a number of malicious clients.
     """
     for num_lying in range(NUM_CLIENTS):
         strategy = rule(num_lying)
@@ -131,7 +131,7 @@ def most_tolerated(rule: Callable[[int], Strategy]) -> tuple[int, str]:
             return num_lying - 1, f"more are refused: {reason.partition(':')[0]}"
         if error_of(strategy, num_lying) > math.sqrt(10 * NUM_CLIENTS):
             return num_lying - 1, "one more moves it as far as they like"
-    raise AssertionError("a rule cannot withstand clients that all lie")
+    raise AssertionError("a rule cannot tolerate clients that are all malicious")
 
 
 def robust_rows() -> list[Row]:
@@ -148,7 +148,7 @@ def robust_rows() -> list[Row]:
     rows = []
     for title, (published, rule) in rules.items():
         most, why = most_tolerated(rule)
-        what = f"{title}: liars of {NUM_CLIENTS} clients that it withstands"
+        what = f"{title}: malicious clients of {NUM_CLIENTS} that it tolerates"
         rows.append(Row(what, published, f"{most}; {why}"))
     return rows
 

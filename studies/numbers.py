@@ -1,4 +1,4 @@
-"""Published numbers of federated learning next to ours; makes docs/numbers.md. Half a minute.
+"""Strategies and accountants next to published numbers; makes its section of docs/numbers.md. Half a minute.
 
 python -m studies.numbers
 """
@@ -14,9 +14,8 @@ ROOT = Path(__file__).resolve().parents[1]
 if sys.path[0] == str(ROOT / "studies"):  # run as a script: `import run` must find the project's
     sys.path[0] = str(ROOT)
 
-from studies.command import run_command  # noqa: E402
+from studies.command import NUMBERS_PAGE, run_command  # noqa: E402
 
-PAGE = ROOT / "docs/numbers.md"
 COMMAND = "python -m studies.numbers"
 
 
@@ -24,9 +23,9 @@ def run(page: Path) -> Path:
     """Write the page and return it."""
     from benchmarks.machine import describe
     from studies.known_answers import rows
-    from studies.numbers_page import write_numbers
+    from studies.numbers_page import write_rows
 
-    write_numbers(page, rows(), COMMAND, describe([COMMAND])["commit"])
+    write_rows(page, "known_answers", rows(), COMMAND, describe([COMMAND])["commit"][:10])
     return page
 
 
@@ -35,7 +34,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
     parser = argparse.ArgumentParser(
         description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter, allow_abbrev=False
     )
-    parser.add_argument("--page", type=Path, metavar="FILE", default=PAGE, help="[docs/numbers.md]")
+    parser.add_argument("--page", type=Path, metavar="FILE", default=NUMBERS_PAGE, help="[docs/numbers.md]")
     options = parser.parse_args(arguments)
     return run_command(__file__, lambda: run(options.page))
 

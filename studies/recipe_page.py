@@ -1,7 +1,7 @@
 """The page of a recipe's study: one table of tests, one of differences from pooled training."""
 
 import math
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
 
 import numpy as np
@@ -16,17 +16,19 @@ from studies.learning_curves import draw_curves
 from studies.outcomes import Outcome, difference
 from studies.page import conclusions, facts
 from studies.runs import Study
-from studies.tables import NOTHING, estimate, number, with_interval
+from studies.tables import NOTHING, estimate, number, signed, with_interval
 
 LEVEL = 0.8
 """Of the dashed line in the picture of learning curves."""
+LEAST_VALUES = 3
+"""For an interval over folds: two give one as wide as all that is possible."""
 Outcomes = Mapping[int, Outcome]
 """The finished runs of a case, by seed."""
 HOW_TO_READ = (
     "Seed and test fold go together: each column is a test on patients that no other column has, after a "
     f"training with another seed. {VALIDATION_PERCENT} % of the other folds' patients are the validation. "
     "The model is the one that the recipe's CHOICE takes by validation, tested once; in brackets its 95 % "
-    "interval over patients. The mean has a 95 % interval over the columns, that is over folds and seeds "
+    "interval over patients. The mean of three or more columns has a 95 % interval over folds and seeds "
     "(Student's t), which is wide for few of them. *Last round*: mean AUC of the last round's weights, to "
     "show what choosing cost or gained."
 )
@@ -145,23 +147,22 @@ def differences_table(cases: Sequence[Case], finished: Mapping[str, Outcomes], s
         }
         cells = [estimate(estimates[seed]) if seed in estimates else NOTHING for seed in seeds]
         values = [each["difference"] for each in estimates.values() if each["difference"] is not None]
-        rows.append([case.title, _mean_with_interval(values, signed=True), *cells])
+        rows.append([case.title, _mean_with_interval(values, signed), *cells])
     return table([f"minus {cases[0].title}", "mean", *(f"seed {seed}" for seed in seeds)], rows)
 
 
 def interval_over_seeds(values: Sequence[float]) -> tuple[float, float, float]:
-    """Return mean and 95 % interval by Student's t; the limits are NaN for fewer than two values."""
-    if len(values) < 2:
+    """Return mean and 95 % interval by Student's t; the limits are NaN for fewer than LEAST_VALUES."""
+    if len(values) < LEAST_VALUES:
         return _mean(values), math.nan, math.nan
     half = stats.t.ppf(0.975, len(values) - 1) * np.std(values, ddof=1) / math.sqrt(len(values))
     return _mean(values), _mean(values) - float(half), _mean(values) + float(half)
 
 
-def _mean_with_interval(values: Sequence[float], *, signed: bool = False) -> str:
+def _mean_with_interval(values: Sequence[float], write: Callable[[float], str] = number) -> str:
     mean, low, high = interval_over_seeds(values)
-    if signed:
-        return estimate({"difference": _known(mean), "low": _known(low), "high": _known(high)})
-    return f"**{number(mean)}** [{number(low)}, {number(high)}]"
+    shown = f"**{write(mean)}**" if values else NOTHING
+    return shown if math.isnan(low) else f"{shown} [{write(low)}, {write(high)}]"
 
 
 def _of_last_round(one: Outcome) -> float:
@@ -172,10 +173,6 @@ def _of_last_round(one: Outcome) -> float:
 
 def _mean(values: Sequence[float]) -> float:
     return float(np.mean(values)) if values else math.nan
-
-
-def _known(value: float) -> float | None:
-    return None if math.isnan(value) else value
 
 
 def _one_digit(values: Sequence[float]) -> str:

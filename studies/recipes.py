@@ -1,7 +1,7 @@
 """Study of the recipes: pooled and federated training on the folds of real images; Linux only.
 
-python -m studies.recipes --recipe ultrasound           20 trainings of about ten minutes of processor time
-python -m studies.recipes --recipe ultrasound_small     36 trainings of about four minutes
+python -m studies.recipes --recipe ultrasound           40 trainings of at most ten minutes of processor time
+python -m studies.recipes --recipe ultrasound_small     56 trainings of at most four minutes
 python -m studies.recipes --recipe ultrasound --cases pooled device --seeds 1 2
 
 Makes docs/recipe-results/<recipe>.md from all finished runs; a page with runs missing says so. Stop the
@@ -35,11 +35,16 @@ CASES = {
     for case in (
         Case("pooled", "pooled", ("--num-clients", "1", "--partition", "iid")),
         Case("device", "by device (4 clients)", BY_DEVICE),
+        Case("iid", "iid (4 clients)", ("--num-clients", "4", "--partition", "iid")),
         Case("patient", "by patient (4 clients)", ("--num-clients", "4", "--partition", "patient")),
         Case("dirichlet", "Dirichlet .3 (4 clients)", DIRICHLET),
         Case(
             "dirichlet-plain", "the same without logit adjustment",
             (*DIRICHLET, "--logit-adjustment", "false"),
+        ),
+        *(
+            Case(f"alone-{number}", f"device {number} alone", (*BY_DEVICE, "--clients", str(number)))
+            for number in range(4)
         ),
     )
 }  # fmt: skip

@@ -7,7 +7,7 @@ import time
 from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
 
-from benchmarks.pipeline import Pipeline
+from benchmarks.pipeline import NOTHING, Pipeline
 from benchmarks.watching import CommandFailed
 from commands import training_options
 from helpers.global_config import Config
@@ -34,6 +34,7 @@ class Study:
         rounds: of every run.
         on_progress: receives one line.
         common: options of every training; cases add theirs.
+        environment: further variables of the workers and the command.
 
     Attributes:
         folder, images, rounds, common: the arguments.
@@ -41,12 +42,13 @@ class Study:
 
     def __init__(
         self, folder: Path, images: Images, rounds: int, on_progress: Callable[[str], None],
-        common: Sequence[str] = COMMON,
+        common: Sequence[str] = COMMON, environment: Mapping[str, str] = NOTHING,
     ) -> None:  # fmt: skip
         self.folder = folder.resolve()
         self.images = images
         self.rounds = rounds
         self.common = tuple(common)
+        self._environment = dict(environment)
         self._on_progress = on_progress
         self._expected = self._finished = 0
 
@@ -68,7 +70,7 @@ class Study:
             shutil.rmtree(workers, ignore_errors=True)
             places = {"DT_METRICS_DIR": self._places.metrics, "DT_MODELS_DIR": self._places.models}
             environment = {name: str(place) for name, place in places.items()}
-            environment |= {VARIABLE: lie} if lie else {}
+            environment |= self._environment | ({VARIABLE: lie} if lie else {})
             app = APP if lie else "celery_app"
             count = min(MOST_WORKERS, os.cpu_count() or 1)
             place = self.images.prepared(seed).folder

@@ -99,11 +99,12 @@ def with_interval(value: float | None, low: float | None, high: float | None) ->
 
 def estimate(values: Estimate) -> str:
     """Return a difference with its sign and interval."""
-    value, low, high = (_signed(values[name]) for name in ("difference", "low", "high"))
+    value, low, high = (signed(values[name]) for name in ("difference", "low", "high"))
     return f"{value} [{low}, {high}]"
 
 
-def _signed(value: float | None) -> str:
+def signed(value: float | None) -> str:
+    """Return a number with its sign."""
     return NOTHING if value is None else f"{value:+.3f}".replace("-", "−")
 
 

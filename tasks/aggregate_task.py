@@ -12,13 +12,13 @@ from helpers.federated.results import Averaged, RoundResult
 from helpers.federated.strategies.base import ServerInputs
 from helpers.federated.weights import Schema, Weights
 from helpers.local_training.trainer import predict_scores
-from helpers.run_records.checkpoint import save_server_state
-from helpers.run_records.run_log import server_state_before
+from helpers.run_records.checkpoint import read_state, save_server_state
+from helpers.run_records.run_log import server_state
 from helpers.run_records.tables import round_row
 from helpers.weight_store.store import put_arrays
 from preprocessing.feed.input_pipeline import evaluation_batches
 from tasks.round_ema import add_ema
-from tasks.round_record import record_round
+from tasks.round_record import forget, record_round, recorded_round
 from tasks.run_context import RoundClock, RunContext
 from tasks.update_intake import UpdateIntake
 
@@ -31,9 +31,12 @@ def aggregate(replies: Any, message: dict[str, Any]) -> None:
         replies: results of the header's tasks.
         message: the order.
     """
-    worker_session().run_order(
+    answer = worker_session().run_order(
         RoundOrder, message, lambda order: aggregate_round(order, replies).to_message()
     )
+    if answer is not None:  # it was accepted
+        order = RoundOrder.from_message(message)
+        forget(RunContext.of(order), order, answer["clients"], answer["states"])
 
 
 def aggregate_round(order: RoundOrder, replies: Any) -> RoundResult:
@@ -44,6 +47,8 @@ def aggregate_round(order: RoundOrder, replies: Any) -> RoundResult:
         RecordError: the records could not be written; the round has not happened.
     """
     context, clock = RunContext.of(order), RoundClock(order)
+    if (state := read_state(context.folders)[0]).round == order.round:
+        return recorded_round(context, order, state)
     intake = UpdateIntake(context, order, read_replies(order.round, order.clients, replies))
     weights, averaged = average(context, order, intake, clock)
     evaluation = evaluate_weights(context, weights)
@@ -62,7 +67,7 @@ def average(
         RecordError: the server's state could not be read or written.
     """
     weights, server_file = combine(context, order, intake)
-    key = context.key("weights", order.round)
+    key = context.key("weights", order.round, order.attempt)
     reference = put_arrays(context.store, key, context.instance.names, weights)
     row = round_row(order.round, intake.replies, clock.now(), clock.started_at)
     return weights, Averaged(
@@ -84,7 +89,7 @@ def combine(context: RunContext, order: RoundOrder, intake: UpdateIntake) -> tup
         model, trainable, num_clients=len(config.CLIENTS) or order.num_clients,
         num_participants=len(order.clients),
         read_global_weights=lambda: intake.global_weights,
-        read_state=lambda: server_state_before(context.folders, order.round, state_schema()),
+        read_state=lambda: server_state(context.folders, state_schema()),
     )  # fmt: skip
     try:
         weights, state = config.strategy.aggregate(updates, server)

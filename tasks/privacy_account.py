@@ -72,7 +72,7 @@ def trainings_of(
         round_number: the round.
         rows: of clients.csv, of the round.
     """
-    before = journal.read_rows(context.folders, state.tables_file).get("clients.csv", [])
+    before = journal.read_rows(context.folders, state.tables.get("clients.csv"))
     trainings: Counter[int] = Counter()
     for row in (*(row for row in before if row["round"] < round_number), *rows):
         trainings[int(row["client"])] += int(row["attempt"]) + 1

@@ -38,15 +38,10 @@ def add_ema(
 
 
 def _next_average(context: RunContext, order: RoundOrder, weights: Weights) -> Weights:
-    """Return m ← d · m + (1 − d) · w with d = EMA_DECAY; m begins as the first round's w.
-
-    If an earlier attempt has committed the round, its average is returned.
-    """
+    """Return m ← d · m + (1 − d) · w with d = EMA_DECAY; m begins as the first round's w."""
     state, _ = read_state(context.folders)
     if state.ema_file is None:
         return weights
     average = load_arrays(context.folders, state.ema_file, context.instance.schema)
-    if state.round == order.round:
-        return average
     decay = context.config.EMA_DECAY
     return weighted_mean([(average, decay), (weights, 1 - decay)])

@@ -29,6 +29,8 @@ RESERVE = 0.1
 """Fraction of the time left at the start that is kept for predicting and sending the update, …"""
 LEAST_RESERVE_S = 2.0
 """… but at least this many seconds, unless that is more than half of the time."""
+MOST_ATTEMPTS = 10
+"""More than the orchestrator makes of a job that is lost or fails."""
 
 
 class DataDiffersError(WorkerUnable):
@@ -117,6 +119,12 @@ class RunContext:
     def key(self, *parts: str | int, site: str | None = None) -> str:
         """Return a key of this run and session in the weight store: of `site`, or of the order's."""
         return keys.of_session(self.order.run, self.order.session, *parts, site=site or self.order.site)
+
+
+def keys_of_weights(context: RunContext, round_number: int) -> list[str]:
+    """Return where the global weights after a round may be: each attempt has a place of its own."""
+    kinds = ("weights", "recorded")
+    return [context.key(kind, round_number, attempt) for kind in kinds for attempt in range(MOST_ATTEMPTS)]
 
 
 _model_of = functools.lru_cache(maxsize=2)(model_for)

@@ -50,7 +50,7 @@ from tasks.final_test import (
     score_splits,
 )
 from tasks.privacy_account import budget_is_spent
-from tasks.run_context import RunContext
+from tasks.run_context import RunContext, keys_of_weights
 
 
 @app.task(name="tasks.start_run", ignore_result=True)
@@ -71,8 +71,9 @@ def start(order: StartOrder) -> dict[str, Any]:
         weights = initial_weights(context.config)
         state = begin_run(context.folders, order, schema, weights)
     write_description(context, state)
-    context.store.delete_others(keys.of_session(order.run, ""), context.key(""))
-    key = context.key("weights", state.round)
+    if worker_session().still_expects(order):  # not of a session that has taken the run over meanwhile
+        context.store.delete_others(keys.of_session(order.run, ""), context.key(""))
+    key = context.key("weights", state.round, order.attempt)
     reference = put_arrays(context.store, key, context.instance.names, weights)
     return {
         "state": state.to_message(),
@@ -123,7 +124,7 @@ def best_model(context: RunContext) -> tuple[RunState, Weights]:
         RecordError: they could not be read.
     """
     state, _ = read_state(context.folders)
-    journal.write_csv_files(context.folders, journal.read_rows(context.folders, state.tables_file))
+    journal.write_csv_files(context.folders, state.tables)
     file = state.best_weights_file or state.weights_file
     return state, saved_weights(context, state, file)
 
@@ -178,7 +179,7 @@ def write_results(
     write_model_card(config.METRICS_DIR, config.MODELS_DIR, order.run)
     record_end(folders)
     fence.release()
-    context.store.delete([context.key("weights", number) for number in (state.round - 1, state.round)])
+    context.store.delete([key for ago in (0, 1) for key in keys_of_weights(context, state.round - ago)])
 
 
 def _provenance(

@@ -78,7 +78,7 @@ class UpdateIntake:
         state, _ = read_state(self.context.folders)
         if holds(state.weights_file, reference.sha256):
             return load_arrays(self.context.folders, state.weights_file, schema)
-        # An earlier attempt committed the round, but its answer did not arrive.
+        # Another attempt has committed the round meanwhile, so this one will not count.
         return get_arrays(self.context.store, reference, schema)
 
     # What differs where the clients are sites

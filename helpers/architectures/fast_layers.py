@@ -41,3 +41,22 @@ class FusedBatchNormalization(layers.BatchNormalization):
         for moving, new in ((self.moving_mean, mean), (self.moving_variance, biased)):
             moving.assign(moving * self.momentum + new * (1 - self.momentum))
         return outputs
+
+
+class PackedDropout(layers.Dropout):
+    """Dropout that draws two 16-bit numbers from each random integer in half precision: a third of the time.
+
+    The rate is exact to 2^-17. In float32 it is Keras' dropout, with its masks.
+    """
+
+    def call(self, inputs: tf.Tensor, training: bool = False) -> tf.Tensor:
+        """Set numbers to zero at random while training, and scale the others so that the mean is kept."""
+        if not training or self.rate == 0 or inputs.dtype == tf.float32:
+            return super().call(inputs, training=training)
+        size = tf.size(inputs)
+        seed = self.seed_generator.next()
+        packed = tf.random.stateless_uniform([(size + 1) // 2], seed, None, None, tf.uint32)
+        numbers = tf.reshape(tf.reshape(tf.bitcast(packed, tf.uint16), [-1])[:size], tf.shape(inputs))
+        num_dropped = round(self.rate * 2**16)  # of the values that a number can have
+        is_kept = tf.cast(numbers >= tf.constant(num_dropped, tf.uint16), inputs.dtype)
+        return inputs * (is_kept * tf.constant(2**16 / (2**16 - num_dropped), inputs.dtype))

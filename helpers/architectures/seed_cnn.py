@@ -5,7 +5,7 @@ from collections.abc import Callable
 import keras
 from keras import layers
 
-from helpers.architectures.fast_layers import FusedBatchNormalization, PooledConv2D
+from helpers.architectures.fast_layers import FusedBatchNormalization, PackedDropout, PooledConv2D
 from helpers.architectures.head import probability_layer
 
 GROUPS = 8
@@ -47,22 +47,23 @@ def _seed_cnn(
     normalization: Callable[[str], layers.Layer],
     fast: bool = False,
 ) -> keras.Model:
+    dropout = PackedDropout if fast else layers.Dropout
     return keras.Sequential(
         [
             layers.Input(input_shape, name="image"),
             # Feature extraction
             *_conv_and_pool(128, "1", fast),
             normalization("norm_1"),
-            layers.Dropout(0.2, name="dropout_1"),
+            dropout(0.2, name="dropout_1"),
             *_conv_and_pool(64, "2", fast),
             normalization("norm_2"),
-            layers.Dropout(0.1, name="dropout_2"),
+            dropout(0.1, name="dropout_2"),
             layers.Conv2D(32, kernel_size=(2, 2), activation="relu", name="conv_3"),
             normalization("norm_3"),
             # Classification
             layers.Flatten(name="flatten"),
             layers.Dense(64, activation="relu", name="dense_1"),
-            layers.Dropout(0.1, name="dropout_3"),
+            dropout(0.1, name="dropout_3"),
             layers.Dense(16, activation="relu", name="dense_2"),
             probability_layer(num_classes),
         ],

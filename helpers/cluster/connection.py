@@ -15,10 +15,10 @@ def connect(url: str) -> redis.Redis:
     """Return a client for `url` that returns bytes. It connects at the first command.
 
     Raises:
-        ConfigError: `url` is not a Redis address.
+        ConfigError: `url` is not a Redis address, or Celery could not use it.
     """
     try:
-        _check_database(url)
+        _check_form(url)
         return redis.Redis.from_url(
             url,
             decode_responses=False,
@@ -34,15 +34,16 @@ def connect(url: str) -> redis.Redis:
         ) from None
 
 
-def _check_database(url: str) -> None:
-    """Raise ValueError for a database that is not a number; redis-py would silently take 0."""
+def _check_form(url: str) -> None:
+    """Raise ValueError for an address that redis-py takes and Celery does not, such as one of a Unix socket,
+    and for a database that is not a number: redis-py would silently take 0.
+    """
     parts = urlsplit(url)
-    numbers = parse_qs(parts.query).get("db", [])
-    if parts.scheme in ("redis", "rediss") and parts.path.strip("/"):
-        numbers.append(parts.path.strip("/"))
-    for number in numbers:
-        if not re.fullmatch(r"[0-9]{1,9}", number):
-            raise ValueError(number)
+    if parts.scheme == "unix" or {"db", "username", "password"} & parse_qs(parts.query).keys():
+        raise ValueError(parts.scheme)
+    number = parts.path.strip("/")
+    if parts.scheme in ("redis", "rediss") and number and not re.fullmatch(r"[0-9]{1,9}", number):
+        raise ValueError(number)
 
 
 def redact(url: str) -> str:
@@ -75,8 +76,10 @@ def check_reachable(client: redis.Redis) -> None:
         if not is_away(error) or isinstance(error, redis.BusyLoadingError):
             raise translated(error, address(client)) from None
         tls = client.connection_pool.connection_class is redis.SSLConnection
+        port = client.connection_pool.connection_kwargs.get("port", 6379)
+        option = f" --port {port}" if port != 6379 and is_on_this_machine(client) else ""
         raise RedisUnreachable(
-            f"Redis at {address(client)} does not answer ({error}). Start it (`redis-server`, or "
+            f"Redis at {address(client)} does not answer ({error}). Start it (`redis-server{option}`, or "
             "`python run.py up --workers 3` for Redis and workers together), or set REDIS_URL"
             + (" (does the server use TLS, and do the certificates fit? See docs/security.md)" if tls else "")
         ) from None
@@ -97,16 +100,15 @@ def check_not_refused(client: redis.Redis, error: redis.RedisError) -> None:
 
 
 def address(client: redis.Redis) -> str:
-    """Return the host and port (or socket) of a client, without user and password."""
+    """Return the host and port of a client, without user and password."""
     settings = client.connection_pool.connection_kwargs
-    return settings.get("path") or f"{settings.get('host', 'localhost')}:{settings.get('port', 6379)}"
+    return f"{settings.get('host', 'localhost')}:{settings.get('port', 6379)}"
 
 
 def is_on_this_machine(client: redis.Redis) -> bool:
-    """Return whether a client connects to a socket or a loopback address."""
-    settings = client.connection_pool.connection_kwargs
-    host = settings.get("host", "localhost")
+    """Return whether a client connects to a loopback address."""
+    host = client.connection_pool.connection_kwargs.get("host", "localhost")
     try:
-        return "path" in settings or host == "localhost" or ipaddress.ip_address(host).is_loopback
+        return host == "localhost" or ipaddress.ip_address(host).is_loopback
     except ValueError:  # a host name
         return False

@@ -37,12 +37,14 @@ class Dispatcher:
         deadline_s: limit of a single order, seconds.
     """
 
+    shows_orders = True  # to everybody who can read Redis
+
     def __init__(self, app: Celery, board: JobBoard, supervisor: Supervisor, deadline_s: float) -> None:
         options = app.conf.result_backend_transport_options
         app.conf.result_backend_transport_options = {**options, "retry_policy": SENDING_POLICY}
-        # Answers come over the job board, so no result is waited for. Celery would subscribe to each, and
-        # unsubscribe when it is dropped, even while Python shuts down.
-        app.backend.result_consumer.consume_from = lambda task_id: None
+        # Answers come over the job board, so no result is waited for. Celery would keep each in memory,
+        # subscribe to it, and unsubscribe when it is dropped, even while Python shuts down.
+        app.backend.add_pending_result = lambda result, **_: result
         self._app = app
         self._board = board
         self._supervisor = supervisor
@@ -107,6 +109,7 @@ class Dispatcher:
             args=(*arguments, order.to_message()),
             queue=_queue_of(order),
             task_id=str(uuid.uuid4()),
+            argsrepr=f"({order.label if self.shows_orders else ''})",  # in `celery inspect` and flower
         )
 
     def send(self, send: Callable[[], Any]) -> None:

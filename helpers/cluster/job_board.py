@@ -19,6 +19,8 @@ MOST_BYTES = 64 << 20
 """Largest entry of the board."""
 MOST_CHARACTERS = 2000
 """Longest reason of a failure."""
+MOST_EVENTS = 1000
+"""Answers and failures that are taken note of at a time."""
 LEASE_S = 10.0
 """An orchestrator that has not held its run for this long is dead, seconds."""
 ENDED = b""
@@ -34,6 +36,16 @@ redis.call('EXPIRE', KEYS[4], ARGV[5])
 return 1
 """
 
+_FAIL = """
+if redis.call('GET', KEYS[1]) ~= ARGV[1] then return end
+if redis.call('HGET', KEYS[2], ARGV[2]) ~= ARGV[3] then return end
+if redis.call('HEXISTS', KEYS[3], ARGV[2]) == 1 then return end
+redis.call('HSET', KEYS[4], ARGV[2], ARGV[4])
+redis.call('EXPIRE', KEYS[4], ARGV[5])
+redis.call('RPUSH', KEYS[5], ARGV[2])
+redis.call('EXPIRE', KEYS[5], ARGV[5])
+"""
+
 _CLAIM = """
 local owner = redis.call('GET', KEYS[1])
 local held_ago = ARGV[2] * 1000 - redis.call('PTTL', KEYS[1])
@@ -47,8 +59,15 @@ redis.call('SET', KEYS[1], ARGV[1], 'EX', ARGV[2])
 
 _HOLD = """
 local owner = redis.call('GET', KEYS[1])
-if not owner or owner == ARGV[1] then redis.call('SET', KEYS[1], ARGV[1], 'EX', ARGV[2]) end
+if not owner or owner == ARGV[1] then
+  redis.call('SET', KEYS[1], ARGV[1], 'EX', ARGV[2])
+  for number = 2, #KEYS do redis.call('EXPIRE', KEYS[number], ARGV[2]) end
+end
 return owner
+"""
+
+_END = """
+if redis.call('GET', KEYS[1]) == ARGV[1] then redis.call('SET', KEYS[1], ARGV[2], 'EX', ARGV[3]) end
 """
 
 
@@ -75,6 +94,8 @@ class JobBoard:
         self._clock = keys.of_session(run, session, "clock")
         self._stop = keys.of_session(run, session, "stop")
         self._answer_script = client.register_script(_ANSWER)
+        self._fail_script = client.register_script(_FAIL)
+        self._end_script = client.register_script(_END)
         self._claim_script = client.register_script(_CLAIM)
         self._hold_script = client.register_script(_HOLD)
 
@@ -111,7 +132,8 @@ class JobBoard:
         Raises:
             RunTakenOver: another session owns the run.
         """
-        owner = self._hold_script(keys=[self._session_key], args=[self._session, keys.LIFETIME_S])
+        tables = [self._attempts, self._answers, self._failures]
+        owner = self._hold_script(keys=[self._session_key, *tables], args=[self._session, keys.LIFETIME_S])
         if owner not in (None, self._session.encode()):
             raise RunTakenOver("another process took over this run")
         return owner is not None
@@ -128,9 +150,7 @@ class JobBoard:
     def answers(self, jobs: list[str]) -> dict[str, Any]:
         """Return the accepted answers so far, by job; one that cannot be read becomes a failure."""
         answers = {}
-        for job, value in zip(jobs, self._client.hmget(self._answers, jobs), strict=True):
-            if value is None:
-                continue
+        for job, value in self._entries(self._answers, jobs).items():
             try:
                 answers[job] = _table(value)
             except ValueError as error:
@@ -139,8 +159,11 @@ class JobBoard:
 
     def failures(self, jobs: list[str]) -> dict[str, Any]:
         """Return the failures of the current attempts, by job: {worker, error, is_unable}."""
-        values = self._client.hmget(self._failures, jobs)
-        return {job: _failure(value) for job, value in zip(jobs, values, strict=True) if value is not None}
+        return {job: _failure(value) for job, value in self._entries(self._failures, jobs).items()}
+
+    def _entries(self, table: str, jobs: list[str]) -> dict[str, Any]:
+        values = self._client.hmget(table, jobs) if jobs else []  # Redis refuses an empty list
+        return {job: value for job, value in zip(jobs, values, strict=True) if value is not None}
 
     def _reject(self, job: str, reason: str) -> None:
         """Replace an answer by a failure, so that the job is tried again."""
@@ -151,9 +174,14 @@ class JobBoard:
             pipe.expire(self._failures, keys.LIFETIME_S)
             pipe.execute()
 
-    def wait(self, seconds: float) -> None:
-        """Wait for an answer or a failure, at most `seconds`."""
-        self._client.blpop([self._events], timeout=seconds)
+    def wait(self, seconds: float) -> list[str]:
+        """Wait for answers and failures, at most `seconds`; return the jobs of those since the last call."""
+        if not (event := self._client.blpop([self._events], timeout=seconds)):
+            return []
+        further: Any = self._client.lrange(self._events, 0, MOST_EVENTS - 1)
+        if further:
+            self._client.ltrim(self._events, len(further), -1)  # no other process takes from this list
+        return [job.decode(errors="replace") for job in (event[1], *further)]
 
     def forget(self, jobs: Iterable[str]) -> None:
         """Drop finished jobs; later answers to them are refused."""
@@ -164,8 +192,7 @@ class JobBoard:
 
     def close(self) -> None:
         """Delete the board when the session has ended; an earlier one that wakes does not claim the run."""
-        if self._client.get(self._session_key) == self._session.encode():
-            self._client.set(self._session_key, ENDED, ex=keys.LIFETIME_S)
+        self._end_script(keys=[self._session_key], args=[self._session, ENDED, keys.LIFETIME_S])
         parts = (self._attempts, self._answers, self._failures, self._events, self._clock, self._stop)
         self._client.delete(*parts)
 
@@ -208,15 +235,11 @@ class JobBoard:
 
     def fail(self, job: str, attempt: int, worker: str, error: str, *, is_unable: bool = False) -> None:
         """Report that an attempt failed, or that its worker is unable; the orchestrator decides."""
-        if not self.expects(job, attempt):
-            return
-        with self._client.pipeline() as pipe:
-            failure = {"worker": worker, "error": error, "is_unable": is_unable}
-            pipe.hset(self._failures, job, json.dumps(failure))
-            pipe.expire(self._failures, keys.LIFETIME_S)
-            pipe.rpush(self._events, job)
-            pipe.expire(self._events, keys.LIFETIME_S)
-            pipe.execute()
+        failure = {"worker": worker, "error": error, "is_unable": is_unable}
+        self._fail_script(
+            keys=[self._session_key, self._attempts, self._answers, self._failures, self._events],
+            args=[self._session, job, attempt, json.dumps(failure), keys.LIFETIME_S],
+        )
 
 
 def _table(value: bytes | str) -> dict[str, Any]:

@@ -11,7 +11,8 @@ dt:run:{run}:{session}:events           list that wakes the orchestrator
 dt:run:{run}:{session}:clock            the run's time, with Redis' time when it was written
 dt:run:{run}:{session}:stop             somebody asked to end the run after its round
 dt:run:{run}:feed                       stream of what happens in the run, for people who watch it
-dt:run:{run}:{session}:weights:{round}                     global weights after a round
+dt:run:{run}:{session}:weights:{round}:{attempt}           global weights after a round
+dt:run:{run}:{session}:recorded:{round}:{attempt}          the same, from the record of the round
 dt:run:{run}:{session}:shared:{round}                      what STRATEGY shares with all clients
 dt:run:{run}:{session}:update:{round}:{client}:{attempt}   a client's update
 dt:run:{run}:{session}:scores:{round}:{client}:{attempt}   the validation scores of its model

@@ -7,6 +7,7 @@ letters are signed and sealed, and the worker that averages sends some, too.
 
 import json
 from collections.abc import Callable, Iterable
+from functools import partial
 from typing import Any, Protocol
 
 import redis
@@ -28,6 +29,9 @@ class Envelopes(Protocol):
     def has_member(self, site: str) -> bool:
         """Return whether letters of a site can be opened."""
 
+    def verify(self, name: str, data: bytes, signature: str) -> bool:
+        """Return whether a signature of bytes is that of a member; True where members have no keys."""
+
     def close_letter(self, mailbox: str, text: bytes) -> bytes:
         """Return the letter with a text, for a mailbox of this member."""
 
@@ -45,6 +49,9 @@ class OpenLetters:
     averaging = ""
 
     def has_member(self, site: str) -> bool:
+        return True
+
+    def verify(self, name: str, data: bytes, signature: str) -> bool:
         return True
 
     def close_letter(self, mailbox: str, text: bytes) -> bytes:
@@ -116,7 +123,7 @@ class SiteBoard(JobBoard):
         envelopes: open the letters.
 
     Attributes:
-        averaging, has_member: as in `Envelopes`.
+        averaging, has_member, verify: as in `Envelopes`.
         site_of: the sender of each job that is answered by mail.
     """
 
@@ -132,6 +139,7 @@ class SiteBoard(JobBoard):
         super().__init__(client, run, session)
         self.site_of: dict[str, str] = {}
         self.averaging, self.has_member = envelopes.averaging, envelopes.has_member
+        self.verify = envelopes.verify
         self._expected: dict[str, int] = {}
         self._accepted: dict[str, Any] = {}
         self._failed: dict[str, dict[str, Any]] = {}
@@ -148,17 +156,17 @@ class SiteBoard(JobBoard):
 
     def answers(self, jobs: list[str]) -> dict[str, Any]:
         for site in self._sites():
-            letters: Any = self._client.lpop(self._mail_of(site), MOST_LETTERS)
+            letters = self._taken(partial(self._client.lpop, self._mail_of(site), MOST_LETTERS))
             for letter in letters or ():
                 self._open(site, letter)
         by_mail = {job: self._accepted[job] for job in jobs if job in self._accepted}
         others = [job for job in jobs if job not in self.site_of]
-        return by_mail | (super().answers(others) if others else {})
+        return by_mail | super().answers(others)
 
     def failures(self, jobs: list[str]) -> dict[str, Any]:
         by_mail = {job: self._failed[job] for job in jobs if job in self._failed}
         others = [job for job in jobs if job not in self.site_of]
-        return by_mail | (super().failures(others) if others else {})
+        return by_mail | super().failures(others)
 
     def expect(self, jobs: dict[str, int]) -> None:
         self._expected |= jobs
@@ -173,12 +181,13 @@ class SiteBoard(JobBoard):
         self._client.hdel(self._attempts, job)  # so that the site stops
         return True
 
-    def wait(self, seconds: float) -> None:
-        """Wait for an answer, a failure or a letter, at most `seconds`."""
+    def wait(self, seconds: float) -> list[str]:
+        """Wait for an answer, a failure or a letter, at most `seconds`; return the jobs it may be about."""
         mail = {self._mail_of(site).encode(): site for site in self._sites()}
-        event: Any = self._client.blpop([self._events, *mail], timeout=seconds)
+        event = self._taken(partial(self._client.blpop, [self._events, *mail], timeout=seconds))
         if event and event[0] in mail:
             self._open(mail[event[0]], event[1])
+        return list(self._expected) if event else []
 
     def forget(self, jobs: Iterable[str]) -> None:
         jobs = list(jobs)
@@ -196,6 +205,19 @@ class SiteBoard(JobBoard):
     def _awaits(self, job: str, attempt: Any) -> bool:
         """Return whether an answer to this attempt would be accepted."""
         return self._expected.get(job) == attempt and job not in self._accepted
+
+    def _taken(self, take: Callable[[], Any]) -> Any:
+        """Return what `take` gets from mailboxes; None if a site has made its own something else."""
+        try:
+            return take()
+        except redis.ResponseError as error:
+            if "WRONGTYPE" not in str(error):
+                raise
+        for site in self._sites():
+            if self._client.type(mail := self._mail_of(site)) not in (b"list", b"none"):
+                self._client.unlink(mail)
+                self._notice(f"site {site}: its mailbox was no list; what it was is deleted")
+        return None
 
     def _sites(self) -> list[str]:
         return sorted(set(self.site_of.values()))

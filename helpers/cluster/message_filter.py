@@ -15,6 +15,7 @@ from typing import Any
 from celery.app.task import Context
 from kombu.exceptions import DecodeError
 from kombu.serialization import loads as loads_content
+from kombu.serialization import unregister
 from kombu.transport import TRANSPORT_ALIASES
 from kombu.transport import redis as kombu_redis
 from kombu.utils.encoding import bytes_to_str
@@ -70,6 +71,9 @@ EMBEDDED: dict[str, tuple[type, ...]] = {
     "chord": (dict, NoneType),
 }
 NO_LIMIT: tuple[Any, ...] = (None, [], [None, None])
+
+for _name in ("pickle", "yaml", "msgpack"):  # Celery decodes what is signed whatever its content type
+    unregister(_name)  # type: ignore[no-untyped-call]
 
 logger = logging.getLogger(__name__)
 

@@ -28,6 +28,7 @@ def take_run_over(
     Raises:
         ConfigError: a live process trains the run.
     """
+    run = board.identity["run"]
     held_ago = board.take_over(force=force)
     if held_ago is not None:
         notice(f"another process may be training this run; waiting up to {LEASE_S:g} s for a sign of it")
@@ -36,6 +37,6 @@ def take_run_over(
         before, held_ago = held_ago, board.take_over()
         if held_ago is not None and held_ago < before + LOOK_S / 2:  # it grows by LOOK_S without a sign
             raise ConfigError(
-                f"run {board.identity['run']}: another process is training it; wait for it or stop it, or "
-                "add --take-over to take the run from it"
+                f"run {run}: another process is training it; wait for it, end it with "
+                f"`python run.py stop {run}`, or add --take-over to take the run from it"
             )

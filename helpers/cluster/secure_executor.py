@@ -9,6 +9,7 @@ from typing import Any, TypeVar
 from helpers.cluster.answers import report_clients
 from helpers.cluster.errors import QuorumMissed
 from helpers.cluster.jobs import Deadline, Job
+from helpers.cluster.mailbox import SiteBoard
 from helpers.cluster.site_executor import SiteExecutor
 from helpers.cluster.worker_status import Workers
 from helpers.federated.cohort import Cohort
@@ -30,7 +31,9 @@ from helpers.federated.sites.secure_messages import (
     SecureTrainOrder,
     SharesOrder,
     read_shares,
+    round_id,
 )
+from helpers.secure_aggregation.masks import is_public_key
 
 Answer = TypeVar("Answer")
 
@@ -108,8 +111,20 @@ class SecureExecutor(SiteExecutor):
     # The steps of the protocol
 
     def _announced_keys(self, order: SiteRoundOrder) -> dict[int, PublicKeys]:
+        board = self._board
+        assert isinstance(board, SiteBoard)  # made for a run of sites
+
+        def read(client: int, answer: dict[str, Any]) -> PublicKeys:
+            keys, site = PublicKeys.from_message(answer), order.sites[client]["name"]
+            text = keys.signed_text(round_id(order), client)
+            if keys.site not in ("", site) or not board.verify(keys.site, text, keys.signature):
+                raise MessageError("the site has not signed its keys")
+            if not all(is_public_key(bytes.fromhex(each)) for each in (keys.sealing, keys.masking)):
+                raise MessageError("no site can agree on a secret with its keys")
+            return keys
+
         orders = [KeysOrder.at(order, client) for client in order.clients]
-        return self._take_step(orders, len(orders), lambda _, answer: PublicKeys.from_message(answer))
+        return self._take_step(orders, len(orders), read)
 
     def _sealed_shares(self, order: SiteRoundOrder, keys: dict[int, PublicKeys]) -> dict[int, dict[int, str]]:
         """Return what each site has sealed for each other one, by sender and receiver."""

@@ -13,6 +13,7 @@ from helpers.federated.messages import Order
 class SiteDispatcher(Dispatcher):
     """Sends orders by name, each with a serial number and an end of validity."""
 
+    shows_orders = False
     _serial = 0
 
     def job(self, order: Order, *arguments: Any) -> Job:

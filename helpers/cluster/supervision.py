@@ -1,5 +1,6 @@
 """Supervises jobs until they complete: retries lost and failed ones, enforces deadlines."""
 
+import math
 import time
 from collections.abc import Callable, Sequence
 from typing import Any, TypeVar
@@ -18,7 +19,9 @@ from helpers.cluster.run_workers import RunWorkers
 from helpers.cluster.worker_status import Workers
 
 TICK_S = 1.0
-"""Longest time between two looks at the workers, seconds; an answer wakes the orchestrator at once."""
+"""Time between two looks at workers and jobs, seconds; a failure and the last answer end it."""
+STOPPED_S = TICK_S + heartbeat.INTERVAL_S
+"""A look that comes after a longer time shows that this process was stopped, and perhaps the workers too."""
 PICK_UP_S = 10.0
 """A job that is in no queue and on no worker for this long is lost, seconds."""
 UNABLE_S = 2.0 * heartbeat.LIFETIME_S
@@ -27,6 +30,7 @@ UNABLE_S = 2.0 * heartbeat.LIFETIME_S
 MOST_LOSSES = 5
 """A job that was lost more often fails: something takes its messages and does nothing."""
 
+NEVER = Deadline(math.inf, lambda job: None)
 Answer = TypeVar("Answer")
 
 
@@ -53,6 +57,7 @@ class Supervisor:
         self._alone_since: float | None = None
         self._redis_lost_at: float | None = None
         self._heartbeats_count_from = 0.0
+        self._looked_at, self._pause = math.inf, 0.0  # the time between the last two looks
         self._busy_at = 0.0  # when a worker was last seen at work
         self._unserved_since: dict[str, float] = {}  # when a site's queue was first seen without a worker
 
@@ -61,7 +66,7 @@ class Supervisor:
         jobs: Sequence[Job],
         on_failure: Callable[[Job, str], None],
         on_progress: Callable[[dict[str, Any], Workers], None] = lambda answers, workers: None,
-        deadline: Deadline | None = None,
+        deadline: Deadline = NEVER,
     ) -> dict[str, Any]:
         """Wait until every job is answered, and return the answers by job name.
 
@@ -87,18 +92,29 @@ class Supervisor:
                 if len(answers) == len(jobs):
                     return answers
                 open_jobs = [job for job in open_jobs if job.name not in answers]
-                if deadline is not None and time.monotonic() >= deadline.at:
+                if time.monotonic() >= deadline.at:
+                    self._board.expect({job.name: job.attempt for job in open_jobs})  # Redis may have lost it
                     for job in open_jobs:
                         deadline.close(job)
                     continue
                 if not workers:
                     self._wait_for_a_worker()
                 self._mend(open_jobs, workers, on_failure)
-                seconds = TICK_S if deadline is None else min(TICK_S, deadline.at - time.monotonic())
-                self._board.wait(max(0.01, seconds))  # Redis takes 0 for no limit
+                until = min(time.monotonic() + TICK_S, deadline.at)
+                answers |= self._answered_until(until, {job.name for job in open_jobs})
                 self._redis_lost_at = None
             except redis.RedisError as error:
                 self._wait_for_redis(error)
+
+    def _answered_until(self, until: float, jobs: set[str]) -> dict[str, Any]:
+        """Return the answers that come until then; earlier once all jobs are answered, or one has failed."""
+        answers: dict[str, Any] = {}
+        while (seconds := until - time.monotonic()) > 0 and len(answers) < len(jobs):
+            heard_of = jobs.intersection(self._board.wait(max(0.01, seconds)))  # Redis takes 0 for no limit
+            answers |= (news := self._board.answers(sorted(heard_of)))
+            if len(news) < len(heard_of):
+                break
+        return answers
 
     def wait_for_workers(self, lacking: Callable[[Workers], str] = lambda workers: "") -> Workers:
         """Wait until the needed workers are alive, at least one; return the status of all live ones.
@@ -157,6 +173,10 @@ class Supervisor:
                 self._board.expect({job.name: job.attempt for job in jobs})
         self.clock.tick()
         workers = self.workers.look()
+        pause, self._looked_at = time.monotonic() - self._looked_at, time.monotonic()
+        if pause > STOPPED_S >= self._pause:  # all processes were stopped; a command that is slow goes on so
+            self._heartbeats_count_from = self._looked_at + heartbeat.LIFETIME_S
+        self._pause = pause
         if workers:
             self._alone_since = None
         if self._unserved_since:
@@ -172,9 +192,9 @@ class Supervisor:
 
     def _mend(self, jobs: list[Job], workers: Workers, on_failure: Callable[[Job, str], None]) -> None:
         """Retry failed and lost jobs."""
-        failures = self._board.failures([job.name for job in jobs]) if jobs else {}
+        failures = self._board.failures([job.name for job in jobs])
         queues = {job.queue for job in jobs}
-        waiting = {queue for queue in queues if self._client.llen(keys.namespace() + queue)}
+        waiting = {queue for queue in queues if self._client.exists(keys.namespace() + queue)}
         now = time.monotonic()
         if any(status["task"] is not None for status in workers.values()):
             self._busy_at = now

@@ -3,6 +3,7 @@
 Every message is a frozen dataclass with `to_message()` (a JSON-ready dict) and `from_message()`.
 """
 
+import functools
 import re
 from dataclasses import asdict, dataclass, field, fields
 from typing import Any, ClassVar, Self
@@ -42,11 +43,16 @@ class Message:
         Raises:
             MessageError: `data` is not a dict with exactly the fields of this class.
         """
-        names = {field.name for field in fields(cls)}
+        names = cls._field_names()
         if not isinstance(data, dict) or set(data) != names:
             got = sorted(data, key=str) if isinstance(data, dict) else type(data).__name__
             raise MessageError(f"{cls.__name__}: expected the fields {sorted(names)}, received {got}")
         return cls(**data)
+
+    @classmethod
+    @functools.cache
+    def _field_names(cls) -> set[str]:
+        return {field.name for field in fields(cls)}
 
 
 @dataclass(frozen=True)
@@ -131,7 +137,7 @@ class Order(Message):
         """Add the task's name, as Celery's own is not signed, and the job's, so that a worker of another
         version can say which job it refuses.
         """
-        return {**super().to_message(), "job": self.job, "task": self.task}
+        return {**vars(self), "job": self.job, "task": self.task}
 
     @classmethod
     def from_message(cls, data: Any) -> Self:

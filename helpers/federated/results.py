@@ -38,11 +38,13 @@ class RunState(Message):
         best_val_loss: its validation loss, which decides between equal AUCs; None in an older file.
         best_weights_file: file of that round's weights, or of the average over the rounds up to it.
         state_files: files of the clients' states, by client id as text.
-        server_file, server_file_before: files of the server's state after and before that round, so that its
-            aggregation can be repeated after the commit; None where it has none.
+        server_file: file of the server's state after that round; None where it has none.
+        server_file_before: not used; in files of version 0.1.0.
         sites: where every client is a site, the sites of all rounds so far (Site messages), by id.
         partition_clients: number of clients whose division of the rows partition.csv holds last.
-        tables_file: file of the rows of the run's CSV files; None in a run of version 0.1.0.
+        tables: files of the run's own records of its tables, by the names of their CSV files; empty before
+            the first round and in a run of version 0.1.0.
+        tables_file: in earlier versions, file of the rows of all tables; replaced when the run is resumed.
         num_resumes: how often a run with `DP=example` was resumed; each counts as one more private training.
         budget_is_spent: whether another round would exceed DP_TARGET_EPSILON.
         ema_file: file of the average of the global weights over the rounds; None without EMA_DECAY.
@@ -64,6 +66,7 @@ class RunState(Message):
     partition_clients: int | None = None
     best_val_loss: float | None = None
     tables_file: str | None = None
+    tables: dict[str, str] = field(default_factory=dict)
     ema_file: str | None = None
     num_resumes: int = 0
     budget_is_spent: bool = False

@@ -1,5 +1,6 @@
 """Model weights as named arrays, and the schema two parties must agree on."""
 
+import functools
 import math
 from collections.abc import Sequence
 from dataclasses import dataclass
@@ -35,9 +36,12 @@ Schema = tuple[ArraySpec, ...]
 def schema_of(names: Sequence[str], weights: Sequence[NDArray[np.generic]]) -> Schema:
     """Describe `weights`: one ArraySpec each, in their order."""
     return tuple(
-        ArraySpec(name, str(array.dtype), tuple(array.shape))
+        ArraySpec(name, _dtype_name(array.dtype), tuple(array.shape))
         for name, array in zip(names, weights, strict=True)
     )
+
+
+_dtype_name = functools.cache(str)  # NumPy builds the name again each time
 
 
 def num_bytes(schema: Schema) -> int:

@@ -74,8 +74,9 @@ def run_child(
         command: program and arguments.
         environment: all its variables.
         while_running: called several times a second; what it raises stops the command.
-        on_line: receives each line of output. Without it the command has our terminal, and Ctrl-C is left
-            to the command, which may finish something first.
+        on_line: receives each line of output; what it raises is raised here, after the command has ended.
+            Without it the command has our terminal, and Ctrl-C is left to the command, which may finish
+            something first.
     """
     output = None if on_line is None else subprocess.PIPE
     errors = None if on_line is None else subprocess.STDOUT
@@ -87,7 +88,10 @@ def run_child(
         start_new_session=True,
         preexec_fn=end_with_parent(),
     )
-    reading = threading.Thread(target=_pass_lines, args=(process.stdout, on_line), daemon=True)
+    failures: list[Exception] = []
+    reading = threading.Thread(
+        target=_pass_lines, args=(process.stdout, on_line, failures.append), daemon=True
+    )
     reading.start()
     try:
         with contextlib.nullcontext() if on_line else _interrupts_to(process):
@@ -97,13 +101,23 @@ def run_child(
     finally:
         stop_all([process])
         reading.join(5)
+    if failures:
+        raise failures[0]
     return int(process.returncode)
 
 
-def _pass_lines(output: IO[bytes] | None, on_line: Callable[[str], None] | None) -> None:
+def _pass_lines(
+    output: IO[bytes] | None,
+    on_line: Callable[[str], None] | None,
+    on_failure: Callable[[Exception], object],
+) -> None:
+    """Pass all lines on; a process whose output is not read would block."""
     if output is not None and on_line is not None:
         for line in output:
-            on_line(line.decode(errors="replace").rstrip())
+            try:
+                on_line(line.decode(errors="replace").rstrip())
+            except Exception as error:  # noqa: BLE001 (of whoever called us)
+                on_failure(error)
 
 
 @contextlib.contextmanager
@@ -146,11 +160,14 @@ def _kill_group(process: subprocess.Popen[bytes]) -> None:
 
 
 def unwind_when_terminated() -> None:
-    """Let SIGTERM and a closed terminal unwind the program, so that it stops what it started."""
+    """Let SIGTERM and a closed terminal, which `nohup` ignores, unwind the program, so that it stops what it
+    started.
+    """
 
     def leave(number: int, _frame: FrameType | None) -> None:
         sys.exit(128 + number)
 
     for name in ("SIGTERM", "SIGHUP"):
-        if hasattr(signal, name):
-            signal.signal(getattr(signal, name), leave)
+        number = getattr(signal, name, None)
+        if number is not None and signal.getsignal(number) is not signal.SIG_IGN:
+            signal.signal(number, leave)

@@ -27,6 +27,7 @@ USUAL_URL = "redis://127.0.0.1:6379/0"
 USUAL_PORT = 6379
 DATA_DIR = Path("redis-data")
 START_TIMEOUT_S = 10.0
+SCHEME = "redis://"
 _ADDRESS_FILE = "address.txt"
 
 
@@ -65,7 +66,7 @@ def find_or_start(
     """Return a running Redis or start one, in the order of choice of this module.
 
     Args:
-        url: the value of REDIS_URL; empty if it is not set.
+        url: the value of REDIS_URL, where one is started if `start_at` can; empty if it is not set.
         data_dir: folder for the data and log of a server that we start.
         port: its port if that is free; 0 means any free port.
         say: receives one line about the Redis that is used.
@@ -75,6 +76,8 @@ def find_or_start(
         ServerNotFound: no Redis is running or installed.
     """
     if url:
+        if started := start_at(url, data_dir, say):
+            return started
         check_reachable(connect(url))
         say(f"Redis: {redact(url)} (from REDIS_URL)")
         return RedisServer(url)
@@ -176,15 +179,19 @@ def start_server(binary: Path, data_dir: Path = DATA_DIR, port: int = 0) -> Redi
         RedisUnreachable: it ended or did not answer in time, with the last lines of its log.
     """
     data_dir = data_dir.resolve()
-    data_dir.mkdir(parents=True, exist_ok=True)
     log = data_dir / "server.log"
     port = _free_port(port)
     command = [str(binary), "--bind", "127.0.0.1", "--port", str(port), "--dir", str(data_dir)]
     command += ["--appendonly", "yes", "--appendfsync", "everysec", "--save", ""]
     command += ["--maxmemory-policy", "noeviction", "--daemonize", "no"]
-    with log.open("wb") as output:
+    try:
+        data_dir.mkdir(parents=True, exist_ok=True)
+        output = log.open("wb")
+    except OSError as error:
+        raise RedisUnreachable(f"{data_dir}: Redis cannot keep its data there ({error.strerror})") from None
+    with output:
         process = start_apart(command, output)
-    server = RedisServer(f"redis://127.0.0.1:{port}/0", process)
+    server = RedisServer(f"{SCHEME}127.0.0.1:{port}/0", process)
     try:
         _wait_for_answer(server.url, process, log)
     except BaseException:
@@ -211,9 +218,9 @@ def _answers_at(url: str) -> bool:
 def _left_running(data_dir: Path) -> str:
     """Return the address of a server that still runs on `data_dir`, which two servers would corrupt."""
     file = data_dir / _ADDRESS_FILE
-    if not file.is_file():
+    url = file.read_text() if file.is_file() else ""
+    if not url.startswith(SCHEME):  # no server yet, or it was killed while it wrote the file
         return ""
-    url = file.read_text()
     with contextlib.closing(connect(url)) as client:
         try:
             folder = client.config_get("dir")["dir"]

@@ -2,6 +2,7 @@
 
 import contextlib
 import os
+import signal
 import sys
 import tempfile
 from collections.abc import Callable, Iterator, Sequence
@@ -57,7 +58,16 @@ class LocalCluster:
 
         # Its folders stay as its own settings say: unlike the workers, it runs in the current folder.
         environment = {**os.environ, "REDIS_URL": self.redis_url, "PYTHONUNBUFFERED": "1"}
-        return run_child([sys.executable, *command], environment, look, on_line)
+        status = run_child([sys.executable, *command], environment, look, on_line)
+        if status < 0 and sys.platform != "win32":
+            print(
+                f"error: {command[0]} was ended by signal {-status}"
+                + (", as by a machine that is out of memory" if status == -signal.SIGKILL else "")
+                + "; what it has finished is kept",
+                file=sys.stderr,
+            )
+            return 3
+        return status
 
     def report_ended(self) -> None:
         """Print how each worker ended that has ended since the last call.
@@ -111,11 +121,11 @@ def local_cluster(
         url = server.url
         if server.process is None:
             url = stack.enter_context(free_database(url, is_given=bool(given_url)))
-        if not given_url:
+        if server.process or not given_url:
             stack.enter_context(announced(url))
         count = num_workers or default
         say(f"Workers: starting {count} (logs in {logs}) …")
-        yield stack.enter_context(started_workers(config, url, count, log_files(logs), name))
+        yield stack.enter_context(started_workers(config, url, count, log_files(logs), name, say=say))
 
 
 @contextlib.contextmanager
@@ -126,10 +136,11 @@ def started_workers(
     sink: Sink,
     name: str = "worker",
     options: Sequence[str] = SILENT,
+    say: Callable[[str], None] = print,
 ) -> Iterator[LocalCluster]:
     """Start workers with a folder for their weights and wait until they take tasks; stop them at the end.
 
-    `options` are further ones of the command `celery worker`.
+    `options` are further ones of the command `celery worker`. `say` receives lines if it takes a while.
 
     Raises:
         ClusterError: a worker did not start.
@@ -137,7 +148,7 @@ def started_workers(
     with weight_folder(redis_url) as store:
         environment = worker_environment(redis_url, count) | store | machine_settings(config)
         names = [f"{name}{number}" for number in range(1, count + 1)]
-        with WorkerProcesses(names, environment, sink, options=options) as workers:
+        with WorkerProcesses(names, environment, sink, options=options, say=say) as workers:
             workers.wait_until_ready(connect(redis_url))
             yield LocalCluster(redis_url, environment, workers)
 

@@ -64,9 +64,8 @@ def free_database(url: str, *, is_given: bool) -> Iterator[str]:
         RedisUnreachable: every database has workers.
     """
     candidates = [url] if is_given else []
-    if not url.startswith("unix:"):
-        numbers = range(1, NUM_DATABASES)
-        candidates += [urlunsplit(urlsplit(url)._replace(path=f"/{number}")) for number in numbers]
+    numbers = range(1, NUM_DATABASES)
+    candidates += [urlunsplit(urlsplit(url)._replace(path=f"/{number}")) for number in numbers]
     for candidate in candidates:
         client = connect(candidate)
         try:

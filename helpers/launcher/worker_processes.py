@@ -20,6 +20,10 @@ from helpers.launcher.gpus import count_visible, has_libraries
 
 READY_TIMEOUT_S = 180.0
 TAIL_LINES = 15
+SAY_EVERY_S = 5.0
+"""Time after which people hear how many workers are ready, seconds."""
+STOP_QUIETLY_S = 1.5
+"""A stop that takes longer than this is announced, seconds."""
 
 SILENT = ("--without-gossip", "--without-mingle", "--without-heartbeat")
 """Options of workers that exchange no messages of Celery's own."""
@@ -70,7 +74,8 @@ class Worker:
         for raw in output:
             line = raw.decode(errors="replace").rstrip()
             self._tail.append(line)
-            with contextlib.suppress(OSError):  # a closed terminal; a worker that is not read would block
+            # A closed terminal, or one without such letters; a worker that is not read would block.
+            with contextlib.suppress(OSError, ValueError):
                 self._sink(self.name, line)
 
     def finish_reading(self) -> None:
@@ -93,12 +98,14 @@ class WorkerProcesses:
         sink: receives the lines they print.
         app: module of their Celery app.
         options: further ones of the command `celery worker`.
+        say: receives a line where the start or the stop takes a while.
     """
 
     def __init__(
         self, names: Sequence[str], environment: Mapping[str, str], sink: Sink, app: str = "celery_app",
-        options: Sequence[str] = SILENT,
+        options: Sequence[str] = SILENT, say: Callable[[str], None] = lambda line: None,
     ) -> None:  # fmt: skip
+        self._say = say
         self._workers: list[Worker] = []
         self._reported: set[str] = set()
         try:
@@ -117,6 +124,7 @@ class WorkerProcesses:
             NoWorkers: a worker was not ready in time.
         """
         deadline = time.monotonic() + timeout_s
+        next_line = time.monotonic() + SAY_EVERY_S
         while missing := self._without_heartbeat(client):
             for worker in missing:
                 if worker.process.poll() is not None:
@@ -124,6 +132,9 @@ class WorkerProcesses:
             if time.monotonic() > deadline:
                 names = ", ".join(worker.name for worker in missing)
                 raise NoWorkers(f"{names}: not ready after {timeout_s:g} s; is this machine overloaded?")
+            if time.monotonic() > next_line:
+                next_line += SAY_EVERY_S
+                self._say(f"Workers: {len(self._workers) - len(missing)} of {len(self._workers)} ready …")
             time.sleep(0.2)
 
     def _without_heartbeat(self, client: redis.Redis) -> list[Worker]:
@@ -144,9 +155,19 @@ class WorkerProcesses:
 
     def stop(self, grace_s: float = 15.0) -> None:
         """Let every worker finish its task for `grace_s` seconds, then kill it."""
-        stop_all([worker.process for worker in self._workers], grace_s)
+        slow = threading.Timer(STOP_QUIETLY_S, self._announce_stop)
+        slow.daemon = True
+        slow.start()
+        try:
+            stop_all([worker.process for worker in self._workers], grace_s)
+        finally:
+            slow.cancel()
         for worker in self._workers:
             worker.finish_reading()
+
+    def _announce_stop(self) -> None:
+        with contextlib.suppress(OSError):  # a closed terminal
+            self._say("Stopping the workers …")
 
     def __enter__(self) -> Self:
         return self

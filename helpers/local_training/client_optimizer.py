@@ -11,8 +11,8 @@ from helpers.global_config import Config
 
 OPTIMIZERS: dict[str, type[keras.Optimizer]] = {"adam": keras.optimizers.Adam, "sgd": keras.optimizers.SGD}
 """By OPTIMIZER."""
-WITHOUT_DECAY = ("bias", "gamma", "beta")
-"""Names of weights that WEIGHT_DECAY leaves alone: biases, and scale and shift of normalization."""
+WITHOUT_DECAY = r"(^|/)(bias|gamma|beta)(:\d+)?$"
+"""Weights that WEIGHT_DECAY leaves alone, by path: biases, and scale and shift of normalization."""
 
 
 class GradientTerms:
@@ -103,5 +103,5 @@ def client_optimizer(
         attributes = {"proximal_mu": proximal_mu, "has_terms": has_terms}
         kind = type(f"Corrected{kind.__name__}", (GradientTerms, kind), attributes)
     optimizer: keras.Optimizer = kind(**options)
-    optimizer.exclude_from_weight_decay(var_names=list(WITHOUT_DECAY))
+    optimizer.exclude_from_weight_decay(var_names=[WITHOUT_DECAY])
     return optimizer

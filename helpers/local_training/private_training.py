@@ -16,8 +16,6 @@ from helpers.federated.noise import RandomBytes, gaussian_noise
 from helpers.federated.weights import Weights
 from helpers.local_training.trainer import NO_TERMS, LocalUpdate
 from helpers.model_instance_helper import NO_STATE, ModelInstance
-from helpers.settings.errors import ConfigError
-from helpers.settings.privacy_rules import WITHOUT_BATCH_NORM
 
 Unit = tuple[NDArray[np.float32], NDArray[np.float32]]
 """Images (B, H, W, C) in [0, 1] and labels (B, 1) of one unit: an image, or images of one patient."""
@@ -62,12 +60,7 @@ def train_privately(
 
     Returns:
         The update, without a loss: the loss of the training images would reveal something about them.
-
-    Raises:
-        ConfigError: the network has trainable batch normalization.
     """
-    if any(norm and trained for norm, trained in zip(instance.normalizing, instance.trainable, strict=True)):
-        raise ConfigError(f"DP: the network has trainable batch normalization; {WITHOUT_BATCH_NORM}")
     instance.begin_training(weights, learning_rate, seed, gradient_terms, optimizer_state)
     step = _clipped_sum(instance, privacy.clip_norm)
     step.reset()  # an earlier training may have failed half-way
@@ -79,7 +72,7 @@ def train_privately(
         step.apply(noise, tf.constant(privacy.expected_units, tf.float32))
         if not go_on(num_steps):
             break
-    trained = instance.model.get_weights()
+    trained = instance.trained_weights()
     # What gradients do not change stays as it was, so that no layer can keep what it saw of the images.
     kept = zip(weights, trained, instance.trainable, strict=True)
     return LocalUpdate([new if is_trained else old for old, new, is_trained in kept], num_steps, None)
@@ -93,6 +86,8 @@ def _noise(shape: tuple[int, ...], privacy: Privacy) -> Any:
 
 class ClippedSum:
     """Sum of the clipped gradients of a step, and the step itself; traced once for a model.
+
+    The norm is computed in float32, off by less than 1e-15 where squares are too small for it.
 
     Args:
         instance: the model with its optimizer.

@@ -72,9 +72,9 @@ def train_locally(
     if not math.isfinite(trained_on):
         raise FloatingPointError(f"the training loss became {trained_on}; lower BASE_LR")
     if logit_shifts is not None:
-        trained = list(instance.model.get_weights())
+        trained = instance.trained_weights()
         instance.model.set_weights(instance.with_shifted_logits(trained, -logit_shifts))
-    return LocalUpdate(list(instance.model.get_weights()), num_batches, reported)
+    return LocalUpdate(instance.trained_weights(), num_batches, reported)
 
 
 def predict_scores(instance: ModelInstance, batches: Iterable[Any]) -> NDArray[np.float32]:

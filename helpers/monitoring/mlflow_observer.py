@@ -18,7 +18,7 @@ from helpers.global_config import Config
 from helpers.reporting.anonymous import write_anonymous
 from helpers.reporting.run_files import RunFiles, read_run
 from helpers.run_records.files import RunFolders
-from helpers.settings.errors import ConfigError
+from helpers.settings.errors import ConfigError, how_to_install
 
 EXPERIMENT = "breast-training"
 TAG = "breast_training.folder"
@@ -44,10 +44,7 @@ class MLflowObserver(Observer):
         try:
             import mlflow
         except ImportError:
-            raise ConfigError(
-                "OBSERVERS: mlflow needs a package: python -m pip install -r requirements-mlflow.txt "
-                "-c requirements.lock"
-            ) from None
+            raise ConfigError(f"OBSERVERS: mlflow needs a package; {how_to_install('mlflow')}") from None
         logging.getLogger("mlflow").setLevel(logging.WARNING)  # the terminal belongs to the run
         self._mlflow = mlflow
         self._config = config

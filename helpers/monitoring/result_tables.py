@@ -36,6 +36,7 @@ TEST_METRICS = {  # columns of test.csv: names
     "calibration_error": "calibration error",
 }
 NOTHING = "–"
+CAUTIONS_SHOWN = 2
 
 
 def print_results(
@@ -44,8 +45,9 @@ def print_results(
     test: dict[str, Any],
     class_names: Sequence[str],
     paths: Sequence[Path | str],
+    cautions: Sequence[str] = (),
 ) -> None:
-    """Print the metrics of every round and of the test, and the paths of the results.
+    """Print the metrics of every round and of the test, cautions, and the paths of the results.
 
     Args:
         console: the output.
@@ -53,6 +55,7 @@ def print_results(
         test: the row of test.csv.
         class_names: in order of the labels.
         paths: files and folders to list.
+        cautions: why the numbers may mislead.
     """
     console.print("Validation, averaged model", style="bold")
     table = _table(*ROUND_HEADERS.values())
@@ -67,6 +70,10 @@ def print_results(
     for column, name in TEST_METRICS.items():
         table.add_row(name, shown(test[column]), _interval(test, column))
     console.print(table)
+    for caution in cautions[:CAUTIONS_SHOWN]:
+        console.print(Text(printable(f"Caution: {caution}")))
+    if (more := len(cautions) - CAUTIONS_SHOWN) > 0:
+        console.print(f"The report has {more} more")
     _print_paths(console, paths)
 
 

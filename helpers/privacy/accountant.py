@@ -7,9 +7,8 @@ import functools
 from collections.abc import Sequence
 from typing import Any
 
-from helpers.settings.errors import ConfigError
+from helpers.settings.errors import ConfigError, how_to_install
 
-INSTALL = "pip install -r requirements-privacy.txt"
 ORDERS = (*(tenths / 10 for tenths in range(20, 110)), *range(11, 65), 128, 256, 512, 1024)
 """Orders of the Rényi divergences. Each gives an upper bound. Lower ones would be better only for an ε above
 15, and do not always converge."""
@@ -106,5 +105,7 @@ def _library() -> Any:
         import dp_accounting
         import dp_accounting.rdp
     except ImportError as error:
-        raise ConfigError(f"DP: the privacy accountant is missing ({error}); {INSTALL}") from None
+        raise ConfigError(
+            f"DP: the privacy accountant is missing ({error}); {how_to_install('privacy')}"
+        ) from None
     return dp_accounting

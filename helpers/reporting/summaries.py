@@ -87,7 +87,8 @@ def check_known(metrics_dir: Path, runs: list[str]) -> None:
     unknown = [run for run in runs if run not in known]
     if unknown:
         existing = ", ".join(known) if known else "none yet"
-        raise UnknownRun(f"no run {', '.join(unknown)} in {metrics_dir}; existing runs: {existing}")
+        folder = metrics_dir.absolute()
+        raise UnknownRun(f"no run {', '.join(unknown)} in {folder}; existing runs: {existing}")
 
 
 def summarize(metrics_dir: Path, models_dir: Path) -> list[Summary]:

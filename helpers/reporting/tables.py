@@ -1,6 +1,7 @@
 """Table rows of report and model card, as plain values."""
 
 import math
+from collections import Counter
 from dataclasses import dataclass
 from typing import Any
 
@@ -86,7 +87,7 @@ def client_rows(files: RunFiles) -> list[dict[str, Any]]:
                 "id": str(client),
                 "workers": ", ".join(sorted(set(table["worker"]) - {""})),
                 "counts": [counts.get(str(label)) for label in range(len(files.class_names))],
-                "statuses": dict(table["status"].value_counts()),
+                "statuses": dict(Counter(table["status"]).most_common()),
                 "rounds": len(table),
                 "seconds": table["seconds"].mean(),
                 "transfer": table["transfer_seconds"].mean(),
@@ -105,7 +106,8 @@ def how_split(data: dict[str, Any]) -> str:
         return f"images kept together by: {data.get('grouped_by') or 'not recorded'}"
     settings = data.get("settings") or {}
     drawn_by = [f"{name} {settings[name]}" for name in SPLIT_SETTINGS if name in settings]
-    by = "given in manifest.csv" if data["split_by"] == "given" else f"drawn ({', '.join(drawn_by)})"
+    known = {"given": "given in manifest.csv", "repeated": "made for this training of several"}
+    by = known.get(data["split_by"], f"drawn ({', '.join(drawn_by)})")
     allowed = [f"--allow-{name.replace('_', '-')}" for name in data.get("allowed") or []]
     return f"splits {by}; images kept together by: {data.get('grouped_by') or 'nothing'}" + (
         f"; prepared with {' and '.join(allowed)}" if allowed else ""

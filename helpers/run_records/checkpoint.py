@@ -2,6 +2,7 @@
 
 import json
 import re
+from collections.abc import Callable
 from dataclasses import replace
 from pathlib import Path
 from typing import Any, Literal, NotRequired
@@ -12,7 +13,7 @@ from typing_extensions import TypedDict
 from helpers.federated.results import RunState
 from helpers.federated.weights import Schema, Weights
 from helpers.run_records.files import RecordError, RunFolders, remove, write_whole
-from helpers.weight_store.codec import Buffers, CodecError, decode, encode, start_digest
+from helpers.weight_store.codec import Buffer, Buffers, CodecError, decode, encode, start_digest
 
 STATE_FORMAT = 1
 FILE_NAME = re.compile(r"[A-Za-z0-9][A-Za-z0-9._-]*")  # stays inside the run's folder
@@ -96,15 +97,15 @@ def load_arrays(folders: RunFolders, name: str, schema: Schema) -> Weights:
         raise RecordError(f"{folders.models / name} could not be read: {error}") from error
 
 
-def read_record(folders: RunFolders, name: str) -> bytes:
-    """Return the content of a file that has its digest in its name.
+def read_record(folders: RunFolders, name: str, read: Callable[[Path], Buffer] = Path.read_bytes) -> Buffer:
+    """Return the content of a file that has its digest in its name, as `read` returns it.
 
     Raises:
         RecordError: the file is missing or damaged.
     """
     path = folders.models / name
     try:
-        data = path.read_bytes()
+        data = read(path)
     except OSError as error:
         raise RecordError(f"{path} could not be read: {error}") from error
     if not holds(name, _digest([data])):
@@ -124,7 +125,7 @@ def commit(folders: RunFolders, state: RunState, facts: dict[str, Any]) -> None:
     content = {"format": STATE_FORMAT, "state": state.to_message(), **facts}
     write_whole(folders.state, json.dumps(content, indent=1, sort_keys=True).encode())
     named = _files(state)
-    for file in [*folders.models.glob("*.safetensors"), *folders.models.glob("tables-*.json")]:
+    for file in [*folders.models.glob("*.safetensors"), *folders.models.glob("tables-*")]:
         if file.name not in named:
             remove(file)
 
@@ -170,7 +171,7 @@ def read_state(folders: RunFolders) -> tuple[RunState, dict[str, Any]]:
 def _files(state: RunState) -> set[str]:
     """Return the names of the files that belong to a state."""
     of_model = (state.weights_file, state.best_weights_file, state.ema_file)
-    of_run = (state.server_file, state.server_file_before, state.tables_file, *state.state_files.values())
+    of_run = (state.server_file, *state.tables.values(), *state.state_files.values())
     return {name for name in (*of_model, *of_run) if name is not None}
 
 

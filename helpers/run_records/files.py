@@ -1,6 +1,7 @@
 """Atomic changes of files, and the folders of a run."""
 
 import contextlib
+import mmap
 import os
 import shutil
 import socket
@@ -42,6 +43,18 @@ def write_whole(path: Path, *data: bytes | memoryview) -> None:
             os.fsync(file.fileno())
         temporary.replace(path)
         _flush_folder(path.parent)
+
+
+def mapped(path: Path) -> memoryview:
+    """Return the content of a file without reading it into memory; empty if the file is missing.
+
+    Raises:
+        OSError: it cannot be read.
+    """
+    with contextlib.suppress(FileNotFoundError), path.open("rb") as file:
+        if os.fstat(file.fileno()).st_size:  # an empty file cannot be mapped
+            return memoryview(mmap.mmap(file.fileno(), 0, access=mmap.ACCESS_READ))
+    return memoryview(b"")
 
 
 def remove(path: Path) -> None:

@@ -50,6 +50,11 @@ def record_end(folders: RunFolders) -> None:
     write_whole(folders.metrics / "run.json", json.dumps(facts, indent=1, sort_keys=True).encode())
 
 
+def has_ended(folders: RunFolders) -> bool:
+    """Return whether a run was finished and has not been continued since."""
+    return "ended_at" in _recorded(folders)
+
+
 def now() -> str:
     """Return the time, UTC, as `2026-11-29T20:15:00Z`."""
     return time.strftime("%Y-%m-%dT%H:%M:%SZ", time.gmtime())
@@ -61,7 +66,7 @@ def host_of(worker: str) -> str:
 
 
 def commit_of(git: tuple[str, ...] = GIT, root: Path = ROOT) -> dict[str, Any] | str:
-    """Return the commit of a checkout, and whether files in it differ from that commit.
+    """Return the commit of a checkout, and whether files that it tracks differ from that commit.
 
     Returns:
         {commit, is_dirty}, or `no repository` where git does not know `root` as the top of one.
@@ -70,7 +75,7 @@ def commit_of(git: tuple[str, ...] = GIT, root: Path = ROOT) -> dict[str, Any] |
     commit = _output(git, "rev-parse", "HEAD")
     if not commit or not top or Path(top).resolve() != root.resolve():
         return NO_REPOSITORY
-    return {"commit": commit, "is_dirty": _output(git, "status", "--porcelain") != ""}
+    return {"commit": commit, "is_dirty": _output(git, "status", "--porcelain", "--untracked-files=no") != ""}
 
 
 def _output(git: tuple[str, ...], *arguments: str) -> str | None:

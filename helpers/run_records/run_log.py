@@ -26,8 +26,13 @@ STATE_SETTINGS = (
 SMOOTHED_ROUNDS = 3
 """Number of rounds over which `CHOICE=smoothed` takes the mean: a round and those before it."""
 
-PARTITION_SETTINGS = ("PARTITION", "SEED", "DIRICHLET_ALPHA", "SITE_COLUMN")
-"""The settings that decide which client has which rows, next to the number of clients."""
+NOT_NEXT = (
+    "{} is at round {}, expected {}: another process has changed this run. End the other one, then continue "
+    "this run with --resume"
+)
+
+PARTITION_SETTINGS = ("PARTITION", "SEED", "DIRICHLET_ALPHA", "SITE_COLUMN", "NUM_CLIENTS", "num_workers")
+"""The settings that decide which client has which rows."""
 
 
 def facts_of(order: Order) -> dict[str, Any]:
@@ -74,14 +79,14 @@ def resume_run(folders: RunFolders, order: Order, schema: Schema) -> tuple[RunSt
     """
     state, facts = checkpoint.read_state(folders)
     weights = checkpoint.load_arrays(folders, state.weights_file, schema)
-    rows = journal.with_round(journal.read_rows(folders, state.tables_file), state.round, {})
-    state = replace(state, tables_file=journal.save_rows(folders, state.round, rows))
+    state = replace(state, tables=journal.records_to_resume(folders, state))
     if order.settings.get("DP") == "example":
         state = replace(state, num_resumes=state.num_resumes + 1)
     before = facts.get("settings", {})
     is_changed = facts.get("data_digest") != order.data_digest
     if is_changed or any(before.get(name) != order.settings.get(name) for name in PARTITION_SETTINGS):
-        state = replace(state, partition_clients=None)  # only with --force: rows change owners
+        # Only with --force: rows change owners, and states of clients belong to their rows.
+        state = replace(state, partition_clients=None, **checkpoint.NO_STATES)
     defaults = {name: getattr(Config, name) for name in STATE_SETTINGS}  # settings may be new since then
     was, now = defaults | before, defaults | order.settings
     if any(was[name] != now[name] for name in STATE_SETTINGS):
@@ -90,7 +95,7 @@ def resume_run(folders: RunFolders, order: Order, schema: Schema) -> tuple[RunSt
     if before.get("CHOICE", Config.CHOICE) != order.settings.get("CHOICE", Config.CHOICE):
         state = replace(state, **checkpoint.NO_BEST)  # only with --force: means and single AUCs differ
     checkpoint.commit(folders, state, facts_of(order))  # --force may have changed them
-    journal.write_csv_files(folders, rows)
+    journal.write_csv_files(folders, state.tables)
     return state, weights
 
 
@@ -106,8 +111,6 @@ def commit_round(
 ) -> RunState:
     """Write a finished round: weights, rows, then the state, which commits them, and CSV files.
 
-    Committing a round twice leaves the same records.
-
     Args:
         folders, order: of the run and round.
         schema, weights: the new global weights.
@@ -121,24 +124,23 @@ def commit_round(
     """
     [metrics] = rows["rounds.csv"]
     state, facts = checkpoint.read_state(folders)
-    if state.round not in (order.round - 1, order.round):
-        raise RecordError(f"{folders.state} is at round {state.round}, expected {order.round - 1}")
-    all_rows = journal.with_round(journal.read_rows(folders, state.tables_file), order.round, rows)
+    if state.round != order.round - 1:
+        raise RecordError(NOT_NEXT.format(folders.state, state.round, order.round - 1))
     state = replace(
         state,
         round=order.round,
         weights_file=checkpoint.save_weights(folders, order.round, schema, weights),
         ema_file=None if ema is None else checkpoint.save_ema(folders, order.round, schema, ema),
-        tables_file=journal.save_rows(folders, order.round, all_rows),
+        tables=journal.add_rows(folders, order.round, state.tables, rows),
         state_files={**state.state_files, **averaged.state_files},
         server_file=averaged.server_file,
-        server_file_before=_server_file_before(state, order.round),
         sites=sites or [],
         partition_clients=None if sites else order.num_clients,
         budget_is_spent=metrics.get("budget_is_spent", False),
     )
     if order.settings.get("CHOICE") == "smoothed":
-        state, metrics = smoothed(state, all_rows["rounds.csv"], order.settings["EPOCHS"])
+        until_now = journal.read_rows(folders, state.tables["rounds.csv"])
+        state, metrics = smoothed(state, until_now, order.settings["EPOCHS"])
     for file, prefix in ((state.weights_file, ""), (state.ema_file, "ema_")):
         auc, loss = metrics.get(f"{prefix}roc_auc"), metrics.get(f"{prefix}val_loss")
         if is_better(auc, loss, state):
@@ -146,7 +148,7 @@ def commit_round(
                 state, best_round=order.round, best_roc_auc=auc, best_val_loss=loss, best_weights_file=file
             )
     checkpoint.commit(folders, state, facts)
-    journal.write_csv_files(folders, all_rows)
+    journal.write_csv_files(folders, state.tables)
     return state
 
 
@@ -155,7 +157,7 @@ def smoothed(
 ) -> tuple[RunState, dict[str, Any]]:
     """Return what `CHOICE=smoothed` compares: the best so far, and the last row with means of the AUCs.
 
-    The means are over SMOOTHED_ROUNDS rounds. Rounds before the first such mean, or before the last third of
+    The means are over SMOOTHED_ROUNDS rounds. Rounds before the first such mean, or before two thirds of
     the planned ones, lose to any later one.
 
     Args:
@@ -182,24 +184,15 @@ def is_better(auc: float | None, loss: float | None, state: RunState) -> bool:
     return loss is not None and state.best_val_loss is not None and loss < state.best_val_loss
 
 
-def server_state_before(folders: RunFolders, round_number: int, schema: Schema) -> Weights:
-    """Return the server's state at the start of a round; empty without one, as before the first round.
-
-    An aggregation that is repeated after its round was committed gets the same state as the first time.
+def server_state(folders: RunFolders, schema: Schema) -> Weights:
+    """Return the server's state after the last finished round; empty without one, as before the first round.
 
     Args:
         folders: of the run.
-        round_number: the round to aggregate.
         schema: of the server's state.
 
     Raises:
         RecordError: the records are missing or damaged.
     """
-    state, _ = checkpoint.read_state(folders)
-    file = _server_file_before(state, round_number)
+    file = checkpoint.read_state(folders)[0].server_file
     return [] if file is None else checkpoint.load_arrays(folders, file, schema)
-
-
-def _server_file_before(state: RunState, round_number: int) -> str | None:
-    """Return the file from before the round; `state` is at the previous round or already at this one."""
-    return state.server_file if state.round < round_number else state.server_file_before

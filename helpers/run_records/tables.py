@@ -12,7 +12,7 @@ from numpy.typing import NDArray
 from helpers.evaluation.metrics import CLASS_METRIC_NAMES, METRIC_NAMES, SENSITIVITY, Evaluation, Metrics
 from helpers.federated.replies import USABLE, ClientReply
 from helpers.run_records.files import RecordError, write_whole
-from helpers.settings.outside_text import ESCAPE_FORMULAS, cell, from_cell
+from helpers.settings.outside_text import ESCAPES, cell, from_cell
 
 BASIC_METRICS = list(METRIC_NAMES[:6])
 MORE_METRICS = list(METRIC_NAMES[6:])
@@ -78,6 +78,8 @@ OUTSIDE = (
     "data",
 )
 """Columns with text that comes from outside: a spreadsheet could execute it."""
+OWN_TEXT = ("status", "roc_auc_over", "weights_sha256")
+"""Other columns of text in the tables of a run."""
 TEST_COLUMNS = [
     "model",
     "round",
@@ -110,6 +112,7 @@ EVALUATION_COLUMNS = [
     "model",
     "model_digest",
     "data",
+    "num_of_own_run",
 ]
 SITE_MODELS = ("global", "fine-tuned", "local")
 """Values of `model` in sites.csv: that of the run, the same trained further at the site, trained alone."""
@@ -156,16 +159,27 @@ def confusion_table(confusion: NDArray[np.int64], class_names: Sequence[str]) ->
     return table
 
 
-def to_csv(table: pd.DataFrame) -> bytes:
+def to_csv(table: pd.DataFrame, header: bool = True) -> bytes:
     """Return UTF-8 text, one line per row; floats have enough digits to be read back exactly.
 
-    Text from outside is escaped where a spreadsheet would execute it; `read_table` undoes this.
+    Text from outside is escaped where a spreadsheet would execute it; `read_table` and `value_of` undo this.
+    A carriage return and what UTF-8 cannot write become `\\x0d` and the like.
     """
     buffer = io.StringIO()
     outside = [name for name in OUTSIDE if name in table.columns]
-    escaped = table.replace(dict.fromkeys(outside, ESCAPE_FORMULAS), regex=True)
-    escaped.to_csv(buffer, index=False, lineterminator="\n")
-    return buffer.getvalue().encode()
+    escaped = table.replace(dict.fromkeys(outside, ESCAPES), regex=True)
+    escaped.to_csv(buffer, index=False, header=header, lineterminator="\n")
+    return buffer.getvalue().encode(errors="backslashreplace")
+
+
+def value_of(column: str, text: str) -> str | int | float | None:
+    """Return the value of which `to_csv` made the text of a cell; None where it is empty."""
+    if column in OUTSIDE or column in OWN_TEXT:
+        return from_cell(text) or None
+    try:
+        return int(text)
+    except ValueError:
+        return float(text) if text else None
 
 
 def round_row(

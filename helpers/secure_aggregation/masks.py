@@ -40,6 +40,15 @@ def agree(own: X25519PrivateKey, other: bytes, purpose: bytes) -> bytes:
     return derive_key(own.exchange(X25519PublicKey.from_public_bytes(other)), purpose)
 
 
+def is_public_key(data: bytes) -> bool:
+    """Return whether two sites can agree on a secret with a key: it is none of the few without one."""
+    try:
+        agree(private_key(bytes(SEED_BYTES)), data, b"")
+    except ValueError:
+        return False
+    return True
+
+
 def add_mask(residues: Residues, key: bytes, sign: int) -> None:
     """Add the keystream of a key, or subtract it where `sign` is negative, modulo 2³².
 

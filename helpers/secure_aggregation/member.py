@@ -1,5 +1,6 @@
 """A site's part in one securely aggregated round."""
 
+import hashlib
 import os
 from collections.abc import Collection, Mapping
 from typing import Any
@@ -53,7 +54,8 @@ class Member:
 
     def public_keys(self) -> PublicKeys:
         """Return the keys that the others need (round 0 of the protocol)."""
-        return PublicKeys(public_bytes(self._sealing).hex(), public_bytes(self._masking).hex())
+        of_own_mask = hashlib.sha256(self._own_mask_seed).hexdigest()
+        return PublicKeys(public_bytes(self._sealing).hex(), public_bytes(self._masking).hex(), of_own_mask)
 
     def share(self, keys: Mapping[int, PublicKeys]) -> dict[int, str]:
         """Return shares of this site's two secrets, sealed for each other site (round 1), in hex.
@@ -123,11 +125,10 @@ class Member:
         self._survivors = chosen
 
     def reveal(self, survivors: Collection[int]) -> Revealed:
-        """Return the shares that unmask the sum over the survivors (round 4).
+        """Return the shares that unmask the sum over the survivors (round 4), without those that do not open.
 
         Raises:
             ProtocolError: as `confirm`.
-            MessageError: what another site sealed for this one cannot be read.
         """
         self.confirm(survivors)
         own_masks, masking = {}, {}
@@ -145,12 +146,14 @@ class Member:
             raise ProtocolError(f"{number} of {len(self._keys)} sites are left, {needed} are needed")
 
     def _open(self, other: int) -> tuple[bytes, bytes]:
-        """Return the shares of another site's secrets: of its own mask, and of its masking key."""
-        data = read_hex(self._sealed[other], SEALED_BYTES)
+        """Return the shares of another site's secrets: of its own mask, and of its masking key; empty ones if
+        what it sealed does not open.
+        """
         try:
+            data = read_hex(self._sealed[other], SEALED_BYTES)
             shares = self._cipher(other).decrypt(_nonce(other), data, None)
-        except InvalidTag:
-            raise MessageError(f"the shares of client {other} are not those that it sealed") from None
+        except (InvalidTag, MessageError):
+            return b"", b""
         return shares[:SEED_BYTES], shares[SEED_BYTES:]
 
     def _cipher(self, other: int) -> ChaCha20Poly1305:

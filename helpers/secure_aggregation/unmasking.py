@@ -1,6 +1,8 @@
 """The aggregator's part in a securely aggregated round: it removes the masks from the sum."""
 
-from collections.abc import Mapping, Sequence
+import hashlib
+from collections.abc import Callable, Mapping, Sequence
+from functools import partial
 
 from helpers.federated.sites.secure_messages import PublicKeys, Revealed, read_hex
 from helpers.secure_aggregation.fixed_point import Residues
@@ -28,22 +30,47 @@ def remove_masks(
         round_id: as for `Member`.
 
     Raises:
-        ValueError: too few sites revealed their shares, or the shares do not fit a site's key.
+        ValueError: too few sites revealed their shares of a secret, or too many of them are false; it names
+            the client whose secret it is.
     """
-    clients = list(keys)
+    recovery = _Recovery(list(keys))
     for client in survivors:
         shares = {by: each.own_masks.get(str(client)) for by, each in revealed}
-        add_mask(sums, own_mask_key(_recover(shares, clients)), -1)
+        is_own_mask = partial(_has_digest, keys[client].own_mask)
+        add_mask(sums, own_mask_key(recovery.secret_of(client, shares, is_own_mask)), -1)
     for client in set(members) - set(survivors):
         shares = {by: each.keys.get(str(client)) for by, each in revealed}
-        masking = private_key(_recover(shares, clients))
-        if public_bytes(masking).hex() != keys[client].masking:
-            raise ValueError(f"the shares of the key of client {client} do not fit the key that it announced")
+        is_masking_key = partial(_has_key, keys[client].masking)
+        masking = private_key(recovery.secret_of(client, shares, is_masking_key))
         for other in survivors:
             key = pairwise_mask_key(masking, keys[other], round_id)
             add_mask(sums, key, -pairwise_sign(other, client))
 
 
-def _recover(shares: Mapping[int, str | None], clients: Sequence[int]) -> bytes:
-    known = {by: read_hex(share, SEED_BYTES) for by, share in shares.items() if share is not None}
-    return recover_secret(known, clients)
+class _Recovery:
+    """Recovers secrets; clients whose shares were right are asked first, as who lied once may lie again."""
+
+    def __init__(self, clients: list[int]) -> None:
+        self._clients = clients
+        self._right: list[int] = []
+
+    def secret_of(
+        self, client: int, shares: Mapping[int, str | None], is_secret: Callable[[bytes], bool]
+    ) -> bytes:
+        by = sorted(shares, key=lambda sender: sender not in self._right)
+        known = {sender: read_hex(share, SEED_BYTES) for sender in by if (share := shares[sender])}
+        try:
+            secret, self._right = recover_secret(known, self._clients, is_secret)
+        except ValueError as error:
+            raise ValueError(
+                f"the secret of client {client}: {error}; it has shared a false one, or others lie"
+            ) from None
+        return secret
+
+
+def _has_digest(digest: str, seed: bytes) -> bool:
+    return hashlib.sha256(seed).hexdigest() == digest
+
+
+def _has_key(public: str, seed: bytes) -> bool:
+    return public_bytes(private_key(seed)).hex() == public

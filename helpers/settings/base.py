@@ -116,9 +116,12 @@ class SettingsBase(BaseSettings):
 def config_of_run(settings: type[SettingsBase], values: str) -> SettingsBase:
     """Return the config of a run, from JSON. The environment cannot change in the life of a process.
 
-    The settings of its RECIPE are in the JSON, so the recipe is needed only where the run was started.
+    The settings of its RECIPE are in the JSON, so the recipe is needed only where the run was started. A
+    setting that is not in the JSON has its default, whatever the environment of this machine says.
     """
-    return settings._of(current_names(json.loads(values)))
+    names = settings.run_setting_names()
+    defaults = {name: field.default for name, field in settings.model_fields.items() if name in names}
+    return settings._of(defaults | current_names(json.loads(values)))
 
 
 @functools.cache

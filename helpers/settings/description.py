@@ -63,6 +63,10 @@ def is_local(field: FieldInfo) -> bool:
     return bool(extra["local"])
 
 
+def _shown(limit: float) -> str:
+    return str(limit) if isinstance(limit, int) else f"{limit:g}"
+
+
 def describe(field: FieldInfo) -> Description:
     """Return a setting in words."""
     extra: Any = field.json_schema_extra
@@ -72,7 +76,7 @@ def describe(field: FieldInfo) -> Description:
     choices = get_args(kind) if get_origin(kind) is Literal else ()
     words = [part.words for part in field.metadata if isinstance(part, TypeWords)]
     limits = [
-        f"{sign} {getattr(limit, attribute):g}"
+        f"{sign} {_shown(getattr(limit, attribute))}"
         for limit in field.metadata
         for attribute, sign in SIGNS.items()
         if getattr(limit, attribute, None) is not None

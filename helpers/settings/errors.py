@@ -17,3 +17,8 @@ class UserError(Exception):
 
 class ConfigError(UserError):
     """A setting with a value that is not allowed; the message names setting, value and what is allowed."""
+
+
+def how_to_install(name: str) -> str:
+    """Return how to install the optional packages of requirements-`name`.txt, for an error message."""
+    return f"`python run.py setup {name}` installs requirements-{name}.txt"

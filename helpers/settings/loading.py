@@ -13,6 +13,14 @@ PREFIX = "DT_"
 WITHOUT_PREFIX = ("REDIS_URL",)
 """Settings that the environment may also name without the prefix, which then wins."""
 
+EXPECTED = {
+    "int_parsing": "expected a whole number",
+    "int_from_float": "expected a whole number",
+    "float_parsing": "expected a number",
+    "bool_parsing": "expected true or false",
+}
+"""What pydantic's errors about text that it cannot parse mean, by their type."""
+
 
 def read_file(path: Path, known: Collection[str]) -> dict[str, Any]:
     """Return the settings of a TOML file, by current name.
@@ -69,4 +77,4 @@ def explain(problem: Mapping[str, Any], known: Collection[str]) -> str:
         return no_such("setting", name, known)
     if problem["type"] == "value_error":  # a sentence of helpers.settings.types, which has the value
         return f"{name}: {problem['msg'].removeprefix('Value error, ')}"
-    return f"{name}: received {problem['input']!r}: {problem['msg']}"
+    return f"{name}: received {problem['input']!r}: {EXPECTED.get(problem['type'], problem['msg'])}"

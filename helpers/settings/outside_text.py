@@ -39,8 +39,8 @@ def from_cell(value: Any) -> Any:
     return value[1:] if isinstance(value, str) and value[:1] == "'" and FORMULA.match(value) else value
 
 
-ESCAPE_FORMULAS = {rf"\A(?={FORMULA.pattern})": "'"}
-"""`cell` for whole columns, as `pandas.DataFrame.replace` takes it."""
+ESCAPES = {"\r": r"\\x0d", rf"\A(?={FORMULA.pattern})": "'"}
+"""`cell` for whole columns, as `pandas.DataFrame.replace` takes it, and carriage returns, which end a row."""
 
 
 def _is_harmless(character: str) -> bool:

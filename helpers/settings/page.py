@@ -12,8 +12,9 @@ Generated from `helpers/global_config.py` by `python -m helpers.settings.page > 
 
 A setting has five sources, later ones winning: the default, a [recipe](recipes.md) (`--recipe NAME`), a TOML
 file (`--config FILE`, settings by name), the environment (`DT_` and the name: `DT_EPOCHS=5`,
-`DT_INPUT_SHAPE=[64,64]`; the broker from `REDIS_URL`) and the command line (`--epochs 5`). A wrong name or
-value ends the command with one line and exit status 2.
+`DT_INPUT_SHAPE=[64,64]`; the broker from `REDIS_URL`) and the command line (`--epochs 5`). `REDIS_URL`,
+`WEIGHT_STORE`, `NAMESPACE` and `DEPLOYMENT` are no options: workers need them too, and other users of a
+machine can read a command line. A wrong name or value ends the command with one line and exit status 2.
 
 ## Settings of a run
 

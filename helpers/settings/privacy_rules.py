@@ -65,10 +65,13 @@ def check_private_training(settings: Any) -> None:
             ),
         }
     if settings.DP == "client":
+        strategy = settings.strategy
+        sends_more = strategy.shares_state or not strategy.needs_only_mean
         draws_few = settings.CLIENT_FRACTION < 1 and (settings.cohort_size or 0) < LEAST_SAMPLE
         conflicts |= {
             "DP_UNIT": (settings.DP_UNIT != "image", "the unit is a whole client"),
-            "STRATEGY": (not settings.strategy.needs_only_mean, "noise is added to the mean of the updates"),
+            "STRATEGY": (sends_more, "noise is added to the mean of the updates, and to nothing else"),
+            "HEAD_ROUNDS": (settings.HEAD_ROUNDS > 0, "noise is added to all weights, also to a frozen body"),
             "CLIENT_FRACTION": (draws_few, f"below {LEAST_SAMPLE} clients a round, one may have no client"),
         }
     if settings.DP != "off":

@@ -104,8 +104,6 @@ def check_network(settings: Any) -> None:
     network = ARCHITECTURES.get(settings.ARCHITECTURE, OWN)
     imagenet = {name: each.imagenet for name, each in ARCHITECTURES.items() if each.has_body}
     bodies = ", ".join(imagenet)
-    no_averages = "it has no batch normalization"
-    is_default_momentum = settings.BATCH_NORM_MOMENTUM == type(settings).BATCH_NORM_MOMENTUM
     conflicts = {
         "TRAIN_STEP": (settings.TRAIN_STEP == "fast" and not network.has_fast_step, "only seed_cnn has one"),
         "PRETRAINED": (
@@ -116,17 +114,10 @@ def check_network(settings: Any) -> None:
         ),
         "TRAIN_BODY": (not settings.TRAIN_BODY and not network.has_body, f"only {bodies} have a body"),
         "HEAD_ROUNDS": (settings.HEAD_ROUNDS > 0 and not network.has_body, f"only {bodies} have a body"),
-        "BATCH_NORM": (
-            settings.BATCH_NORM in ("local", "frozen") and not network.has_batch_norm,
-            no_averages,
-        ),
-        "BATCH_NORM_MOMENTUM": (not is_default_momentum and not network.has_batch_norm, no_averages),
-        "BATCH_NORM_STATISTICS": (
-            settings.BATCH_NORM_STATISTICS == "round" and not network.has_batch_norm,
-            no_averages,
-        ),
     }
     refuse(settings, conflicts, f"ARCHITECTURE={settings.ARCHITECTURE}")
+    if not network.has_batch_norm:
+        refuse_batch_norm(settings)
     is_never_trained = {"TRAIN_BODY": not settings.TRAIN_BODY, "BATCH_NORM": settings.BATCH_NORM == "frozen"}
     for name, is_fixed in is_never_trained.items():
         if is_fixed and settings.PRETRAINED == "none":
@@ -134,6 +125,22 @@ def check_network(settings: Any) -> None:
                 f"{name}: received {getattr(settings, name)!r} with PRETRAINED=none: what it fixes would "
                 f"never be trained; set PRETRAINED={network.imagenet or 'to a file'}"
             )
+
+
+def refuse_batch_norm(settings: Any) -> None:
+    """Refuse settings of batch normalization, for a network without any.
+
+    Raises:
+        ConfigError: naming the setting.
+    """
+    is_default_momentum = settings.BATCH_NORM_MOMENTUM == type(settings).BATCH_NORM_MOMENTUM
+    is_set = {
+        "BATCH_NORM": settings.BATCH_NORM in ("local", "frozen"),
+        "BATCH_NORM_MOMENTUM": not is_default_momentum,
+        "BATCH_NORM_STATISTICS": settings.BATCH_NORM_STATISTICS == "round",
+    }
+    conflicts = {name: (each, "it has no batch normalization") for name, each in is_set.items()}
+    refuse(settings, conflicts, f"ARCHITECTURE={settings.ARCHITECTURE}")
 
 
 def check_head_rounds(settings: Any) -> None:

@@ -30,7 +30,8 @@ def _as_list(value: Any) -> Any:
 def _as_pair(value: Any) -> Any:
     """Parse as `_as_list` and require two entries."""
     parts = _as_list(value)
-    if not isinstance(parts, list | tuple) or len(parts) != 2:
+    is_cut = isinstance(value, str) and not value.strip("[]() ")[-1:].isdecimal()  # such as 64,64x
+    if is_cut or not isinstance(parts, list | tuple) or len(parts) != 2:
         raise ValueError(f"received {value!r}: expected a pair of whole numbers, such as 64,64")
     return parts
 

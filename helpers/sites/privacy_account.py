@@ -56,6 +56,8 @@ class PrivacyAccount:
             if _trains(order) and self._policy.max_epsilon < float("inf"):
                 raise OrderRefused(f"DP={config.DP}: {POLICY_FILE} has max_epsilon, which needs DP=example")
             return None
+        if config.DP_DELTA * num_images >= 1:
+            raise OrderRefused(f"DP_DELTA={config.DP_DELTA:g}: expected below 1 / {num_images}")
         if not 1 <= order.round <= config.EPOCHS:
             raise OrderRefused(f"round {order.round} of a run with EPOCHS={config.EPOCHS}")
         is_new = not any("epsilon" in entry for entry in self._audit.entries())

@@ -52,11 +52,11 @@ def register_sealed(deployment: Deployment) -> dict[str, Any]:
 
 
 def _seal_to_receiver(name: str, args: Any, kwargs: Any, options: dict[str, Any], **_: Any) -> dict[str, Any]:
-    """Choose the serializer by the queue; Celery also shows no arguments in the message's headers."""
+    """Choose the serializer by the queue."""
     queue = options.get("queue")
     queue_name = str(getattr(queue, "name", queue) or "")
     receiver = queue_name.removeprefix(SITE_QUEUE) if queue_name.startswith(SITE_QUEUE) else COORDINATOR
-    return {"serializer": PREFIX + receiver, "argsrepr": "sealed", "kwargsrepr": "sealed"}
+    return {"serializer": PREFIX + receiver}
 
 
 def _purpose(receiver: str) -> str:

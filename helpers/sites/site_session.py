@@ -1,6 +1,7 @@
 """The session of a site's worker: it checks every order by the site's own rules and records each decision."""
 
 import json
+import logging
 import signal
 import threading
 import time
@@ -29,6 +30,8 @@ from helpers.weight_store.store import WeightStore
 HOUR = timedelta(hours=1)
 LEAVE = "leave"
 """File in the site's folder that asks its workers to end."""
+
+logger = logging.getLogger(__name__)
 
 
 class SiteLeft(Exception):
@@ -71,10 +74,10 @@ class SiteSession(WorkerSession):
         self._folder = folder
 
     def begin(self) -> None:
-        super().begin()
-        (self._folder / LEAVE).unlink(missing_ok=True)
-        self.client.delete(keys.left(self.site))
+        (self._folder / LEAVE).unlink(missing_ok=True)  # of an earlier worker
         threading.Thread(target=self._wait_for_leave, name="leave", daemon=True).start()
+        super().begin()  # it may wait for Redis, and the site may leave meanwhile
+        self.client.delete(keys.left(self.site))
 
     def _wait_for_leave(self) -> None:
         """End this process, as SIGTERM does, when `run.py leave` asks for it."""
@@ -148,7 +151,10 @@ class SiteSession(WorkerSession):
         if self._is_leaving:
             error = SiteLeft("the site leaves")
         is_refused = isinstance(error, OrderRefused) or not self._is_running
-        self.record(order, f"{REFUSED if is_refused else FAILED}: {error}")
+        try:
+            self.record(order, f"{REFUSED if is_refused else FAILED}: {error}")
+        except OSError as unrecorded:  # such as a full disk, which may be the error itself
+            logger.error("the audit log cannot be written: %s", unrecorded)
         super()._fail(board, order, error)
 
     def _skip(self, order: Order) -> None:

@@ -12,7 +12,8 @@ from safetensors.numpy import load, save
 
 from helpers.federated.weights import Schema, Weights, schema_of
 
-Buffers = Sequence[bytes | memoryview]
+Buffer = bytes | memoryview
+Buffers = Sequence[Buffer]
 """Bytes in several buffers, to be read one after another."""
 PIECE_BYTES = 1 << 19
 """Length of a piece: 512 KiB stay in a processor's cache on their way from one buffer to the next."""
@@ -63,13 +64,17 @@ def decode(data: bytes | bytearray | memoryview, schema: Schema) -> Weights:
     if wrong := sorted(set(arrays) ^ {spec.name for spec in schema}):
         raise CodecError(f"{len(wrong)} names are missing or unexpected, such as {wrong[0]!r}")
     weights = [arrays[spec.name] for spec in schema]
-    if others := set(schema_of([spec.name for spec in schema], weights)) - set(schema):
-        raise CodecError(f"unexpected {', '.join(map(str, others))}")
+    if (actual := schema_of([spec.name for spec in schema], weights)) != tuple(schema):
+        raise CodecError(f"unexpected {', '.join(map(str, set(actual) - set(schema)))}")
     return weights
 
 
 class StoreError(Exception):
-    """The store could not be reached, or does not hold what a reference names."""
+    """The store does not hold what a reference names, or could not do what it was asked."""
+
+
+class StoreAway(Exception):
+    """The store does not answer, so nothing is known of what it holds; the task is repeated."""
 
 
 class Digest:

@@ -9,7 +9,7 @@ import numpy as np
 import redis
 from redis.client import Pipeline
 
-from helpers.weight_store.codec import LIFETIME_S, PIECE_BYTES, Buffers, Digest, StoreError, pieces
+from helpers.weight_store.codec import LIFETIME_S, PIECE_BYTES, Buffers, Digest, StoreAway, StoreError, pieces
 
 
 class RedisStore:
@@ -56,6 +56,8 @@ class RedisStore:
                 if digest is not None:
                     digest.add([whole[end : end + length]])
                 end += length
+        except (redis.ConnectionError, redis.TimeoutError) as error:
+            raise StoreAway(f"{key}: not read: {error}") from error
         except redis.RedisError as error:
             raise StoreError(f"{key}: not read: {error}") from error
         return whole.toreadonly()

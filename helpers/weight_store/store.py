@@ -17,6 +17,7 @@ from helpers.weight_store.codec import (
     Buffers,
     CodecError,
     Digest,
+    StoreAway,
     StoreError,
     decode,
     encode,
@@ -25,7 +26,7 @@ from helpers.weight_store.codec import (
 from helpers.weight_store.file_store import FileStore
 from helpers.weight_store.redis_store import RedisStore
 
-__all__ = ["MemoryStore", "StoreError", "WeightStore", "get_arrays", "open_store", "put_arrays"]
+__all__ = ["MemoryStore", "StoreAway", "StoreError", "WeightStore", "get_arrays", "open_store", "put_arrays"]
 
 
 class WeightStore(Protocol):
@@ -42,7 +43,8 @@ class WeightStore(Protocol):
         """Return the bytes under `key`, read-only; add them to `digest` while they arrive.
 
         Raises:
-            StoreError: the key is missing, holds more than `limit` bytes, or the store is out of reach.
+            StoreError: the key is missing, or holds more than `limit` bytes.
+            StoreAway: the store does not answer.
         """
 
     def delete(self, keys: Sequence[str]) -> None:
@@ -82,6 +84,7 @@ def get_arrays(store: WeightStore, reference: Reference, schema: Schema) -> Weig
 
     Raises:
         StoreError: the bytes are missing, or their length, digest or schema is wrong.
+        StoreAway: the store does not answer.
     """
     if reference.schema != schema:
         raise StoreError(f"{reference.key}: other names, shapes or dtypes than the model's")

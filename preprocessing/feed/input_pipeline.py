@@ -55,14 +55,14 @@ def training_batches(
                     target[...] = augment(images[row])
                 yield batch, labels[chosen].astype(np.float32).reshape(-1, 1)
 
-    return _ahead(batches(), _prefetched(batch_size, images))
+    return _ahead(batches(), epochs * -(-len(rows) // batch_size), _prefetched(batch_size, images))
 
 
 def evaluation_batches(images: NDArray[np.uint8], batch_size: int) -> Iterator[NDArray[np.float32]]:
     """Return batches of all images in order, only scaled: float32 (B, H, W, C) in [0, 1]."""
     starts = range(0, len(images), batch_size)
     scaled = (np.divide(images[start : start + batch_size], 255, dtype=np.float32) for start in starts)
-    return _ahead(scaled, _prefetched(batch_size, images))
+    return _ahead(scaled, len(starts), _prefetched(batch_size, images))
 
 
 def _prefetched(batch_size: int, images: NDArray[np.uint8]) -> int:
@@ -71,7 +71,12 @@ def _prefetched(batch_size: int, images: NDArray[np.uint8]) -> int:
     return max(1, min(PREFETCHED_BATCHES, PREFETCHED_BYTES // batch_bytes))
 
 
-def _ahead(batches: Iterator[Batch], ahead: int) -> Iterator[Batch]:
+def _ahead(batches: Iterator[Batch], number: int, ahead: int) -> Iterator[Batch]:
+    """Make `number` batches ahead of their user; a single one is not worth a thread."""
+    return batches if number == 1 else _in_thread(batches, ahead)
+
+
+def _in_thread(batches: Iterator[Batch], ahead: int) -> Iterator[Batch]:
     """Run an iterator in a thread, `ahead` batches before its user, who may stop at any of them."""
     thread = ThreadPoolExecutor(1)
     try:

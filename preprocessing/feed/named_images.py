@@ -27,7 +27,8 @@ def refuse_other_images(data: PreparedData, config: Config) -> None:
     if "DATA_DIR" in named and not _are_from(data, config):
         raise ConfigError(
             f"DATA_DIR: received {config.DATA_DIR}, but {data.folder} was prepared from another "
-            f"folder ({data.manifest['data_dir']}); leave it out, or prepare again: {_command(config)}"
+            f"folder ({data.manifest['data_dir']}); leave it out, or prepare again: "
+            + how_to_prepare(config, data)
         )
     if data.manifest.get("split_by") != "drawn":
         return
@@ -36,7 +37,7 @@ def refuse_other_images(data: PreparedData, config: Config) -> None:
         if name in named and prepared is not None and received != prepared:
             raise ConfigError(
                 f"{name}: received {received}, but the images in {data.folder} were split with {prepared}; "
-                f"leave it out, or prepare again: {_command(config)}"
+                f"leave it out, or prepare again: {how_to_prepare(config, data)}"
             )
 
 
@@ -55,9 +56,16 @@ def _are_from(data: PreparedData, config: Config) -> bool:
     )
 
 
-def _command(config: Config) -> str:
-    folders = {"--data-dir": config.DATA_DIR, "--out": config.PREPROCESSED_DIR}
-    options = [f"{flag} {shlex.quote(str(folder))}" for flag, folder in folders.items()]
+def how_to_prepare(config: Config, data: PreparedData, *options: str) -> str:
+    """Return the command that prepares the images again, with these options.
+
+    Where DATA_DIR is not named, only the name of the folder of the images is known.
+    """
+    images, where = shlex.quote(str(config.DATA_DIR)), ""
+    if "DATA_DIR" not in config.model_fields_set:
+        images = "FOLDER"
+        where = f", with FOLDER for that of the images ({data.manifest.get('data_dir', 'not recorded')})"
+    options = (*options, f"--data-dir {images}", f"--out {shlex.quote(str(data.folder))}")
     named = [name for name in DRAWING if name in config.model_fields_set]
-    options += [f"--{name.lower().replace('_', '-')} {getattr(config, name)}" for name in named]
-    return " ".join([COMMAND, *options])
+    options += tuple(f"--{name.lower().replace('_', '-')} {getattr(config, name)}" for name in named)
+    return " ".join([COMMAND, *options]) + where

@@ -158,17 +158,17 @@ class PreparedData:
         """Names of the columns that may make groups: `column_names` but `label`, which is the class."""
         return [name for name in self.column_names if name != LABEL]
 
-    def column(self, split: str, name: str) -> list[str]:
+    def column(self, split: str, name: str, option: str = "SITE_COLUMN") -> list[str]:
         """Return a further column of manifest.csv for each image of a split, in row order.
 
         Raises:
-            PreprocessingError: no such column.
+            PreprocessingError: no such column; `option` is what named it.
         """
         known = self.column_names
         if name not in known:
             columns = f"has the columns {', '.join(known)}" if known else "has no such column"
             raise PreprocessingError(
-                f"column {name} of manifest.csv: {self.folder / MANIFEST} {columns}; set SITE_COLUMN to "
+                f"column {name} of manifest.csv: {self.folder / MANIFEST} {columns}; set {option} to "
                 f"another column, or add this one and prepare the images again: {COMMAND}"
             )
         return [entry.get("columns", {}).get(name, "") for entry in self._entries(split)]

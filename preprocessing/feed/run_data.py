@@ -1,5 +1,6 @@
 """The prepared images of a run, and the settings that a run takes from them."""
 
+import shlex
 from pathlib import Path
 from typing import Any
 
@@ -8,10 +9,9 @@ import numpy as np
 from helpers.global_config import Config
 from helpers.settings.errors import ConfigError
 from helpers.settings.outside_text import printable
-from preprocessing.errors import COMMAND
 from preprocessing.feed import augment_images
 from preprocessing.feed.custom_augmentation import embed_custom_augmentation
-from preprocessing.feed.named_images import refuse_other_images
+from preprocessing.feed.named_images import how_to_prepare, refuse_other_images
 from preprocessing.feed.prepared_data import MANIFEST, PreparedData
 from preprocessing.feed.private_batches import check_patients
 from preprocessing.load_and_create_dataset import prepare
@@ -119,8 +119,12 @@ def _open(folder: Path, config: Config) -> PreparedData:
         received = getattr(config, name)
         # An empty CLASS_NAMES means the names of the images.
         if name in config.model_fields_set and received not in (prepared, ()):
+            value = shlex.quote(
+                ",".join(map(str, received)) if isinstance(received, tuple) else str(received)
+            )
+            command = how_to_prepare(config, data, f"--{name.lower().replace('_', '-')} {value}")
             raise ConfigError(
                 f"{name}: received {received}, but the images in {folder} are {prepared}; leave it out, set "
-                f"it to that, or prepare them again with {COMMAND} --{name.lower().replace('_', '-')}"
+                f"it to that, or prepare again: {command}"
             )
     return data

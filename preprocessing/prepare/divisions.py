@@ -65,7 +65,8 @@ def by_column(
         PreprocessingError: no such column, too few or too many values, images without one, or a split would
             lack a class.
     """
-    values = numbered(data, lambda split: data.column(split, column))
+    option = "--leave-out" if may_divide else "--fold-column"
+    values = numbered(data, lambda split: data.column(split, column, option))
     names = sorted(set(values.tolist()) - {""})
     if not may_divide and (empty := numbered(data, data.files)[values == ""].tolist()):
         raise PreprocessingError(f"column {column}: without a value: {name_some(empty)}; give each image one")

@@ -1,6 +1,5 @@
 """The final test of a run whose images stay at the sites."""
 
-import math
 from dataclasses import replace
 from typing import Any
 
@@ -10,6 +9,7 @@ from celery_app import app, worker_session
 from helpers.evaluation.tallies import BINNED, MEAN, POOLED
 from helpers.evaluation.tested import metrics_of_test
 from helpers.federated.quorum import QuorumError
+from helpers.federated.replies import TOO_LARGE
 from helpers.federated.sites.messages import FinishSitesOrder, OfferOrder, ScoreReply
 from helpers.federated.weights import Weights
 from helpers.model_instance_helper import initial_weights
@@ -87,7 +87,9 @@ def rows_of_sites(order: FinishSitesOrder) -> tuple[list[dict[str, Any]], list[s
     for client, message in zip(order.clients, order.scores.get("test", ()), strict=False):
         reply, site = ScoreReply.read(order.round, client, message), order.sites[client]["name"]
         try:
-            rows += [{**_read_row(row), "site": site} for row in reply.models or []]
+            if len(of_site := reply.models or []) > len(SITE_MODELS):
+                raise ValueError(f"{len(of_site)} rows")
+            rows += [{**_read_row(row), "site": site} for row in of_site]
         except (TypeError, ValueError, AttributeError) as error:
             refused.append(f"site {site}: its tests of models are left out: {str(error)[:200]}")
     return rows, refused
@@ -114,7 +116,7 @@ def _read_row(row: Any) -> dict[str, Any]:
 
 
 def _is_number(value: Any) -> bool:
-    return value is None or (type(value) in (int, float) and math.isfinite(value))
+    return value is None or (type(value) in (int, float) and abs(value) < TOO_LARGE)  # also False for NaN
 
 
 def site_test(

@@ -2,11 +2,13 @@
 
 import re
 from collections.abc import Iterator
+from dataclasses import replace
 from typing import Any
 
 import numpy as np
 
 from celery_app import app, worker_session
+from helpers.evaluation.metrics import Metrics
 from helpers.federated.messages import MessageError, Reference
 from helpers.federated.quorum import QuorumError
 from helpers.federated.replies import USABLE, ClientReply, read_replies
@@ -65,10 +67,16 @@ class SecureIntake(SiteIntake):
         for reply in survivors if self._keeps_state else ():
             self._name_state(reply)
         for reply in self.replies:
-            metrics = self.own_metrics(reply) if reply.status in USABLE else {}
-            self.rows.append(client_row(reply, metrics, self.site_of(reply.client)))
+            self.rows.append(client_row(*self._with_metrics(reply), self.site_of(reply.client)))
         num_steps = sum(reply.num_steps for reply in survivors)
         yield Update(mean, weight, num_steps, sum(num_rows[reply.client] for reply in survivors))
+
+    def _with_metrics(self, reply: ClientReply) -> tuple[ClientReply, Metrics]:
+        """Return a reply and its model's metrics; of a false tally none, and why, as its update is summed."""
+        try:
+            return reply, self.own_metrics(reply) if reply.status in USABLE else {}
+        except ValueError as error:
+            return replace(reply, error=f"its tally does not count: {error}"), {}
 
     @property
     def _keeps_state(self) -> bool:
@@ -77,7 +85,7 @@ class SecureIntake(SiteIntake):
 
     def _name_state(self, reply: ClientReply) -> None:
         """Record the name of the file in which a site keeps its state for the next round."""
-        name = (reply.state or {}).get("key")
+        name = reply.state.get("key") if isinstance(reply.state, dict) else None
         form = rf"state-{reply.round:04d}-{reply.client}-[0-9a-f]{{12}}\.safetensors"
         if isinstance(name, str) and re.fullmatch(form, name):
             client = str(reply.client)

@@ -142,7 +142,7 @@ def own_deployment() -> Deployment | None:
 def shares_for(order: SharesOrder) -> dict[str, Any]:
     """Return shares of this site's secrets, sealed for each other site."""
     keys, part = verified_keys(order), part_in(order)
-    shares = part.member.share({c: PublicKeys(each.sealing, each.masking) for c, each in keys.items()})
+    shares = part.member.share({c: replace(each, site="", signature="") for c, each in keys.items()})
     part.keys = part.keys or keys
     return {"shares": {str(client): sealed for client, sealed in shares.items()}}
 

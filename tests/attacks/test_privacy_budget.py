@@ -11,6 +11,7 @@ from helpers.federated.weights import Weights
 from helpers.global_config import Config
 from helpers.model_instance_helper import model_for
 from helpers.privacy.mechanism import mechanism_of
+from helpers.settings.errors import ConfigError
 from helpers.sites.policy import Policy
 from helpers.sites.privacy_account import PrivacyAccount
 from helpers.sites.site_session import own_folder
@@ -115,3 +116,10 @@ def test_a_site_with_a_bound_trains_nothing_without_noise(site: VictimSite) -> N
     bounded(site, 8)
     assert ask(site, **PLAIN, TRAIN_BATCH_SIZE=40) is None
     assert "DP=off: site.toml has max_epsilon, which needs DP=example" in site.board.failure
+
+
+@pytest.mark.parametrize("clip_norm", [1e-30, 1e-7, 1e30])
+def test_gradients_too_small_for_float32_do_not_escape_the_limit(clip_norm: float) -> None:
+    """Their norm would be 0: nothing is limited to DP_CLIP_NORM, and the noise is as small as that."""
+    with pytest.raises(ConfigError, match="DP_CLIP_NORM"):
+        Config.from_run(SETTINGS | PRIVATE | {"DP_CLIP_NORM": clip_norm})  # as a site reads an order

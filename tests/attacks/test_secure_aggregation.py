@@ -21,6 +21,8 @@ from helpers.model_instance_helper import model_for
 from helpers.secure_aggregation.fixed_point import Residues, decode_mean
 from helpers.secure_aggregation.member import Member
 from helpers.secure_aggregation.unmasking import remove_masks
+from helpers.settings.base import config_of_run
+from helpers.sites.policy import Bound, Policy
 from helpers.weight_store.store import get_arrays
 from tasks.sites import secure_steps
 from tasks.sites.masked_exchange import masked_schema
@@ -167,3 +169,16 @@ def test_the_noise_of_a_private_training_is_under_the_masks(
     assert reply is not None, site.board.failure
     assert coordinator.similarity(coordinator.unmasked(reply)) < 0.85  # as in test_updates.py
     assert 7.9 < float(site.session.audit.entries()[-1]["epsilon"]) <= 8
+
+
+def test_a_site_that_has_the_setting_itself_does_not_meet_its_own_policy_for_the_run(
+    site: VictimSite, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """An order that leaves SECURE_AGGREGATION out is one without masks."""
+    site.session.policy = Policy(settings={"SECURE_AGGREGATION": Bound(one_of=[True])})
+    monkeypatch.setenv("DT_SECURE_AGGREGATION", "true")
+    config_of_run.cache_clear()
+    asked = {name: value for name, value in ATTACK.items() if name != "SECURE_AGGREGATION"}
+    weights = model_for(Config.from_run(SETTINGS | asked)).model.get_weights()
+    assert site.train(weights, **asked) is None
+    assert "SECURE_AGGREGATION=False: site.toml has one_of" in site.board.failure

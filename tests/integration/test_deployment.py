@@ -233,12 +233,13 @@ def test_the_operator_of_redis_reads_no_counts_and_no_orders(deployed: Deployed)
     queues = {queue: deployed.sent_to(queue) for queue in ("aggregate", *(f"site.{name}" for name in SITES))}
     assert all(queues.values())
     bodies = [base64.b64decode(message["body"]) for sent in queues.values() for message in sent]
-    seen = b"".join([deployed.written(), *bodies])
-    assert len(re.findall(rb"RPUSH\r\n\$\d+\r\ndt:site:north:first:\w+:mail", seen)) > 0
-    for secret in (b"tally", b"num_examples", b'"squares"', b'"loss"', b"EPOCHS", b"CLASS_NAMES"):
-        assert secret not in seen, secret
-    for secret in (b"test AUC", b"roc_auc", b'"event"'):
-        assert secret not in seen, secret
+    written = deployed.written()
+    assert len(re.findall(rb"RPUSH\r\n\$\d+\r\ndt:site:north:first:\w+:mail", written)) > 0
+    # A long base64 text holds every short word by chance; those of the messages are decoded above.
+    seen = b"".join([re.sub(rb"[A-Za-z0-9+/=]{64,}", b"", written), *bodies])
+    secrets = b"tally", b"num_examples", b'"squares"', b'"loss"', b"EPOCHS", b"CLASS_NAMES"
+    for secret in (*secrets, b"test AUC", b"roc_auc", b'"event"'):
+        assert not (found := re.findall(b".{,200}" + secret + b".{,200}", seen, re.DOTALL)), found
     (first, *_) = (deployed.order(message) for message in queues["site.north"])
     assert "EPOCHS" in first["settings"]  # that is how an order looks
     envelopes = Deployment.open(deployed.place("coordinator"))

@@ -11,7 +11,7 @@ from pathlib import Path
 
 import pytest
 
-from helpers.cluster.heartbeat import live_workers
+from helpers.cluster.heartbeat import LIFETIME_S, live_workers
 from helpers.cluster.job_board import ENDED
 from helpers.cluster.versions import ROOT
 from tests.integration.conftest import Cluster, running_cluster, write_images
@@ -104,6 +104,24 @@ def test_a_worker_stopped_in_a_commit_changes_nothing_when_it_wakes(
     assert pair.weights(run) == calm
     log = "".join(file.read_text() for file in pair.folder.glob("*.log"))
     assert f"run {run} was taken over" in log
+
+
+def test_a_run_whose_processes_were_all_stopped_for_a_while_goes_on(
+    pair: Cluster, calm: dict[str, bytes]
+) -> None:
+    training = pair.start_training("--run", "asleep", *FOUR_ROUNDS)  # as by a laptop's lid, or by Ctrl-Z
+    pair.wait_for_task("train:2")
+    assert pair.server.process is not None
+    pids = [training.pid, pair.server.process.pid]
+    pids += [status["pid"] for status in live_workers(pair.client).values()]
+    for sign in (signal.SIGSTOP, signal.SIGCONT):
+        for pid in pids:
+            os.kill(pid, sign)
+        time.sleep(LIFETIME_S + 1 if sign == signal.SIGSTOP else 0)
+    status, printed = finish(training)
+    assert status == 0, printed
+    assert "retrying" not in printed
+    assert pair.weights("asleep") == calm
 
 
 def test_a_redis_that_lost_everything_ends_no_run(pair: Cluster, calm: dict[str, bytes]) -> None:

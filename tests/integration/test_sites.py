@@ -198,11 +198,13 @@ def test_each_site_sees_whether_joining_was_worth_it(apart: Cluster) -> None:
 
 
 def test_a_site_that_leaves_is_not_waited_for(apart: Cluster) -> None:
-    patient = (*SETTINGS, "--worker-timeout-s", "250", "--local-epochs", "60")
+    patient = (*SETTINGS, "--worker-timeout-s", "250", "--local-epochs", "300")  # a site looks once a second
+    south = apart.folder / "south/sites/south"
     training = apart.start_training("--run", "left", "--epochs", "2", *patient)
     try:
         apart.wait_for_task("train:1:1")
-        (apart.folder / "south/sites/south/leave").touch()  # as `run.py leave`
+        south.mkdir(parents=True, exist_ok=True)
+        (south / "leave").touch()  # as `run.py leave`
         output, errors = training.communicate(timeout=240)
     finally:
         training.kill()
@@ -210,7 +212,7 @@ def test_a_site_that_leaves_is_not_waited_for(apart: Cluster) -> None:
     assert "the site has left" in " ".join(output.split())
     clients = apart.table("left", "clients.csv")
     assert clients["status"].tolist() == ["ok", "failed", "ok", "ok", "ok"]
-    entries = AuditLog(apart.folder / "south/sites/south").entries()
+    entries = AuditLog(south).entries()
     assert entries[-1]["decision"] == "failed: the site leaves"
     apart.add_workers(1, **places(apart.folder / "south"), DT_SITE="south", DT_SHARE_SCORES="pairs")
 

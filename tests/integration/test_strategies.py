@@ -45,10 +45,7 @@ def test_a_killed_run_with_a_state_at_the_server_is_resumed_to_the_bit(
         )
     for kind in ("weights-*", "server-*", "state-*"):
         assert cluster.weights(again, kind) == cluster.weights(whole, kind)
-    assert [name[:11] for name in sorted(cluster.weights(whole, "server-*"))] == [
-        "server-0002",
-        "server-0003",
-    ]
+    assert [name[:11] for name in cluster.weights(whole, "server-*")] == ["server-0003"]
 
 
 @pytest.mark.parametrize(

@@ -44,6 +44,10 @@ def without_bias(input_shape):
     return _ending_in(input_shape, layers.Dense(1, "sigmoid", use_bias=False))
 
 
+def normalized(input_shape):
+    return _ending_in(input_shape, layers.BatchNormalization(), layers.Dense(1, "sigmoid"))
+
+
 def of_bytes(input_shape):
     return b"a model"
 

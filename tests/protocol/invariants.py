@@ -77,7 +77,7 @@ class Invariants:
         self._committed.add(session)
         if state.round:
             self._grown.add(session)
-        files = (state.weights_file, state.best_weights_file, state.tables_file)
+        files = (state.weights_file, state.best_weights_file, *state.tables.values())
         self._named = {str(self._folders.models / name) for name in files if name}
         if (table := self._folders.metrics / "rounds.csv").exists():
             rounds = [int(line.split(",")[0]) for line in table.read_text().splitlines()[1:]]

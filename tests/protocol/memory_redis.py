@@ -38,11 +38,12 @@ class MemoryRedis(fakeredis.FakeRedis):
         pipe.execute = execute
         return pipe
 
-    def blpop(self, names: Any, timeout: Any = 0) -> None:  # type: ignore[override]
+    def blpop(self, names: Any, timeout: Any = 0) -> Any:
         end = time.monotonic() + timeout
         while time.monotonic() < end and not self.has(names[0]):
             time.sleep(0.5)
-        self.lpop(names[0])
+        value = self.lpop(names[0])
+        return None if value is None else (names[0], value)
 
     def has(self, key: str) -> bool:
         """Return whether there is a key, without a step."""

@@ -53,7 +53,7 @@ def test_the_console_command_uses_this_environment(installed, tmp_path):
     assert "train" in run(installed, tmp_path, "breast-training").stdout
     done = run(installed, tmp_path, "breast-training", "runs")
     assert (done.returncode, done.stderr) == (0, "")
-    assert "no such run in metrics yet" in done.stdout
+    assert f"no run in {tmp_path / 'metrics'} yet" in done.stdout
     assert str(installed.parent) in run(installed, tmp_path, "breast-training", "setup").stdout
     assert not list(installed.parent.parent.glob("source/.venv"))
 

@@ -1,6 +1,7 @@
 """What all unit tests share."""
 
 import os
+from pathlib import Path
 
 import pytest
 
@@ -12,6 +13,8 @@ from helpers.settings.errors import ConfigError
 def _no_settings_from_outside(monkeypatch):
     for name in os.environ.keys() & {"REDIS_URL"} | {name for name in os.environ if name.startswith("DT_")}:
         monkeypatch.delenv(name)
+    # Nor Redis servers of commands that this checkout runs at the moment.
+    monkeypatch.setattr("helpers.launcher.own_clusters.FOLDER", Path(os.devnull) / "none")
 
 
 @pytest.fixture

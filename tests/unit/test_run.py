@@ -91,7 +91,11 @@ def test_a_number_of_workers_is_positive(name, capsys):
     [
         (["trian"], "error: trian: no such command; did you mean train? `python run.py` lists all\n"),
         (["dance"], "error: dance: no such command; `python run.py` lists all\n"),
-        (["setup", "--quick"], "error: setup: takes no options, received --quick\n"),
+        (
+            ["setup", "--quick"],
+            "error: setup: --quick: no such packages; there are "
+            "demo, dev, export, gpu, mlflow, pretrained, privacy, tune\n",
+        ),
     ],
 )
 def test_a_wrong_command_is_refused_in_one_line(words, message, capsys):
@@ -143,6 +147,18 @@ def test_setup_installs_the_pinned_packages_once(project, capsys):
     assert run.main(["setup"]) == 0
     assert len(project.commands) == 2
     assert "is ready" in capsys.readouterr().out
+
+
+def test_setup_adds_packages_by_name_where_commands_run(project, monkeypatch):
+    assert run.main(["setup", "tune", "privacy"]) == 0
+    pip = project.commands[-1]
+    assert pip[:4] == [str(run.venv_python()), "-m", "pip", "install"]
+    files = [Path(word).name for word in pip if word.endswith((".txt", ".lock"))]
+    assert files == ["requirements-tune.txt", "requirements-privacy.txt", "requirements.lock"]
+    assert run.is_installed("demo")
+    monkeypatch.setattr(run, "has_packages", lambda files: True)  # as in a user's own environment
+    assert run.main(["setup", "tune"]) == 0
+    assert project.commands[-1][0] == sys.executable
 
 
 @pytest.mark.parametrize("name", ["requirements.txt", "requirements.lock"])
@@ -273,3 +289,28 @@ def test_test_alone_runs_all_layers_and_fails_if_one_does(project, monkeypatch, 
     assert without_cluster[:2] == ["-n", "2"]
     layers = {path.name for path in (ROOT / "tests").iterdir() if any(path.rglob("test_*.py"))}
     assert {Path(name).name for name in [*without_cluster[2:], *others]} == layers
+
+
+@pytest.mark.parametrize(
+    ("name", "refused"),
+    [
+        ("demo", ["--data-dir", "--data-at", "--test-fraction"]),
+        ("repeat", ["--resume", "--compare", "--overwrite"]),
+        ("prepare", []),
+    ],
+)
+def test_help_names_the_command_and_no_option_that_it_refuses(name, refused, capsys):
+    with pytest.raises(SystemExit) as caught:
+        run.call(name, ["--help"])
+    assert caught.value.code == 0
+    usage, *lines = capsys.readouterr().out.splitlines()
+    assert usage.startswith(f"usage: python run.py {name} ")
+    assert not {line.split()[0] for line in lines if line.startswith("  --")} & set(refused)
+
+
+def test_help_of_the_tests_installs_nothing(monkeypatch, capsys):
+    monkeypatch.setattr(run, "runs_here", lambda purpose: purpose == "demo")
+    monkeypatch.setattr(run, "is_installed", lambda purpose: purpose == "demo")
+    monkeypatch.setattr(run, "install", lambda purpose: pytest.fail("it installs"))
+    assert run.main(["test", "--help"]) == 0
+    assert "`python run.py setup dev` installs what it needs" in capsys.readouterr().out

@@ -9,7 +9,7 @@ from typing import Any, ClassVar, Self
 from helpers.federated.messages import Message, MessageError, Order
 from helpers.federated.sites.messages import SiteRoundOrder, SiteTrainOrder
 
-KEY_BYTES = 32
+KEY_BYTES = DIGEST_BYTES = 32
 SHARE_BYTES = 16
 SEALED_BYTES = 2 * SHARE_BYTES + 16
 """Length of two shares and the tag that authenticates them."""
@@ -30,8 +30,10 @@ def read_hex(value: Any, length: int) -> bytes:
     return data
 
 
-def read_shares(shares: Any, length: int, clients: Iterable[int]) -> dict[int, str]:
-    """Return shares in hex by client, from a message in which the clients are text.
+def read_shares(
+    shares: Any, length: int, clients: Iterable[int], *, may_lack: bool = False
+) -> dict[int, str]:
+    """Return shares in hex by client, from a message in which the clients are text; empty ones if `may_lack`.
 
     Raises:
         MessageError: they are not those of exactly these clients, or of another length.
@@ -40,7 +42,8 @@ def read_shares(shares: Any, length: int, clients: Iterable[int]) -> dict[int, s
     if not isinstance(shares, dict) or shares.keys() != expected.keys():
         raise MessageError(f"expected shares by client, of {', '.join(expected)}")
     for share in shares.values():
-        read_hex(share, length)
+        if share != "" or not may_lack:
+            read_hex(share, length)
     return {expected[name]: share for name, share in shares.items()}
 
 
@@ -51,11 +54,13 @@ class PublicKeys(Message):
     Attributes:
         sealing: for the shares that other sites send it.
         masking: for the masks that it has in common with each other site.
+        own_mask: sha256 of the secret of the site's own mask, by which a false share is recognized.
         site, signature: the site's name and its signature of `signed_text`; empty without a deployment.
     """
 
     sealing: str
     masking: str
+    own_mask: str
     site: str = ""
     signature: str = ""
 
@@ -64,18 +69,19 @@ class PublicKeys(Message):
         keys = super().from_message(data)
         for value in (keys.sealing, keys.masking):
             read_hex(value, KEY_BYTES)
+        read_hex(keys.own_mask, DIGEST_BYTES)
         if not isinstance(keys.site, str) or not isinstance(keys.signature, str):
             raise MessageError("PublicKeys: site or signature is not text")
         return keys
 
     def signed_text(self, of_round: str, client: int) -> bytes:
         """Return what the site signs: the keys with the round and the id for which they are."""
-        return f"keys {of_round} {client} {self.site} {self.sealing} {self.masking}".encode()
+        return f"keys {of_round} {client} {self.site} {self.sealing} {self.masking} {self.own_mask}".encode()
 
 
 @dataclass(frozen=True)
 class Revealed(Message):
-    """What a site reveals at the end of a round, in hex by client id as text.
+    """What a site reveals at the end of a round, in hex by client id as text; empty where nothing opens.
 
     Attributes:
         own_masks: its shares of the secrets of survivors' own masks.
@@ -93,8 +99,8 @@ class Revealed(Message):
             MessageError: it has other shares than those of these clients.
         """
         revealed = cls.from_message(data)
-        read_shares(revealed.own_masks, SHARE_BYTES, survivors)
-        read_shares(revealed.keys, SHARE_BYTES, dropped)
+        read_shares(revealed.own_masks, SHARE_BYTES, survivors, may_lack=True)
+        read_shares(revealed.keys, SHARE_BYTES, dropped, may_lack=True)
         return revealed
 
 

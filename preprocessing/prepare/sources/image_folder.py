@@ -12,6 +12,7 @@ from helpers.global_config import Config
 from preprocessing.errors import PreprocessingError, counted, name_some
 from preprocessing.feed.prepared_data import LABEL
 from preprocessing.prepare.sources.class_names import name_classes
+from preprocessing.prepare.sources.files_below import files_below
 from preprocessing.prepare.sources.image_header import read_header, turn
 from preprocessing.prepare.sources.manifest_csv import add_columns, check_listed, read_columns
 from preprocessing.prepare.sources.manifest_table import MANIFEST, find_manifest
@@ -66,7 +67,10 @@ def find_images(
         class_of = {file: name for file, name in columns[LABEL].items() if file not in masks}
         check_listed(manifest, class_of, [file for file in files if file not in masks])
     else:
-        class_of = _class_of_folder(folder, [file for file in files if file not in masks], kinds)
+        images = [file for file in files if file not in masks]
+        class_of = _class_of_folder(folder, images, kinds)
+        if outside := [file for file in images if file not in class_of]:
+            notes.append(f"Left out, in no class folder ({len(outside)}): {name_some(outside)}")
     where = f"column label of {manifest}" if LABEL in columns else str(folder)
     if masks:
         where += f", without {counted(len(masks), 'mask')} such as {masks[0]},"
@@ -75,6 +79,9 @@ def find_images(
             "Rename them if they are images"
         )
     if columns and LABEL not in columns:
+        listed = next(iter(columns.values()))
+        if unknown := [file for file in listed if file not in class_of and file not in masks]:
+            notes.append(f"{MANIFEST}: {counted(len(unknown), 'row')} without an image: {name_some(unknown)}")
         where += f", whose {MANIFEST} has no column label,"
     classes, order = name_classes(set(class_of.values()), positive, class_names, where)
     records = [ImageRecord(file, order.index(name)) for file, name in class_of.items()]
@@ -122,18 +129,13 @@ def _no_images(folder: Path, empty: Path, kinds: str, because: str = "") -> str:
         + because
         + f"; expected {folder}/0 with non-cancerous and {folder}/1 with cancerous images ({kinds}), more "
         "classes numbered without a gap, folders named by class, or a manifest.csv with the "
-        "columns file and label; name another folder with --data-dir"
+        "columns file and label; name another folder (in `prepare` and `train` with --data-dir)"
     )
 
 
 def _files_below(root: Path, is_image: Callable[[Path], bool]) -> list[str]:
-    """Return the images in a folder at any depth, relative to it.
-
-    Hidden files are skipped: macOS writes `._image.png` next to images copied to other disks.
-    """
-    paths = root.rglob("*")
-    files = (path for path in paths if not path.name.startswith(".") and path.is_file() and is_image(path))
-    return [path.relative_to(root).as_posix() for path in files]
+    """Return the images in a folder at any depth, relative to it."""
+    return [path.relative_to(root).as_posix() for path in files_below(root) if is_image(path)]
 
 
 def read_image(path: Path, shape: ImageShape) -> ImageFile:
@@ -159,6 +161,8 @@ def read_image(path: Path, shape: ImageShape) -> ImageFile:
         raise UnreadableImageError(f"pixels are {pixels.dtype}, expected 8 or 16 bit whole numbers")
     if pixels.ndim == 3 and pixels.shape[2] not in (1, 3, 4):
         raise UnreadableImageError(f"{pixels.shape[2]} channels, expected 1, 3 or 4")
+    if pixels.ndim == 3 and pixels.shape[2] == 4:
+        pixels = np.ascontiguousarray(pixels[..., :3])  # an alpha channel says nothing about white
     white = header.white or _white(pixels)
     if header.is_inverted:
         pixels = white - pixels
@@ -187,7 +191,7 @@ def fit_image(pixels: np.ndarray, shape: ImageShape, white: int | None = None) -
     A 16-bit image is not stretched to its own extremes, so brightness stays comparable between images.
 
     Args:
-        pixels: uint8 or uint16 (H, W), (H, W, 1), (H, W, 3) BGR or (H, W, 4) BGRA.
+        pixels: uint8 or uint16 (H, W), (H, W, 1) or (H, W, 3) BGR.
         shape: height, width and channels of the result.
         white: the value of white, if the file states it.
 
@@ -218,9 +222,7 @@ def _white(pixels: np.ndarray) -> int:
 CONVERSIONS = {
     (1, 3): cv2.COLOR_GRAY2RGB,
     (3, 3): cv2.COLOR_BGR2RGB,
-    (4, 3): cv2.COLOR_BGRA2RGB,
     (3, 1): cv2.COLOR_BGR2GRAY,
-    (4, 1): cv2.COLOR_BGRA2GRAY,
 }
 """OpenCV's conversion by (channels decoded, channels of the result)."""
 

@@ -17,6 +17,8 @@ from preprocessing.prepare.sources.records import ImageRecord
 
 RECORD_COLUMNS = ("patient", "split")
 KNOWN_COLUMNS = (LABEL, *RECORD_COLUMNS)
+NO_PATIENT = {"", "na", "n/a", "#n/a", "nan", "none", "null", "unknown", "-", "?", "."}
+"""What stands for a patient who is not known, as R, pandas and spreadsheets write it, in lower case."""
 
 Columns = dict[str, dict[str, Any]]
 """Text values by column and file, without the column `file`."""
@@ -99,10 +101,15 @@ def add_columns(manifest: Path, records: Sequence[ImageRecord], columns: Columns
         )
     for column in [name for name in RECORD_COLUMNS if name in columns]:
         values = columns[column]
-        missing = [record.file for record in filled if not values.get(record.file)]
+        nothing = NO_PATIENT if column == "patient" else {""}
+        missing = [
+            record.file for record in filled if values.get(record.file, "").strip().casefold() in nothing
+        ]
         if missing:
+            words = sorted({values[file] for file in missing if values.get(file)})
+            instead = f" (but {name_some(words)})" if words else ""
             raise PreprocessingError(
-                f"{manifest}: no {column} for {counted(len(missing), 'image')}: "
+                f"{manifest}: no {column} for {counted(len(missing), 'image')}{instead}: "
                 f"{name_some(missing)}; add a row with file and {column} for each, or move the images away"
             )
         filled = [replace(record, **{column: values[record.file]}) for record in filled]

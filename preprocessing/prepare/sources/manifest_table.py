@@ -8,7 +8,7 @@ from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
-from preprocessing.errors import PreprocessingError
+from preprocessing.errors import PreprocessingError, name_some
 
 MANIFEST = "manifest.csv"
 DELIMITERS = ",;\t|"
@@ -161,6 +161,10 @@ def _name_columns(manifest: Path, header: Sequence[str]) -> tuple[list[str], lis
                 f"{manifest}: column {near[0]!r}: did you mean {meaning}? Rename it to {meaning}, or to "
                 "another name if it is something else"
             )
+    if repeated := sorted({name for name in names if name and names.count(name) > 1}):
+        raise PreprocessingError(
+            f"{manifest}: has more than one column {name_some(repeated)}; rename or remove the others"
+        )
     if "file" not in names:
         raise PreprocessingError(
             f"{manifest}: no column file among {', '.join(header)}; name the column with the images' paths "

@@ -41,7 +41,7 @@ class ImageFile(NamedTuple):
 
 
 ReadFile = Callable[[Path, ImageShape], ImageFile]
-"""Reads one file as an image of a shape; raises UnreadableImageError. It is pickled for other processes."""
+"""Reads one file as an image of a shape; raises UnreadableImageError. Called from several threads."""
 
 
 @dataclass(frozen=True)

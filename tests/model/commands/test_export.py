@@ -180,5 +180,5 @@ def test_onnx_metadata_has_classes_and_threshold(place, out, tmp_path) -> None:
 def test_missing_packages_are_named_before_anything_is_done(place, out, capsys, monkeypatch) -> None:
     monkeypatch.setattr(exporting, "ONNX_PACKAGES", ("onnx_of_another_day", "json"))
     line = refused(capsys, place.file, "--format", "savedmodel", "onnx", "--out", out)
-    assert "needs onnx_of_another_day; install it: pip install -r requirements-export.txt" in line
+    assert "needs onnx_of_another_day; `python run.py setup export` installs" in line
     assert not out.exists()

@@ -1,5 +1,7 @@
 """The network, and the model that is kept between rounds: as good as a new one."""
 
+from typing import Any
+
 import keras
 import numpy as np
 import pytest
@@ -160,8 +162,36 @@ def test_batch_norm_momentum_is_what_its_averages_keep() -> None:
     np.testing.assert_allclose(means[0], 5 * means[1], rtol=1e-5)  # (1 - 0.5) / (1 - 0.9)
 
 
+def own_network(function: str, **settings: Any) -> Config:
+    name = f"tests.model.custom_networks:{function}"
+    return Config(INPUT_SHAPE=(16, 16), ARCHITECTURE=name, OWN_ARCHITECTURES=(name,), **settings)
+
+
 def test_a_network_whose_last_layer_has_no_bias_has_no_logits_to_adjust() -> None:
     name = "tests.model.custom_networks:without_bias"
     config = Config(INPUT_SHAPE=(16, 16), ARCHITECTURE=name, OWN_ARCHITECTURES=(name,), LOGIT_ADJUSTMENT=True)
     with pytest.raises(ConfigError, match=f"^LOGIT_ADJUSTMENT: the last layer of {name} has no bias"):
         model_for(config)
+
+
+def test_a_run_with_the_fast_step_continues_a_saved_model(tmp_path) -> None:
+    weights = initial_weights(CONFIG)
+    (tmp_path / "best.keras").write_bytes(keras_file(CONFIG, weights))
+    changes = {"TRAIN_STEP": "fast", "PRETRAINED": "best.keras", "PRETRAINED_DIR": tmp_path, "SEED": 7}
+    assert_same(initial_weights(CONFIG.model_copy(update=changes)), weights)
+
+
+@pytest.mark.parametrize("kind", ["example", "client"])
+def test_an_own_network_with_batch_normalization_is_refused_in_a_private_run(kind: str) -> None:
+    private = {"DP": kind, "DP_NOISE_MULTIPLIER": 1, "MAX_UPDATE_RATIO": 0}
+    with pytest.raises(ConfigError, match="trainable batch normalization; set ARCHITECTURE=seed_cnn_groupn"):
+        model_for(own_network("normalized", **private))
+
+
+@pytest.mark.parametrize(
+    ("name", "value"),
+    [("BATCH_NORM", "local"), ("BATCH_NORM_MOMENTUM", 0.9), ("BATCH_NORM_STATISTICS", "round")],
+)
+def test_an_own_network_without_batch_normalization_has_no_settings_for_it(name: str, value: object) -> None:
+    with pytest.raises(ConfigError, match=f"^{name}: received .*: it has no batch normalization"):
+        model_for(own_network("without_bias", **{name: value}))

@@ -8,16 +8,18 @@ from typing import Any
 import numpy as np
 import pytest
 
+from helpers.evaluation.metrics import Evaluation
 from helpers.federated.messages import RoundOrder
 from helpers.federated.quorum import QuorumError
 from helpers.federated.replies import ClientReply
-from helpers.federated.results import Averaged
 from helpers.federated.strategies import STRATEGIES
 from helpers.federated.weights import Weights, schema_of
 from helpers.global_config import Config
 from helpers.run_records.files import RunFolders
-from helpers.run_records.run_log import begin_run, commit_round
+from helpers.run_records.run_log import begin_run
+from helpers.run_records.tables import CLIENT_COLUMNS
 from helpers.weight_store.store import MemoryStore, put_arrays
+from tasks import aggregate_task, round_record
 from tasks.aggregate_task import combine
 from tasks.update_intake import UpdateIntake
 from tests.model.tasks.labels import Labels
@@ -34,7 +36,7 @@ def make_context(folder: Path, **settings: Any) -> Any:
     return SimpleNamespace(
         config=Config(**{"num_workers": 5, "MIN_CLIENTS": 1, **settings}),
         data=Labels(50),
-        instance=SimpleNamespace(schema=SCHEMA),
+        instance=SimpleNamespace(schema=SCHEMA, names=NAMES),
         state_plan=None,
         is_shared=(True, False),
         store=MemoryStore(),
@@ -109,29 +111,6 @@ def test_a_strategy_without_a_state_writes_no_file(tmp_path: Path, strategy: str
     assert not list(context.folders.models.glob("server-*"))
 
 
-@pytest.mark.parametrize("strategy", ["fedavgm", "fedadam"])
-def test_an_aggregation_repeated_after_its_commit_gives_the_same(tmp_path: Path, strategy: str) -> None:
-    context = make_context(tmp_path, STRATEGY=strategy)
-    order, _ = begin(context)
-    for number in (1, 2):
-        replies = [reply_of(context, client, number) for client in order.clients]
-        outcomes, states = [], []
-        for _ in range(2):
-            weights, file = combine(context, order, UpdateIntake(context, order, replies))
-            outcomes.append(b"".join(array.tobytes() for array in weights))
-            row = {"round": number, "roc_auc": None}
-            averaged = Averaged({}, row, [], {}, {}, file)
-            states.append(
-                commit_round(context.folders, order, SCHEMA, weights, averaged, {"rounds.csv": [row]})
-            )
-        assert outcomes[0] == outcomes[1]
-        assert states[0] == states[1]
-        reference = put_arrays(context.store, f"dt:run:weights:{number}", NAMES, weights)
-        order = replace(order, round=number + 1, weights=reference.to_message())
-    assert states[0].server_file.startswith("server-0002-")
-    assert states[0].server_file_before.startswith("server-0001-")
-
-
 @pytest.mark.parametrize(
     ("settings", "missing", "said"),
     [
@@ -163,3 +142,48 @@ def test_a_client_that_does_not_answer_makes_no_liar_honest(tmp_path: Path) -> N
     """One of five is trimmed at each end even where four answered: a fifth of four is less than one."""
     weights = combined(tmp_path, 0, STRATEGY="trimmed_mean")
     np.testing.assert_array_equal(weights[0], np.full((2, 2), 3.5, np.float32))
+
+
+@pytest.mark.parametrize("is_accepted", [True, False])
+def test_updates_stay_until_the_answer_is_accepted(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, is_accepted: bool
+) -> None:
+    context = make_context(tmp_path)
+    order, replies = begin(context)
+    rows = [{"client": reply.client, "attempt": reply.attempt, "site": None} for reply in replies]
+    answer = {"clients": rows, "states": {}} if is_accepted else None
+    session = SimpleNamespace(run_order=lambda kind, message, do: answer)
+    monkeypatch.setattr(aggregate_task, "worker_session", lambda: session)
+    monkeypatch.setattr(aggregate_task.RunContext, "of", lambda order: context)
+    before = set(context.store.blobs)
+    aggregate_task.aggregate([], order.to_message())
+    assert set(context.store.blobs) == ({"dt:run:weights:0"} if is_accepted else before)
+
+
+@pytest.mark.parametrize("strategy", ["fedavg", "fedadam"])
+def test_an_aggregation_repeated_after_its_commit_answers_with_the_record(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, strategy: str
+) -> None:
+    context = make_context(tmp_path, STRATEGY=strategy)
+    order, replies = begin(context)
+    evaluations = iter([0.75, 0.5])  # as with noise, which changes
+    monkeypatch.setattr(aggregate_task.RunContext, "of", lambda order: context)
+    monkeypatch.setattr(
+        aggregate_task, "RoundClock", lambda order: SimpleNamespace(now=lambda: 2.0, started_at=1.0)
+    )
+    monkeypatch.setattr(
+        aggregate_task, "evaluate_weights", lambda *_: Evaluation({"roc_auc": next(evaluations)}, [], [])
+    )
+    monkeypatch.setattr(round_record, "new_partition", lambda *_: [])
+    messages = [reply.to_message() for reply in replies]
+    first = aggregate_task.aggregate_round(order, messages)
+    files = {path: path.read_bytes() for path in tmp_path.rglob("*.*") if path.is_file()}
+    context.store.delete([key for key in context.store.blobs if ":update:" in key])
+    again = aggregate_task.aggregate_round(replace(order, attempt=1), messages)
+    assert {path: path.read_bytes() for path in tmp_path.rglob("*.*") if path.is_file()} == files
+    assert (again.state, again.states) == (first.state, first.states)
+    assert again.clients == [{name: row.get(name) for name in CLIENT_COLUMNS} for row in first.clients]
+    assert again.metrics["roc_auc"] == 0.75
+    assert again.weights["sha256"] == first.weights["sha256"]
+    assert again.weights["key"] != first.weights["key"]  # so that a late attempt replaces nothing
+    assert {first.weights["key"], again.weights["key"]} <= set(context.store.blobs)

@@ -9,7 +9,7 @@ import numpy as np
 import pytest
 import tensorflow as tf
 
-from helpers.federated.messages import SERVER, RoundOrder, States, TrainOrder
+from helpers.federated.messages import SERVER, Reference, RoundOrder, States, TrainOrder
 from helpers.federated.replies import ClientReply
 from helpers.federated.results import Averaged
 from helpers.federated.weights import Weights
@@ -20,11 +20,11 @@ from helpers.model_instance_helper import ModelInstance
 from helpers.run_records.checkpoint import read_state
 from helpers.run_records.files import RunFolders
 from helpers.run_records.run_log import begin_run, commit_round
-from helpers.weight_store.store import MemoryStore, put_arrays
+from helpers.weight_store.store import MemoryStore, get_arrays, put_arrays
 from tasks import train_task
 from tasks.aggregate_task import combine
 from tasks.client_states import put_shared_state, put_states
-from tasks.round_record import forget
+from tasks.round_record import forget, recorded_round
 from tasks.run_context import _state_plan
 from tasks.update_intake import UpdateIntake
 from tests.model.tasks.labels import Labels
@@ -104,7 +104,7 @@ class Simulation:
         return update
 
     def _order(self, number: int, clients: list[int]) -> RoundOrder:
-        key = self.context.key("weights", number - 1)
+        key = self.context.key("weights", number - 1, 0)
         reference = put_arrays(self.context.store, key, self.instance.names, self.weights)
         message = reference.to_message()
         return RoundOrder(
@@ -242,15 +242,34 @@ def test_what_scaffold_costs(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) ->
     layer = keras.layers.Dense(1, "sigmoid", use_bias=False)
     run = Simulation(monkeypatch, tmp_path, [layer], [W0.astype(np.float32)], STRATEGY="scaffold")
     first = run.round(1, [0, 1])
-    model = len(run.context.store.blobs["weights:0"])
+    model = len(run.context.store.blobs["weights:0:0"])
     control = run.states[SERVER]["length"]
     state = run.states["0"]["length"]
     assert (first[0].bytes_down, first[0].state_bytes) == (model, state)  # nothing is known yet
     second = run.round(2, [0, 2])
     assert [reply.bytes_down for reply in second] == [model + control] * 2
     assert [reply.state_bytes for reply in second] == [2 * state, state]
-    kept = ["shared:2", "state:1:1:0", "state:2:0:0", "state:2:2:0", "weights:1"]
+    kept = ["shared:2", "state:1:1:0", "state:2:0:0", "state:2:2:0", "weights:1:0"]
     assert sorted(run.context.store.blobs) == kept
+
+
+@pytest.mark.parametrize("settings", [{"STRATEGY": "scaffold"}, {"UPDATE_DTYPE": "int8"}])
+def test_the_record_of_a_round_hands_out_the_same_states(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, settings: dict[str, Any]
+) -> None:
+    layer = keras.layers.Dense(1, "sigmoid", use_bias=False)
+    run = Simulation(monkeypatch, tmp_path, [layer], [W0.astype(np.float32)], **settings)
+    run.round(1, [0, 1, 2])
+    run.round(2, [0, 2])
+    blobs = run.context.store.blobs
+    expected = {name: bytes(blobs[reference["key"]]) for name, reference in run.states.items()}
+    run.context.store = MemoryStore()
+    state, _ = read_state(run.context.folders)
+    answer = recorded_round(run.context, run._order(2, [0, 2]), state)
+    blobs = run.context.store.blobs
+    assert {name: bytes(blobs[reference["key"]]) for name, reference in answer.states.items()} == expected
+    weights = get_arrays(run.context.store, Reference.from_message(answer.weights), run.instance.schema)
+    np.testing.assert_array_equal(weights[0], run.weights[0])
 
 
 def norm_layers() -> list[Any]:

@@ -31,7 +31,7 @@ def context_of(
     """Return a context whose records have these rows of clients, and the state."""
     state = RunState("r", 1, "", None, None, None, sites=SITES, num_resumes=num_resumes)
     patch.setattr(privacy_account, "read_state", lambda folders: (state, {}))
-    patch.setattr(privacy_account.journal, "read_rows", lambda folders, file: {"clients.csv": before})
+    patch.setattr(privacy_account.journal, "read_rows", lambda folders, record: before)
     return SimpleNamespace(config=Config(**PRIVATE | settings), folders=Path(), data=None), state
 
 

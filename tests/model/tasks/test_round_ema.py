@@ -1,4 +1,4 @@
-"""The average over the rounds by hand: through the checkpoint, repeated and resumed."""
+"""The average over the rounds by hand: through the checkpoint, and resumed."""
 
 from pathlib import Path
 from types import SimpleNamespace
@@ -44,19 +44,18 @@ def test_the_average_by_hand(tmp_path: Path, is_resumed: bool) -> None:
     expected = VALUES[0]
     for number, value in enumerate(VALUES, 1):
         expected = expected if number == 1 else 0.75 * expected + 0.25 * value
-        for _ in range(2):  # an aggregation that is repeated after its commit gives the same
-            row = {"round": number, "roc_auc": 0.5, "val_loss": 0.5}
-            averaged = Averaged({}, row, [], {}, {}, None)
-            ema = add_ema(context, order(number), averaged, weights_of(value), evaluate_weights)
-            for array in ema:
-                np.testing.assert_allclose(array, expected, rtol=1e-6)
-            assert row["ema_val_loss"] == pytest.approx(-np.log(expected / 10) / 2)
-            assert row["ema_roc_auc"] == 1
-            rows = {"rounds.csv": [row]}
-            state = commit_round(folders, order(number), SCHEMA, weights_of(value), averaged, rows, ema=ema)
-            assert state.ema_file is not None
-            best = {state.ema_file, state.best_weights_file}
-            assert {file.name for file in folders.models.glob("ema-*")} == best
+        row = {"round": number, "roc_auc": 0.5, "val_loss": 0.5}
+        averaged = Averaged({}, row, [], {}, {}, None)
+        ema = add_ema(context, order(number), averaged, weights_of(value), evaluate_weights)
+        for array in ema:
+            np.testing.assert_allclose(array, expected, rtol=1e-6)
+        assert row["ema_val_loss"] == pytest.approx(-np.log(expected / 10) / 2)
+        assert row["ema_roc_auc"] == 1
+        rows = {"rounds.csv": [row]}
+        state = commit_round(folders, order(number), SCHEMA, weights_of(value), averaged, rows, ema=ema)
+        assert state.ema_file is not None
+        best = {state.ema_file, state.best_weights_file}
+        assert {file.name for file in folders.models.glob("ema-*")} == best
         if is_resumed:
             assert resume_run(folders, order(0), SCHEMA)[0] == state
     assert state.best_round == 4  # of equal AUCs, the smallest loss

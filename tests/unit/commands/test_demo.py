@@ -16,9 +16,13 @@ class Demo:
         self.folder, self.status, self.has_state = folder, 0, True
         self.request: RunRequest | None = None
         monkeypatch.chdir(folder)
-        monkeypatch.setattr(demo.load_and_create_dataset, "main", lambda _: 0)
+        self.prepared: list[str] = []
+        monkeypatch.setattr(
+            demo.load_and_create_dataset, "main", lambda options: self.prepared.extend(options) or 0
+        )
         monkeypatch.setattr(demo, "run_training", self._train)
         monkeypatch.setattr(demo, "unwind_when_terminated", lambda: None)
+        monkeypatch.setattr("commands.run_request.take_from_others", lambda run, models_dir, force: None)
         monkeypatch.setattr("commands.run_request.config_to_resume", lambda _, config: config)
         monkeypatch.setenv("DT_METRICS_DIR", str(folder / "metrics"))
         monkeypatch.setenv("DT_MODELS_DIR", str(folder / "models"))
@@ -74,6 +78,12 @@ def test_a_demo_that_never_began_leaves_all_as_it_was(run: Demo) -> None:
     run.status, run.has_state = 3, False
     assert demo.main([]) == 3
     assert (run.test_of("demo"), run.test_of(demo.KEPT)) == ("old", "")
+
+
+def test_images_are_prepared_as_the_options_ask(run: Demo) -> None:
+    demo.main(["--seed", "1", "--input-shape", "32,32"])
+    for option, value in (("--seed", "1"), ("--input-shape", "32,32"), ("--input-dim", "3")):
+        assert run.prepared[run.prepared.index(option) + 1] == value
 
 
 def test_it_prints_a_command_that_continues_it(run: Demo) -> None:

@@ -1,7 +1,9 @@
 """The command evaluate, with a model that scores images by their brightness."""
 
 import json
+import os
 import re
+import shutil
 from pathlib import Path
 
 import cv2
@@ -12,6 +14,7 @@ import pytest
 import run
 from commands import evaluation
 from commands.scorers import Scorer
+from commands.seen_images import seen_in
 from helpers.global_config import Config
 from helpers.reporting import operating_curves
 from preprocessing.load_and_create_dataset import prepare
@@ -170,9 +173,28 @@ def test_images_of_the_training_are_recognized_loudly_and_the_status_is_0(place,
     number = sum(split == "train" for split in splits.values())
     assert f"WARNING: the model was TRAINED on {number} of these 48 images" in capsys.readouterr().out
     assert table(folder, "evaluation.csv")["num_trained_on"].tolist() == [number] * 2
+    assert table(folder, "evaluation.csv")["num_of_own_run"].tolist() == [48] * 2
     predictions = table(folder, "predictions.csv")
     assert dict(zip(predictions["file"], predictions["seen_in"], strict=True)) == splits
     assert "WARNING: the model was TRAINED" in (folder / "report.html").read_text()
+
+
+def test_of_copies_in_two_splits_the_one_in_the_training_counts():
+    files = [{"sha256": "copy", "split": split} for split in ("val", "train", "test")]
+    assert seen_in(["copy", "other", ""], {"files": files}) == ["train", "", ""]
+
+
+def test_a_file_whose_name_is_not_utf_8_spoils_no_evaluation(place):
+    write_images(place / "odd")
+    (place / "odd/manifest.csv").unlink()
+    folder = evaluate(place, place / "odd")
+    try:
+        shutil.copy(place / "odd/0/0.png", os.fsencode(place / "odd/0") + b"/caf\xe9.png")
+    except OSError:
+        pytest.skip("this system has no such names")
+    assert evaluate(place, place / "odd") == folder
+    assert table(folder, "evaluation.csv")["num_examples"].tolist() == [49] * 2
+    assert "0/caf\\udce9.png" in table(folder, "predictions.csv")["file"].tolist()
 
 
 def test_prepared_images_are_used_as_they_are_and_by_split(place, capsys):

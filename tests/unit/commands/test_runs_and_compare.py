@@ -105,6 +105,13 @@ def test_no_run_yet_is_said_with_what_to_do(root):
     assert "python run.py train" in " ".join(printed(runs).split())
 
 
+def test_no_run_that_matches_is_said_with_the_folder_and_the_others(root, capsys):
+    write_dated(root, "a", "b")
+    assert run.call("runs", ["--match", "zzz"]) == 0
+    said = capsys.readouterr().out
+    assert said == f"no such run among the 2 in {root / 'metrics'}; `python run.py runs` lists them\n"
+
+
 def test_compare_prints_a_table_and_writes_a_page(root):
     write_run(root, "a", 0.9, 0.7, SEED=1)
     write_run(root, "b", 0.8, 0.75, SEED=2)

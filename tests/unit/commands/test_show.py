@@ -43,7 +43,7 @@ def test_shows_origin_images_settings_rounds_and_test(root, capsys):
         "started 2026-11-29T08:00:00Z ended 2026-11-29T09:00:00Z orchestrator lab files written on box",
         "workers on box, host", "git commit c0ffee, with changes that are not committed",
         "1 on record: --json lists them", "train 40 non-cancerous, 20 cancerous; patients: unknown",
-        "EPOCHS 4", "3 2 0.750 9.000 abababababababab best", "roc_auc 0.900",
+        "EPOCHS 4", "round 3 threshold", "3 2 0.750 9.000 abababababababab best", "roc_auc 0.900",
     ):  # fmt: skip
         assert said in text
 

@@ -40,7 +40,7 @@ def test_mistakes_are_refused_before_images_are_prepared(arguments, message):
 
 def test_without_optuna_the_command_that_installs_it_is_named(monkeypatch):
     monkeypatch.setattr(importlib.util, "find_spec", lambda name: None)
-    with pytest.raises(UserError, match=r"pip install -r requirements-tune\.txt"):
+    with pytest.raises(UserError, match=r"setup tune` installs requirements-tune\.txt"):
         main(["--search", "base_lr=0.1..0.2"])
 
 

@@ -307,7 +307,8 @@ def test_gray_arrays_are_refused_by_a_run_with_color(data, config):
         assert (image == int(file[0]) * 128 + int(file[2:5])).all()
     assert prepared_data(gray) is prepared
     with pytest.raises(
-        ConfigError, match=r"INPUT_DIM: received 3, but the images in .* are 1; .* --input-dim"
+        ConfigError,
+        match=r"INPUT_DIM: received 3, but the images in .* are 1; .* --input-dim 3 --data-dir .+ --out .+$",
     ):
         prepared_data(config.model_copy(update={"INPUT_DIM": 3}))
 

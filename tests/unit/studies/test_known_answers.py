@@ -7,7 +7,7 @@ import pytest
 
 from studies import known_answers
 from studies.known_answers import descend, nova_rows, privacy_rows, prox_rows, robust_rows
-from studies.numbers_page import Row, write_numbers
+from studies.numbers_page import Row, write_rows
 
 
 def test_fedavg_misses_the_optimum_and_fednova_does_not():
@@ -18,7 +18,7 @@ def test_fedavg_misses_the_optimum_and_fednova_does_not():
         assert float(re.search(r"within (\S+) of", ours)[1]) < 1e-9
 
 
-def test_every_rule_withstands_as_many_liars_as_its_paper_says():
+def test_every_rule_tolerates_as_many_malicious_clients_as_its_paper_says():
     assert [int(row.ours[0]) for row in robust_rows()] == [0, 4, 3, 5]
 
 
@@ -53,8 +53,11 @@ def test_stragglers_are_dropped_by_fedavg_alone(monkeypatch):
     assert sent == [1, 10, 10]
 
 
-def test_the_page_shows_every_row(tmp_path):
-    write_numbers(tmp_path / "numbers.md", [Row("a", "1", "2")], "a command", "0123456789abcdef")
-    page = (tmp_path / "numbers.md").read_text()
-    assert "| a | 1 | 2 | 0123456789 |" in page
-    assert "`a command`" in page
+def test_the_page_has_the_rows_of_every_study_and_says_what_is_not_measured(tmp_path):
+    page = tmp_path / "numbers.md"
+    write_rows(page, "known_answers", [Row("a", "1", "2")], "a command", "0123456789")
+    write_rows(page, "niid_bench", [Row("b", "3", "4")], "another command", "0123456789")
+    text = page.read_text()
+    assert "| a | 1 | 2 | 0123456789 |" in text
+    assert text.index("`a command`") < text.index("| a |") < text.index("`another command`")
+    assert text.count("**Not measured yet.**") == 1

@@ -1,12 +1,17 @@
-"""The dispatcher while Redis is away."""
+"""The dispatcher: what its messages show, and what it does while Redis is away."""
 
 import time
+from pathlib import Path
 from types import SimpleNamespace
 from typing import Any
 
+import pytest
 from celery import Celery, chord
 
 from helpers.cluster.dispatch import Dispatcher
+from helpers.cluster.site_dispatch import SiteDispatcher
+from helpers.federated.messages import TrainOrder
+from helpers.launcher.embedded_redis import find_binary, start_server
 
 
 def test_sending_does_not_outlast_the_supervisors_patience_while_redis_is_away() -> None:
@@ -19,3 +24,29 @@ def test_sending_does_not_outlast_the_supervisors_patience_while_redis_is_away()
     dispatcher.send(lambda: chord([app.signature("t"), app.signature("t")], app=app)(app.signature("t")))
     dispatcher.forget_results([SimpleNamespace(id="t")])
     assert time.monotonic() - began < 10
+
+
+@pytest.mark.parametrize(("kind", "shown"), [(Dispatcher, "(round 1, client 2)"), (SiteDispatcher, "()")])
+def test_monitors_see_which_job_a_message_is_and_nothing_of_a_site(
+    kind: type[Dispatcher], shown: str
+) -> None:
+    no_one: Any = None
+    dispatcher = kind(Celery(broker="memory://", backend="redis://127.0.0.1:1/0"), no_one, no_one, 60.0)
+    order = TrainOrder("run", "session", {}, "", {}, 0, 1, [2], {}, 0.0, 2, num_clients=3)
+    assert dispatcher.signature(order).options["argsrepr"] == shown
+
+
+def test_celery_keeps_no_result_of_a_chord_in_memory(tmp_path: Path) -> None:
+    """It would keep every result for which nobody waits, 1.4 KB for each client in each round."""
+    with start_server(find_binary(), tmp_path / "redis") as server:
+        app = Celery(broker=server.url, backend=server.url)
+
+        def send() -> None:
+            chord([app.signature("t"), app.signature("t")], app=app)(app.signature("t"))
+
+        send()
+        kept = app.backend._pending_results.concrete
+        assert len(kept) == 2
+        no_one: Any = None
+        Dispatcher(app, no_one, no_one, 60.0).send(send)
+        assert len(kept) == 2

@@ -79,6 +79,28 @@ def test_every_key_has_a_time_to_live(client: redis.Redis, board: JobBoard) -> N
     assert client.ttl(keys.session("run")) > 0
 
 
+def test_a_run_that_is_held_is_expected_for_longer_than_a_day(client: redis.Redis, board: JobBoard) -> None:
+    board.expect({"train:1:1": 0})
+    board.answer("train:1:0", 0, {})
+    board.fail("train:1:1", 0, "w", "error")
+    names = [keys.of_session("run", "session", name) for name in ("attempts", "answers", "failures")]
+    for key in (*names, keys.session("run")):
+        client.expire(key, 5)
+    assert board.hold()
+    assert all(client.ttl(key) > 1000 for key in (*names, keys.session("run")))
+
+
+def test_a_failure_of_an_overtaken_attempt_is_not_that_of_the_next(
+    client: redis.Redis, board: JobBoard, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(JobBoard, "expects", lambda *_: True)  # as it was before this worker was stopped
+    board.expect({"train:1:0": 1})
+    board.fail("train:1:0", 0, "w", "error")
+    assert board.failures(["train:1:0"]) == {}
+    board.fail("train:1:0", 1, "w", "error")
+    assert board.failures(["train:1:0"])["train:1:0"]["error"] == "error"
+
+
 @pytest.mark.parametrize(
     "entry", [b"", b"5", b"[]", b"{", b"\xff", b"[" * 100_000, b'"' + b"x" * 10_000_000 + b'"']
 )

@@ -17,6 +17,7 @@ from helpers.cluster.jobs import Deadline, Job
 from helpers.cluster.run_clock import redis_time
 from helpers.cluster.supervision import Supervisor
 from helpers.cluster.worker_session import WorkerSession
+from helpers.cluster.worker_status import Workers
 from helpers.federated.messages import TrainOrder
 from helpers.launcher.embedded_redis import find_binary, start_server
 
@@ -261,6 +262,100 @@ def test_an_answer_wakes_the_orchestrator(
     began = time.monotonic()
     supervisor.supervise([sent.job], refuse)
     assert time.monotonic() - began < supervision.TICK_S / 2
+
+
+def test_each_answer_is_read_once_however_many_jobs_are_open(
+    client: redis.Redis, board: JobBoard, supervisor: Supervisor, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    live(client, "here@host")
+    jobs = [Job(f"train:1:{number}", "", "train", lambda attempt, target: None) for number in range(40)]
+    board.expect({job.name: 0 for job in jobs})
+    asked: list[str] = []
+    read = board.answers
+    monkeypatch.setattr(board, "answers", lambda names: (asked.extend(names), read(names))[1])
+    monkeypatch.setattr(supervision, "TICK_S", 60.0)
+
+    def answer_one_by_one() -> None:
+        while not asked:
+            time.sleep(0.01)
+        for job in jobs:
+            board.answer(job.name, 0, {"of": job.name})
+
+    worker = threading.Thread(target=answer_one_by_one)
+    worker.start()
+    answers = supervisor.supervise(jobs, refuse)
+    worker.join()
+    assert answers == {job.name: {"of": job.name} for job in jobs}
+    assert len(asked) == 2 * len(jobs)  # all at the first look, and each when it was heard of
+
+
+def test_a_failure_ends_the_time_between_two_looks(
+    client: redis.Redis, board: JobBoard, supervisor: Supervisor, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(supervision, "TICK_S", 60.0)
+    live(client, "here@host")
+    sent = Sent(board, answer_at=1)
+    threading.Timer(0.2, board.fail, ("train:1:0", 0, "here@host", "no memory")).start()
+    began = time.monotonic()
+    assert supervisor.supervise([sent.job], refuse) == {"train:1:0": {"attempt": 1}}
+    assert time.monotonic() - began < 10
+
+
+@pytest.mark.parametrize("stopped_in", ["sleep", "look"])
+def test_after_a_stop_of_its_own_process_the_orchestrator_lets_heartbeats_come_back(
+    board: JobBoard, supervisor: Supervisor, monkeypatch: pytest.MonkeyPatch, stopped_in: str
+) -> None:
+    job = Sent(board).job
+    clock = [time.monotonic()]
+    passes: dict[str, float] = {}
+    monkeypatch.setattr(supervisor.clock, "tick", lambda: 0.0)  # Redis' clock goes on as before
+    monkeypatch.setattr("time.monotonic", lambda: clock[0])
+
+    def look() -> Workers:
+        clock[0] += passes.get("look", 0.0)
+        return {}
+
+    monkeypatch.setattr(supervisor.workers, "look", look)
+
+    def is_lost_after(seconds: float) -> bool:
+        passes[stopped_in] = seconds
+        clock[0] += passes.get("sleep", 0.0)
+        return supervisor._is_lost(job, supervisor._look([job]))
+
+    assert not is_lost_after(supervision.PICK_UP_S / 2)
+    assert not is_lost_after(10 * supervision.PICK_UP_S)
+    assert not is_lost_after(1.0)
+    assert [is_lost_after(1.0) for _ in range(LIFETIME_S)][-1]
+    assert not is_lost_after(20.0)
+    assert is_lost_after(20.0)  # each look takes so long, as with a slow observer
+
+
+def test_a_queue_of_another_type_ends_no_run(
+    client: redis.Redis, board: JobBoard, supervisor: Supervisor
+) -> None:
+    """A member of a deployment can write what it likes into its own queue; its job waits for the deadline."""
+    live(client, "here@host")
+    client.set("train", "no list")
+    try:
+        sent = Sent(board)
+
+        def close(job: Job) -> None:
+            board.answer(job.name, job.attempt, {})
+
+        deadline = Deadline(time.monotonic() + 1.5, close)
+        assert supervisor.supervise([sent.job], refuse, deadline=deadline) == {"train:1:0": {}}
+    finally:
+        client.delete("train")
+
+
+def test_a_deadline_ends_a_job_that_redis_no_longer_expects(
+    client: redis.Redis, board: JobBoard, supervisor: Supervisor
+) -> None:
+    live(client, "here@host")
+    job = Sent(board).job
+    client.hset(keys.of_session("run", "session", "attempts"), job.name, "7")  # as in an older state
+    deadline = Deadline(time.monotonic(), lambda job: board.answer(job.name, job.attempt, {"late": 1}))
+    assert supervisor.supervise([job], refuse, deadline=deadline) == {job.name: {"late": 1}}
 
 
 def test_a_worker_refuses_an_order_it_does_not_understand_by_name(

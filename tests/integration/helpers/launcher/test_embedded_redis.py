@@ -92,6 +92,15 @@ def test_a_server_that_fails_is_reported_with_the_end_of_its_log(tmp_path):
         start_server(failing, tmp_path / "data")
 
 
+@pytest.mark.parametrize("written", ["", "redis:"])
+def test_an_address_that_was_not_written_whole_is_none(tmp_path, written):
+    (tmp_path / "address.txt").write_text(written)
+    with start_server(packaged_binary(), tmp_path) as server:
+        assert answers(connect(server.url))
+    (tmp_path / "address.txt").write_text(written)
+    assert embedded_redis._left_running(tmp_path) == ""
+
+
 def test_the_address_given_wins_and_is_not_stopped(tmp_path, usual_port_is_silent):
     said = []
     with start_server(packaged_binary(), tmp_path / "given") as given:
@@ -163,3 +172,9 @@ def test_a_server_starts_at_a_free_port_of_the_address_given(tmp_path):
 )
 def test_no_server_starts_at_other_addresses(tmp_path, url):
     assert start_at(url, tmp_path) is None
+
+
+def test_a_folder_that_cannot_be_written_is_named(tmp_path):
+    (tmp_path / "file").touch()
+    with pytest.raises(RedisUnreachable, match="file/data: Redis cannot keep its data there"):
+        start_server(packaged_binary(), tmp_path / "file" / "data")

@@ -16,6 +16,7 @@ from helpers.launcher import local_cluster as launcher
 from helpers.launcher import shared_redis
 from helpers.launcher.embedded_redis import packaged_binary, start_server
 from helpers.launcher.local_cluster import LocalCluster, local_cluster, machine_settings
+from helpers.launcher.own_clusters import own_addresses
 from helpers.launcher.shared_redis import free_database, usable_workers
 
 
@@ -37,7 +38,7 @@ def started(monkeypatch):
     calls = []
 
     class Workers:
-        def __init__(self, names, environment, sink, options):
+        def __init__(self, names, environment, sink, options, say):
             calls.append((names, environment["REDIS_URL"]))
 
         def __enter__(self):
@@ -139,6 +140,18 @@ def test_a_redis_that_was_started_is_stopped(tmp_path, monkeypatch, started):
     with local_cluster(Config.load(), 1, tmp_path / "logs") as cluster:
         assert answers(connect(cluster.redis_url))
     assert not answers(connect(cluster.redis_url))
+
+
+def test_a_redis_is_started_at_a_free_port_that_the_user_named(tmp_path, monkeypatch, started):
+    monkeypatch.chdir(tmp_path)
+    with socket.socket() as probe:
+        probe.bind(("127.0.0.1", 0))
+        url = f"redis://127.0.0.1:{probe.getsockname()[1]}/0"
+    with local_cluster(Config.load(REDIS_URL=url), 1, tmp_path / "logs") as cluster:
+        assert cluster.redis_url == url
+        assert answers(connect(url))
+        assert url in own_addresses()
+    assert not answers(connect(url))
 
 
 def test_workers_get_the_settings_of_this_machine(config, tmp_path):

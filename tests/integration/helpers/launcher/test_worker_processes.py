@@ -91,6 +91,19 @@ def test_a_worker_that_is_never_ready_is_named_and_stopped(stand_in, redis_url):
     assert workers.all_ended()
 
 
+def test_a_start_and_a_stop_that_take_a_while_are_announced(stand_in, redis_url, monkeypatch):
+    monkeypatch.setattr(worker_processes, "SAY_EVERY_S", 0.3)
+    monkeypatch.setattr(worker_processes, "STOP_QUIETLY_S", 0.1)
+    stand_in(STUBBORN)
+    said, lines = [], Lines()
+    workers = WorkerProcesses(["w1", "w2"], dict(os.environ), lines, say=said.append)
+    with pytest.raises(NoWorkers):
+        workers.wait_until_ready(connect(redis_url), timeout_s=3)
+    lines.wait_for(2)
+    workers.stop(grace_s=3)
+    assert (said[0], said[-1]) == ("Workers: 0 of 2 ready …", "Stopping the workers …")
+
+
 def test_what_will_not_end_is_killed_with_its_children(stand_in):
     stand_in(f"import subprocess, sys\np = subprocess.Popen([sys.executable, '-c', {STUBBORN!r}])\n"
              f"print(p.pid, flush=True)\n{STUBBORN}")  # fmt: skip
@@ -188,7 +201,7 @@ def test_up_starts_ready_workers_and_a_signal_stops_everything(redis_url, sent, 
         folder = Path(urlsplit(place).path)
         assert folder.is_dir()
         process.send_signal(sent)
-        process.communicate(timeout=60)
+        printed.append(process.communicate(timeout=60)[0])  # a thread prints what the workers say
     finally:
         process.terminate()
     assert process.returncode == status

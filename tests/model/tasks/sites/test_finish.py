@@ -30,6 +30,7 @@ def test_rows_have_the_name_of_their_site_and_nothing_else_than_the_columns() ->
     [
         7, [7], [None], [GOOD | {"model": "=evil()"}], [GOOD | {"model": ["global"]}],
         [GOOD | {"roc_auc": "0.7"}], [GOOD | {"roc_auc": float("nan")}], [GOOD | {"round": True}],
+        [GOOD | {"num_examples": 10**400}], [GOOD] * 4,
     ],
 )  # fmt: skip
 def test_rows_of_another_form_are_left_out(models: Any) -> None:

@@ -1,5 +1,6 @@
 """Masked updates from a site's exchange to the mean, through the store; one process plays all sites."""
 
+from dataclasses import replace
 from pathlib import Path
 from types import SimpleNamespace
 from typing import Any
@@ -160,3 +161,20 @@ def test_too_few_updates_are_refused(tmp_path: Path) -> None:
     played = SecureRound(tmp_path, MIN_CLIENTS=3)
     with pytest.raises(QuorumError, match="2 usable updates, MIN_CLIENTS needs 3"):
         list(played.intake([played.reply(0), FAILED, played.reply(2)]).updates())
+
+
+@pytest.mark.parametrize(
+    "wrong",
+    [{"tally": {"nonsense": 1}}, {"tally": tally_of(LABELS[:2], SCORES[:2]).to_message()}, {"state": [1]}],
+)
+def test_a_false_tally_or_state_does_not_spoil_the_round(tmp_path: Path, wrong: dict[str, Any]) -> None:
+    """The update cannot be taken out of the sum any more."""
+    played = SecureRound(tmp_path, BATCH_NORM="local", SITE_DIR=tmp_path / "sites", SITE="a")
+    replies = [played.reply(client) for client in range(3)]
+    replies[2] = replace(replies[2], **wrong)
+    (update,) = (intake := played.intake(replies)).updates()
+    assert update.num_examples == sum(COUNTS)
+    assert "2" not in intake.states or "state" not in wrong
+    if "tally" in wrong:
+        assert intake.rows[2]["error"].startswith("its tally does not count: ")
+        assert (intake.rows[2].get("val_accuracy"), intake.rows[1]["val_accuracy"]) == (None, 0.6)

@@ -136,8 +136,8 @@ def test_keys_that_the_coordinator_put_in_place_are_refused(monkeypatch: pytest.
     monkeypatch.setattr(secure_steps, "own_deployment", lambda: places["a"])
     for wrong in (
         other,
-        PublicKeys(other.sealing, other.masking, "b", keys[1].signature),
-        PublicKeys(other.sealing, other.masking),
+        replace(other, signature=keys[1].signature),
+        replace(other, site="", signature=""),
         keys[2],  # of another client
     ):
         with pytest.raises(ProtocolError, match="keys of client 1 are not signed by a site"):

@@ -1,8 +1,10 @@
 """Redis addresses never show their password."""
 
 import pytest
+import redis
 
-from helpers.cluster.connection import connect, redact
+from helpers.cluster.connection import check_reachable, connect, redact
+from helpers.cluster.errors import RedisUnreachable
 from helpers.settings.errors import ConfigError
 
 
@@ -38,3 +40,24 @@ def test_an_invalid_address_is_refused_without_showing_its_password(url: str) ->
     with pytest.raises(ConfigError, match=r"REDIS_URL.*expected redis://host:port/0") as caught:
         connect(url)
     assert "hush" not in str(caught.value)
+
+
+@pytest.mark.parametrize(
+    "url",
+    ["unix:///run/redis.sock?db=1", "redis://host/0?password=hush", "redis://host?db=1", "redis://host/x"],
+)
+def test_an_address_that_celery_cannot_use_is_refused(url: str) -> None:
+    with pytest.raises(ConfigError, match=r"REDIS_URL.*expected redis://host:port/0"):
+        connect(url)
+
+
+@pytest.mark.parametrize(("port", "command"), [(1, "redis-server --port 1"), (6379, "redis-server")])
+def test_the_advice_names_the_port(port: int, command: str, monkeypatch: pytest.MonkeyPatch) -> None:
+    client = connect(f"redis://127.0.0.1:{port}/0")
+
+    def refuse() -> None:
+        raise redis.ConnectionError("Connection refused")
+
+    monkeypatch.setattr(client, "ping", refuse)
+    with pytest.raises(RedisUnreachable, match=f"Start it \\(`{command}`, or"):
+        check_reachable(client)

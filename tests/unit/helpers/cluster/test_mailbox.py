@@ -1,6 +1,7 @@
 """Replies of sites: which of them come onto the job board."""
 
 import json
+from collections.abc import Callable
 from typing import Any
 
 import fakeredis
@@ -19,6 +20,9 @@ class Closed:
 
     def has_member(self, site: str) -> bool:
         return site in ("north", "south")
+
+    def verify(self, name: str, data: bytes, signature: str) -> bool:
+        return True
 
     def close_letter(self, mailbox: str, text: bytes) -> bytes:
         return mailbox.encode() + b"|" + text
@@ -100,6 +104,19 @@ def test_a_letter_wakes_the_orchestrator_and_is_not_lost(board: SiteBoard, north
     north.answer(JOB, 0, {"a": 1})
     board.wait(5)
     assert board.answers([JOB]) == {JOB: {"a": 1}}
+
+
+@pytest.mark.parametrize("use", [lambda board: board.answers([JOB]), lambda board: board.wait(0.01)])
+def test_a_site_that_spoils_its_mailbox_ends_no_run(
+    client: fakeredis.FakeRedis, board: SiteBoard, notices: list[str], use: Callable[[SiteBoard], Any]
+) -> None:
+    board.expect({"train:1:1": 0})
+    board.site_of["train:1:1"] = "south"
+    client.set(keys.of_session("run", "s", "mail", site="north"), "x")
+    use(board)
+    assert notices == ["site north: its mailbox was no list; what it was is deleted"]
+    Mailbox(client, "run", "s", site="south").answer("train:1:1", 0, {"a": 1})
+    assert board.answers(["train:1:1"]) == {"train:1:1": {"a": 1}}
 
 
 def test_a_failure_by_mail(board: SiteBoard, north: Mailbox, client: fakeredis.FakeRedis) -> None:

@@ -36,7 +36,9 @@ def test_a_run_of_a_live_process_is_refused(client, first):
         grow_older(client, 0.5)
 
     second = JobBoard(client, "r", "second")
-    with pytest.raises(ConfigError, match=r"run r: another process is training it; .* --take-over"):
+    with pytest.raises(
+        ConfigError, match=r"run r: another process is training it; .* run.py stop r.* --take-over"
+    ):
         take_run_over(second, force=False, notice=notices.append, sleep=sleep)
     assert len(notices) == 1
     assert first.hold()

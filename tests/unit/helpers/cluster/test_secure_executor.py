@@ -10,6 +10,7 @@ import pytest
 from helpers.cluster import secure_executor
 from helpers.cluster.absent_clients import RoundTerms
 from helpers.cluster.errors import QuorumMissed
+from helpers.cluster.mailbox import SiteBoard
 from helpers.cluster.secure_executor import SecureExecutor
 from helpers.federated.cohort import Cohort
 from helpers.federated.messages import Reference
@@ -114,7 +115,10 @@ def run_round(
         return question()
 
     executor = SecureExecutor.__new__(SecureExecutor)
+    board = SiteBoard.__new__(SiteBoard)
+    board.verify = lambda name, data, signature: signature != "false"
     parts: dict[str, Any] = {
+        "_board": board,
         "_supervisor": SimpleNamespace(retry_redis=ask, clock=clock, notice=notices.append),
         "_dispatcher": played,
         "_facts": FACTS_OF_RUN | {"settings": {"LOCAL_EPOCHS": 2, "SECURE_AGGREGATION": True}},
@@ -166,6 +170,22 @@ def test_a_site_without_a_good_answer_is_not_in_the_round(step: type, answer: di
     assert notice.startswith("round 1, ")
     assert "of site c: " in notice
     assert notice.endswith("; the site has dropped out of the round")
+
+
+@pytest.mark.parametrize(
+    ("wrong", "why"),
+    [
+        ({"signature": "false"}, "the site has not signed its keys"),
+        ({"site": "b"}, "the site has not signed its keys"),
+        ({"masking": "00" * 32}, "no site can agree on a secret with its keys"),
+        ({"sealing": "01" + "00" * 31}, "no site can agree on a secret with its keys"),
+    ],
+)
+def test_a_site_with_false_keys_is_not_in_the_round(wrong: dict[str, str], why: str) -> None:
+    keys = Member(2, "r/s/1").public_keys().to_message()
+    played, notices = run_round({(KeysOrder, 2): keys | wrong})
+    assert unmasked(played) == [4, 7, 10]
+    assert notices == [f"round 1, keys of site c: {why}; the site has dropped out of the round"]
 
 
 def test_sites_have_the_whole_deadline_for_their_training_after_a_site_was_silent() -> None:

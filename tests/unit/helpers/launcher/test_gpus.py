@@ -61,7 +61,7 @@ def test_gpus_that_tensorflow_cannot_use_are_given_to_nobody(machine, monkeypatc
     monkeypatch.setattr(worker_processes, "has_libraries", lambda: False)
     assert own_gpus(2, {}) == [{}, {}]
     monkeypatch.setattr(doctor, "has_libraries", lambda: False)
-    assert "unused: `pip install -r requirements-gpu.txt`" in doctor.gpu().text
+    assert "unused: `python run.py setup gpu`" in doctor.gpu().text
 
 
 @pytest.mark.usefixtures("_libraries")

@@ -142,7 +142,7 @@ def test_unusable_names_are_refused_at_the_start(config, name, said):
 
 def test_mlflow_without_its_package_says_what_to_install(config, monkeypatch):
     monkeypatch.setitem(sys.modules, "mlflow", None)
-    with pytest.raises(ConfigError, match=r"^OBSERVERS: mlflow needs a package: .* requirements-mlflow\.txt"):
+    with pytest.raises(ConfigError, match=r"^OBSERVERS: mlflow needs a package; .* requirements-mlflow\.txt"):
         observe(config, "mlflow")
 
 

@@ -1,6 +1,7 @@
 """Times at which the report is written: at the start, between rounds and at the end."""
 
 import threading
+import time
 from collections.abc import Callable
 
 import pytest
@@ -62,7 +63,7 @@ def train(observer: ReportObserver, rounds: int, before_round: Callable[[int], N
 
 def test_a_report_is_written_at_the_start_between_the_rounds_and_at_the_end():
     pen = Pen()
-    observer = ReportObserver(pen)
+    observer = ReportObserver(pen, share=1)
     train(observer, 2, lambda _: pen.wait())  # no round ends before the report of the one before is there
     pen.wait()
     assert pen.written == [True, True, True]
@@ -70,9 +71,47 @@ def test_a_report_is_written_at_the_start_between_the_rounds_and_at_the_end():
     assert pen.written == [True, True, True, False]
 
 
+def test_short_rounds_leave_nine_tenths_of_the_time_to_the_training():
+    written = []
+
+    def write(is_running: bool) -> None:
+        written.append(is_running)
+        time.sleep(0.05)
+
+    observer = ReportObserver(write)
+    observer.run_started("r", STATE, 99)
+    began = time.monotonic()
+    while time.monotonic() - began < 1.2:  # rounds end during reports and pauses
+        time.sleep(0.01)
+        observer.round_finished(RoundResult({}, {}, {}, []))
+    assert 1 <= len(written) <= 3  # at 0, 0.5 and 1 s, later on a busy machine
+    observer.close()
+
+
+def test_a_round_that_ends_during_a_pause_has_its_report_after_it():
+    pen = Pen()
+    observer = ReportObserver(pen, share=0.01)
+    observer.run_started("r", STATE, 2)
+    pen.wait()
+    observer.round_finished(RoundResult({}, {}, {}, []))
+    pen.wait()  # without another round
+    observer.close()
+    assert pen.written == [True, True, False]
+
+
+def test_the_end_does_not_wait_for_a_pause():
+    observer = ReportObserver(pen := Pen(), share=1e-9)
+    observer.run_started("r", STATE, 2)
+    pen.wait()
+    observer.round_finished(RoundResult({}, {}, {}, []))
+    observer.close()
+    assert pen.written[-1] is False
+    assert len(pen.written) <= 3
+
+
 def test_rounds_that_outrun_the_report_share_one():
     pen = Pen(is_free=False)
-    observer = ReportObserver(pen)
+    observer = ReportObserver(pen, share=1)
     train(observer, 9, lambda number: pen.wait() if number == 1 else None)
     assert pen.written == [True]
     pen.may_go_on.set()
@@ -83,7 +122,7 @@ def test_rounds_that_outrun_the_report_share_one():
 
 def test_a_session_that_is_stopped_writes_a_last_report_of_what_is_there():
     pen = Pen(is_free=False)
-    observer = ReportObserver(pen)
+    observer = ReportObserver(pen, share=1)
 
     def stop_in_the_third_round(number: int) -> None:
         if number == 1:
@@ -100,7 +139,7 @@ def test_a_session_that_is_stopped_writes_a_last_report_of_what_is_there():
 
 def test_a_run_that_never_began_gets_no_folder():
     pen = Pen()
-    ReportObserver(pen).close()
+    ReportObserver(pen, share=1).close()
     assert pen.written == []
 
 

@@ -48,6 +48,13 @@ def test_the_tables_at_the_end(rounds, test_row):
     assert lines[-1] == "metrics/[first]"
 
 
+def test_the_most_serious_cautions_are_shown(rounds, test_row):
+    cautions = ["patients are [unknown]", "few images", "few rounds"]
+    lines = printed(print_results, rounds, test_row, ("a", "b"), [Path("metrics/x")], cautions)
+    said = ["Caution: patients are [unknown]", "Caution: few images", "The report has 1 more", "metrics/x"]
+    assert lines[-4:] == said
+
+
 def test_many_classes_are_listed_shortened(rounds, test_row):
     lines = printed(print_results, rounds, test_row, [f"[{n}]" for n in range(9)], [])
     said = (

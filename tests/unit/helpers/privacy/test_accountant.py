@@ -69,5 +69,5 @@ def test_a_missing_library_names_the_command(monkeypatch: pytest.MonkeyPatch) ->
         return real(name, *rest, **options)  # type: ignore[arg-type]
 
     monkeypatch.setattr(builtins, "__import__", without)
-    with pytest.raises(ConfigError, match=r"pip install -r requirements-privacy\.txt"):
+    with pytest.raises(ConfigError, match=r"setup privacy` installs requirements-privacy\.txt"):
         accountant._library()

@@ -98,8 +98,8 @@ def test_the_average_over_the_rounds_is_named(root):
 def test_a_smoothed_choice_is_named(root):
     change(root / "metrics/first/run.json", settings=Config(CHOICE="smoothed").for_run())
     said = (
-        "the round of the last third with the highest mean ROC-AUC on the validation images in itself and "
-        "the two rounds before"
+        "the round from two thirds of the planned ones on with the highest mean ROC-AUC on the validation "
+        "images in itself and the two rounds before"
     )
     assert f"{said}, 0.750." in card(root)
 
@@ -245,11 +245,13 @@ def test_asks_for_an_external_validation_and_lists_those_of_this_model(root):
     for name, of_model in (("elsewhere", digest), ("of-an-earlier-model", "0" * 64)):
         folder = root / "metrics/evaluations" / name
         folder.mkdir(parents=True)
-        row = {"threshold_is": "stored", "num_examples": 90, "num_trained_on": 3, "roc_auc": 0.7,
-               "roc_auc_low": 0.6, "roc_auc_high": 0.8, "run": "first", "model_digest": of_model}  # fmt: skip
+        row = {
+            "threshold_is": "stored", "num_examples": 90, "num_trained_on": 3, "num_of_own_run": 8,
+            "roc_auc": 0.7, "roc_auc_low": 0.6, "roc_auc_high": 0.8, "run": "first", "model_digest": of_model,
+        }  # fmt: skip
         pd.DataFrame([row, {**row, "roc_auc": 0.9}]).to_csv(folder / "evaluation.csv", index=False)
     said = card(root)
     link = "[elsewhere](../../metrics/evaluations/elsewhere/report.html)"
-    assert f"{link} | 90 | unknown | 3 | 0.700 (0.600 to 0.800) |" in said
+    assert f"{link} | 90 | unknown | 8 | 3 | 0.700 (0.600 to 0.800) |" in said
     assert "of-an-earlier-model" not in said
     assert "0.900 (0.600" not in said

@@ -88,7 +88,7 @@ def test_a_damaged_state_is_named(folders: RunFolders) -> None:
         ("", "settings", [], r"`settings` is \[\]: Input should be an object"),
         ("", "versions", "1", "`versions` is '1': Input should be an object"),
         ("", "data_digest", None, "`data_digest` is None: Input should be a valid string"),
-        ("state", "tables_file", "../x", "'../x' is not the name of a file"),
+        ("state", "tables", {"rounds.csv": "../x"}, "'../x' is not the name of a file"),
         ("state", "round", "2", "`round` is '2': Input should be a valid integer"),
         ("state", "round", 1.0, "`round` is 1.0: Input should be a valid integer"),
         ("state", "round", -1, "`round` is below 0"),

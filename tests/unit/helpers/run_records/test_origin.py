@@ -67,7 +67,9 @@ def test_the_commit_and_whether_files_differ_from_it(repository):
     assert isinstance(commit, dict)
     assert re.fullmatch("[0-9a-f]{40}", commit["commit"])
     assert commit["is_dirty"] is False
-    (repository / "new.py").touch()
+    (repository / "image.png").touch()
+    assert commit_of(git_in(repository), repository) == commit
+    subprocess.run([*git_in(repository), "add", "image.png"], check=True)
     assert commit_of(git_in(repository), repository) == commit | {"is_dirty": True}
 
 

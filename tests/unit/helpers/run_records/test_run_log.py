@@ -26,7 +26,7 @@ from helpers.run_records.run_log import (
     commit_round,
     is_better,
     resume_run,
-    server_state_before,
+    server_state,
 )
 from helpers.run_records.tables import (
     class_rows,
@@ -148,8 +148,7 @@ def chosen(
     resume_run(folders, order(0, {"CHOICE": choice}), SCHEMA)  # its settings count from here on
     for number, auc in enumerate(aucs, 1):
         ema_auc = ema_aucs[number - 1] if ema_aucs else None
-        for _ in range(2):  # a commit that is repeated changes nothing
-            state = commit(folders, number, auc, settings={"CHOICE": choice}, ema_auc=ema_auc)
+        state = commit(folders, number, auc, settings={"CHOICE": choice}, ema_auc=ema_auc)
         best.append((state.best_round, state.best_weights_file.partition("-")[0]))
     return best
 
@@ -167,6 +166,16 @@ def test_a_smoothed_choice_has_means_of_three_rounds_in_the_last_third(folders: 
     assert rounds == [1, 2, 3, 4, 5, 6, 7, 7, 9, 9, 9]
 
 
+@pytest.mark.parametrize(("epochs", "first"), [(6, 4), (9, 6), (12, 8), (24, 16)])
+def test_a_smoothed_choice_is_from_two_thirds_of_the_rounds_on(
+    folders: RunFolders, epochs: int, first: int
+) -> None:
+    smoothed = {"CHOICE": "smoothed", "EPOCHS": epochs}
+    for number in range(1, epochs + 1):  # the highest means are just before
+        state = commit(folders, number, 0.9 if number < first else 0.5, settings=smoothed)
+    assert state.best_round == first
+
+
 def test_a_round_without_a_mean_does_not_replace_an_earlier_one(folders: RunFolders) -> None:
     rounds = [number for number, _ in chosen(folders, [0.6, 0.6, 0.6, None, 0.7], "smoothed")]
     assert rounds == [1, 2, 3, 3, 3]
@@ -178,12 +187,12 @@ def test_a_smoothed_choice_includes_the_average_over_the_rounds(folders: RunFold
 
 
 def test_a_smoothed_choice_is_resumed(folders: RunFolders) -> None:
-    smoothed = {"CHOICE": "smoothed", "EPOCHS": 4}
+    smoothed = {"CHOICE": "smoothed", "EPOCHS": 6}
     resume_run(folders, order(0, smoothed), SCHEMA)  # its settings count from here on
-    for number, auc in enumerate([0.9, 0.5, 0.6, 0.7], start=1):
+    for number, auc in enumerate([0.1, 0.1, 0.9, 0.5, 0.6, 0.1], start=1):
         state = commit(folders, number, auc, settings=smoothed)
         assert resume_run(folders, order(0, smoothed), SCHEMA)[0] == state
-    assert (state.best_round, state.best_roc_auc) == (3, (0.9 + 0.5 + 0.6) / 3)
+    assert (state.best_round, state.best_roc_auc) == (5, (0.9 + 0.5 + 0.6) / 3)
     other, _ = resume_run(folders, order(0), SCHEMA)  # with --force: single AUCs and means are not compared
     assert (other.best_round, other.best_weights_file) == (None, None)
 
@@ -198,18 +207,12 @@ def test_the_state_of_an_older_run_keeps_its_best_round_at_equal_auc(folders: Ru
     assert not is_better(1.0, 0.1, state)
 
 
-def test_the_same_round_twice_changes_nothing(folders: RunFolders) -> None:
-    commit(folders, 1, 0.6)
-    before = content(folders)
-    commit(folders, 1, 0.6)
-    assert content(folders) == before
-
-
 def test_a_round_that_does_not_follow_is_refused(folders: RunFolders) -> None:
     commit(folders, 1, 0.6)
     before = content(folders)
-    with pytest.raises(RecordError, match="at round 1, expected 2"):
-        commit(folders, 3, 0.9)
+    for number, before_it in ((3, 2), (1, 0)):
+        with pytest.raises(RecordError, match=f"at round 1, expected {before_it}: another process"):
+            commit(folders, number, 0.9)
     assert content(folders) == before
 
 
@@ -273,40 +276,29 @@ def save_momentum(folders: RunFolders, round_number: int) -> str:
     return save_server_state(folders, round_number, SCHEMA, weights_of(10 + round_number))
 
 
-def server_state_at(folders: RunFolders, round_number: int) -> float | None:
-    state = server_state_before(folders, round_number, SCHEMA)
+def momentum(folders: RunFolders) -> float | None:
+    state = server_state(folders, SCHEMA)
     return float(state[0][0]) if state else None
 
 
 def test_the_server_state_is_kept_from_round_to_round(folders: RunFolders) -> None:
-    assert server_state_at(folders, 1) is None
+    assert momentum(folders) is None
     for round_number in (1, 2, 3):
         commit(folders, round_number, 0.6, None, save_momentum(folders, round_number))
-        assert server_state_at(folders, round_number + 1) == 10 + round_number
+        assert momentum(folders) == 10 + round_number
         resume_run(folders, order(0), SCHEMA)
-        assert server_state_at(folders, round_number + 1) == 10 + round_number
-    assert [file.name[:11] for file in sorted(folders.models.glob("server-*"))] == [
-        "server-0002",
-        "server-0003",
-    ]
+        assert momentum(folders) == 10 + round_number
+    assert [file.name[:11] for file in folders.models.glob("server-*")] == ["server-0003"]
 
 
-def test_an_aggregation_repeated_after_its_commit_gets_the_same_server_state(
-    folders: RunFolders,
-) -> None:
-    for round_number in (1, 2):
-        before = server_state_at(folders, round_number)
-        for _ in range(2):
-            commit(folders, round_number, 0.6, None, save_momentum(folders, round_number))
-            assert server_state_at(folders, round_number) == before
-    assert server_state_at(folders, 3) == 12
-
-
-@pytest.mark.parametrize("setting", ["STRATEGY", "UPDATE_DTYPE", "BATCH_NORM", "OPTIMIZER_STATE", "MOMENTUM"])
+@pytest.mark.parametrize(
+    "setting",
+    ["STRATEGY", "UPDATE_DTYPE", "BATCH_NORM", "OPTIMIZER_STATE", "MOMENTUM", "NUM_CLIENTS", "PARTITION"],
+)
 def test_forced_other_settings_drop_the_states(folders: RunFolders, setting: str) -> None:
     commit(folders, 1, 0.6, save_states(folders, 1, 0, 1), save_momentum(folders, 1))
     changed = replace(order(0), settings={"EPOCHS": 9, setting: "another"})
     state, _ = resume_run(folders, changed, SCHEMA)
-    assert server_state_at(folders, 2) is None
+    assert momentum(folders) is None
     assert state.state_files == {}
     assert [file.name for file in folders.models.glob("*.safetensors")] == [state.weights_file]

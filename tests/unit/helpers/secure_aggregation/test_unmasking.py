@@ -9,6 +9,7 @@ from hypothesis import strategies as st
 
 from helpers.federated.aggregation import weighted_mean
 from helpers.federated.quorum import two_thirds
+from helpers.federated.sites.secure_messages import Revealed
 from helpers.secure_aggregation.fixed_point import FRACTION_BITS, Residues, add_residues
 from helpers.secure_aggregation.member import Member, ProtocolError
 from helpers.secure_aggregation.unmasking import remove_masks
@@ -107,9 +108,32 @@ def test_what_is_revealed_does_not_unmask_a_part_of_the_survivors() -> None:
             remove_masks(sums, keys, range(4), survivors, revealed, ROUND)
 
 
-def test_a_false_share_of_a_key_is_noticed() -> None:
-    members, keys, sums = masked_by_four([0, 1, 2])
-    revealed = [(client, members[client].reveal([0, 1, 2])) for client in (0, 1, 2)]
-    revealed[1][1].keys["3"] = "00" * 16
-    with pytest.raises(ValueError, match="client 3 do not fit the key"):
-        remove_masks(sums, keys, range(4), [0, 1, 2], revealed, ROUND)
+@pytest.mark.parametrize("survivors", [[0, 1, 2], [0, 1, 2, 3]])
+def test_a_site_that_reveals_false_shares_does_not_spoil_the_sum(survivors: list[int]) -> None:
+    members, keys, sums = masked_by_four(survivors)
+    revealed = [(client, members[client].reveal(survivors)) for client in survivors]
+    for shares in (revealed[1][1].keys, revealed[1][1].own_masks):
+        shares.update(dict.fromkeys(shares, "00" * 16))
+    arguments = keys, range(4), survivors, revealed, ROUND
+    if len(survivors) == 3:  # all of them are needed
+        with pytest.raises(ValueError, match="the secret of client 0: no 3 of 3 shares give it"):
+            remove_masks(sums, *arguments)
+    else:
+        remove_masks(sums, *arguments)
+        assert_equal(sums, plain_sum({c: encoded(random_weights(c), START, 1, 4) for c in survivors}))
+
+
+def test_a_site_that_seals_nothing_of_use_is_named() -> None:
+    members = {client: Member(client, ROUND) for client in range(4)}
+    keys = {client: member.public_keys() for client, member in members.items()}
+    sealed = {client: member.share(keys) for client, member in members.items()}
+    sealed[3] = dict.fromkeys(range(3), "00" * 48)
+    sums = [np.zeros(array.shape, np.uint32) for array in START]
+    for client, member in members.items():
+        vector = encoded(random_weights(client), START, 1, 4)
+        member.mask(vector, {c: shares[client] for c, shares in sealed.items() if c != client})
+        add_residues(sums, vector)
+    revealed = [(client, member.reveal(range(4))) for client, member in members.items()]
+    assert [Revealed.read(each.to_message(), range(4), []) for _, each in revealed]
+    with pytest.raises(ValueError, match="the secret of client 3: 1 shares, 3 are needed"):
+        remove_masks(sums, keys, range(4), range(4), revealed, ROUND)

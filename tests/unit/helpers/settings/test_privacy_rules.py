@@ -6,6 +6,7 @@ from helpers.global_config import Config
 from helpers.settings.errors import ConfigError
 
 PRIVATE = {"DP": "example", "DP_TARGET_EPSILON": 8, "ARCHITECTURE": "seed_cnn_groupnorm"}
+PRETRAINED = {"ARCHITECTURE": "efficientnet_lite0", "PRETRAINED": "package", "BATCH_NORM": "frozen"}
 OF_CLIENTS = PRIVATE | {"DP": "client", "MAX_UPDATE_RATIO": 0}
 
 
@@ -66,11 +67,13 @@ def test_trained_batch_normalization_is_refused_with_the_remedy(kind: str, netwo
         (OF_CLIENTS, "DP_UNIT", "patient"),
         (OF_CLIENTS, "STRATEGY", "median"),
         (OF_CLIENTS, "STRATEGY", "fednova"),
+        (OF_CLIENTS, "STRATEGY", "scaffold"),
+        (OF_CLIENTS | PRETRAINED, "HEAD_ROUNDS", 3),
         (OF_CLIENTS | {"NUM_CLIENTS": 50}, "CLIENT_FRACTION", 0.5),
     ],
 )
 def test_what_breaks_the_guarantee_is_refused(settings: dict, name: str, value: object) -> None:
-    more = {"OPTIMIZER": "sgd"} if value == "fednova" else {}
+    more = {"OPTIMIZER": "sgd"} if value in ("fednova", "scaffold") else {}
     with pytest.raises(ConfigError, match=f"^{name}: received .* with DP={settings['DP']}: "):
         Config.load(**settings, **more, **{name: value})
 

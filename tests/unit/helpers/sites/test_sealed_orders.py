@@ -2,16 +2,22 @@
 
 import base64
 import json
+import pickle
 from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import Any
 
 import pytest
 from celery import Celery
-from celery.security.serialization import register_auth
+from celery.app.defaults import DEFAULT_SECURITY_DIGEST
+from celery.security.certificate import Certificate
+from celery.security.key import PrivateKey
+from celery.security.serialization import SecureSerializer, register_auth
+from celery.security.utils import get_digest_algorithm
 from kombu.serialization import dumps, registry
+from kombu.utils.encoding import ensure_bytes
 
-from helpers.cluster.message_filter import why_refused
+from helpers.cluster.message_filter import SEALED, why_refused
 from helpers.sites import certificates
 from helpers.sites.deployment import COORDINATOR, Deployment
 from helpers.sites.provisioning import Provision
@@ -117,3 +123,35 @@ def test_celery_seals_to_the_receiver_and_shows_no_arguments(
         (item,) = [channel._get(queue)]
     assert "secret" not in json.dumps(item)
     assert reason_at(member(receiver), item) == ""
+
+
+class Touches:
+    """Makes a file when it is unpickled."""
+
+    def __init__(self, path: Path) -> None:
+        self._path = path
+
+    def __reduce__(self) -> Any:
+        return Path.touch, (self._path,)
+
+
+@pytest.mark.parametrize("kind", ["application/x-python-serialize", "application/x-yaml", "text/plain"])
+def test_even_the_coordinator_sends_nothing_but_json(member: Member, tmp_path: Path, kind: str) -> None:
+    """Its signature does not cover the content type inside the seal."""
+    coordinator, north = member(COORDINATOR), member("north")
+    signature = coordinator.order_signature()
+    key, certificate = PrivateKey(signature["key"]), Certificate(signature["cert"])
+    body = pickle.dumps([[Touches(tmp_path / "touched")], {}, {}])
+    signed = SecureSerializer()._pack(
+        body,
+        kind,
+        "binary",
+        certificate.get_id(),
+        key.sign(body, get_digest_algorithm(DEFAULT_SECURITY_DIGEST)),
+    )
+    sealed = Sealer(coordinator.sealing, coordinator.members["north"].sealing).seal(
+        "orders to north", ensure_bytes(signed)
+    )
+    reason = reason_at(north, message(sealed) | {"content-type": SEALED, "content-encoding": "binary"})
+    assert reason == "its body is not [arguments, named arguments, what follows]"
+    assert not (tmp_path / "touched").exists()

@@ -1,6 +1,7 @@
 """A site's worker: orders that its rules refuse do not run, and every order is recorded."""
 
 import signal
+import time
 from pathlib import Path
 from typing import Any
 
@@ -9,12 +10,14 @@ import redis
 
 from commands import leave
 from helpers.cluster.versions import versions_here
+from helpers.cluster.worker_session import WorkerSession
 from helpers.federated.messages import Order
 from helpers.federated.sites.messages import ScoreOrder, SiteTrainOrder
 from helpers.federated.sites.secure_messages import KeysOrder
 from helpers.global_config import Config
+from helpers.settings.errors import ConfigError
 from helpers.sites.policy import OrderRefused
-from helpers.sites.site_session import SiteSession
+from helpers.sites.site_session import LEAVE, SiteSession
 
 SITE = {
     "name": "north",
@@ -121,6 +124,17 @@ def test_an_order_that_failed_at_work_is_recorded_as_such(session: SiteSession) 
     assert Board.failures == ["ZeroDivisionError: division by zero"]
 
 
+def test_a_disk_without_room_for_the_audit_log_fails_the_order_with_the_reason(
+    session: SiteSession, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def full(entry: dict[str, Any]) -> None:
+        raise OSError("No space left on device")
+
+    monkeypatch.setattr(session.audit, "append", full)
+    assert session.run_order(ScoreOrder, order(), lambda order: {}) is None
+    assert Board.failures == ["OSError: No space left on device"]
+
+
 def test_only_so_many_orders_an_hour_run(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     session = start(tmp_path, monkeypatch, "orders_per_hour = 2")
     session.run_order(ScoreOrder, order(site="south"), lambda order: {})  # refused ones do not count
@@ -180,6 +194,34 @@ def test_the_leave_command_ends_the_process_as_a_signal_does(
     assert leave.main(["--site", "north", "--site-dir", str(tmp_path)]) == 0
     session._wait_for_leave()
     assert raised == [signal.SIGTERM]
+
+
+def test_a_site_that_is_not_here_cannot_leave(tmp_path: Path) -> None:
+    with pytest.raises(ConfigError, match="SITE=nroth: no worker of this site has run here"):
+        leave.main(["--site", "nroth", "--site-dir", str(tmp_path)])
+    assert not (tmp_path / "nroth").exists()
+
+
+def test_a_leave_while_the_worker_waits_for_redis_is_not_lost(
+    session: SiteSession, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    raised: list[int] = []
+    monkeypatch.setattr("helpers.sites.site_session.signal.raise_signal", raised.append)
+    monkeypatch.setattr(session.client, "delete", lambda key: None)
+    request = session._folder / LEAVE
+    request.touch()  # of an earlier worker
+
+    def wait_for_redis(self: WorkerSession) -> None:
+        assert not request.exists()
+        request.touch()
+
+    monkeypatch.setattr(WorkerSession, "begin", wait_for_redis)
+    session.begin()
+    deadline = time.monotonic() + 10
+    while not raised:
+        assert time.monotonic() < deadline
+        time.sleep(0.05)
+    assert request.exists()
 
 
 def test_the_privacy_that_a_training_spends_is_recorded(

@@ -35,7 +35,7 @@ def content(folder: Path, transform: object) -> Path:
 
 
 def test_the_settings_know_the_presets():
-    assert set(AUGMENTATION_PRESETS) == set(AUGMENTATIONS)
+    assert set(AUGMENTATION_PRESETS) == {*AUGMENTATIONS, "none"}
 
 
 @pytest.mark.parametrize("kind", ["json", "yaml"])

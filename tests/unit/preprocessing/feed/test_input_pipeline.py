@@ -5,6 +5,7 @@ import threading
 from collections import Counter
 from pathlib import Path
 
+import albumentations
 import numpy as np
 import pytest
 
@@ -14,6 +15,7 @@ from preprocessing.feed.input_pipeline import (
     PREFETCHED_BATCHES,
     PREFETCHED_BYTES,
     _ahead,
+    _in_thread,
     _prefetched,
     evaluation_batches,
     training_batches,
@@ -43,7 +45,7 @@ def test_every_row_once_with_its_own_label() -> None:
     np.testing.assert_allclose(images, IMAGES[rows] / 255, rtol=1e-6)
 
 
-@pytest.mark.parametrize("name", list(AUGMENTATIONS))
+@pytest.mark.parametrize("name", [*AUGMENTATIONS, "none"])
 def test_batches_made_ahead_in_a_thread_are_those_of_a_plain_loop(name: str) -> None:
     generator = np.random.default_rng([1, 2, 3])
     orders = [generator.permutation(ROWS)]
@@ -56,15 +58,27 @@ def test_batches_made_ahead_in_a_thread_are_those_of_a_plain_loop(name: str) -> 
 
 def test_a_user_who_stops_early_ends_the_thread() -> None:
     made: list[int] = []
-    batches = _ahead((made.append(number) or number for number in range(1000)), 4)
+    batches = _in_thread((made.append(number) or number for number in range(1000)), 4)
     assert [next(batches), next(batches)] == [0, 1]
     batches.close()
     assert len(made) <= 7  # four ahead, and the one in the making
     assert not [thread for thread in threading.enumerate() if "ThreadPoolExecutor" in thread.name]
 
 
+def test_images_without_augmentation_are_what_albumentations_makes_of_them() -> None:
+    every_value = np.arange(256, dtype=np.uint8).reshape(16, 16, 1)
+    expected = albumentations.ToFloat(max_value=255)(image=every_value)["image"]
+    np.testing.assert_array_equal(augmentation("none", (16, 16), seed=0)(every_value), expected)
+
+
+def test_a_single_batch_is_made_without_a_thread() -> None:
+    makers: list[str] = []
+    assert list(_ahead((makers.append(threading.current_thread().name) or 7 for _ in range(1)), 1, 4)) == [7]
+    assert makers == [threading.current_thread().name]
+
+
 def test_what_fails_in_the_thread_fails_its_user() -> None:
-    batches = _ahead((1 // (2 - number) for number in range(5)), 4)
+    batches = _in_thread((1 // (2 - number) for number in range(5)), 4)
     assert [next(batches), next(batches)] == [0, 1]
     with pytest.raises(ZeroDivisionError):
         next(batches)
@@ -95,7 +109,7 @@ def test_more_epochs_go_on_after_the_first_in_new_orders() -> None:
     np.testing.assert_array_equal(images[:5], collect()[0])
 
 
-@pytest.mark.parametrize("name", list(AUGMENTATIONS))
+@pytest.mark.parametrize("name", [*AUGMENTATIONS, "none"])
 def test_the_seed_determines_everything(name: str) -> None:
     first, again, other = collect(name), collect(name), collect(name, [1, 2, 4])
     np.testing.assert_array_equal(first[0], again[0])
@@ -111,7 +125,7 @@ def test_the_readmes_pipeline_changes_images_but_not_their_range() -> None:
     assert augmented[0].max() <= 1
 
 
-@pytest.mark.parametrize("name", list(AUGMENTATIONS))
+@pytest.mark.parametrize("name", [*AUGMENTATIONS, "none"])
 def test_gray_images_keep_their_axis_through_every_transform(name: str) -> None:
     gray = np.random.default_rng(0).integers(0, 256, (200, 16, 16, 1), dtype=np.uint8)
     dataset = training_batches(
@@ -135,7 +149,7 @@ def test_gray_images_keep_their_axis_through_every_transform(name: str) -> None:
         np.testing.assert_allclose(np.repeat(in_gray(image), 3, axis=-1), expected, rtol=0, atol=1e-6)
 
 
-@pytest.mark.parametrize("name", list(AUGMENTATIONS))
+@pytest.mark.parametrize("name", [*AUGMENTATIONS, "none"])
 def test_images_that_are_not_square_keep_their_shape(name: str) -> None:
     augment = augmentation(name, (12, 20), seed=0)
     assert {augment(np.zeros((12, 20, 3), np.uint8)).shape for _ in range(20)} == {(12, 20, 3)}

@@ -87,8 +87,11 @@ def test_images_without_a_value_are_refused_or_only_train(tmp_path):
 
 
 def test_columns_that_do_not_divide_are_refused(data):
-    with pytest.raises(PreprocessingError, match="has the columns device, fold, only, side"):
-        by_column(data, "vendor", 1, 0.2, may_divide=True)
+    for may_divide, option in ((True, "--leave-out"), (False, "--fold-column")):
+        with pytest.raises(
+            PreprocessingError, match=f"has the columns device, fold, only, side; set {option}"
+        ):
+            by_column(data, "vendor", 1, 0.2, may_divide=may_divide)
     with pytest.raises(PreprocessingError, match=r"column only: has 1 values \(one\); expected 2 to 20"):
         by_column(data, "only", 1, 0.2, may_divide=True)
 

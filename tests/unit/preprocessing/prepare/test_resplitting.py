@@ -7,7 +7,7 @@ import pytest
 
 from preprocessing.errors import PreprocessingError
 from preprocessing.feed.prepared_data import PreparedData
-from preprocessing.prepare.divisions import as_prepared, places_of
+from preprocessing.prepare.divisions import as_prepared, by_seed, groups_of, places_of
 from preprocessing.prepare.resplitting import resplit
 from tests.unit.preprocessing.prepare.patients import prepared
 
@@ -57,8 +57,23 @@ def test_half_a_folder_of_a_killed_process_is_replaced(data, tmp_path):
     (tmp_path / "half").mkdir()
     (tmp_path / "half/x_train.npy").touch()
     manifest = resplit(data, as_prepared(data), tmp_path / "half").manifest
-    assert manifest["split_by"] == "given"
+    assert manifest["split_by"] == data.manifest["split_by"]
     assert json.loads((tmp_path / "half/manifest.json").read_text())["files"] == manifest["files"]
+
+
+def test_the_manifest_says_what_the_new_splits_separate(data, tmp_path):
+    data.manifest["audit"] |= {"split_copies": 2, "split_patients": 1}  # as with --allow-leaks
+    try:
+        drawn = resplit(data, by_seed(data, 3, 0.2, 0.2), tmp_path / "drawn").manifest
+        assert (drawn["split_by"], drawn["grouped_by"]) == ("repeated", "patient and copy")
+        assert (drawn["audit"]["split_copies"], drawn["audit"]["split_patients"]) == (0, 0)
+        first, *others = np.flatnonzero(groups_of(data) == groups_of(data)[0])
+        torn = {"train": np.array([first]), "val": np.array(others), "test": np.array([], int)}
+        manifest = resplit(data, torn, tmp_path / "torn").manifest
+        assert (manifest["grouped_by"], manifest["audit"]["split_patients"]) == (None, 1)
+        assert resplit(data, as_prepared(data), tmp_path / "as-it-was").manifest["split_by"] == "drawn"
+    finally:
+        data.manifest["audit"] |= {"split_copies": 0, "split_patients": 0}
 
 
 def test_it_is_what_preparing_with_these_splits_would_have_written(data, tmp_path):

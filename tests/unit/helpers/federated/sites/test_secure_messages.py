@@ -14,7 +14,7 @@ from helpers.federated.sites.secure_messages import (
 )
 from tests.unit.helpers.federated.sites.test_messages import FACTS, digest, site
 
-KEYS = {"sealing": "ab" * 32, "masking": "cd" * 32, "site": "", "signature": ""}
+KEYS = {"sealing": "ab" * 32, "masking": "cd" * 32, "own_mask": "ef" * 32, "site": "", "signature": ""}
 ORDER = SiteRoundOrder(
     **FACTS | {"settings": {"SECURE_AGGREGATION": True}},
     round=3, clients=[0, 1], weights={}, sent_at=0.0, num_clients=2, sites=[site("a"), site("b")],
@@ -45,7 +45,14 @@ def test_an_update_leaves_unmasked_only_where_the_run_says_so() -> None:
             SecureTrainOrder.from_message(secure_training(**settings).to_message())
 
 
-@pytest.mark.parametrize("text", ["", "zz", "ab" * 31, 5, None, ["ab"]])
+def test_a_share_that_did_not_open_is_empty() -> None:
+    empty = {"own_masks": {"0": ""}, "keys": {"4": ""}}
+    assert Revealed.read(empty, [0], [4]).to_message() == empty
+    with pytest.raises(MessageError, match="bytes in hex"):
+        PublicKeys.from_message(KEYS | {"masking": ""})
+
+
+@pytest.mark.parametrize("text", ["zz", "ab" * 31, 5, None, ["ab"]])
 def test_what_is_not_hex_of_the_right_length_is_refused(text: object) -> None:
     with pytest.raises(MessageError, match="bytes in hex"):
         PublicKeys.from_message(KEYS | {"masking": text})

@@ -42,9 +42,7 @@ def test_a_mass_is_bright_soft_of_the_promised_size_and_inside_the_tile(seed):
 
 def test_missing_packages_name_the_requirements_file(tmp_path, monkeypatch):
     monkeypatch.setitem(sys.modules, "pydicom", None)
-    with pytest.raises(
-        PreprocessingError, match=r"pydicom is not installed; pip install -r requirements-demo"
-    ):
+    with pytest.raises(PreprocessingError, match=r"pydicom is not installed; `python run.py setup demo`"):
         write_demo_images(tmp_path / "demo", seed=0)
     assert not (tmp_path / "demo").exists()
 

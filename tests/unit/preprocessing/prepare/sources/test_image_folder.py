@@ -50,6 +50,12 @@ def test_sixteen_bit_files_are_read_as_twelve_bit_when_they_fit(tmp_path, suffix
     assert read_image(save(tmp_path / f"a{suffix}", pixels), (1, 3, 3)).pixels[0, :, 0].tolist() == expected
 
 
+def test_alpha_says_nothing_about_white(tmp_path):
+    gray = np.array([[0, 2048, 4095]], np.uint16)
+    pixels = np.dstack([gray, gray, gray, np.full_like(gray, 65535)])
+    assert read_image(save(tmp_path / "a.png", pixels), (1, 3, 3)).pixels[0, :, 0].tolist() == [0, 128, 255]
+
+
 def test_sixteen_bit_color(tmp_path):
     image = read_image(save(tmp_path / "a.png", BGR.astype(np.uint16) * 257), (6, 8, 3)).pixels
     assert np.array_equal(image, BGR[..., ::-1])
@@ -152,6 +158,8 @@ def test_a_column_with_two_values_for_an_image_is_dropped(two_images):
     [
         ("file,patient\n0/a.png,7\n", r"no patient for 1 image: 1/b.png; add a row"),
         ("file,patient\n0/a.png,7\n1/b.png,\n", r"no patient for 1 image: 1/b.png"),
+        ("file,patient\n0/a.png,Unknown\n1/b.png,NA\n", r"2 images \(but NA, Unknown\): 0/a.png, 1/b.png"),
+        ("file,device,device\n0/a.png,A,B\n1/b.png,A,B\n", r"more than one column device; rename"),
         ("file,patient\n0/a.png,7\n0/a.png,8\n1/b.png,8\n", r"0/a.png has two patients"),
         ("name,patient\n", r"no column file"),
         ("file,split\n0/a.png,train\n1/b.png,\n", r"no split for 1 image: 1/b.png; add a row"),
@@ -202,6 +210,14 @@ def test_three_folders_are_three_classes(tmp_path):
     assert [record.file for record in images.records] == ["normal/c.png", "benign/b.png", "malignant/a.png"]
 
 
+@pytest.mark.parametrize("stray", ["new_batch/c.png", "c.png"])
+def test_images_in_no_class_folder_are_left_out_with_a_notice(two_images, stray):
+    save(two_images / stray, GRAY)
+    images = find_images(two_images)
+    assert stray not in [record.file for record in images.records]
+    assert images.metadata["notes"] == [f"Left out, in no class folder (1): {stray}"]
+
+
 def test_numbered_folders_go_on_beyond_1(two_images):
     save(two_images / "2/c.png", GRAY)
     (two_images / "notes").mkdir()
@@ -238,7 +254,8 @@ def test_the_user_names_the_folder_of_label_1(tmp_path):
     for name in ("cyst/a.png", "lesion/b.png"):
         save(tmp_path / name, GRAY)
     with pytest.raises(
-        PreprocessingError, match=r'not clear; add --positive-class "cyst" or .*"lesion" to py'
+        PreprocessingError,
+        match=r'not clear; add --positive-class "cyst" or .*"lesion", options of .*`evaluate`$',
     ):
         find_images(tmp_path)
     assert find_images(tmp_path, "lesion").classes == ("cyst", "lesion")
