@@ -10,13 +10,14 @@ from typing import Any
 import redis
 from celery import Celery
 from celery.utils.nodenames import worker_direct
+from kombu import Queue
 from kombu.exceptions import OperationalError
 
 from helpers.cluster.answers import any_answer, reading_answer
 from helpers.cluster.errors import TaskFailed
 from helpers.cluster.job_board import JobBoard
 from helpers.cluster.jobs import Deadline, Job
-from helpers.cluster.keys import SITE_QUEUE
+from helpers.cluster.keys import LIFETIME_S, SITE_QUEUE
 from helpers.cluster.supervision import Supervisor
 from helpers.cluster.worker_status import Workers
 from helpers.federated.messages import Order
@@ -93,7 +94,7 @@ class Dispatcher:
         """Return the job of an order; `arguments` come first in the call of its task."""
 
         def send(attempt: int, target: str | None) -> None:
-            where = worker_direct(target) if target and not order.site else None  # a site has one queue
+            where = _own_queue(target) if target and not order.site else None  # a site has one queue
             signature = self.signature(replace(order, attempt=attempt), *arguments)
             self.send(lambda: signature.apply_async(**({"queue": where} if where else {})))
 
@@ -128,6 +129,12 @@ def raise_failure(job: Job, error: str) -> None:
     """Raise TaskFailed for a job that failed twice or was lost too often."""
     how = "failed twice; the last time" if job.failed > 1 else "gave up"
     raise TaskFailed(f"{job.label}: {how}: {error}")
+
+
+def _own_queue(worker: str) -> Queue:
+    """Return the queue of one worker; without an end, a killed worker's messages would stay in Redis."""
+    queue = worker_direct(worker)
+    return Queue(queue.name, queue.exchange, queue.routing_key, expires=LIFETIME_S)
 
 
 def _queue_of(order: Order) -> str:

@@ -8,7 +8,9 @@ from typing import Any
 import pytest
 from celery import Celery, chord
 
+from helpers.cluster.connection import connect
 from helpers.cluster.dispatch import Dispatcher
+from helpers.cluster.keys import LIFETIME_S
 from helpers.cluster.site_dispatch import SiteDispatcher
 from helpers.federated.messages import TrainOrder
 from helpers.launcher.embedded_redis import find_binary, start_server
@@ -50,3 +52,18 @@ def test_celery_keeps_no_result_of_a_chord_in_memory(tmp_path: Path) -> None:
         no_one: Any = None
         Dispatcher(app, no_one, no_one, 60.0).send(send)
         assert len(kept) == 2
+        kept.clear()  # each result unsubscribes when it goes, which needs the server
+
+
+def test_what_a_killed_worker_left_in_its_queue_expires(tmp_path: Path) -> None:
+    with start_server(find_binary(), tmp_path / "redis") as server:
+        app = Celery(broker=server.url, backend=server.url)
+        no_one: Any = None
+        idle: Any = SimpleNamespace(workers=SimpleNamespace(unable={}))
+        dispatcher = Dispatcher(app, no_one, idle, 60.0)
+        order = TrainOrder("run", "session", {}, "", {}, 0, 1, [2], {}, 0.0, 2, num_clients=3)
+        dispatcher.job(order).send(0, "killed@host")
+        app.close()
+        with connect(server.url) as client:
+            assert client.llen("killed@host.dq2") == 1
+            assert 0 < client.ttl("killed@host.dq2") <= LIFETIME_S
