@@ -10,7 +10,7 @@ from typing import Any
 import redis
 from celery import Celery
 from celery.utils.nodenames import worker_direct
-from kombu import Queue
+from kombu.entity import Queue
 from kombu.exceptions import OperationalError
 
 from helpers.cluster.answers import any_answer, reading_answer
@@ -133,8 +133,9 @@ def raise_failure(job: Job, error: str) -> None:
 
 def _own_queue(worker: str) -> Queue:
     """Return the queue of one worker; without an end, a killed worker's messages would stay in Redis."""
-    queue = worker_direct(worker)
-    return Queue(queue.name, queue.exchange, queue.routing_key, expires=LIFETIME_S)
+    queue: Queue = worker_direct(worker)
+    queue.expires = LIFETIME_S
+    return queue
 
 
 def _queue_of(order: Order) -> str:
