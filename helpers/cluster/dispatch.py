@@ -10,7 +10,6 @@ from typing import Any
 import redis
 from celery import Celery
 from celery.utils.nodenames import worker_direct
-from kombu.entity import Queue
 from kombu.exceptions import OperationalError
 
 from helpers.cluster.answers import any_answer, reading_answer
@@ -131,9 +130,9 @@ def raise_failure(job: Job, error: str) -> None:
     raise TaskFailed(f"{job.label}: {how}: {error}")
 
 
-def _own_queue(worker: str) -> Queue:
+def _own_queue(worker: str) -> Any:
     """Return the queue of one worker; without an end, a killed worker's messages would stay in Redis."""
-    queue: Queue = worker_direct(worker)
+    queue = worker_direct(worker)
     queue.expires = LIFETIME_S
     return queue
 
