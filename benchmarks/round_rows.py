@@ -27,16 +27,15 @@ def write_rows(
     Args:
         record: receives them.
         case: such as `batch 2`.
-        firsts: the first rounds of the floor's processes.
+        firsts: the first rounds of new processes, without Flower's.
         turns: of each contender. The first round of a training command or Flower simulation is not a steady
-            one. It is cold only in the first turn of new workers, and always with Flower.
+            one. Flower's is the first of new processes.
         idle: processor use of waiting contenders, % of a core.
     """
-    first = {name: list(rounds) for name, rounds in firsts.items()}
-    first[OURS] = [turns[OURS][0][0]]
+    first = dict(firsts)
     first |= {FLOWER: [turn[0] for turn in turns[FLOWER]]} if FLOWER in turns else {}
     steady = {
-        name: [one for turn in own for one in (turn if name in firsts else turn[1:])]
+        name: [one for turn in own for one in (turn if name in (FLOOR, FLOOR_AS_IS) else turn[1:])]
         for name, own in turns.items()
     }
     seconds = _compare(record, f"steady round, {case}", "s", steady, "seconds")
