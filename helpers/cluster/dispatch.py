@@ -42,9 +42,10 @@ class Dispatcher:
     def __init__(self, app: Celery, board: JobBoard, supervisor: Supervisor, deadline_s: float) -> None:
         options = app.conf.result_backend_transport_options
         app.conf.result_backend_transport_options = {**options, "retry_policy": SENDING_POLICY}
-        # Answers come over the job board, so no result is waited for. Celery would keep each in memory,
-        # subscribe to it, and unsubscribe when it is dropped, even while Python shuts down.
+        # Answers come over the job board, so no result is waited for. Celery would keep each in memory and
+        # subscribe to it; nobody reads what Redis sends to these subscriptions.
         app.backend.add_pending_result = lambda result, **_: result
+        app.backend.on_task_call = lambda producer, task_id: None
         self._app = app
         self._board = board
         self._supervisor = supervisor

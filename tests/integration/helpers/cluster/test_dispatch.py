@@ -1,6 +1,7 @@
 """The dispatcher: what its messages show, and what it does while Redis is away."""
 
 import time
+from collections.abc import Callable
 from pathlib import Path
 from types import SimpleNamespace
 from typing import Any
@@ -38,21 +39,21 @@ def test_monitors_see_which_job_a_message_is_and_nothing_of_a_site(
     assert dispatcher.signature(order).options["argsrepr"] == shown
 
 
-def test_celery_keeps_no_result_of_a_chord_in_memory(tmp_path: Path) -> None:
-    """It would keep every result for which nobody waits, 1.4 KB for each client in each round."""
-    with start_server(find_binary(), tmp_path / "redis") as server:
-        app = Celery(broker=server.url, backend=server.url)
+def test_celery_keeps_no_result_of_a_chord_and_subscribes_to_none(tmp_path: Path) -> None:
+    """It would keep 1.6 KB for each client in each round, and Redis a subscription."""
+    with start_server(find_binary(), tmp_path / "redis") as server, connect(server.url) as client:
 
-        def send() -> None:
-            chord([app.signature("t"), app.signature("t")], app=app)(app.signature("t"))
+        def kept_and_channels(app: Celery, send: Callable[[Callable[[], Any]], Any]) -> tuple[int, int]:
+            send(lambda: chord([app.signature("t"), app.signature("t")], app=app)(app.signature("t")))
+            kept, channels = len(app.backend._pending_results.concrete), len(client.pubsub_channels())
+            app.backend._pending_results.concrete.clear()  # a result that goes needs the server
+            app.close()
+            return kept, channels
 
-        send()
-        kept = app.backend._pending_results.concrete
-        assert len(kept) == 2
         no_one: Any = None
-        Dispatcher(app, no_one, no_one, 60.0).send(send)
-        assert len(kept) == 2
-        kept.clear()  # each result unsubscribes when it goes, which needs the server
+        apps = [Celery(broker=server.url, backend=server.url) for _ in range(2)]
+        assert kept_and_channels(apps[0], lambda send: send()) == (2, 2)
+        assert kept_and_channels(apps[1], Dispatcher(apps[1], no_one, no_one, 60.0).send) == (0, 0)
 
 
 def test_what_a_killed_worker_left_in_its_queue_expires(tmp_path: Path) -> None:
