@@ -11,13 +11,11 @@ import numpy as np
 import pandas as pd
 from numpy.typing import NDArray
 
+from helpers.run_records.tables import OUTSIDE, OWN_TEXT
 from helpers.settings.outside_text import from_cell
 
-TEXT_COLUMNS = (
-    "client", "worker", "site", "roc_auc_over", "status", "error", "model", "kind", "file", "other", "detail",
-    "name", "patient", "split", "column", "value", "note", "threshold_is", "run", "model_digest", "data",
-    "weights_sha256",
-)  # fmt: skip
+OTHER_TEXT = ("client", "kind", "other", "detail", "split", "note", "threshold_is", "model_digest")
+TEXT_COLUMNS = frozenset((*OUTSIDE, *OWN_TEXT, *OTHER_TEXT))
 
 
 def read_csv(path: Path | None, columns: Sequence[str], unreadable: list[str]) -> pd.DataFrame:
