@@ -15,6 +15,8 @@ if TYPE_CHECKING:
 
 FORM = "NAME=1e-5..1e-2:log, NAME=0.5..0.99, NAME=8..64 or NAME=a,b,c"
 SPAN = re.compile(r"(?P<low>[^.].*?)\.\.(?P<high>[^:]+)(?P<log>:log)?")
+AS_SET = "as set"
+"""Name of the settings as they are, among the trials."""
 FIXED = ("SEED", "EPOCHS", "INPUT_SHAPE", "INPUT_DIM", "CLASS_NAMES", "DATA_AT", "RECIPE")
 """Settings that decide images, budget or kind of the training: trials could not be compared."""
 

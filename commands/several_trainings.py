@@ -67,11 +67,12 @@ class SeveralTrainings:
         return cls(options, without_run(rest), config, name, again)
 
     def prepare(self) -> PreparedData:
-        """Return the images, prepared on first use.
+        """Return the images, prepared on first use, after printing how to continue.
 
         Raises:
             UserError: they cannot be prepared.
         """
+        print(f"To continue after an interruption: {self.again}", flush=True)
         return PreparedData.open(prepared_folder(self.config, named_images(self.options), self.again))
 
 

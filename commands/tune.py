@@ -8,12 +8,14 @@ from collections.abc import Callable, Sequence
 from functools import partial
 from pathlib import Path
 
+import numpy as np
 import pandas as pd
 from rich.console import Console
 from rich.table import Table
+from scipy.special import stdtrit
 
 from commands.run_request import RunRequest
-from commands.search_space import FORM, Search, options_of
+from commands.search_space import AS_SET, FORM, Search, options_of
 from commands.several_trainings import SeveralTrainings, without_run
 from commands.train import add_own_options, run_training
 from commands.training_options import parse
@@ -25,7 +27,7 @@ from helpers.monitoring.result_tables import shown as number
 from helpers.run_records.files import RunFolders, write_whole
 from helpers.run_records.tables import to_csv
 from helpers.settings.command_line import ArgumentParser, config_from_arguments
-from helpers.settings.errors import UserError, how_to_install
+from helpers.settings.errors import DIVERGED, ConfigError, UserError, how_to_install
 from helpers.settings.outside_text import shown
 from preprocessing.feed.prepared_data import PreparedData
 from preprocessing.prepare.divisions import without_test
@@ -65,7 +67,7 @@ def main(arguments: Sequence[str]) -> int:
         "images": data.digest, "folds": options.folds, "search": [repr(search) for search in searches],
     }  # fmt: skip
     journal = folders.metrics / "tune.journal"
-    study = open_study(journal, command.name, facts, rounds=config.EPOCHS, seed=config.SEED)
+    study = open_study(journal, command.name, facts, seed=config.SEED)
     tuning = Tuning(
         folders, folds_of(data, options.folds, config), searches, words, options.workers, config.EPOCHS,
         train=_training(options.workers, folders.metrics / "logs"), say=partial(print, flush=True),
@@ -135,14 +137,24 @@ def check(options: argparse.Namespace, words: Sequence[str]) -> list[Search]:
 
 
 def _training(num_workers: int | None, logs: Path) -> Callable[[RunRequest, Callable[[], None]], int]:
-    """Return a function that trains one run, with its output in a file of its own."""
+    """Return a function that trains one run, with its output in a file of its own.
+
+    It raises ConfigError for a training that diverged.
+    """
     write = log_files(logs)
 
     def train(request: RunRequest, watch: Callable[[], None]) -> int:
+        diverged = []
+
         def on_line(line: str) -> None:
             write(request.run, line)
+            if DIVERGED in line:
+                diverged.append(line)
 
-        return run_training(request, num_workers, logs / request.run, on_line=on_line, watch=watch)
+        status = run_training(request, num_workers, logs / request.run, on_line=on_line, watch=watch)
+        if status == 3 and diverged:
+            raise ConfigError(f"{request.run}: {diverged[-1].strip()}")
+        return status
 
     return train
 
@@ -170,23 +182,44 @@ def print_trials(
     complete = table[table["validation_auc"].notna()]
     names = [search.name for search in searches]
     view = Table("trial", "validation AUC", "sd", "gain", "sd of gain", *names, box=None, pad_edge=False)
-    for row in complete.head(SHOWN_TRIALS).to_dict("records"):
+    shown_rows = complete[(complete["trial"] == AS_SET) | (np.arange(len(complete)) < SHOWN_TRIALS)]
+    for row in shown_rows.to_dict("records"):
         numbers = (number(row[column]) for column in ("validation_auc", "sd", "gain", "gain_sd"))
         view.add_row(row["trial"], *numbers, *(_value(row.get(name)) for name in names))
-    console.print(f"{len(complete)} trials finished, {len(table) - len(complete)} ended early or refused.")
+    num_trials = len(complete) - 1  # one row is the settings as they are
+    console.print(f"{num_trials} trials finished, {len(table) - len(complete)} ended early or refused.")
     console.print(view)
+    console.print("sd: standard deviation over the folds. No test image was used.")
     best = complete.iloc[0]
-    console.print(
-        "sd: standard deviation over the folds. The gain of the best of many trials is too high, as it was "
-        "chosen. No test image was used."
-    )
-    if best["gain"] <= best["gain_sd"] / len([key for key in best.index if key.startswith("fold_")]) ** 0.5:
+    num_folds = len([column for column in complete if str(column).startswith("fold_")])
+    error = best["gain_sd"] / num_folds**0.5
+    if best["gain"] <= error:
         console.print("No trial is better than the settings as they are by more than the folds differ.")
     else:
+        by_chance = gain_by_chance(error, num_folds, num_trials)
+        verdict = "more than" if best["gain"] > by_chance else "as may be by chance, not more than"
+        console.print(
+            f"The best gain is {best['gain']:.3f}, {verdict} the {by_chance:.3f} that the best of "
+            f"{num_trials} trials without effect passes at most once in twenty searches. "
+            "It is too high, as it was chosen."
+        )
         values = {name: best[name] for name in names}
         again = shlex.join(["python", "run.py", "train", *words, *options_of(values)])
         console.print(shown(f"To train with the best values: {again}"), soft_wrap=True)
     console.print(shown(f"  {file}"), soft_wrap=True)
+
+
+def gain_by_chance(error: float, num_folds: int, num_trials: int) -> float:
+    """Return the gain that trials without effect pass in at most 5 % of the searches.
+
+    Student's t with Bonferroni's correction for the number of trials; it neglects that the training images
+    of the folds overlap.
+
+    Args:
+        error: standard error of the mean gain over the folds.
+        num_folds, num_trials: of the search.
+    """
+    return float(error * stdtrit(num_folds - 1, 1 - 0.05 / num_trials))
 
 
 def _value(value: object) -> str:

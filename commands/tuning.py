@@ -18,17 +18,17 @@ import pandas as pd
 
 from commands.repetitions import Repetition
 from commands.run_request import RunRequest
-from commands.search_space import Search, options_of
+from commands.search_space import AS_SET, Search, options_of
 from helpers.reporting.run_files import read_run
 from helpers.run_records.files import RunFolders, remove
 from helpers.settings.errors import ConfigError, UserError
 
 STARTUP_TRIALS = 5
 """Number of trials before any is pruned, and before Optuna's sampler uses what it has learned."""
-AS_SET = "as set"
 
 Train = Callable[[RunRequest, Callable[[], None]], int]
-"""Trains one run; returns its status. It calls its second argument often, which may stop it by an error."""
+"""Trains one run; returns its status, or raises ConfigError where its values cannot be trained with. It calls
+its second argument often, which may stop it by an error."""
 
 
 class TrainingStopped(Exception):
@@ -85,9 +85,9 @@ class Tuning:
         def report(fold: int, aucs: Sequence[float]) -> None:
             """Report a round: the mean over the folds so far, this one's with its best round so far."""
             before = trial.user_attrs.get("folds", [])
-            step = fold * self.rounds + len(aucs)
-            trial.report(float(np.mean([*before, max(aucs)])), step)
-            if trial.should_prune():
+            step, mean = fold * self.rounds + len(aucs), float(np.mean([*before, max(aucs)]))
+            trial.report(mean, step)
+            if step >= max(1, self.rounds // 3) and is_behind(mean, step, _complete(trial.study)):
                 raise optuna.TrialPruned
 
         title = f"trial {trial.number}"
@@ -172,7 +172,7 @@ class RoundWatch:
             self._report(aucs)
 
 
-def open_study(file: Path, name: str, facts: dict[str, Any], *, rounds: int, seed: int) -> "optuna.Study":
+def open_study(file: Path, name: str, facts: dict[str, Any], *, seed: int) -> "optuna.Study":
     """Return the study whose trials are in a file; a new one if there is none.
 
     Raises:
@@ -188,7 +188,7 @@ def open_study(file: Path, name: str, facts: dict[str, Any], *, rounds: int, see
         study_name=name,
         load_if_exists=True,
         direction="maximize",
-        pruner=optuna.pruners.MedianPruner(STARTUP_TRIALS, n_warmup_steps=max(1, rounds // 3)),
+        pruner=optuna.pruners.NopPruner(),  # `is_behind` ends trials
     )
     # A sampler with the same seed would propose again what it proposed before the interruption.
     seed = (seed + len(study.get_trials(deepcopy=False))) % 2**32
@@ -228,6 +228,19 @@ def _of_folds(aucs: Sequence[float], as_set: Sequence[float]) -> dict[str, float
         "gain_sd": float(gains.std(ddof=1)),
         **{f"fold_{number}": auc for number, auc in enumerate(aucs, 1)},
     }
+
+
+def is_behind(mean: float, step: int, complete: Sequence["optuna.trial.FrozenTrial"]) -> bool:
+    """Whether a mean is below the median at the same step, once enough trials are complete.
+
+    Optuna's own pruners compare the best mean of the trial so far, which an easy first fold decides.
+    """
+    means = [trial.intermediate_values[step] for trial in complete if step in trial.intermediate_values]
+    return len(complete) >= STARTUP_TRIALS and bool(means) and mean < float(np.median(means))
+
+
+def _complete(study: "optuna.Study") -> list["optuna.trial.FrozenTrial"]:
+    return study.get_trials(deepcopy=False, states=(optuna.trial.TrialState.COMPLETE,))
 
 
 def _ended(study: "optuna.Study") -> list["optuna.trial.FrozenTrial"]:

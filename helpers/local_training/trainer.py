@@ -10,6 +10,7 @@ from numpy.typing import NDArray
 
 from helpers.federated.weights import Weights
 from helpers.model_instance_helper import NO_STATE, ModelInstance
+from helpers.settings.errors import DIVERGED
 
 NO_TERMS: Mapping[str, NDArray[np.generic]] = {}
 
@@ -70,7 +71,7 @@ def train_locally(
             break
     trained_on, reported = instance.training_losses()
     if not math.isfinite(trained_on):
-        raise FloatingPointError(f"the training loss became {trained_on}; lower BASE_LR")
+        raise FloatingPointError(f"{DIVERGED} {trained_on}; lower BASE_LR")
     if logit_shifts is not None:
         trained = instance.trained_weights()
         instance.model.set_weights(instance.with_shifted_logits(trained, -logit_shifts))

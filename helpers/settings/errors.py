@@ -6,6 +6,9 @@ UserError            a setting, a name, a file or another input is wrong
 
 from helpers.settings.outside_text import printable
 
+DIVERGED = "the training loss became"
+"""How the error of a client whose training diverges begins; `run.py tune` knows it by these words."""
+
 
 class UserError(Exception):
     """An error that the user can correct; the message says what happened, where, and what to do."""

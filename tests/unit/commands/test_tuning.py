@@ -12,7 +12,15 @@ pytest.importorskip("optuna", reason="python -m pip install -r requirements-tune
 
 from commands.repetitions import Repetition
 from commands.search_space import Search
-from commands.tuning import RoundWatch, TrainingStopped, Tuning, open_study, table_of
+from commands.tuning import (
+    STARTUP_TRIALS,
+    RoundWatch,
+    TrainingStopped,
+    Tuning,
+    is_behind,
+    open_study,
+    table_of,
+)
 from helpers.run_records.files import RunFolders
 from helpers.settings.errors import UserError
 from preprocessing.feed.prepared_data import PreparedData
@@ -82,7 +90,7 @@ def tuning(folders, tmp_path) -> Tuning:
 
 
 def study_of(folders, **facts):
-    return open_study(folders.metrics / "tune.journal", "lr", FACTS | facts, rounds=ROUNDS, seed=1)
+    return open_study(folders.metrics / "tune.journal", "lr", FACTS | facts, seed=1)
 
 
 def test_trials_are_judged_by_the_mean_over_folds_and_their_gain_has_a_spread(folders, tuning):
@@ -120,6 +128,19 @@ def test_bad_trials_are_ended_after_a_round(folders, tuning):
     assert study.get_trials()[-1].last_step < ROUNDS
     row = table_of(study, tuning.as_set).set_index("trial").loc["6"]
     assert (row["state"], np.isnan(row["validation_auc"])) == ("pruned", True)
+
+
+def test_a_good_first_fold_does_not_save_a_trial_that_is_behind_in_the_next():
+    from optuna.trial import create_trial
+
+    def trial(*means):
+        return create_trial(value=means[-1], intermediate_values=dict(enumerate(means, 1)))
+
+    complete = [trial(0.95, 0.9, 0.88)] * STARTUP_TRIALS
+    assert not is_behind(0.95, 1, complete)
+    assert is_behind(0.78, 2, complete)
+    assert not is_behind(0.78, 2, complete[1:])
+    assert not is_behind(0.78, 4, complete)
 
 
 def test_an_interrupted_search_goes_on_where_it_was(folders, tuning):
