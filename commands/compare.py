@@ -79,7 +79,7 @@ def _rows(runs: list[RunFiles]) -> list[tuple[str, list[str]]]:
     rows += [
         ("rounds", [str(len(run.rounds)) for run in runs]),
         ("best round", [str(run.best_round or NOTHING) for run in runs]),
-        ("best validation AUC", [number(run.best_auc) for run in runs]),
+        ("validation AUC of the best model", [number(run.best_auc) for run in runs]),
     ]
     for name, values in metrics_of_runs(runs):
         rows.append((f"test {name}", [_with_interval(value) for value in values]))

@@ -37,7 +37,7 @@ from helpers.settings.errors import UserError
 from helpers.settings.outside_text import shown
 from preprocessing.terminal_output import progress_bar
 
-OWN, CHOSEN_HERE = "stored", "chosen on these images: optimistic"
+CHOSEN_HERE = "chosen on these images: optimistic"
 CAUTION = "For research only, no diagnosis."
 
 
@@ -129,19 +129,19 @@ def _rows(
     facts = {
         "num_examples": len(images.labels),
         "num_patients": len(set(images.patients)) if images.has_patients else None,
-        "num_trained_on": Counter(seen)["train"],
+        "num_trained_on": Counter(seen)["train"] if is_known else None,
         "run": scorer.run,
         "model": str(scorer.file),
         "model_digest": scorer.digest,
         "data": str(data),
         "num_of_own_run": len(seen) - Counter(seen)[""] if is_known else None,
     }
-    thresholds: list[tuple[str, float | None]] = [(OWN, None)]
+    thresholds: list[tuple[str, float | None]] = [("stored", None)]
     if len(scorer.class_names) == 2:
         rule = scorer.facts.get("threshold_rule", "youden")
         rule = "youden" if parse_rule(rule).kind == "fixed" else rule
         chosen = choose_threshold(images.labels, scores, rule)
-        thresholds = [(OWN, scorer.threshold), (f"{CHOSEN_HERE} ({rule})", chosen)]
+        thresholds = [(scorer.threshold_is, scorer.threshold), (f"{CHOSEN_HERE} ({rule})", chosen)]
     return [
         {
             "threshold_is": kind,

@@ -127,7 +127,8 @@ def runs(
         console.print(shown(text), soft_wrap=True)
         return
     console.print(_table(by_date(summaries) if is_by_date else summaries, with_gaps=not is_by_date))
-    if len({summary.data_digest for summary in summaries}) > 1 and not is_by_date:
+    digests = [summary.data_digest for summary in summaries]
+    if len(set(digests)) + digests.count("") > 1 and not is_by_date:
         console.print("Runs between empty lines have the same images. Others cannot be compared with them.")
     if best := [summary.run for summary in summaries if summary.is_best]:
         console.print(f"Best by validation, on equal images: {', '.join(best)}.", markup=False)
@@ -146,7 +147,8 @@ def _table(summaries: Sequence[Summary], *, with_gaps: bool) -> Table:
             header, justify="left" if is_text else "right", overflow="fold", no_wrap=header != "run"
         )
     for before, summary in zip([None, *summaries], summaries, strict=False):
-        if with_gaps and before is not None and before.data_digest != summary.data_digest:
+        has_same_images = before is not None and before.data_digest == summary.data_digest != ""
+        if with_gaps and before is not None and not has_same_images:
             table.add_row("")
         table.add_row(*(shown(cell) for cell in _cells(summary)))  # Text: a name may look like markup
     return table

@@ -39,6 +39,7 @@ PIXELS: dict[str, tuple[Sequence[float], Sequence[float]]] = {
     "imagenet": ([0.485, 0.456, 0.406], [0.229, 0.224, 0.225]),
 }
 """Mean and standard deviation of the pixels that a model was trained on, where white is 1."""
+GIVEN = "of --threshold"
 BATCH = 32
 
 
@@ -67,6 +68,12 @@ class Scorer:
     pixels: str
     facts: dict[str, Any]
     score: Score
+
+    @property
+    def threshold_is(self) -> str:
+        """`stored`, `of --threshold` or `the default`."""
+        kind = self.origin.partition(":")[0]
+        return kind if kind in ("the default", GIVEN) else "stored"
 
     @cached_property
     def digest(self) -> str:
@@ -128,7 +135,7 @@ def open_scorer(name: str, config: Config, pixels: str | None, threshold: float 
     if threshold is not None:
         if not origin.startswith("the default"):
             raise UserError(f"--threshold: {file} has one, {stored:g}; leave the option out")
-        stored, origin = threshold, "of --threshold"
+        stored, origin = threshold, GIVEN
     return Scorer(
         file,
         facts.get("run", ""),

@@ -20,8 +20,10 @@ class FeedObserver(Observer):
 
     def __init__(self, feed: RunFeed) -> None:
         self._feed = feed
+        self._rounds = 0
 
     def run_started(self, run: str, state: RunState, rounds: int) -> None:
+        self._rounds = rounds
         self._feed.add("started", round=state.round, rounds=rounds)
 
     def round_started(self, round_number: int, clients: list[int]) -> None:
@@ -29,7 +31,9 @@ class FeedObserver(Observer):
 
     def round_finished(self, result: RoundResult) -> None:
         metrics = {name: result.metrics.get(name) for name in SHOWN_METRICS}
-        self._feed.add("round", **metrics, is_best=result.state["best_round"] == metrics["round"])
+        best = result.state["best_round"]  # and the rounds once more, as the feed keeps its last entries only
+        is_best = best == metrics["round"]
+        self._feed.add("round", **metrics, is_best=is_best, best_round=best, rounds=self._rounds)
 
     def notice(self, text: str) -> None:
         self._feed.add("notice", text=printable(text)[:MOST_CHARACTERS])

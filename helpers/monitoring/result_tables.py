@@ -81,7 +81,7 @@ def _meaning(test: dict[str, Any], class_names: Sequence[str]) -> str:
     """What precision, recall and the like refer to."""
     if len(class_names) > 2:
         return f"means over the classes (each one: test_classes.csv): {several_shortened(class_names)}"
-    return f"class 1: {class_names[1]}; decision threshold {shown(test['threshold'])}, from validation"
+    return f"class 1: {class_names[1]}; decision threshold {shown(test['threshold'])}"
 
 
 def print_comparison(console: Console, table: pd.DataFrame, paths: Sequence[Path | str]) -> None:

@@ -180,24 +180,22 @@ def _round_cautions(files: RunFiles) -> Iterator[str]:
     if threshold is not None and threshold != 0.5:
         yield (
             "Accuracy, precision, recall and F1 of the rounds are at threshold 0.5, those of the test at the "
-            f"threshold chosen on validation, {threshold:.3f}: the two are not comparable."
+            f"threshold of the model, {threshold:.3f}: the two are not comparable."
         )
 
 
 def _batch_norm_cautions(files: RunFiles) -> Iterator[str]:
     """Name the likely cause where the averaged model is worse than chance and a client's is not."""
     settings, clients, rounds = files.settings, files.clients, files.rounds
-    momentum, size, epochs = (
-        _value(settings, name) for name in ("BATCH_NORM_MOMENTUM", "TRAIN_BATCH_SIZE", "LOCAL_EPOCHS")
-    )
+    momentum, size = (_value(settings, name) for name in ("BATCH_NORM_MOMENTUM", "TRAIN_BATCH_SIZE"))
     has_batch_norm = ARCHITECTURES.get(str(settings.get("ARCHITECTURE")), OWN).has_batch_norm
     is_frozen = settings.get("BATCH_NORM") in ("auto", "frozen") and settings.get("PRETRAINED") != "none"
     is_moving = settings.get("BATCH_NORM_STATISTICS") == "moving" and has_batch_norm and not is_frozen
-    if not (is_moving and momentum and size and epochs):
+    if not (is_moving and momentum and size):
         return
     learned = clients.loc[clients["val_roc_auc"] >= LEARNED_AUC, "round"]
     behind = rounds[(rounds["roc_auc"] < 0.5) & rounds["round"].isin(learned)]
-    steps = epochs * -(-clients["num_examples"].max() // size)
+    steps = -(-clients["num_examples"].max() // size)  # images count once for each local epoch
     old = momentum**steps
     if len(behind) and old > OLD_SHARE:
         yield (

@@ -68,10 +68,7 @@ def draw_class_recalls(rounds: pd.DataFrame, classes: pd.DataFrame) -> Picture:
         color, dashes = line_style(number)
         _plot(axes, rows["round"], rows["recall"], color, shortened(rows["name"].iloc[0]), dashes)
     axes.set_ylim(-0.03, 1.03)
-    _finish(axes, rounds["round"])
-    if legend := axes.get_legend():
-        legend.remove()
-        figure.legend(loc="lower center")
+    _finish(axes, rounds["round"], has_legend_below=True)
     return to_picture(figure, "recalls", "Recall of each class on validation per round")
 
 
@@ -87,11 +84,11 @@ def draw_calibration_errors(rounds: pd.DataFrame) -> Picture:
 
 def draw_runs(tables: Mapping[str, pd.DataFrame], column: str, label: str) -> Picture:
     """Draw one column of rounds.csv for several runs."""
-    figure, axes = new_axes("round", label)
+    figure, axes = new_axes("round", label, lines_below=len(tables))
     for number, (run, rounds) in enumerate(tables.items()):
         color, dashes = line_style(number)
-        _plot(axes, rounds["round"], rounds[column], color, run, dashes)
-    _finish(axes, pd.concat([table["round"] for table in tables.values()]))
+        _plot(axes, rounds["round"], rounds[column], color, shortened(run), dashes)
+    _finish(axes, pd.concat([table["round"] for table in tables.values()]), has_legend_below=True)
     return to_picture(figure, column, f"{label} per round for the runs {', '.join(tables)}")
 
 
@@ -112,15 +109,20 @@ def _plot(
         axes.plot(x, y, dashes, color=color, label=label, marker="o" if len(x) <= 30 else "")
 
 
-def _finish(axes: "Axes", rounds: "pd.Series[float]") -> None:
-    """Format the axes and put the legend above the curves; write a note if no value is recorded."""
+def _finish(axes: "Axes", rounds: "pd.Series[float]", *, has_legend_below: bool = False) -> None:
+    """Format the axes and add the legend, above the curves or where `new_axes` left room for its lines.
+
+    Write a note if no value is recorded.
+    """
     from matplotlib.ticker import MaxNLocator
 
     axes.xaxis.set_major_locator(MaxNLocator(integer=True))
     axes.yaxis.set_major_locator(MaxNLocator(6))
     axes.set_xlim(rounds.min() - 0.3, rounds.max() + 0.3)
     handles, _ = axes.get_legend_handles_labels()
-    if handles:
+    if handles and has_legend_below:
+        axes.figure.legend(loc="lower center")
+    elif handles:
         axes.legend(
             loc="lower left", bbox_to_anchor=(-0.02, 0.98), ncols=2, borderaxespad=0, handlelength=1.8
         )

@@ -13,7 +13,7 @@ from typing import Any
 from helpers.evaluation.metrics import decide
 from helpers.evaluation.operating_points import OperatingPoint, operating_points
 from helpers.evaluation.tallies import BINNED, MEAN
-from helpers.evaluation.threshold_rule import WITHOUT_CHOICE, parse_rule
+from helpers.evaluation.threshold_rule import WITHOUT_CHOICE
 from helpers.global_config import Config
 from helpers.reporting import tables
 from helpers.reporting.cautions import cautions
@@ -94,7 +94,7 @@ def card(files: RunFiles) -> dict[str, Any]:
             test, at_sites=bool(files.sites) and not is_tested_apart and not data.get("patients")
         ),
         "is_of_tallies": test.get("roc_auc_over") in (BINNED, MEAN),
-        "how_chosen": _how_chosen(files),
+        "how_chosen": files.how_threshold_was_chosen,
         "operating_points": _operating_points(files),
         "groups": (groups := _groups(files)),
         "worst_group": describe_worst(groups) if groups else "",
@@ -137,21 +137,6 @@ def _audit(data: dict[str, Any]) -> list[tuple[str, Any]] | None:
     """Return the counts of the audit with their descriptions; None if there was no audit."""
     counts = tables.audit_counts(data)
     return [(words, counts[name]) for name, words in AUDITED.items() if name in counts] if counts else None
-
-
-def _how_chosen(files: RunFiles) -> str:
-    """Describe how the threshold was chosen."""
-    rule = str(files.best.get("threshold_rule") or files.settings.get("THRESHOLD") or "")
-    if not rule:
-        return "how it was chosen is not recorded"
-    if parse_rule(rule).kind == "fixed":
-        return "set before the training"
-    validation = files.scores.get("val")
-    if validation is None:
-        return f"not chosen: the rule {rule} needs validation scores, and there were none"
-    if len(set(validation.labels)) < 2:
-        return f"not chosen: the rule {rule} needs both classes, and validation has only one"
-    return f"chosen on the validation images by the rule {rule}"
 
 
 def _operating_points(files: RunFiles) -> list[OperatingPoint]:

@@ -173,12 +173,14 @@ def _counts_by_class(split: SplitScores) -> dict[int, tuple[Floats, Floats]]:
 
 def draw_roc_of_runs(splits: dict[str, SplitScores]) -> Picture:
     """Draw the test ROC curves of several runs."""
-    figure, axes = new_axes("1 − specificity", "sensitivity")
+    figure, axes = new_axes("1 − specificity", "sensitivity", lines_below=len(splits))
     for number, (run, split) in enumerate(splits.items()):
         x, y = roc(*RankedScores.of(split).counts(np.ones(len(split.labels))))
         color, dashes = line_style(number)
-        axes.plot(x, y, dashes, color=color, label=f"{run}, {area_under_roc(x, y):.3f}", clip_on=False)
+        axes.plot(
+            x, y, dashes, color=color, label=f"{shortened(run)}, {area_under_roc(x, y):.3f}", clip_on=False
+        )
     axes.plot([0, 1], [0, 1], ":", color=MUTED, linewidth=1)
     axes.set(xlim=(0, 1), ylim=(0, 1))
-    axes.legend(loc="lower right")
+    figure.legend(loc="lower center")
     return to_picture(figure, "roc-of-runs", f"Test ROC curves of the runs {', '.join(splits)}")

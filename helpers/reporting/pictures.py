@@ -103,8 +103,8 @@ def new_axes(xlabel: str, ylabel: str, lines_below: int = 0) -> "tuple[Figure, A
 
 
 def line_style(number: int) -> tuple[str, str]:
-    """Return color and dashes of one of several curves."""
-    return SERIES[number % len(SERIES)], DASHES[number % len(DASHES)]
+    """Return color and dashes of one of several curves; the first 24 differ."""
+    return SERIES[number % len(SERIES)], DASHES[(number + number // 12) % len(DASHES)]
 
 
 def shortened(name: str) -> str:

@@ -10,6 +10,8 @@ import pandas as pd
 from numpy.typing import NDArray
 
 from helpers.evaluation.metrics import checked, num_classes_of
+from helpers.evaluation.tallies import BINNED
+from helpers.evaluation.threshold_rule import is_rule, parse_rule
 from helpers.federated.sites.site import described
 from helpers.reporting.file_readers import read_arrays, read_csv, read_json
 from helpers.run_records.tables import (
@@ -182,6 +184,23 @@ class RunFiles:
             if threshold is not None and not math.isnan(threshold):
                 return float(threshold)
         return 0.5
+
+    @property
+    def how_threshold_was_chosen(self) -> str:
+        """How, in words that follow the threshold and a comma."""
+        rule = str(self.best.get("threshold_rule") or self.settings.get("THRESHOLD") or "")
+        if not is_rule(rule):
+            return "how it was chosen is not recorded"
+        if parse_rule(rule).kind == "fixed":
+            return "set before the training"
+        validation = self.scores.get("val")
+        if validation is None and self.test.get("roc_auc_over") == BINNED:
+            return f"chosen on the sites' counts of their validation images by the rule {rule}"
+        if validation is None:
+            return f"not chosen: the rule {rule} needs validation scores, and there were none"
+        if len(set(validation.labels)) < 2:
+            return f"not chosen: the rule {rule} needs both classes, and validation has only one"
+        return f"chosen on the validation images by the rule {rule}"
 
 
 def read_run(metrics_dir: Path, models_dir: Path, run: str, audit_csv: Path | None = None) -> RunFiles:

@@ -63,7 +63,7 @@ def headline(files: RunFiles) -> Section:
         "is_ema": files.is_ema,
         "test": test,
         "seconds": rounds["seconds"].sum(),
-        "threshold_rule": files.best.get("threshold_rule"),
+        "how_chosen": files.how_threshold_was_chosen,
         "privacy": tables.privacy(files.settings, files.rounds),
         "megabytes": rounds[["bytes_down", "bytes_up", "state_bytes"]].sum().sum() / 1e6,
     }

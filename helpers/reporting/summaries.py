@@ -196,7 +196,8 @@ def settings_that_differ(runs: list[RunFiles]) -> list[tuple[str, list[str]]]:
 def doubts(runs: list[RunFiles]) -> list[str]:
     """Return sentences on why the runs may not be comparable."""
     sentences = []
-    if len({run.facts.get("data_digest") for run in runs}) > 1:
+    digests = {run.facts.get("data_digest") or "" for run in runs}
+    if len(digests) > 1 or "" in digests:  # unknown, as at sites
         sentences.append("The runs’ images differ or are not recorded: their metrics cannot be compared.")
     several = [run.run for run in runs if not run.is_binary]
     if several:
@@ -206,5 +207,7 @@ def doubts(runs: list[RunFiles]) -> list[str]:
         sentences.append(f"Not tested yet: {', '.join(unfinished)}.")
     if any(paired_differences(runs)):
         sentences.append("A difference of AUCs whose interval includes 0 may be chance.")
+        if len(runs) > 2:
+            sentences.append("Each interval holds for one difference: of many, some exclude 0 by chance.")
     sentences.append("Do not choose a run by its test metrics: those of the chosen run would be too good.")
     return sentences

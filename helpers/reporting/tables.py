@@ -8,6 +8,7 @@ from typing import Any
 import pandas as pd
 
 from helpers.evaluation.metrics import confusion_of
+from helpers.federated.replies import USABLE
 from helpers.federated.sites.site import EACH_SITE
 from helpers.privacy.meaning import meaning
 from helpers.reporting.run_files import RunFiles, SplitScores
@@ -79,7 +80,7 @@ def client_rows(files: RunFiles) -> list[dict[str, Any]]:
     """Return for each client its images, statuses and times, and its own model's AUC on validation."""
     rows = []
     for client, table in files.clients.groupby("client", sort=False):
-        auc = table["val_roc_auc"].dropna()
+        auc, answered = table["val_roc_auc"].dropna(), table[table["status"].isin(USABLE)]
         counts = files.partition.get(str(client)) or {}
         rows.append(
             {
@@ -89,8 +90,8 @@ def client_rows(files: RunFiles) -> list[dict[str, Any]]:
                 "counts": [counts.get(str(label)) for label in range(len(files.class_names))],
                 "statuses": dict(Counter(table["status"]).most_common()),
                 "rounds": len(table),
-                "seconds": table["seconds"].mean(),
-                "transfer": table["transfer_seconds"].mean(),
+                "seconds": answered["seconds"].mean(),
+                "transfer": answered["transfer_seconds"].mean(),
                 "last_auc": auc.iloc[-1] if len(auc) else None,
                 "best_auc": auc.max(),
             }

@@ -42,14 +42,15 @@ function take(entry) {
     current = entry.round;
     // The feed may begin with rounds of a run that this one replaces, or that it repeats.
     for (const round of rounds.keys()) if (round > entry.round) rounds.delete(round);
-    bestRound = Math.max(0, ...[...rounds.values()].filter((kept) => kept.is_best === true).map((kept) => kept.round));
+    bestRound = [...rounds.values()].at(-1)?.best_round ?? 0;
     addLine(entry.time, `Started: ${planned} rounds${entry.round ? `, ${entry.round} of them done before` : ""}`);
   } else if (entry.event === "round_started") {
     current = entry.round;
     clients = Number.isInteger(entry.clients) ? entry.clients : 0;
   } else if (entry.event === "round") {
     rounds.set(entry.round, entry);
-    if (entry.is_best === true) bestRound = entry.round;
+    if (Number.isInteger(entry.best_round)) bestRound = entry.best_round;
+    if (Number.isInteger(entry.rounds)) planned = entry.rounds;
     addLine(entry.time, `Round ${entry.round}/${planned}: AUC ${number(entry.roc_auc)}${entry.is_best === true ? " (best)" : ""}, `
       + `loss ${number(entry.train_loss)}, validation ${number(entry.val_loss)}, ${number(entry.seconds, 1)} s`);
   }

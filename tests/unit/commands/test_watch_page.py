@@ -62,7 +62,7 @@ def test_a_start_drops_the_rounds_after_it():
         const addLine = () => undefined, number = String, seen = [];
         {take}
         const start = (round) => take({{ event: "started", round, rounds: 3 }});
-        const end = (round) => take({{ event: "round", round, is_best: true }});
+        const end = (round) => take({{ event: "round", round, best_round: round }});
         const look = () => seen.push([...rounds.keys(), `best ${{bestRound}}`]);
         start(0); end(1); end(2); end(3); look();
         start(1); look();

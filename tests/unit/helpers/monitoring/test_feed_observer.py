@@ -50,6 +50,8 @@ def test_the_view_of_a_run(client: fakeredis.FakeRedis) -> None:
     assert finished == {
         "event": "round", "round": 1, "train_loss": 0.5, "val_loss": None, "roc_auc": 0.75, "seconds": None,
         "is_best": True,
+        "best_round": 1,
+        "rounds": 2,
     }  # fmt: skip
     assert notice["text"].startswith(r"a \x1b[31mxxx")
     assert len(notice["text"]) == 2000

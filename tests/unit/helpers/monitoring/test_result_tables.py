@@ -42,7 +42,7 @@ def test_the_tables_at_the_end(rounds, test_row):
     assert "round clients loss loss accuracy precision recall F1 AUC s" in lines
     assert "1000 10000 12.345 – 0.123 0.123 0.123 0.123 0.123 3599.9" in lines
     assert "Test of the best model (round 100), not used for any choice: 40 images" in lines
-    assert "class 1: [malignant]; decision threshold 0.400, from validation" in lines
+    assert "class 1: [malignant]; decision threshold 0.400" in lines
     assert "ROC-AUC 0.500 0.500 to 0.625" in lines
     assert "recall (sensitivity) – –" in lines
     assert lines[-1] == "metrics/[first]"

@@ -152,7 +152,7 @@ def test_before_the_test_the_best_round_is_that_of_the_state(root):
     (root / "models/first/state.json").write_text(json.dumps({"state": {"best_round": 2}}))
     text = words(report(root))
     assert "Best model: round 2." in text
-    assert "Best validation AUC 0.700 round 2" in text
+    assert "Validation AUC of the best model 0.700 round 2" in text
 
 
 def test_needs_nothing_from_outside(finished):
@@ -278,7 +278,7 @@ def test_warns_in_words(finished):
         "Client 1 failed in round 2: worker1@host",
         "Only 3 rounds",
         "In 3 rounds the averaged model puts every validation image into one class",
-        "threshold chosen on validation, 0.400",
+        "threshold of the model, 0.400",
         "its 95 % interval is wide: 0.800 to 0.950",
     ):
         assert said in text
@@ -375,9 +375,9 @@ def cautions_of_rounds_below_chance(root: Path, **settings: object) -> str:
 def test_names_old_statistics_as_the_cause_of_rounds_worse_than_chance(root):
     sentence = (
         "In 2 rounds the averaged model is worse than chance on validation, but the model of a client is "
-        "not. The cause may be old statistics of batch normalization: BATCH_NORM_MOMENTUM=0.99 keeps 85% of "
-        "those from earlier rounds where a round has 16 steps. Set BATCH_NORM_STATISTICS=round."
-    )  # 30 images in batches of 4, twice; 0.99 ** 16
+        "not. The cause may be old statistics of batch normalization: BATCH_NORM_MOMENTUM=0.99 keeps 92% of "
+        "those from earlier rounds where a round has 8 steps. Set BATCH_NORM_STATISTICS=round."
+    )  # 30 images in batches of 4; 0.99 ** 8
     assert sentence in cautions_of_rounds_below_chance(root).splitlines()
     clients = root / "metrics" / "first" / "clients.csv"
     pd.read_csv(clients).assign(val_roc_auc=0.55).to_csv(clients, index=False)  # nothing was learned
@@ -389,15 +389,23 @@ def test_names_old_statistics_as_the_cause_of_rounds_worse_than_chance(root):
     [
         {"BATCH_NORM_STATISTICS": "round"},
         {"BATCH_NORM_STATISTICS": None},  # of an older run
-        {"BATCH_NORM_MOMENTUM": 0.9},
+        {"BATCH_NORM_MOMENTUM": 0.7},
         {"BATCH_NORM_MOMENTUM": [0.99]},  # damaged
-        {"LOCAL_EPOCHS": 20},
         {"ARCHITECTURE": "resnet_groupnorm"},
         {"ARCHITECTURE": "efficientnet_lite0", "PRETRAINED": "package"},
     ],
 )
 def test_does_not_blame_statistics_that_are_not_old(root, settings):
     assert "BATCH_NORM" not in cautions_of_rounds_below_chance(root, **settings)
+
+
+def test_images_of_a_client_are_counted_once_for_each_local_epoch(root):
+    file = root / "metrics" / "first" / "clients.csv"
+    pd.read_csv(file).assign(num_examples=20 * 30).to_csv(file, index=False)
+    assert "BATCH_NORM" not in cautions_of_rounds_below_chance(root, LOCAL_EPOCHS=20)  # 0.99 ** 150
+    pd.read_csv(file).assign(num_examples=5 * 20).to_csv(file, index=False)
+    said = cautions_of_rounds_below_chance(root, LOCAL_EPOCHS=5, BATCH_NORM_MOMENTUM=0.97)
+    assert "keeps 47% of those from earlier rounds where a round has 25 steps" in said
 
 
 SETTINGS = {"SEED": 42, "TEST_FRACTION": 0.3, "VALIDATION_FRACTION": 0.1, "INPUT_SHAPE": [8, 8]}
