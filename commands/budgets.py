@@ -1,6 +1,4 @@
-"""`--compare`: `--compare`: trains federated, pooled and each client alone with the same budget:
-federated, pooled, and each client alone.
-"""
+"""`--compare`: trains federated, pooled and each client alone, with the same budget."""
 
 import argparse
 from collections.abc import Callable

@@ -74,8 +74,10 @@ def labeled_images(
     """
     folder = folder_of(path)
     if (folder / MANIFEST).is_file():
-        if options.positive_class:
-            raise UserError(f"--positive-class: the labels of {folder} are prepared; leave the option out")
+        for name in ("positive_class", "source", "crop_breast", "skip_unreadable"):
+            if getattr(options, name):
+                option = f"--{name.replace('_', '-')}"
+                raise UserError(f"{option}: the images of {folder} are prepared; leave the option out")
         yield _prepared(PreparedData.open(folder), shape, class_names, options.split)
         return
     with TemporaryDirectory(prefix="evaluate-") as scratch:
@@ -128,6 +130,8 @@ def _read(
     """List the images of a folder as the preparation does, and read them into an array at `target`."""
     progress("Listing images", 0, 1)
     source = options.source or _kind(folder)
+    if options.crop_breast and source != "dicom":
+        raise UserError(f"--crop-breast: is for DICOM files; those of {folder} are of the source {source}")
     images = _list(folder, source, class_names, options)
     records = images.records
     if options.split != "all":

@@ -75,7 +75,7 @@ def predict(
         )
         batches = evaluation_batches(images, Config.EVALUATION_BATCH_SIZE)
         scores = np.concatenate([model.predict_on_batch(batch) for batch in batches])
-    names = [f"{number:04d}_{file.stem}.png" for number, file in enumerate(image_files, 1)]
+    names = [f"{number:04d}_{file.stem[:50]}.png" for number, file in enumerate(image_files, 1)]
     table = tabulate(image_files, scores, threshold, labels).assign(picture=names if with_pictures else "")
     shown_threshold: float | None = threshold
     by_class = {}

@@ -121,7 +121,8 @@ def runs(
     Further lines name the runs whose AUC is a mean over classes, and warn against choosing by test.
     """
     console = console or Console()
-    summaries = summarize(config.METRICS_DIR, config.MODELS_DIR) if chosen is None else list(chosen)
+    with console.status("reading the runs"):
+        summaries = summarize(config.METRICS_DIR, config.MODELS_DIR) if chosen is None else list(chosen)
     if not summaries:
         text = f"no run in {config.METRICS_DIR.absolute()} yet: start one with `python run.py train`"
         console.print(shown(text), soft_wrap=True)

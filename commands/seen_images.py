@@ -88,7 +88,7 @@ def differences(images: LabeledImages, training: Training | None, scorer: Scorer
     was_cropped = bool((training.get("options") or {}).get("crop_breast"))
     if was_cropped != images.is_cropped:
         own, other = ("cropped to the breast", "not cropped")[:: 1 if was_cropped else -1]
-        remedy = "add --crop-breast" if was_cropped else "leave --crop-breast out"
+        remedy = "crop them too (--crop-breast, for DICOM)" if was_cropped else "leave --crop-breast out"
         sentences.append(
             f"WARNING: prepared otherwise: the training images were {own}, these are {other}; {remedy}."
         )

@@ -7,10 +7,10 @@ import numpy as np
 from matplotlib.figure import Figure
 from matplotlib.ticker import MaxNLocator
 
-from benchmarks.plots import BLUE, DPI, MARKERS, OTHERS, REFERENCE, WIDTH, quieten
+from benchmarks.plots import BLUE, DPI, GRAY, MARKERS, OTHERS, REFERENCE, WIDTH, quieten
 from studies.outcomes import Outcome
 
-COLORS = (REFERENCE, BLUE, *OTHERS)
+STYLES = tuple(zip((REFERENCE, BLUE, *OTHERS, GRAY), MARKERS * 2, strict=False))
 HEIGHT = 4.0
 
 
@@ -27,7 +27,7 @@ def draw_curves(panels: Mapping[str, Sequence[Sequence[Outcome]]], level: float)
     figure = Figure(figsize=(WIDTH, HEIGHT), layout="constrained", facecolor="white")
     axes = figure.subplots(1, len(panels), squeeze=False, sharey=True)[0]
     for axis, (title, cases) in zip(axes, panels.items(), strict=True):
-        for color, marker, ones in zip(COLORS, MARKERS * 2, cases, strict=False):
+        for (color, marker), ones in zip(STYLES[: len(cases)], cases, strict=True):
             low, mean, high = range_over_seeds(ones)
             rounds = np.arange(1, len(mean) + 1)
             axis.fill_between(rounds, low, high, color=color, alpha=0.12, linewidth=0)

@@ -6,6 +6,7 @@ not contain are stated as not recorded.
 
 import json
 import math
+import os
 from dataclasses import replace
 from pathlib import Path
 from typing import Any
@@ -17,7 +18,7 @@ from helpers.evaluation.threshold_rule import WITHOUT_CHOICE
 from helpers.global_config import Config
 from helpers.reporting import tables
 from helpers.reporting.cautions import cautions
-from helpers.reporting.evaluation_page import evaluations_of
+from helpers.reporting.evaluation_page import EVALUATIONS, evaluations_of
 from helpers.reporting.groups import describe_worst
 from helpers.reporting.page import render_markdown
 from helpers.reporting.run_files import RunFiles, read_run
@@ -49,7 +50,9 @@ def write_model_card(metrics_dir: Path, models_dir: Path, run: str) -> Path:
     files = read_run(metrics_dir, models_dir, run)
     path = models_dir / run / NAME
     evaluations = evaluations_of(metrics_dir, run, path.with_name("best.keras"))
-    write_whole(path, render_markdown("model_card.md", **card(files), evaluations=evaluations))
+    folder = Path(os.path.relpath(metrics_dir / EVALUATIONS, path.parent)).as_posix()
+    values = card(files) | {"evaluations": evaluations, "evaluations_folder": folder}
+    write_whole(path, render_markdown("model_card.md", **values))
     return path
 
 
@@ -60,6 +63,7 @@ def card(files: RunFiles) -> dict[str, Any]:
     is_tested_apart = bool(files.sites and digest)
     return {
         "run": files.run,
+        "trained_at": files.facts.get("started_at"),
         "test": test,
         "best_round": files.best_round,
         "is_ema": files.is_ema,

@@ -86,8 +86,16 @@ def test_labels_in_another_order_than_the_model_s_are_refused(tmp_path):
     prepare(config.model_copy(update={"INPUT_DIM": 1, "NEAR_COPIES": "off"}))
     with pytest.raises(UserError, match=said):
         read(tmp_path)
-    with pytest.raises(UserError, match=r"--positive-class: the labels of .* are prepared"):
-        read(tmp_path, positive_class="benign")
+    for options, name in (
+        ({"positive_class": "benign"}, "positive-class"),
+        ({"crop_breast": True}, "crop-breast"),
+        ({"source": "folder"}, "source"),
+        ({"skip_unreadable": True}, "skip-unreadable"),
+    ):
+        with pytest.raises(UserError, match=rf"--{name}: the images of .* are prepared"):
+            read(tmp_path, **options)
+    with pytest.raises(UserError, match=r"--crop-breast: is for DICOM files; those of .* source folder"):
+        read(tmp_path / "raw", names, crop_breast=True)
 
 
 def test_a_column_split_chooses_images(tmp_path):

@@ -1,6 +1,7 @@
 """Model card: facts of the records only, and no markup from files."""
 
 import hashlib
+import html
 import itertools
 import json
 import re
@@ -12,10 +13,11 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from helpers.evaluation.tallies import MEAN
+from helpers.evaluation.tallies import BINNED, MEAN
 from helpers.global_config import Config
 from helpers.reporting.model_card import write_model_card
 from helpers.reporting.page import MARKUP, code, text
+from helpers.reporting.report import write_report
 from tests.unit.helpers.reporting.test_report import write_groups, write_run
 
 HEADINGS = [  # Mitchell et al. 2019, figure 1
@@ -50,6 +52,12 @@ def root(tmp_path) -> Path:
     change(tmp_path / "metrics/first/run.json", settings=settings, classes=["benign", "malignant"])
     change(tmp_path / "models/first/best.json", value=0.75, threshold_rule="youden")
     return tmp_path
+
+
+def test_says_when_the_model_was_trained(root):
+    assert "Date of training: not recorded." in card(root)
+    change(root / "metrics/first/run.json", started_at="2026-11-30T10:00:00+00:00")
+    assert "Date of training: 2026-11-30T10:00:00+00:00." in card(root)
 
 
 def test_has_the_headings_of_the_paper_in_their_order(root):
@@ -146,6 +154,8 @@ def test_says_how_the_threshold_was_chosen(root, rule, labels, said):
     arrays = {} if labels is None else {"val_labels": labels, "val_scores": [0.1, 0.2]}
     np.savez(root / "metrics/first/scores.npz", **arrays)
     assert f"(all digits in `best.json`), {said}" in card(root)
+    page = write_report(root / "metrics", root / "models", "first").read_text()
+    assert html.escape(said.replace("\\", "")) in page
 
 
 def at_sites(root: Path, digest: str) -> None:
@@ -155,6 +165,12 @@ def at_sites(root: Path, digest: str) -> None:
     change(root / "models/first/state.json", state={"sites": sites})
     change(root / "metrics/first/run.json", data={}, data_digest=digest, partition=None, divided_by="own")
     (root / "metrics/first/scores.npz").unlink()
+
+
+def test_sites_that_keep_their_scores_choose_the_threshold_by_counts(root):
+    at_sites(root, "")
+    change_test(root, roc_auc_over=BINNED)
+    assert "chosen on the sites' counts of their validation images by the rule youden" in card(root)
 
 
 def test_sites_are_summed_and_not_named(root):
@@ -253,5 +269,6 @@ def test_asks_for_an_external_validation_and_lists_those_of_this_model(root):
     said = card(root)
     link = "[elsewhere](../../metrics/evaluations/elsewhere/report.html)"
     assert f"{link} | 90 | unknown | 8 | 3 | 0.700 (0.600 to 0.800) |" in said
+    assert (root / "models/first" / "../../metrics/evaluations/elsewhere").is_dir()
     assert "of-an-earlier-model" not in said
     assert "0.900 (0.600" not in said
