@@ -5,6 +5,7 @@ folder that BENCHMARK_TRIPS names. The product has no hook for this.
 """
 
 import json
+import math
 import os
 import time
 from pathlib import Path
@@ -14,6 +15,7 @@ from celery.signals import task_postrun, task_prerun
 
 from benchmarks.tracing import Tracer
 from celery_app import app
+from helpers.cluster import heartbeat
 
 __all__ = ["app"]
 
@@ -21,6 +23,7 @@ VARIABLE = "BENCHMARK_TRIPS"
 WINDOWS = {"tasks.train": "train_client", "tasks.aggregate": "aggregate_round"}
 """Tasks that are traced, and the function of each that does the work of a round."""
 
+heartbeat.PROGRESS_INTERVAL_S = math.inf  # a batch that took a second would add what shows progress
 _tracers: dict[str, Tracer] = {}
 
 

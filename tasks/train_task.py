@@ -1,5 +1,6 @@
 """One client's training in a round: global weights in, local weights and validation scores out."""
 
+import math
 from collections.abc import Callable
 from typing import Any
 
@@ -12,6 +13,7 @@ from helpers.federated.messages import TrainOrder
 from helpers.federated.replies import ClientReply
 from helpers.federated.weights import norm
 from helpers.local_training.trainer import predict_scores, train_locally
+from helpers.settings.errors import DIVERGED
 from helpers.weight_store.store import put_arrays
 from preprocessing.feed.input_pipeline import evaluation_batches, training_batches
 from preprocessing.feed.partitioning import partition
@@ -52,10 +54,8 @@ def train_on_rows(
         report_scores: returns the fields of the reply that report the local model's validation scores.
         stateful: makes the exchange where the run has a state plan.
     """
-    clock = RoundClock(order)
-    context = RunContext.of(order)
-    config, data = context.config, context.data
-    rows = choose_rows(context)
+    clock, context = RoundClock(order), RunContext.of(order)
+    config, data, rows = context.config, context.data, choose_rows(context)
     steps_an_epoch = -(-len(rows) // config.TRAIN_BATCH_SIZE)
     stop_condition = StopCondition(order, clock, config, num_batches=config.LOCAL_EPOCHS * steps_an_epoch)
 
@@ -72,6 +72,8 @@ def train_on_rows(
     )  # fmt: skip
     if local.num_batches < stop_condition.num_batches:
         stop_condition.check(local.num_batches)
+    if not math.isfinite(update_norm := norm(local.weights)):
+        raise FloatingPointError(f"{DIVERGED}: its weights are not finite; lower BASE_LR")
     validation = evaluation_batches(data.images("val"), config.EVALUATION_BATCH_SIZE)
     scores = predict_scores(context.instance, validation)
     sent = {**exchange.deliver(local.weights, local.num_batches), **report_scores(context, scores)}
@@ -82,7 +84,7 @@ def train_on_rows(
         num_examples=whole_epochs * len(rows) + min(further_steps * config.TRAIN_BATCH_SIZE, len(rows)),
         num_steps=local.num_batches, train_loss=local.loss, threads=worker_session().threads,
         started_at=clock.started_at, seconds=clock.now() - clock.started_at, **sent,
-        update_norm=norm(local.weights),
+        update_norm=update_norm,
     )  # fmt: skip
 
 

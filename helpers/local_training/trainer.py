@@ -71,7 +71,7 @@ def train_locally(
             break
     trained_on, reported = instance.training_losses()
     if not math.isfinite(trained_on):
-        raise FloatingPointError(f"{DIVERGED} {trained_on}; lower BASE_LR")
+        raise FloatingPointError(f"{DIVERGED}: its loss is {trained_on}; lower BASE_LR")
     if logit_shifts is not None:
         trained = instance.trained_weights()
         instance.model.set_weights(instance.with_shifted_logits(trained, -logit_shifts))

@@ -6,7 +6,7 @@ UserError            a setting, a name, a file or another input is wrong
 
 from helpers.settings.outside_text import printable
 
-DIVERGED = "the training loss became"
+DIVERGED = "the training diverged"
 """How the error of a client whose training diverges begins; `run.py tune` knows it by these words."""
 
 

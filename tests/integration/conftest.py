@@ -88,7 +88,7 @@ class Cluster:
         workers.wait_until_ready(self.client)
         return [name for name in live_workers(self.client) if name.partition("@")[0].split("/")[-1] in names]
 
-    def wait_for_task(self, job: str, timeout_s: float = 60.0) -> tuple[str, int]:
+    def wait_for_task(self, job: str, timeout_s: float = 180.0) -> tuple[str, int]:
         """Wait until a worker shows a job that begins with `job`; returns its name and process id."""
         deadline = time.monotonic() + timeout_s
         client = self.client
@@ -102,7 +102,7 @@ class Cluster:
     def train(self, *arguments: str, at_once: bool = True) -> subprocess.CompletedProcess[str]:
         """Run the training command to its end."""
         process = self.start_training(*arguments, at_once=at_once)
-        output, errors = process.communicate(timeout=240)
+        output, errors = process.communicate(timeout=400)
         return subprocess.CompletedProcess(process.args, process.returncode, output, errors)
 
     def start_training(self, *arguments: str, at_once: bool = True) -> subprocess.Popen[str]:

@@ -91,7 +91,7 @@ def test_a_resumed_run_is_the_same_to_the_bit(cluster: Cluster, whole: str) -> N
     cluster.wait_for_task("train:3")
     training.kill()
     finish(training)
-    assert cluster.weights(f"{whole}-resumed", "state-0002-*")
+    assert cluster.weights(f"{whole}-resumed", "state-000[23]-*")  # its chord may end round 3
     resumed = cluster.train("--resume", f"{whole}-resumed")
     assert resumed.returncode == 0, resumed.stderr
     assert_same_runs(cluster, f"{whole}-resumed", whole)

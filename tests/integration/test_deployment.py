@@ -86,13 +86,13 @@ class Deployed:
             env=self.environment("coordinator"),
             capture_output=True,
             text=True,
-            timeout=240,
+            timeout=400,
         )
 
     def logs(self) -> str:
         return "\n".join(file.read_text() for file in sorted(self.folder.glob("*.log")))
 
-    def wait_for_line(self, member: str, text: str, timeout_s: float = 30.0) -> None:
+    def wait_for_line(self, member: str, text: str, timeout_s: float = 120.0) -> None:
         """Wait until a member's log or audit log has a text."""
         files = self.folder / f"{member}.log", self.place(member) / "audit.jsonl"
         deadline = time.monotonic() + timeout_s

@@ -205,7 +205,7 @@ def test_a_site_that_leaves_is_not_waited_for(apart: Cluster) -> None:
         apart.wait_for_task("train:1:1")
         south.mkdir(parents=True, exist_ok=True)
         (south / "leave").touch()  # as `run.py leave`
-        output, errors = training.communicate(timeout=240)
+        output, errors = training.communicate(timeout=400)
     finally:
         training.kill()
     assert training.returncode == 0, output + errors

@@ -2,10 +2,10 @@
 
 import ast
 import importlib.metadata
+import os
 import shutil
 import subprocess
 import sys
-import time
 from pathlib import Path
 from types import SimpleNamespace
 
@@ -30,11 +30,17 @@ def names_imported(node: ast.AST) -> set[str]:
     return {node.module or ""} if isinstance(node, ast.ImportFrom) else set()
 
 
+def children_seconds() -> float:
+    """Processor time of ended child processes, which another load does not change."""
+    times = os.times()
+    return times.children_user + times.children_system
+
+
 @pytest.mark.parametrize("words", [[], ["--help"]])
 def test_every_command_is_listed_at_once(words):
-    started = time.monotonic()
+    used = children_seconds()
     done = subprocess.run([sys.executable, str(ROOT / "run.py"), *words], capture_output=True, text=True)
-    assert time.monotonic() - started < 2
+    assert children_seconds() - used < 1
     assert done.returncode == 0
     listed = [line.split()[0] for line in done.stdout.splitlines() if line.startswith("  ")]
     assert listed[: len(run.COMMANDS)] == list(run.COMMANDS)

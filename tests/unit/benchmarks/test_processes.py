@@ -22,4 +22,4 @@ def test_processor_time_and_memory_of_a_process_and_its_children():
         assert peak_bytes(process.pid) > 20_000_000  # the text itself
         used = cpu_seconds([process.pid])
         time.sleep(0.3)
-        assert cpu_seconds([process.pid]) == used  # waiting costs nothing
+        assert cpu_seconds([process.pid]) <= used + 0.02  # waiting costs nothing; two ticks of its answer

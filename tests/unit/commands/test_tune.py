@@ -120,7 +120,7 @@ def test_options_of_the_search_are_no_options_of_a_training():
 
 
 def test_values_with_which_a_training_diverges_are_refused_and_other_failures_are_not(monkeypatch, tmp_path):
-    lines = [f"client 0 failed: FloatingPointError: {DIVERGED} nan; lower BASE_LR"]
+    lines = [f"client 0 failed: FloatingPointError: {DIVERGED}: its loss is nan; lower BASE_LR"]
 
     def run_training(request, num_workers, logs, *, on_line, watch):
         for line in lines:
@@ -130,7 +130,7 @@ def test_values_with_which_a_training_diverges_are_refused_and_other_failures_ar
     monkeypatch.setattr(tune, "run_training", run_training)
     train = tune._training(None, tmp_path)
     request = SimpleNamespace(run="fold-1")
-    with pytest.raises(ConfigError, match=r"fold-1: .* became nan; lower BASE_LR"):
+    with pytest.raises(ConfigError, match=r"fold-1: .* its loss is nan; lower BASE_LR"):
         train(request, lambda: None)
     lines[:] = ["error: Redis does not answer"]
     assert train(request, lambda: None) == 3

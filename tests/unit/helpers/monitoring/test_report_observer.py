@@ -79,18 +79,18 @@ def test_short_rounds_leave_nine_tenths_of_the_time_to_the_training():
         time.sleep(0.05)
 
     observer = ReportObserver(write)
-    observer.run_started("r", STATE, 99)
     began = time.monotonic()
+    observer.run_started("r", STATE, 99)
     while time.monotonic() - began < 1.2:  # rounds end during reports and pauses
         time.sleep(0.01)
         observer.round_finished(RoundResult({}, {}, {}, []))
-    assert 1 <= len(written) <= 3  # at 0, 0.5 and 1 s, later on a busy machine
+    assert 1 <= len(written) <= 1 + (time.monotonic() - began) / 0.5
     observer.close()
 
 
 def test_a_round_that_ends_during_a_pause_has_its_report_after_it():
     pen = Pen()
-    observer = ReportObserver(pen, share=0.01)
+    observer = ReportObserver(pen, share=0.1)
     observer.run_started("r", STATE, 2)
     pen.wait()
     observer.round_finished(RoundResult({}, {}, {}, []))
