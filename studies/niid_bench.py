@@ -1,6 +1,6 @@
 """NIID-Bench on Fashion-MNIST: FedAvg, FedProx, SCAFFOLD and FedNova on three partitions; Linux only.
 
-python -m studies.niid_bench --rounds 3     12 trainings, 17 seconds a round on 2 cores
+python -m studies.niid_bench --rounds 10     12 trainings, 17 to 40 seconds a round on 2 cores
 
 Makes its section of docs/numbers.md again after each training. The images are those of Debian's package
 dataset-fashion-mnist. Stop the command at any time and give it again: it keeps finished runs.
