@@ -10,7 +10,6 @@ OURS, OURS_FAST, OURS_HALF = "ours, plain step", "ours, fast step", "ours, fast 
 FLOWER = "Flower simulation, model kept warm"
 STEADY_LIMITS = {"batch 2": (1.05, 1.0, 0.7), "batch 16": (1.05, 1.0, 0.6)}
 """For each case, how long a steady round may last as a multiple of the floor's, for the three steps."""
-FIRST_ALLOWANCE_S = 1.0
 
 Rounds = Sequence[Readings]
 
@@ -18,7 +17,6 @@ Rounds = Sequence[Readings]
 def write_rows(
     record: Record,
     case: str,
-    firsts: Mapping[str, Rounds],
     turns: Mapping[str, Sequence[Rounds]],
     idle: Sequence[float],
 ) -> None:
@@ -27,13 +25,10 @@ def write_rows(
     Args:
         record: receives them.
         case: such as `batch 2`.
-        firsts: the first rounds of new processes, without Flower's.
         turns: of each contender. The first round of a training command or Flower simulation is not a steady
-            one. Flower's is the first of new processes.
+            one.
         idle: processor use of waiting contenders, % of a core.
     """
-    first = dict(firsts)
-    first |= {FLOWER: [turn[0] for turn in turns[FLOWER]]} if FLOWER in turns else {}
     steady = {
         name: [one for turn in own for one in (turn if name in (FLOOR, FLOOR_AS_IS) else turn[1:])]
         for name, own in turns.items()
@@ -47,14 +42,11 @@ def write_rows(
         seconds[FLOOR],
     )
     _compare(record, f"processor time of a steady round, {case}", "s", steady, "cpu")
-    began = _compare(record, f"first round, {case}", "s", first, "seconds")
     record.add(f"processor use while another is measured, {case}", "all that wait", "% of a core", idle)
 
     for name, limit in zip((OURS, OURS_FAST, OURS_HALF), STEADY_LIMITS.get(case, ()), strict=False):
         target = f"steady round / floor, {case}, {name.removeprefix('ours, ')}"
         record.target(target, limit, seconds[name].ratio, "×")
-    late = began[OURS].median - began[FLOOR].median
-    record.target(f"first round − the floor's first, {case}", FIRST_ALLOWANCE_S, late, "s")
 
 
 def _compare(

@@ -1,7 +1,6 @@
 """Rounds of the floor, this project and Flower, in turn."""
 
 import contextlib
-import itertools
 import subprocess
 import time
 from collections.abc import Callable, Mapping
@@ -25,7 +24,7 @@ Contender = Callable[[], list[Readings]]
 
 @dataclass(frozen=True)
 class Size:
-    """The size of the measurement: images, height and width, batch sizes, turns, rounds of a turn, starts."""
+    """The size of the measurement: images, height and width, batch sizes, turns, rounds of a turn."""
 
     num_train: int = 189
     num_val: int = 63
@@ -34,10 +33,9 @@ class Size:
     turns: int = 4
     rounds: int = 4
     flower_turns: int = 2
-    starts: int = 5
 
 
-QUICK = Size(24, 12, (32, 32), (4,), 1, 2, 1, 1)
+QUICK = Size(24, 12, (32, 32), (4,), 1, 2, 1)
 
 
 def measure(record: Record, folder: Path, quick: bool) -> None:
@@ -53,12 +51,10 @@ def measure(record: Record, folder: Path, quick: bool) -> None:
     write_prepared(prepared, size.num_train, size.num_val, size.input_shape)
     flower = _flower(record, prepared)
     for batch_size in size.batch_sizes:
-        record.progress(f"batch {batch_size}: first rounds of new processes")
-        firsts = _first_rounds(record, folder, prepared, size, batch_size)
         with contextlib.ExitStack() as stack:
             record.progress(f"batch {batch_size}: starting the floor's processes and the workers")
             floor, as_is = (
-                stack.enter_context(_floor(prepared, batch_size, is_tuned=is_tuned))
+                stack.enter_context(floor_of(prepared, batch_size, is_tuned=is_tuned))
                 for is_tuned in (True, False)
             )
             pipeline = stack.enter_context(Pipeline(folder / f"batch-{batch_size}", prepared, CLIENTS))
@@ -72,46 +68,25 @@ def measure(record: Record, folder: Path, quick: bool) -> None:
             if flower is not None:
                 watched[FLOWER] = partial(flower.train, size.rounds, batch_size)
             turns = _turns(record, watched, size)
-        write_rows(record, f"batch {batch_size}", firsts, turns, idle)
+        write_rows(record, f"batch {batch_size}", turns, idle)
 
 
-def _floor(prepared: Path, batch_size: int, *, is_tuned: bool) -> Floor:
+def floor_of(prepared: Path, batch_size: int, *, is_tuned: bool = True) -> Floor:
+    """Return the floor's processes for our number of clients and threads."""
     return Floor(prepared, CLIENTS, batch_size, threads_of_each(CLIENTS), is_tuned=is_tuned)
 
 
-def _options(size: Size, batch_size: int, rounds: int) -> list[str]:
+def training_options(size: Size, batch_size: int, rounds: int) -> list[str]:
+    """Return the options of a training that does the floor's work."""
     shape = ",".join(map(str, size.input_shape))
     options = ["--epochs", str(rounds), "--train-batch-size", str(batch_size)]
     return [*options, "--augmentation", "none", "--input-shape", shape]
 
 
-def _first_rounds(
-    record: Record, folder: Path, prepared: Path, size: Size, batch_size: int
-) -> dict[str, list[Readings]]:
-    """Run the first round in new processes of each contender, which end before those of the next start."""
-    numbers = itertools.count(1)
-
-    def floor(*, is_tuned: bool) -> Readings:
-        with _floor(prepared, batch_size, is_tuned=is_tuned) as started:
-            return started.round()
-
-    def ours() -> Readings:
-        own = folder / f"batch-{batch_size}-start-{next(numbers)}"
-        with Pipeline(own, prepared, CLIENTS) as started:
-            return started.train(*_options(size, batch_size, 1), "--train-step", "plain")[0]
-
-    contenders: dict[str, Callable[[], Readings]] = {
-        FLOOR: partial(floor, is_tuned=True),
-        OURS: ours,
-        FLOOR_AS_IS: partial(floor, is_tuned=False),
-    }
-    return in_turn(contenders, size.starts, lambda name, first: _report(record, name, [first]))
-
-
 def _contenders(
     size: Size, batch_size: int, floor: Floor, as_is: Floor, pipeline: Pipeline
 ) -> dict[str, Contender]:
-    options = _options(size, batch_size, size.rounds)
+    options = training_options(size, batch_size, size.rounds)
     return {
         FLOOR: lambda: [floor.round() for _ in range(size.rounds - 1)],
         OURS: lambda: pipeline.train(*options, "--train-step", "plain"),
@@ -147,13 +122,12 @@ def _turns(
     record: Record, contenders: Mapping[str, Contender], size: Size
 ) -> dict[str, list[list[Readings]]]:
     """Run all contenders in turn; Flower, which starts slowly each time, has fewer turns."""
-    report = partial(_report, record)
+
+    def report(name: str, readings: list[Readings]) -> None:
+        record.progress(f"{name}: " + ", ".join(f"{one['seconds']:.2f}" for one in readings) + " s")
+
     rounds = in_turn(contenders, size.flower_turns, report)
     others = {name: run for name, run in contenders.items() if name != FLOWER}
     for name, turns in in_turn(others, size.turns - size.flower_turns, report).items():
         rounds[name] += turns
     return rounds
-
-
-def _report(record: Record, name: str, readings: list[Readings]) -> None:
-    record.progress(f"{name}: " + ", ".join(f"{one['seconds']:.2f}" for one in readings) + " s")

@@ -28,6 +28,7 @@ if sys.path[0] == str(ROOT / "benchmarks"):  # run as a script: `import run` mus
 RESULTS = ROOT / "benchmarks/results"
 PARTS = {
     "round": "rounds",
+    "first": "first_rounds",
     "clients": "many_clients",
     "scaling": "scaling",
     "transfer": "transfer",

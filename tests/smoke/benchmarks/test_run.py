@@ -33,4 +33,4 @@ def test_an_unknown_part_is_refused_with_the_names_of_all(capsys: pytest.Capture
     with pytest.raises(SystemExit) as caught:
         run.parse(["rounds"])
     assert caught.value.code == 2
-    assert "PART: received rounds, expected round, clients" in capsys.readouterr().err
+    assert "PART: received rounds, expected round, first, clients" in capsys.readouterr().err
