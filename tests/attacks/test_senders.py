@@ -54,7 +54,7 @@ def send(cluster: Cluster, kind: type[Order], settings: dict[str, Any], **fields
     board.expect({order.job: 0})
     app = Celery(broker=cluster.server.url)
     app.send_task(kind.task, args=(order.to_message(),), queue="site.north")
-    deadline = time.monotonic() + 60
+    deadline = time.monotonic() + 180
     while len(log.entries()) == before:
         assert time.monotonic() < deadline
         time.sleep(0.05)

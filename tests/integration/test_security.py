@@ -98,7 +98,7 @@ class Secure:
         ) as process:  # fmt: skip
             time.sleep(0.5)
             assert not shows_password(command_lines())
-            output, errors = process.communicate(timeout=120)
+            output, errors = process.communicate(timeout=240)
         assert not shows_password(output + errors)
         return subprocess.CompletedProcess(command, process.returncode, output, errors)
 

@@ -143,7 +143,7 @@ def test_a_site_leaves_and_comes_back_and_keeps_its_scores(apart: Cluster) -> No
             away = len(written_to_redis(apart))
             own = places(apart.folder / "south")
             apart.add_workers(1, **own, DT_SITE="south", DT_SHARE_SCORES="none")
-        output, errors = training.communicate(timeout=120)
+        output, errors = training.communicate(timeout=240)
     finally:
         training.kill()
     assert training.returncode == 0, output + errors

@@ -48,11 +48,11 @@ def test_the_orchestrator_prepares_the_images_waits_for_workers_and_trains(tmp_p
             for name in ("worker1", "worker2"):
                 output = (tmp_path / f"{name}.log").open("wb")
                 workers.append(start_apart([*CELERY, *WORKER, f"--hostname={name}@%h"], output, environment))
-            rest, _ = training.communicate(timeout=150)
+            rest, _ = training.communicate(timeout=400)
             assert training.returncode == 0, "".join(said) + rest
             twice = subprocess.run(
                 [*CELERY, *WORKER, "--hostname=worker2@%h"],
-                cwd=ROOT, env=environment, capture_output=True, text=True, timeout=60,
+                cwd=ROOT, env=environment, capture_output=True, text=True, timeout=180,
             )  # fmt: skip
             assert twice.returncode != 0
             assert "held by a live worker" in twice.stderr

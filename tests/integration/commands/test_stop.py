@@ -21,7 +21,7 @@ def test_a_run_ends_after_its_round_and_can_go_on(cluster: Cluster, monkeypatch:
     assert seen["state"] == "running"
     assert any(re.match("client [0-2]", worker.get("activity", "")) for worker in seen["workers"])
     assert run.call("stop", ["asked"]) == 0
-    _, errors = training.communicate(timeout=120)
+    _, errors = training.communicate(timeout=240)
     assert training.returncode == 130
     assert "--resume asked" in errors
     assert RunView(cluster.client, "asked").look()["state"] == "ended"

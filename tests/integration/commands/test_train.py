@@ -77,7 +77,7 @@ def test_ctrl_c_ends_the_training_after_the_round_and_stops_the_workers(folder, 
             if line.startswith("Round 1/"):
                 break
         process.send_signal(signal.SIGINT)
-        output, errors = process.communicate(timeout=60)
+        output, errors = process.communicate(timeout=180)
     finally:
         process.terminate()
     assert process.returncode == 130
@@ -90,11 +90,11 @@ def test_a_worker_that_is_killed_ends_the_training_in_one_line(folder, redis_url
     command = [sys.executable, str(ROOT / "run.py"), "train", *SMALL, "--workers", "1", "--epochs", "500"]
     process = subprocess.Popen(command, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True)
     try:
-        deadline = time.monotonic() + 120
+        deadline = time.monotonic() + 180
         while not (live := live_workers(connect(redis_url))) and time.monotonic() < deadline:
             time.sleep(0.1)
         os.kill(next(iter(live.values()))["pid"], signal.SIGKILL)
-        _, errors = process.communicate(timeout=60)
+        _, errors = process.communicate(timeout=180)
     finally:
         process.terminate()
     assert process.returncode == 3

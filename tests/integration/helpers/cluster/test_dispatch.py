@@ -26,7 +26,7 @@ def test_sending_does_not_outlast_the_supervisors_patience_while_redis_is_away()
     began = time.monotonic()
     dispatcher.send(lambda: chord([app.signature("t"), app.signature("t")], app=app)(app.signature("t")))
     dispatcher.forget_results([SimpleNamespace(id="t")])
-    assert time.monotonic() - began < 10
+    assert time.monotonic() - began < 30  # Celery would try for five minutes
 
 
 @pytest.mark.parametrize(("kind", "shown"), [(Dispatcher, "(round 1, client 2)"), (SiteDispatcher, "()")])

@@ -49,7 +49,7 @@ class Lines(list):
         self.append((name, line))
 
     def wait_for(self, count: int) -> None:
-        deadline = time.monotonic() + 20
+        deadline = time.monotonic() + 120
         while len(self) < count and time.monotonic() < deadline:
             time.sleep(0.02)
         assert len(self) >= count
@@ -114,7 +114,7 @@ def test_what_will_not_end_is_killed_with_its_children(stand_in):
     assert is_running(child)
     workers.stop(grace_s=0.3)
     assert workers.all_ended()
-    deadline = time.monotonic() + 5
+    deadline = time.monotonic() + 60
     while is_running(child) and time.monotonic() < deadline:  # until init has collected it
         time.sleep(0.05)
     assert not is_running(child)
@@ -162,7 +162,7 @@ def test_ctrl_c_is_left_to_the_command():
     process = subprocess.Popen([sys.executable, "-c", code], cwd=ROOT, stdout=subprocess.PIPE, text=True)
     assert process.stdout.readline() == "ready\n"
     process.send_signal(signal.SIGINT)
-    assert process.communicate(timeout=20)[0] == "status 9\n"
+    assert process.communicate(timeout=120)[0] == "status 9\n"
 
 
 def test_logs_of_workers_are_new_files(tmp_path):
@@ -201,11 +201,11 @@ def test_up_starts_ready_workers_and_a_signal_stops_everything(redis_url, sent, 
         folder = Path(urlsplit(place).path)
         assert folder.is_dir()
         process.send_signal(sent)
-        printed.append(process.communicate(timeout=60)[0])  # a thread prints what the workers say
+        printed.append(process.communicate(timeout=180)[0])  # a thread prints what the workers say
     finally:
         process.terminate()
     assert process.returncode == status
-    deadline = time.monotonic() + 30  # after SIGKILL, the workers end by themselves
+    deadline = time.monotonic() + 120  # after SIGKILL, the workers end by themselves
     while any(is_running(status["pid"]) for status in live.values()):
         assert time.monotonic() < deadline
         time.sleep(0.1)
