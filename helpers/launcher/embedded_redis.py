@@ -26,7 +26,7 @@ from helpers.launcher.child_processes import start_apart, stop_all
 USUAL_URL = "redis://127.0.0.1:6379/0"
 USUAL_PORT = 6379
 DATA_DIR = Path("redis-data")
-START_TIMEOUT_S = 10.0
+START_TIMEOUT_S = 60.0
 SCHEME = "redis://"
 _ADDRESS_FILE = "address.txt"
 

@@ -79,11 +79,13 @@ def free_database(url: str, *, is_given: bool) -> Iterator[str]:
             f"Redis at {address(connect(url))}: every database has workers; stop those that are not needed"
         )
     is_over = threading.Event()
-    threading.Thread(target=_renew_reservation, args=(client, is_over), daemon=True).start()
+    renewing = threading.Thread(target=_renew_reservation, args=(client, is_over), daemon=True)
+    renewing.start()
     try:
         yield candidate
     finally:
         is_over.set()
+        renewing.join(INTERVAL_S)  # it may be about to renew
         with contextlib.suppress(redis.RedisError):
             client.delete(keys.reservation())
 

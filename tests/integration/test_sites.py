@@ -95,14 +95,17 @@ def test_the_metrics_are_those_of_all_sites_images_together(apart: Cluster) -> N
 
 
 def test_a_run_that_stops_before_a_round_is_scored_goes_on_to_the_same_bits(apart: Cluster) -> None:
-    training = apart.start_training("--run", "stopped", "--epochs", "2", "--base-lr", "1e-5", *SETTINGS)
-    apart.wait_for_task("score-val:2:")
-    training.kill()  # averaged, but not in the records
-    training.communicate()
-    assert len(apart.table("stopped", "rounds.csv")) == 1
-    done = apart.train("--resume", "stopped")
+    for run in (f"stopped-{number}" for number in range(5)):  # a tenth of a second is easily missed
+        training = apart.start_training("--run", run, "--epochs", "2", "--base-lr", "1e-5", *SETTINGS)
+        apart.wait_for_task("score-val:2:")
+        training.kill()  # averaged, but not in the records
+        training.communicate()
+        if len(apart.table(run, "rounds.csv")) == 1:
+            break
+    assert len(apart.table(run, "rounds.csv")) == 1
+    done = apart.train("--resume", run)
     assert done.returncode == 0, done.stdout + done.stderr
-    assert_same_runs(apart, "stopped", "together")
+    assert_same_runs(apart, run, "together")
 
 
 def test_a_private_run_accounts_for_every_site(apart: Cluster) -> None:
@@ -197,6 +200,7 @@ def test_each_site_sees_whether_joining_was_worth_it(apart: Cluster) -> None:
     assert not (apart.folder / "north/sites/north/runs").exists()
 
 
+@pytest.mark.timeout(900)
 def test_a_site_that_leaves_is_not_waited_for(apart: Cluster) -> None:
     patient = (*SETTINGS, "--worker-timeout-s", "250", "--local-epochs", "300")  # a site looks once a second
     south = apart.folder / "south/sites/south"
@@ -205,7 +209,7 @@ def test_a_site_that_leaves_is_not_waited_for(apart: Cluster) -> None:
         apart.wait_for_task("train:1:1")
         south.mkdir(parents=True, exist_ok=True)
         (south / "leave").touch()  # as `run.py leave`
-        output, errors = training.communicate(timeout=400)
+        output, errors = training.communicate(timeout=600)
     finally:
         training.kill()
     assert training.returncode == 0, output + errors

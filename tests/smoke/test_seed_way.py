@@ -5,8 +5,6 @@ import subprocess
 import sys
 from pathlib import Path
 
-import pytest
-
 from helpers.cluster.versions import ROOT
 from helpers.launcher.child_processes import start_apart, stop_all
 from helpers.launcher.embedded_redis import find_binary, start_server
@@ -16,7 +14,6 @@ CELERY = [sys.executable, "-m", "celery"]
 WORKER = ["--app=celery_app", "worker", "--pool=solo", "--loglevel=info"]
 
 
-@pytest.mark.timeout(240)
 def test_the_orchestrator_prepares_the_images_waits_for_workers_and_trains(tmp_path: Path) -> None:
     write_images(tmp_path / "vanitha_mam_breast_cancer_dataset", 90)
     places = {"DATA_DIR": "vanitha_mam_breast_cancer_dataset", "PREPROCESSED_DIR": "preprocessed"}

@@ -1,6 +1,7 @@
 """A run is watched and stopped from another process, through Redis alone."""
 
 import re
+import time
 
 import pytest
 
@@ -17,9 +18,12 @@ def test_a_run_ends_after_its_round_and_can_go_on(cluster: Cluster, monkeypatch:
     training = cluster.start_training("--run", "asked", "--epochs", "500")
     cluster.wait_for_task("train:2")
     assert find_run(Config.load(), "")[1] == "asked"
-    seen = RunView(cluster.client, "asked").look()
+    view, deadline, activities = RunView(cluster.client, "asked"), time.monotonic() + 120, []
+    while not any(re.match("client [0-2]", activity) for activity in activities):
+        assert time.monotonic() < deadline
+        seen = view.look()
+        activities = [worker.get("activity", "") for worker in seen["workers"]]
     assert seen["state"] == "running"
-    assert any(re.match("client [0-2]", worker.get("activity", "")) for worker in seen["workers"])
     assert run.call("stop", ["asked"]) == 0
     _, errors = training.communicate(timeout=240)
     assert training.returncode == 130

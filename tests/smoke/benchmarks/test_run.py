@@ -11,7 +11,6 @@ from benchmarks import run
 pytestmark = pytest.mark.skipif(not sys.platform.startswith("linux"), reason="the benchmarks read /proc")
 
 
-@pytest.mark.timeout(60)
 def test_a_part_leaves_a_table_a_page_and_plots(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
     run.measure(["transfer"], True, tmp_path, ["python", "benchmarks/run.py", "transfer", "--quick"])
     table = pd.read_csv(tmp_path / "results.csv")

@@ -6,14 +6,11 @@ import subprocess
 import sys
 from pathlib import Path
 
-import pytest
-
 from helpers.launcher.embedded_redis import find_binary, start_server
 
 ROOT = Path(__file__).resolve().parents[3]
 
 
-@pytest.mark.timeout(300)
 def test_the_notebook_trains_and_shows_results(tmp_path: Path) -> None:
     notebook = json.loads((ROOT / "examples" / "quickstart.ipynb").read_text())
     cells = [cell for cell in notebook["cells"] if cell["cell_type"] == "code"]

@@ -65,11 +65,11 @@ def test_a_task_that_no_worker_serves_is_named_and_not_waited_for_for_ever(
         board,
         supervisor,
         facts,
-        RoundTerms(9.0, 1, 1.0),
+        RoundTerms(9.0, 1, 5.0),
         lambda progress: None,
     )
     with pytest.raises(
-        TaskFailed, match="start of run run: no answer within 1 s; it is in the queue aggregate"
+        TaskFailed, match="start of run run: no answer within 5 s; it is in the queue aggregate"
     ):
         executor.start_run(resume=False, overwrite=False)
     assert len(notices) == 1

@@ -105,8 +105,12 @@ def test_if_no_worker_is_able_an_able_one_is_waited_for(
 ) -> None:
     live(client, "here@host")
     sent = Sent(board, answer_at=1, fail=True, is_unable=True)
-    threading.Timer(0.3, live, (client, "there@host")).start()
-    assert supervisor.supervise([sent.job], refuse) == {"train:1:0": {"attempt": 1}}
+
+    def come(answers: object, workers: object) -> None:
+        if len(notices) == 2:
+            live(client, "there@host")
+
+    assert supervisor.supervise([sent.job], refuse, come) == {"train:1:0": {"attempt": 1}}
     assert sent.attempts == [(0, None), (1, "there@host")]
     assert notices[1].startswith("no live worker can serve this run: start workers")
 
@@ -192,7 +196,7 @@ def test_a_job_that_was_just_taken_out_of_its_queue_is_not_lost(
     notices: list[str],
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:
-    monkeypatch.setattr(supervision, "PICK_UP_S", 1.0)
+    monkeypatch.setattr(supervision, "PICK_UP_S", 60.0)
     monkeypatch.setattr(supervision, "TICK_S", 0.05)
     worker, other_job = live(client, "here@host"), contextlib.ExitStack()
     other_job.enter_context(worker.working_on(job="train:1:1", attempt=0))
@@ -254,14 +258,15 @@ def test_without_workers_it_says_so_at_once_and_gives_up_later(
 
 
 def test_an_answer_wakes_the_orchestrator(
-    client: redis.Redis, board: JobBoard, supervisor: Supervisor
+    client: redis.Redis, board: JobBoard, supervisor: Supervisor, monkeypatch: pytest.MonkeyPatch
 ) -> None:
+    monkeypatch.setattr(supervision, "TICK_S", 60.0)
     live(client, "here@host")
     sent = Sent(board)
     threading.Timer(0.2, board.answer, ("train:1:0", 0, {})).start()
     began = time.monotonic()
     supervisor.supervise([sent.job], refuse)
-    assert time.monotonic() - began < supervision.TICK_S / 2
+    assert time.monotonic() - began < 50
 
 
 def test_each_answer_is_read_once_however_many_jobs_are_open(

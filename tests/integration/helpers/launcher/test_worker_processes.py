@@ -18,6 +18,7 @@ from helpers.launcher.embedded_redis import packaged_binary, start_server
 from helpers.launcher.local_cluster import LocalCluster, log_files
 from helpers.launcher.weight_folder import remove_left
 from helpers.launcher.worker_processes import WorkerProcesses, worker_environment
+from tests.integration.conftest import is_running
 
 ROOT = Path(__file__).resolve().parents[4]
 STUBBORN = "import signal, time; signal.signal(signal.SIGTERM, signal.SIG_IGN); print('up', flush=True)"
@@ -53,14 +54,6 @@ class Lines(list):
         while len(self) < count and time.monotonic() < deadline:
             time.sleep(0.02)
         assert len(self) >= count
-
-
-def is_running(pid: int) -> bool:
-    try:
-        os.kill(pid, 0)
-    except ProcessLookupError:
-        return False
-    return True
 
 
 def test_cores_are_divided_among_the_workers(monkeypatch):
@@ -157,10 +150,12 @@ def test_ctrl_c_is_left_to_the_command():
         "print('ready', flush=True)\n"
         "time.sleep(60)"
     )
-    code = "from helpers.launcher.local_cluster import LocalCluster\n"
-    code += f"print('status', LocalCluster('redis://r', {{}}, None).run(['-c', {program!r}]))"
+    # It is first watched when the handler of the interrupt is in place.
+    code = "import functools\nfrom helpers.launcher.local_cluster import LocalCluster\n"
+    code += "watch = functools.cache(lambda: print('watched', flush=True))\n"
+    code += f"print('status', LocalCluster('redis://r', {{}}, None).run(['-c', {program!r}], watch=watch))"
     process = subprocess.Popen([sys.executable, "-c", code], cwd=ROOT, stdout=subprocess.PIPE, text=True)
-    assert process.stdout.readline() == "ready\n"
+    assert {process.stdout.readline() for _ in range(2)} == {"ready\n", "watched\n"}
     process.send_signal(signal.SIGINT)
     assert process.communicate(timeout=120)[0] == "status 9\n"
 
@@ -188,20 +183,21 @@ def test_up_starts_ready_workers_and_a_signal_stops_everything(redis_url, sent, 
         [sys.executable, "-c", code], cwd=ROOT, env=environment, stdout=subprocess.PIPE, text=True
     )
     try:
-        printed = []
+        printed, how = [], ""
         for line in process.stdout:
             printed.append(line)
-            if "--hostname=worker3@%h" in line:  # how to start one more, printed last
+            how = line if "--hostname=worker3@%h" in line else how  # how to start one more
+            if how and re.search(r"^worker1 \| .*ready", "".join(printed), re.MULTILINE):  # of a thread
                 break
         assert process.poll() is None, "".join(printed)
         live = worker_processes.live_workers(connect(redis_url))
         assert sorted(name.partition("@")[0] for name in live) == ["worker1", "worker2"]
         (place,) = {status["weight_store"] for status in live.values()}
-        assert f"DT_WEIGHT_STORE={place} " in line
+        assert f"DT_WEIGHT_STORE={place} " in how
         folder = Path(urlsplit(place).path)
         assert folder.is_dir()
         process.send_signal(sent)
-        printed.append(process.communicate(timeout=180)[0])  # a thread prints what the workers say
+        process.communicate(timeout=180)
     finally:
         process.terminate()
     assert process.returncode == status
@@ -212,5 +208,4 @@ def test_up_starts_ready_workers_and_a_signal_stops_everything(redis_url, sent, 
     if sent == signal.SIGKILL:
         remove_left(folder.parent)
     assert not folder.exists()
-    assert re.search(r"^worker1 \| .*ready", "".join(printed), re.MULTILINE)
     assert connect(redis_url).ping()  # we did not start it, so it stays
