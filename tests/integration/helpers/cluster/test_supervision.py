@@ -106,9 +106,11 @@ def test_if_no_worker_is_able_an_able_one_is_waited_for(
     live(client, "here@host")
     sent = Sent(board, answer_at=1, fail=True, is_unable=True)
 
+    came = []
+
     def come(answers: object, workers: object) -> None:
-        if len(notices) == 2:
-            live(client, "there@host")
+        if len(notices) == 2 and not came:
+            came.append(live(client, "there@host"))
 
     assert supervisor.supervise([sent.job], refuse, come) == {"train:1:0": {"attempt": 1}}
     assert sent.attempts == [(0, None), (1, "there@host")]
