@@ -25,8 +25,7 @@ def write_rows(
     Args:
         record: receives them.
         case: such as `batch 2`.
-        turns: of each contender. The first round of a training command or Flower simulation is not a steady
-            one.
+        turns: of each contender. Of a training command or Flower simulation, all but the first are steady.
         idle: processor use of waiting contenders, % of a core.
     """
     steady = {

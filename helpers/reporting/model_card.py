@@ -10,6 +10,7 @@ import os
 from dataclasses import replace
 from pathlib import Path
 from typing import Any
+from urllib.parse import quote
 
 from helpers.evaluation.metrics import decide
 from helpers.evaluation.operating_points import OperatingPoint, operating_points
@@ -50,7 +51,7 @@ def write_model_card(metrics_dir: Path, models_dir: Path, run: str) -> Path:
     files = read_run(metrics_dir, models_dir, run)
     path = models_dir / run / NAME
     evaluations = evaluations_of(metrics_dir, run, path.with_name("best.keras"))
-    folder = Path(os.path.relpath(metrics_dir / EVALUATIONS, path.parent)).as_posix()
+    folder = quote(Path(os.path.relpath(metrics_dir / EVALUATIONS, path.parent)).as_posix())
     values = card(files) | {"evaluations": evaluations, "evaluations_folder": folder}
     write_whole(path, render_markdown("model_card.md", **values))
     return path

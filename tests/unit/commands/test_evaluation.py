@@ -4,6 +4,7 @@ import json
 import os
 import re
 import shutil
+from dataclasses import replace
 from pathlib import Path
 
 import cv2
@@ -195,6 +196,18 @@ def test_a_file_whose_name_is_not_utf_8_spoils_no_evaluation(place):
     assert evaluate(place, place / "odd") == folder
     assert table(folder, "evaluation.csv")["num_examples"].tolist() == [49] * 2
     assert "0/caf\\udce9.png" in table(folder, "predictions.csv")["file"].tolist()
+
+
+def test_what_could_not_be_checked_is_empty_and_a_threshold_says_where_it_is_from(place, monkeypatch):
+    scorer = evaluation.open_scorer()
+    other = replace(scorer, origin="of --threshold", facts=scorer.facts | {"data_digest": "unknown"})
+    monkeypatch.setattr(evaluation, "open_scorer", lambda *arguments: other)
+    folder = evaluate(place, place / "hospital")
+    own = table(folder, "evaluation.csv").iloc[0]
+    assert (own["threshold_is"], own["num_trained_on"], own["num_of_own_run"]) == ("of --threshold", "", "")
+    assert "at the threshold 0.500, of --threshold" in (folder / "report.html").read_text()
+    assert replace(scorer, origin="the default: best.json has none").threshold_is == "the default"
+    assert "| unknown | unknown |" in (place / "models/first/model_card.md").read_text()
 
 
 def test_prepared_images_are_used_as_they_are_and_by_split(place, capsys):

@@ -105,6 +105,28 @@ def test_no_run_yet_is_said_with_what_to_do(root):
     assert "python run.py train" in " ".join(printed(runs).split())
 
 
+@pytest.mark.parametrize("digest", ["", None])
+def test_runs_on_unknown_images_as_at_sites_are_not_comparable(root, digest):
+    for name in ("a", "b"):
+        write_run(root, name, 0.8, 0.7)
+        facts = json.loads((root / "metrics" / name / "run.json").read_text())
+        (root / "metrics" / name / "run.json").write_text(json.dumps(facts | {"data_digest": digest}))
+    text = printed(runs)
+    rows = [line.strip() for line in text.splitlines() if "2/2" in line or not line.strip()]
+    assert rows[1] == ""  # between the two
+    assert "Others cannot be compared" in text
+    assert "Best by validation" not in text
+    assert "their metrics cannot be compared" in " ".join(printed(compare, ["a", "b"]).split())
+
+
+def test_several_differences_have_a_caution(root):
+    for name, test in (("a", 0.7), ("b", 0.75), ("c", 0.8)):
+        write_run(root, name, 0.8, test)
+    said = "of many, some exclude 0 by chance"
+    assert said in " ".join(printed(compare, ["a", "b", "c"]).split())
+    assert said not in " ".join(printed(compare, ["a", "b"]).split())
+
+
 def test_no_run_that_matches_is_said_with_the_folder_and_the_others(root, capsys):
     write_dated(root, "a", "b")
     assert run.call("runs", ["--match", "zzz"]) == 0

@@ -68,10 +68,18 @@ def test_a_start_drops_the_rounds_after_it():
         start(1); look();
         end(2); look();
         start(0); look();
+        take({{ event: "round", round: 9, best_round: 5, rounds: 12 }});  // the feed begins here
+        seen.push([planned, bestRound]);
         console.log(JSON.stringify(seen));
     """
     done = subprocess.run(["node", "-e", program], capture_output=True, text=True, timeout=60, check=True)
-    assert json.loads(done.stdout) == [[1, 2, 3, "best 3"], [1, "best 1"], [1, 2, "best 2"], ["best 0"]]
+    assert json.loads(done.stdout) == [
+        [1, 2, 3, "best 3"],
+        [1, "best 1"],
+        [1, 2, "best 2"],
+        ["best 0"],
+        [12, 5],
+    ]
 
 
 @pytest.mark.parametrize(

@@ -14,12 +14,12 @@ from sklearn import metrics as sk
 from helpers.evaluation.auc_intervals import standard_error
 from helpers.reporting import operating_curves
 from helpers.reporting.cautions import cautions
-from helpers.reporting.curves import draw_losses
-from helpers.reporting.pictures import drawing
+from helpers.reporting.curves import draw_losses, draw_runs
+from helpers.reporting.pictures import LEGEND_LINE, LONGEST_NAME, drawing, line_style
 from helpers.reporting.report import write_report
 from helpers.reporting.run_files import SplitScores, read_run
 from helpers.reporting.sections import KINDS, audit, versions
-from helpers.reporting.tables import confusion_rows, split_rows
+from helpers.reporting.tables import client_rows, confusion_rows, split_rows
 from helpers.reporting.timeline import client_bars
 from helpers.settings.types import USUAL_CLASS_NAMES
 
@@ -397,6 +397,30 @@ def test_names_old_statistics_as_the_cause_of_rounds_worse_than_chance(root):
 )
 def test_does_not_blame_statistics_that_are_not_old(root, settings):
     assert "BATCH_NORM" not in cautions_of_rounds_below_chance(root, **settings)
+
+
+def test_seconds_of_a_client_are_those_of_the_rounds_that_it_answered(root):
+    file = root / "metrics" / "first" / "clients.csv"
+    clients = pd.read_csv(file)
+    clients.loc[clients["status"] == "failed", ["status", "seconds", "transfer_seconds"]] = ["missing", 0, 0]
+    clients.to_csv(file, index=False)
+    rows = client_rows(read_run(root / "metrics", root / "models", "first"))
+    assert [(row["rounds"], row["seconds"], row["transfer"]) for row in rows] == [(3, 5, 0.5)] * 2
+
+
+def test_curves_of_many_runs_differ_and_have_room_for_all_names():
+    assert len({line_style(number) for number in range(24)}) == 24
+    rounds = pd.DataFrame({"round": [1, 2], "roc_auc": [0.5, 0.6]})
+    with drawing():
+        few, many = (
+            draw_runs({f"{'run' * 20}-{number}": rounds for number in range(count)}, "roc_auc", "AUC")
+            for count in (2, 20)
+        )
+    heights = [float(re.search(r'viewBox="0 0 \S+ ([\d.]+)"', one.svg)[1]) for one in (few, many)]
+    assert heights[1] - heights[0] == pytest.approx(18 * LEGEND_LINE * 72, rel=0.01)
+    names = [text for text in re.findall(r"<text[^>]*>([^<]*)", many.svg) if text.startswith("run")]
+    assert len(names) == 20
+    assert max(map(len, names)) <= LONGEST_NAME
 
 
 def test_images_of_a_client_are_counted_once_for_each_local_epoch(root):
